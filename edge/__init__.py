@@ -1,0 +1,1 @@
+"""maskgate on the device: find faces, judge each one's mask, alert, count."""

@@ -1,0 +1,31 @@
+"""Where pictures come from. One file a backend; ``edge.cameras.choose`` picks one by name."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge.values import Frame
+
+
+class Camera(Protocol):
+    """A source of frames.
+
+    Attributes:
+        name: What the operator calls it: ``/dev/video0``, ``picamera``, ``demo``.
+        live: Whether it is paced by the world (frames are lost if nobody reads) or ends by itself.
+    """
+
+    name: str
+    live: bool
+
+    def read(self) -> Frame | None:
+        """The next frame, or None at the end of a source that ends.
+
+        Raises:
+            CameraError: The source gave no picture and is to be reopened.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the device. Safe to call twice."""
+        ...

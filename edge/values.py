@@ -1,0 +1,196 @@
+"""The small immutable values that flow from camera to sinks. Nothing downstream reaches back up.
+
+Coordinates are pixels of the frame, x to the right, y down. Times are seconds on the scene's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""(H, W, 3) uint8, BGR unless its name says otherwise."""
+
+
+class Label(str, Enum):
+    """The classes of the mask model, in the order of its outputs. The one place that knows them."""
+
+    WITH_MASK = "with_mask"
+    WITHOUT_MASK = "without_mask"
+    MASK_WORN_INCORRECTLY = "mask_worn_incorrectly"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+LABELS: tuple[Label, ...] = tuple(Label)
+
+
+class Verdict(str, Enum):
+    """What is held of a person: a label, or ``unsure`` while the readings do not support one."""
+
+    WITH_MASK = Label.WITH_MASK.value
+    WITHOUT_MASK = Label.WITHOUT_MASK.value
+    MASK_WORN_INCORRECTLY = Label.MASK_WORN_INCORRECTLY.value
+    UNSURE = "unsure"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def alarming(self) -> bool:
+        """Whether this verdict calls for an alert. Unsure is not unmasked."""
+        return self in (Verdict.WITHOUT_MASK, Verdict.MASK_WORN_INCORRECTLY)
+
+
+class BBox(NamedTuple):
+    """An axis-aligned box in pixels: left, top, right, bottom."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def width(self) -> float:
+        """Pixels from left to right, never negative."""
+        return max(0.0, self.x1 - self.x0)
+
+    @property
+    def height(self) -> float:
+        """Pixels from top to bottom, never negative."""
+        return max(0.0, self.y1 - self.y0)
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return self.width * self.height
+
+    @property
+    def short_side(self) -> float:
+        """The smaller of width and height, in pixels: what 'face size' means everywhere."""
+        return min(self.width, self.height)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y) of the middle."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+    def iou(self, other: BBox) -> float:
+        """Intersection over union with ``other``, in [0, 1]; 0 where both are empty."""
+        overlap = BBox(
+            max(self.x0, other.x0), max(self.y0, other.y0), min(self.x1, other.x1), min(self.y1, other.y1)
+        ).area
+        union = self.area + other.area - overlap
+        return overlap / union if union > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR.
+        captured_at: Seconds on the scene's monotonic clock (a camera's, or the file's own).
+        sequence: Counts up by one a frame the source delivered, also over frames that were dropped.
+    """
+
+    image: Image
+    captured_at: float
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A detected face: ``bbox`` in pixels of the frame, ``score`` in [0, 1]."""
+
+    bbox: BBox
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A face with its mask probabilities, in the order of ``LABELS``, summing to 1."""
+
+    face: Face
+    probabilities: tuple[float, ...]
+
+    @property
+    def label(self) -> Label:
+        """The most probable label."""
+        return LABELS[max(range(len(LABELS)), key=self.probabilities.__getitem__)]
+
+    @property
+    def confidence(self) -> float:
+        """The probability of ``label``."""
+        return max(self.probabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One individual in view.
+
+    Attributes:
+        id: Unique in this run, counting up from 1.
+        bbox: Where the face is, in pixels of the frame.
+        verdict: What is held of the person now.
+        first_seen: Scene seconds of the first frame.
+        last_seen: Scene seconds of the last frame in which the face was found.
+    """
+
+    id: int
+    bbox: BBox
+    verdict: Verdict
+    first_seen: float
+    last_seen: float
+
+
+class EventKind(str, Enum):
+    """The names of events, as they appear in the events log."""
+
+    VISIT_STARTED = "visit_started"
+    VERDICT = "verdict"
+    VISIT_ENDED = "visit_ended"
+    ALERT_ON = "alert_on"
+    ALERT_OFF = "alert_off"
+    CAMERA_LOST = "camera_lost"
+    CAMERA_BACK = "camera_back"
+    SUMMARY = "summary"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened.
+
+    Attributes:
+        kind: What.
+        at: When, in scene seconds (monotonic; wall time is joined on where it is written down).
+        person: Whom it is about.
+        verdict: What is held of that person.
+        seconds: How long the visit lasted.
+        detail: Words for the operator, where the kind alone does not say enough.
+    """
+
+    kind: EventKind
+    at: float
+    person: int | None = None
+    verdict: Verdict | None = None
+    seconds: float | None = None
+    detail: str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """What the event says beside its name and time, JSON-ready, absent fields left out."""
+        said = {
+            "person": self.person,
+            "verdict": self.verdict and str(self.verdict),
+            "seconds": None if self.seconds is None else round(self.seconds, 2),
+            "detail": self.detail,
+        }
+        return {key: value for key, value in said.items() if value is not None}

@@ -1,0 +1,107 @@
+"""The one preprocessing that training, conversion and the device share.
+
+A model's input is RGB, x / 127.5 - 1, so that 0 maps to -1 and 255 to 1: what the ImageNet weights of MobileNetV2
+were trained with (keras.applications.mobilenet_v2.preprocess_input).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.values import BBox, Image
+
+PAD_VALUE = 114
+"""Grey level of letterbox padding, as in YOLOX."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How a frame was fitted into a model's input: scaled by ``scale``, placed at the top left, the rest padded."""
+
+    scale: float
+
+    def to_frame(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map (N, 4) boxes from pixels of the model's input back to pixels of the frame."""
+        return boxes / np.float32(self.scale)
+
+
+def letterbox(image: Image, width: int, height: int) -> tuple[Image, Letterbox]:
+    """Fit a BGR picture into ``width`` x ``height`` without distortion.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        width: Of the model's input, in pixels.
+        height: Of the model's input, in pixels.
+
+    Returns:
+        (height, width, 3) uint8 **RGB**, padded right and below, and how to map boxes back.
+    """
+    frame_height, frame_width = image.shape[:2]
+    scale = min(width / frame_width, height / frame_height)
+    fitted_width = min(width, max(1, round(frame_width * scale)))
+    fitted_height = min(height, max(1, round(frame_height * scale)))
+    canvas = np.full((height, width, 3), PAD_VALUE, np.uint8)
+    resized = resize(image, fitted_width, fitted_height)
+    cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=canvas[:fitted_height, :fitted_width])
+    return canvas, Letterbox(scale)
+
+
+def crop_face(image: Image, bbox: BBox, size: int, margin: float) -> Image:
+    """Cut a square around a face and scale it to the classifier's input.
+
+    The square is centred on the box; its side is the box's longer side times ``1 + 2 * margin``. Where it leaves
+    the picture, the picture's edge is repeated, so that no black border tells where a face was.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        bbox: In pixels of ``image``.
+        size: Of the model's input, in pixels.
+        margin: Added on each side, as a fraction of the box's longer side.
+
+    Returns:
+        (size, size, 3) uint8 **RGB**.
+    """
+    height, width = image.shape[:2]
+    side = max(1, round(max(bbox.width, bbox.height) * (1 + 2 * margin)))
+    centre_x, centre_y = bbox.centre
+    left, top = round(centre_x - side / 2), round(centre_y - side / 2)
+    x0, y0 = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
+    x1, y1 = max(min(left + side, width), x0 + 1), max(min(top + side, height), y0 + 1)
+    patch = image[y0:y1, x0:x1]
+    if patch.shape[:2] != (side, side):
+        patch = cv2.copyMakeBorder(
+            patch,
+            max(0, y0 - top),
+            max(0, top + side - y1),
+            max(0, x0 - left),
+            max(0, left + side - x1),
+            cv2.BORDER_REPLICATE,
+        )
+    return cv2.cvtColor(resize(patch, size, size), cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def resize(image: Image, width: int, height: int) -> Image:
+    """Scale to ``width`` x ``height`` pixels: area averaging when shrinking, bilinear when enlarging."""
+    if image.shape[1] == width and image.shape[0] == height:
+        return image
+    shrinking = image.shape[1] > width or image.shape[0] > height
+    interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=interpolation)  # type: ignore[return-value]
+
+
+def normalise(image: Image) -> NDArray[np.float32]:
+    """(…, 3) uint8 RGB in [0, 255] to float32 in [-1, 1]: a float model's input."""
+    return image.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def quantization_table(scale: float, zero_point: int) -> NDArray[np.int8]:
+    """The 256 int8 values that ``normalise`` followed by quantization gives for the grey levels 0 to 255.
+
+    Source of the formula: https://ai.google.dev/edge/litert/models/quantization_spec (real = (q - zero_point) * scale).
+    """
+    levels = normalise(np.arange(256, dtype=np.uint8))
+    return np.clip(np.round(levels / scale) + zero_point, -128, 127).astype(np.int8)
