@@ -71,9 +71,9 @@ def crop_face(image: Image, bbox: BBox, size: int, margin: float) -> Image:
     left, top = round(centre_x - side / 2), round(centre_y - side / 2)
     x0, y0 = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
     x1, y1 = max(min(left + side, width), x0 + 1), max(min(top + side, height), y0 + 1)
-    patch = image[y0:y1, x0:x1]
+    patch: Image = image[y0:y1, x0:x1]
     if patch.shape[:2] != (side, side):
-        patch = cv2.copyMakeBorder(
+        patch = cv2.copyMakeBorder(  # type: ignore[assignment]
             patch,
             max(0, y0 - top),
             max(0, top + side - y1),
@@ -104,4 +104,5 @@ def quantization_table(scale: float, zero_point: int) -> NDArray[np.int8]:
     Source of the formula: https://ai.google.dev/edge/litert/models/quantization_spec (real = (q - zero_point) * scale).
     """
     levels = normalise(np.arange(256, dtype=np.uint8))
-    return np.clip(np.round(levels / scale) + zero_point, -128, 127).astype(np.int8)
+    quantized: NDArray[np.int8] = np.clip(np.round(levels / scale) + zero_point, -128, 127).astype(np.int8)
+    return quantized

@@ -1,0 +1,290 @@
+"""The one configuration: a pydantic model filled from a TOML file, the environment and the command line.
+
+Later layers win: defaults, file, environment (``MASKGATE_ALERTS_LED_PIN=22``), command line. A key that does not
+exist is refused by name, with the nearest one that does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENV_PREFIX = "MASKGATE_"
+ENV_FILE = "MASKGATE_CONFIG"
+SYSTEM_FILE = Path("/etc/maskgate/config.toml")
+
+
+class Section(BaseModel):
+    """A group of settings: immutable, and no key but those declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class CameraSettings(Section):
+    """Where pictures come from."""
+
+    source: str = Field(
+        "auto",
+        description="auto, picamera, usb:N, /dev/videoN, a video file, a folder of images, rtsp://…, http://…, demo",
+    )
+    width: int = Field(640, ge=160, le=4096, description="Width asked of a camera, in pixels")
+    height: int = Field(480, ge=120, le=4096, description="Height asked of a camera, in pixels")
+    fps: float = Field(30.0, gt=0, le=120, description="Frame rate asked of a camera, in frames a second")
+    rotate: Literal[0, 90, 180, 270] = Field(0, description="Turn the picture clockwise, in degrees")
+    stale_after: float = Field(
+        3.0, gt=0, description="Without a fresh frame for this long the camera counts as lost, in seconds"
+    )
+    reopen_after: float = Field(
+        1.0, gt=0, description="First pause before a lost camera is reopened, in seconds; doubles up to 30"
+    )
+
+
+class FaceSettings(Section):
+    """The face detector."""
+
+    model: str = Field("face", description="Name in the model manifest, or path of a manifest's model file")
+    threshold: float = Field(0.5, gt=0, lt=1, description="Least score of a face in a stream, 0 to 1")
+    still_threshold: float = Field(0.4, gt=0, lt=1, description="Least score of a face in a still, 0 to 1")
+    nms_iou: float = Field(0.45, gt=0, lt=1, description="Boxes that overlap more are one face, IoU 0 to 1")
+    max_faces: int = Field(20, ge=1, le=200, description="Most faces judged in a frame, the best first")
+
+
+class MaskSettings(Section):
+    """The mask classifier."""
+
+    model: str = Field("mask", description="Name in the model manifest, or path of a manifest's model file")
+
+
+class RuntimeSettings(Section):
+    """What runs the models."""
+
+    backend: Literal["auto", "litert", "tflite-runtime", "tensorflow"] = Field(
+        "auto", description="TFLite runtime; auto takes the first that is installed, in that order"
+    )
+    threads: int = Field(0, ge=0, le=16, description="Threads a model uses; 0 takes half the cores, at most 4")
+
+
+class PeopleSettings(Section):
+    """Who counts as one person, and when a verdict is reached."""
+
+    dwell: float = Field(0.7, ge=0, le=30, description="Seen for this long before a verdict, in seconds")
+    lost_after: float = Field(1.5, gt=0, le=60, description="Unseen for this long ends the visit, in seconds")
+    min_face: int = Field(32, ge=8, description="Faces with a shorter side do not vote, in pixels")
+    min_confidence: float = Field(
+        0.6, ge=0.34, le=1, description="Share of the votes a verdict needs, 0 to 1; below it is unsure"
+    )
+    hysteresis: float = Field(
+        0.15, ge=0, le=0.5, description="Share of the votes by which another verdict must lead to replace one"
+    )
+    zone: tuple[tuple[float, float], ...] = Field(
+        (),
+        description="Polygon of (x, y) as fractions of the picture; faces centred outside it are not counted",
+    )
+
+
+class AlertSettings(Section):
+    """LED, buzzer and when they sound."""
+
+    output: Literal["auto", "gpio", "none"] = Field(
+        "auto", description="gpio drives pins, none stays silent, auto takes gpio where there is one"
+    )
+    led_pin: int | None = Field(17, ge=0, description="BCM number of the red LED's pin")
+    welcome_pin: int | None = Field(22, ge=0, description="BCM number of the green LED's pin")
+    buzzer_pin: int | None = Field(27, ge=0, description="BCM number of the buzzer's pin")
+    buzzer: Literal["active", "passive"] = Field(
+        "active", description="active sounds when powered, passive needs a tone (PWM)"
+    )
+    tone: float = Field(2000.0, ge=220, le=5000, description="Pitch of a passive buzzer, in hertz")
+    active_high: bool = Field(True, description="Whether a pin at 3.3 V switches its output on")
+    on_time: float = Field(0.2, gt=0, le=10, description="Beep and flash length, in seconds")
+    off_time: float = Field(0.2, ge=0, le=10, description="Pause between beeps, in seconds")
+    duration: float = Field(3.0, gt=0, le=60, description="Longest an alarm sounds for one person, in seconds")
+    refractory: float = Field(
+        5.0, ge=0, le=600, description="After an alarm starts, no new one for this long, in seconds"
+    )
+
+
+class CountSettings(Section):
+    """The store of visits."""
+
+    path: Path | None = Field(
+        None,
+        description="SQLite file; unset: $STATE_DIRECTORY of the service, else ~/.local/state/maskgate/counts.db",
+    )
+    commit_every: float = Field(
+        5.0, gt=0, le=60, description="Visits reach the disk at most this much later, in seconds"
+    )
+    retention_days: int = Field(31, ge=1, description="Single visits are kept this long, in days; hourly totals stay")
+
+
+class Config(Section):
+    """Everything maskgate can be told."""
+
+    camera: CameraSettings = CameraSettings()
+    face: FaceSettings = FaceSettings()
+    mask: MaskSettings = MaskSettings()
+    runtime: RuntimeSettings = RuntimeSettings()
+    people: PeopleSettings = PeopleSettings()
+    alerts: AlertSettings = AlertSettings()
+    counts: CountSettings = CountSettings()
+
+
+Layer = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One effective setting, for display: its dotted key, value, where it came from, what it means."""
+
+    key: str
+    value: Any
+    origin: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The effective configuration and where each value came from."""
+
+    config: Config
+    origins: Mapping[str, str]
+    file: Path | None
+
+    def __iter__(self) -> Iterator[Setting]:
+        """Every setting, in the order of the model."""
+        for section_name, section, field_name, field in declared():
+            key = f"{section_name}.{field_name}"
+            value = getattr(getattr(self.config, section_name), field_name)
+            yield Setting(key, value, self.origins.get(key, "default"), field or section)
+
+
+def declared() -> Iterator[tuple[str, str, str, str]]:
+    """Every setting that exists: (section, what the section is, field, what the field is)."""
+    for section_name, section in Config.model_fields.items():
+        section_type = section.annotation
+        assert isinstance(section_type, type) and issubclass(section_type, Section)
+        about = (section_type.__doc__ or "").strip()
+        for field_name, field in section_type.model_fields.items():
+            yield section_name, about, field_name, field.description or ""
+
+
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the configuration.
+
+    Args:
+        file: As given on the command line; None looks at ``MASKGATE_CONFIG``, the user's file, then the system's.
+        environment: The process environment unless given.
+        overrides: From the command line, by dotted key: ``{"camera.source": "demo"}``.
+
+    Raises:
+        ConfigError: A file is unreadable, a key unknown or a value out of range; the text names file, key, remedy.
+    """
+    env = os.environ if environment is None else environment
+    path = _find_file(file, env)
+    layers = [
+        (str(path), _read_toml(path) if path else {}),
+        ("environment", _read_environment(env)),
+        ("command line", _nest(overrides or {})),
+    ]
+    merged: dict[str, dict[str, Any]] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        for section, values in layer.items():
+            _refuse_unknown(section, values, origin)
+            merged.setdefault(section, {}).update(values)
+            origins.update({f"{section}.{key}": origin for key in values})
+    return Settings(_validate(merged, origins), origins, path)
+
+
+def _find_file(explicit: Path | None, env: Mapping[str, str]) -> Path | None:
+    if explicit or env.get(ENV_FILE):
+        path = explicit or Path(env[ENV_FILE])
+        if not path.is_file():
+            raise ConfigError(f"There is no configuration file {path}; check --config or {ENV_FILE}.")
+        return path
+    home = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config")
+    return next((path for path in (home / "maskgate/config.toml", SYSTEM_FILE) if path.is_file()), None)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}; check its permissions.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}; mend that line.") from error
+
+
+def _read_environment(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    keys = {f"{ENV_PREFIX}{section}_{field}".upper(): (section, field) for section, _, field, _ in declared()}
+    layer: dict[str, dict[str, Any]] = {}
+    for name, text in env.items():
+        if not name.startswith(ENV_PREFIX) or name == ENV_FILE:
+            continue
+        if name not in keys:
+            raise ConfigError(f"The environment sets {name}, which is no setting{_nearest(name, keys)}.")
+        section, field = keys[name]
+        layer.setdefault(section, {})[field] = _from_text(text)
+    return layer
+
+
+def _from_text(text: str) -> Any:
+    """A TOML value where the text is one (numbers, true, arrays), else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _nest(dotted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in dotted.items():
+        section, field = key.split(".")
+        nested.setdefault(section, {})[field] = value
+    return nested
+
+
+def _refuse_unknown(section: str, values: Any, origin: str) -> None:
+    fields: dict[str, list[str]] = {}
+    for name, _, field, _ in declared():
+        fields.setdefault(name, []).append(field)
+    if section not in fields:
+        raise ConfigError(f"{origin}: there is no section [{section}]{_nearest(section, fields)}.")
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{origin}: [{section}] is a section of settings, not a single value.")
+    for key in values:
+        if key not in fields[section]:
+            raise ConfigError(f"{origin}: [{section}] has no key {key!r}{_nearest(key, fields[section])}.")
+
+
+def _nearest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"][:2])
+        origin = origins.get(key, "configuration")
+        raise ConfigError(f"{origin}: {key} = {first['input']!r} is wrong: {first['msg']}.") from error

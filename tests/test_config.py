@@ -1,0 +1,89 @@
+"""The configuration: layers, origins, and errors that name the key."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.config import Config, declared, load
+from edge.errors import ConfigError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_are_those_of_the_report() -> None:
+    config = load(environment={}).config
+    assert (config.face.still_threshold, config.face.threshold, config.alerts.refractory) == (0.4, 0.5, 5.0)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [f"{section}.{field}" for section, _, field, about in declared() if not about] == []
+
+
+def test_later_layers_win_and_each_value_knows_its_origin(tmp_path: Path) -> None:
+    path = write(tmp_path, "[alerts]\nled_pin = 5\nbuzzer_pin = 6\n[camera]\nsource = 'usb:1'\n")
+    settings = load(path, {"MASKGATE_ALERTS_LED_PIN": "7"}, {"camera.source": "demo"})
+    origins = {setting.key: (setting.value, setting.origin) for setting in settings}
+    assert origins["alerts.buzzer_pin"] == (6, str(path))
+    assert origins["alerts.led_pin"] == (7, "environment")
+    assert origins["camera.source"] == ("demo", "command line")
+    assert origins["people.dwell"] == (0.7, "default")
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "nearest"),
+    [
+        ("[alerts]\nled_pni = 5", "led_pni", "led_pin"),
+        ("[alert]\nled_pin = 5", "alert", "alerts"),
+        ("[people]\ndwel = 1", "dwel", "dwell"),
+    ],
+)
+def test_a_mistyped_key_is_named_with_the_nearest_valid_one(
+    tmp_path: Path, text: str, named: str, nearest: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), {})
+    assert named in str(caught.value)
+    assert f"did you mean {nearest!r}" in str(caught.value)
+
+
+def test_a_mistyped_variable_is_named_with_the_nearest_valid_one() -> None:
+    with pytest.raises(ConfigError, match=r"MASKGATE_ALERTS_LEDPIN.*MASKGATE_ALERTS_LED_PIN"):
+        load(environment={"MASKGATE_ALERTS_LEDPIN": "5"})
+
+
+def test_a_value_out_of_range_is_named_with_its_origin(tmp_path: Path) -> None:
+    path = write(tmp_path, "[face]\nthreshold = 1.5")
+    with pytest.raises(ConfigError, match=r"config.toml: face.threshold = 1.5"):
+        load(path, {})
+
+
+def test_broken_toml_says_where(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2"):
+        load(write(tmp_path, "[face]\nthreshold = = 1"), {})
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration file"):
+        load(tmp_path / "absent.toml", {})
+
+
+def test_the_users_file_is_found_without_being_named(tmp_path: Path) -> None:
+    (tmp_path / "maskgate").mkdir()
+    (tmp_path / "maskgate/config.toml").write_text("[people]\ndwell = 2")
+    assert load(environment={"XDG_CONFIG_HOME": str(tmp_path)}).config.people.dwell == 2
+
+
+def test_text_from_the_environment_need_not_be_quoted() -> None:
+    environment = {"MASKGATE_CAMERA_SOURCE": "rtsp://door/1", "MASKGATE_PEOPLE_ZONE": "[[0,0],[1,0],[1,1]]"}
+    config = load(environment=environment).config
+    assert config.camera.source == "rtsp://door/1"
+    assert config.people.zone == ((0, 0), (1, 0), (1, 1))
+
+
+def test_a_loaded_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().camera.width = 1  # type: ignore[misc]
