@@ -1,0 +1,82 @@
+# maskgate: `make` alone lists the targets.
+SHELL := /bin/sh
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+DEV := .venv-dev
+DEV_PYTHON := $(DEV)/bin/python
+DATA ?= ../shared/data/faces/val.json
+
+# picamera2 and libcamera come from the distribution on a Raspberry Pi: the environment must see them,
+# and must not replace the NumPy they were built against.
+HAS_PICAMERA2 := $(wildcard /usr/lib/python3/dist-packages/picamera2)
+CODENAME := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_CODENAME)
+CONSTRAINTS := $(wildcard deploy/constraints/$(CODENAME).txt)
+VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
+PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
+
+.DEFAULT_GOAL := help
+.PHONY: help run desktop test lint format train convert eval demo clean
+
+help: ## list the targets
+	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "Add arguments with ARGS, for example: make run ARGS='--source usb:0 --events -'"
+
+run: $(VENV)/.ready ## install what the device needs into .venv and run: Pi camera, else USB camera, else the demo clip
+	@$(VENV)/bin/maskgate run $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
+
+desktop: $(VENV)/.desktop ## the same with a live window (opencv-python in place of the headless one)
+	@$(VENV)/bin/maskgate run --window $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
+
+test: $(DEV)/.ready ## install what tests need into .venv-dev and run them
+	@$(DEV_PYTHON) -m pytest $(ARGS)
+
+lint: $(DEV)/.ready ## ruff (lint and format) and mypy in strict mode
+	@$(DEV)/bin/ruff check .
+	@$(DEV)/bin/ruff format --check .
+	@$(DEV)/bin/mypy
+
+format: $(DEV)/.ready ## format the code
+	@$(DEV)/bin/ruff check --fix .
+	@$(DEV)/bin/ruff format .
+
+train: $(DEV)/.ready ## train a model, for example: make train ARGS='mask --data photos/ --weights imagenet'
+	@$(DEV_PYTHON) -m train $(or $(ARGS),--help)
+
+convert: $(DEV)/.ready ## quantize a trained model to int8 TFLite, for example: make convert ARGS='mask --help'
+	@$(DEV_PYTHON) -m convert $(or $(ARGS),--help)
+
+eval: $(DEV)/.ready ## score the shipped models on annotated photos: make eval DATA=faces/val.json
+	@$(DEV_PYTHON) -m train.evaluate --data $(DATA) $(ARGS)
+
+demo: $(DEV)/.ready ## make the demo clip again
+	@$(DEV_PYTHON) -m train.demo_clip $(ARGS)
+
+clean: ## remove the environments and what tools left behind
+	rm -rf $(VENV) $(DEV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+	  { echo "maskgate needs Python 3.10 to 3.13; name one with 'make run PYTHON=python3.12'." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV_FLAGS) $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+
+$(VENV)/.ready: $(VENV)/bin/python pyproject.toml
+	@echo "Installing what the device needs into $(VENV) (about a minute, once) ..."
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable .
+	@touch $@
+
+$(VENV)/.desktop: $(VENV)/.ready
+	@echo "Replacing the headless OpenCV with the one that has windows ..."
+	@$(VENV)/bin/python -m pip uninstall --quiet --yes opencv-python-headless
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --force-reinstall --no-deps 'opencv-python<5'
+	@touch $@
+
+$(DEV)/.ready: pyproject.toml
+	@$(PYTHON) -m venv $(DEV) || { rm -rf $(DEV); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+	@echo "Installing what tests, training and conversion need into $(DEV) (a few minutes, once) ..."
+	@$(DEV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,train,demo]'
+	@touch $@
