@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from edge.errors import ConfigError
 
@@ -26,6 +26,12 @@ else:
 ENV_PREFIX = "MASKGATE_"
 ENV_FILE = "MASKGATE_CONFIG"
 SYSTEM_FILE = Path("/etc/maskgate/config.toml")
+
+
+NOT_WIRED = -1
+"""How a file says that a pin drives nothing: TOML has no null."""
+
+Pin = Annotated[int | None, BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin), Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -102,9 +108,9 @@ class AlertSettings(Section):
     output: Literal["auto", "gpio", "none"] = Field(
         "auto", description="gpio drives pins, none stays silent, auto takes gpio where there is one"
     )
-    led_pin: int | None = Field(17, ge=0, description="BCM number of the red LED's pin")
-    welcome_pin: int | None = Field(22, ge=0, description="BCM number of the green LED's pin")
-    buzzer_pin: int | None = Field(27, ge=0, description="BCM number of the buzzer's pin")
+    led_pin: Pin = Field(17, description="BCM number of the red LED's pin; -1 for none")
+    welcome_pin: Pin = Field(22, description="BCM number of the green LED's pin; -1 for none")
+    buzzer_pin: Pin = Field(27, description="BCM number of the buzzer's pin; -1 for none")
     buzzer: Literal["active", "passive"] = Field(
         "active", description="active sounds when powered, passive needs a tone (PWM)"
     )

@@ -61,6 +61,11 @@ def test_a_value_out_of_range_is_named_with_its_origin(tmp_path: Path) -> None:
         load(path, {})
 
 
+def test_a_pin_can_be_left_unwired(tmp_path: Path) -> None:
+    alerts = load(write(tmp_path, "[alerts]\nbuzzer_pin = -1"), {}).config.alerts
+    assert (alerts.led_pin, alerts.buzzer_pin) == (17, None)
+
+
 def test_broken_toml_says_where(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="line 2"):
         load(write(tmp_path, "[face]\nthreshold = = 1"), {})
