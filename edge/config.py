@@ -31,7 +31,7 @@ SYSTEM_FILE = Path("/etc/maskgate/config.toml")
 NOT_WIRED = -1
 """How a file says that a pin drives nothing: TOML has no null."""
 
-Pin = Annotated[int | None, BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin), Field(ge=0)]
+Pin = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin)]
 
 
 class Section(BaseModel):
