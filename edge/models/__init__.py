@@ -1,0 +1,143 @@
+"""The shipped models: what the manifest says of each, and its bytes once their hash is proved."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import ModelError
+from edge.values import Label
+
+SHIPPED_MANIFEST = Path(__file__).parent / "manifest.json"
+
+
+class ManifestPart(BaseModel):
+    """A part of the manifest: immutable, and no key but those declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSize(ManifestPart):
+    """Of a model's input picture, in pixels."""
+
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+
+
+class ModelEntry(ManifestPart):
+    """What is known of one model file, whatever its task."""
+
+    file: str = Field(pattern=r"^[^/\\]+$", description="Name of the file, beside the manifest")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
+    input: InputSize
+    training: str = Field(description="The command that trained it")
+    data: tuple[str, ...] = Field(description="What it was trained from")
+    figures: dict[str, Any] = Field(description="What was measured of it")
+    card: str = Field(pattern=r"^[^/\\]+$", description="Name of its model card, beside the manifest")
+
+
+class FaceEntry(ModelEntry):
+    """A face detector with one score map and one bbox map a stride."""
+
+    task: Literal["face-detection"]
+    labels: tuple[Literal["face"]] = Field(description="The only class")
+    strides: tuple[int, ...] = Field(min_length=1, description="Input pixels between cells of each pair of output maps")
+
+
+class MaskEntry(ModelEntry):
+    """A classifier of face crops."""
+
+    task: Literal["mask-classification"]
+    labels: tuple[Label, ...] = Field(min_length=2, description="The meaning of each output, in order")
+    margin: float = Field(ge=0, description="Added around a face on each side, as a share of the bbox's longer side")
+
+
+class Manifest(ManifestPart):
+    """What ``manifest.json`` holds: every model by name."""
+
+    version: Literal[1]
+    models: dict[str, Annotated[FaceEntry | MaskEntry, Field(discriminator="task")]]
+
+
+Entry = TypeVar("Entry", bound=ModelEntry)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile(Generic[Entry]):
+    """A model whose bytes are those that the manifest promises.
+
+    Attributes:
+        name: In the manifest.
+        path: Of the file.
+        entry: What the manifest says of it.
+        content: The file's bytes.
+    """
+
+    name: str
+    path: Path
+    entry: Entry
+    content: bytes
+
+
+def read_manifest(path: Path = SHIPPED_MANIFEST) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        ModelError: It is absent, unreadable, or not a manifest.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelError(
+            f"The model manifest {path} cannot be read ({error.strerror}); reinstall maskgate, or name your own manifest."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelError(
+            f"The model manifest {path} is wrong at {where}: {first['msg']}; mend it, or reinstall maskgate."
+        ) from error
+
+
+def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
+    """Find a model by name and read its bytes, which are hashed before anything else sees them.
+
+    Args:
+        reference: A name in the shipped manifest (``face``), or ``PATH/manifest.json#name``.
+        kind: The entry that its task asks for: ``FaceEntry`` or ``MaskEntry``.
+
+    Raises:
+        ModelError: There is no such model, it has another task, or its file is absent or altered.
+    """
+    manifest_text, _, name = reference.rpartition("#")
+    manifest_path = Path(manifest_text) if manifest_text else SHIPPED_MANIFEST
+    models = read_manifest(manifest_path).models
+    if name not in models:
+        raise ModelError(
+            f"There is no model {name!r} in {manifest_path}; it has: {', '.join(sorted(models)) or 'none'}."
+        )
+    entry = models[name]
+    if not isinstance(entry, kind):
+        raise ModelError(f"The model {name!r} in {manifest_path} is for {entry.task}; name one for the task asked.")
+    path = manifest_path.parent / entry.file
+    return ModelFile(name, path, entry, _proven_bytes(path, entry.sha256))
+
+
+def _proven_bytes(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"The model file {path} cannot be read ({error.strerror}); restore it, or reinstall maskgate."
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ModelError(
+            f"The model file {path} is not the one in its manifest (sha256 {found[:12]}… instead of {sha256[:12]}…); "
+            "restore it, or reinstall maskgate."
+        )
+    return content
