@@ -93,7 +93,7 @@ def read_manifest(path: Path = SHIPPED_MANIFEST) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ModelError(
-            f"The model manifest {path} cannot be read ({error.strerror}); reinstall maskgate, or name your own manifest."
+            f"The model manifest {path} cannot be read ({error.strerror}); reinstall maskgate, or name another."
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

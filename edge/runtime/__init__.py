@@ -1,0 +1,143 @@
+"""What runs a TFLite model. One file a runtime; ``open_model`` chooses one and says why where none works.
+
+    model = open_model(content, "auto", threads=0)
+    (scores,) = model.invoke(picture)
+    scores.real()
+
+An accelerator joins as one more backend: a file with an ``open_model`` of its own, and a line in ``BACKENDS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ModelError
+
+BackendName = Literal["auto", "litert", "tflite-runtime", "tensorflow"]
+
+BACKENDS: dict[str, str] = {
+    "litert": "edge.runtime.litert",
+    "tflite-runtime": "edge.runtime.tflite_runtime",
+    "tensorflow": "edge.runtime.tensorflow_lite",
+}
+"""Name to module, in the order in which ``auto`` tries them."""
+
+PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "'maskgate[tflite]'", "tensorflow": "'maskgate[train]'"}
+"""What to ask pip for."""
+
+MAX_AUTO_THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """How whole numbers stand for real ones: real = (stored - zero_point) * scale.
+
+    Source: https://ai.google.dev/edge/litert/models/quantization_spec
+    """
+
+    scale: float
+    zero_point: int
+
+    def stored(self, real: float) -> float:
+        """What stands for ``real``, not rounded: compare stored values against it without converting them."""
+        return real / self.scale + self.zero_point
+
+
+UNQUANTIZED = Quantization(1.0, 0)
+"""Of a tensor that stores real numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a model: its name, its shape with the batch of 1, its type, its quantization."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    quantization: Quantization = UNQUANTIZED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """Values as a model stores them, int8 or float32, and what they stand for."""
+
+    values: NDArray[Any]
+    quantization: Quantization = UNQUANTIZED
+
+    def real(self, where: Any = ...) -> NDArray[np.float32]:
+        """The real numbers of the values at the index ``where``, float32."""
+        chosen = np.asarray(self.values[where], np.float32)
+        return (chosen - np.float32(self.quantization.zero_point)) * np.float32(self.quantization.scale)
+
+
+class Model(Protocol):
+    """A model that is loaded and ready.
+
+    Attributes:
+        runtime: What runs it, for people: ``litert, 2 threads``.
+        input: Its only input.
+        outputs: Its outputs. Their order means nothing: the converter may swap them.
+    """
+
+    runtime: str
+    input: TensorSpec
+    outputs: tuple[TensorSpec, ...]
+
+    def invoke(self, values: NDArray[Any]) -> Sequence[Tensor]:
+        """Run the model once.
+
+        Args:
+            values: Of the shape and type of ``input``, already quantized.
+
+        Returns:
+            The outputs in the order of ``outputs``; the caller owns them.
+        """
+        ...
+
+
+def open_model(content: bytes, backend: BackendName = "auto", threads: int = 0, *, name: str = "the model") -> Model:
+    """Load a model into the first runtime that takes it.
+
+    Args:
+        content: Of a .tflite file.
+        backend: A runtime's name, or ``auto`` for the first of ``BACKENDS`` that works.
+        threads: 0 for half the cores, at most 4.
+        name: What to call the model in an error.
+
+    Raises:
+        ModelError: No runtime could; the text says what was tried, why each failed, and what to do.
+    """
+    names = tuple(BACKENDS) if backend == "auto" else (backend,)
+    absent, refused = [], []
+    for candidate in names:
+        try:
+            return _opener(candidate)(content, threads or default_threads())
+        except ImportError as error:  # noqa: PERF203
+            absent.append(f"{candidate} cannot be used ({_first_line(error)})")
+        except (ValueError, RuntimeError) as error:
+            refused.append(f"{candidate} refused it ({_first_line(error)})")
+    remedy = f"pip install {PACKAGES[names[0]]}"
+    if refused:
+        remedy = f"restore its file, or bring the runtime up to date: pip install --upgrade {PACKAGES[names[0]]}"
+    raise ModelError(f"No runtime can run {name}: {'; '.join(refused + absent)}; {remedy}")
+
+
+def default_threads() -> int:
+    """Half the cores that this process may use, at least 1 and at most 4: the camera and the web need the others."""
+    return min(MAX_AUTO_THREADS, max(1, len(os.sched_getaffinity(0)) // 2))
+
+
+def _opener(name: str) -> Callable[[bytes, int], Model]:
+    module = importlib.import_module(BACKENDS[name])
+    return cast("Callable[[bytes, int], Model]", module.open_model)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")

@@ -1,0 +1,153 @@
+"""Where the faces are: runs the detector and decodes its maps into boxes of the frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ModelError
+from edge.models import FaceEntry
+from edge.runtime import Model, Tensor
+from edge.values import BBox, Face, Image
+from edge.vision.model_input import ModelInput
+from edge.vision.preprocess import letterbox
+
+MAX_LOG_SIDE = 6.0
+"""Of a predicted side in strides, as in training: keeps a wild float output from overflowing."""
+
+
+class Detector(Protocol):
+    """Finds faces."""
+
+    def detect(self, image: Image, threshold: float) -> list[Face]:
+        """The faces in a picture, best first, in pixels of the picture and inside it.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            threshold: Least score, in (0, 1).
+        """
+        ...
+
+
+class Layout(NamedTuple):
+    """Where a face model's maps lie in its input.
+
+    Attributes:
+        width: Of the model's input, in pixels.
+        height: Of the model's input, in pixels.
+        strides: Input pixels between cells of each pair of maps.
+    """
+
+    width: int
+    height: int
+    strides: tuple[int, ...]
+
+
+class Decoded(NamedTuple):
+    """``boxes`` (N, 4) float32, x0, y0, x1, y1 in pixels of the model's input; ``scores`` (N,) float32. Best first."""
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class FaceDetector:
+    """A ``Detector`` on a TFLite model.
+
+    Args:
+        model: Ready to run.
+        entry: What the manifest says of it.
+        nms_iou: Boxes that overlap more are one face, IoU in (0, 1).
+        max_faces: Most faces of a picture, the best first.
+
+    Raises:
+        ModelError: The model's input or outputs are not those of its manifest.
+    """
+
+    def __init__(self, model: Model, entry: FaceEntry, nms_iou: float = 0.45, max_faces: int = 20) -> None:
+        self._model = model
+        self._layout = Layout(entry.input.width, entry.input.height, entry.strides)
+        self._prepare = ModelInput(model.input, entry.input.width, entry.input.height)
+        self._nms_iou = nms_iou
+        self._max_faces = max_faces
+        pair_maps([output.shape for output in model.outputs], self._layout)
+
+    def detect(self, image: Image, threshold: float) -> list[Face]:
+        """The faces in a picture; see ``Detector``."""
+        fitted, placed = letterbox(image, self._layout.width, self._layout.height)
+        outputs = self._model.invoke(self._prepare(fitted))
+        boxes, scores = decode(outputs, self._layout, threshold, self._nms_iou, self._max_faces)
+        height, width = image.shape[:2]
+        inside = np.clip(placed.to_frame(boxes), 0, (width, height, width, height))
+        faces = [Face(BBox(*box), score) for box, score in zip(inside.tolist(), scores.tolist(), strict=True)]
+        return [face for face in faces if face.bbox.area > 0]
+
+
+def decode(outputs: Sequence[Tensor], layout: Layout, threshold: float, nms_iou: float, max_faces: int) -> Decoded:
+    """Turn a face model's maps into boxes; only cells above the threshold are ever converted to real numbers.
+
+    For each stride s a score map (1, height/s, width/s, 1) in [0, 1] and a bbox map (1, height/s, width/s, 4) of
+    (dx, dy, log_w, log_h): cx = (column + 0.5 + dx) * s, cy = (row + 0.5 + dy) * s, w = exp(log_w) * s and
+    h = exp(log_h) * s, as in YOLOX (https://arxiv.org/abs/2107.08430).
+
+    Args:
+        outputs: In any order, int8 or float32: they are told apart by shape.
+        layout: Of the maps.
+        threshold: Least score, in (0, 1).
+        nms_iou: Boxes that overlap a better one by more are dropped, IoU in (0, 1).
+        max_faces: Most boxes returned.
+
+    Raises:
+        ModelError: A map is missing.
+    """
+    found = [
+        _decode_stride(outputs[score], outputs[bbox], stride, threshold)
+        for stride, (score, bbox) in zip(
+            layout.strides, pair_maps([output.values.shape for output in outputs], layout), strict=True
+        )
+    ]
+    boxes = np.concatenate([part.boxes for part in found])
+    scores = np.concatenate([part.scores for part in found])
+    kept = _suppress(boxes, scores, nms_iou)[:max_faces]
+    return Decoded(boxes[kept], scores[kept])
+
+
+def pair_maps(shapes: Sequence[tuple[int, ...]], layout: Layout) -> list[tuple[int, int]]:
+    """Which outputs are the score and bbox map of each stride, told by shape: the converter may swap them.
+
+    Raises:
+        ModelError: A map is missing.
+    """
+    index = {shape: position for position, shape in enumerate(shapes)}
+    pairs = []
+    for stride in layout.strides:
+        cells = (1, layout.height // stride, layout.width // stride)
+        score, bbox = index.get((*cells, 1)), index.get((*cells, 4))
+        if score is None or bbox is None:
+            raise ModelError(
+                f"The face model has no score and bbox map of {cells[2]}x{cells[1]} cells for stride {stride}; "
+                f"it has {sorted(index)}: convert it again, or mend its manifest."
+            )
+        pairs.append((score, bbox))
+    return pairs
+
+
+def _decode_stride(score: Tensor, bbox: Tensor, stride: int, threshold: float) -> Decoded:
+    rows, columns = np.nonzero(score.values[0, :, :, 0] >= score.quantization.stored(threshold))
+    offsets = bbox.real((0, rows, columns))
+    cells = np.stack([columns, rows], axis=1).astype(np.float32)
+    centres = (cells + np.float32(0.5) + offsets[:, :2]) * np.float32(stride)
+    halves = np.exp(np.minimum(offsets[:, 2:], MAX_LOG_SIDE)) * np.float32(stride / 2)
+    return Decoded(np.concatenate([centres - halves, centres + halves], axis=1), score.real((0, rows, columns, 0)))
+
+
+def _suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], nms_iou: float) -> NDArray[np.intp]:
+    """Indices of the boxes that stay after greedy NMS, best first."""
+    if not len(boxes):
+        return np.empty(0, np.intp)
+    left_top_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+    kept = cv2.dnn.NMSBoxes(left_top_size.tolist(), scores.tolist(), 0.0, nms_iou)
+    return np.asarray(kept, np.intp).reshape(-1)

@@ -1,0 +1,71 @@
+"""How each face's mask is worn: crops the face, runs the classifier, gives probabilities in the order of ``LABELS``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from edge.errors import ModelError
+from edge.models import MaskEntry
+from edge.runtime import Model
+from edge.values import LABELS, Face, Image, Reading
+from edge.vision.model_input import ModelInput
+from edge.vision.preprocess import crop_face
+
+SMALLEST_PROBABILITY = 1e-6
+"""Of a label that the model knows: int8 rounds what is less to 0, and a sum of 0 could not be scaled to 1."""
+
+
+class Classifier(Protocol):
+    """Judges faces."""
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        """One reading for each face, in the same order.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            faces: In pixels of ``image``.
+        """
+        ...
+
+
+class MaskClassifier:
+    """A ``Classifier`` on a TFLite model. A label that the model does not know gets the probability 0.
+
+    Args:
+        model: Ready to run.
+        entry: What the manifest says of it.
+
+    Raises:
+        ModelError: The model's input or output is not that of its manifest.
+    """
+
+    def __init__(self, model: Model, entry: MaskEntry) -> None:
+        if entry.input.width != entry.input.height:
+            raise ModelError(
+                f"The mask model takes {entry.input.width}x{entry.input.height} pixels; a square is needed."
+            )
+        if [output.shape for output in model.outputs] != [(1, len(entry.labels))]:
+            raise ModelError(
+                f"The mask model gives {[output.shape for output in model.outputs]} for the "
+                f"{len(entry.labels)} labels of its manifest; convert it again, or mend the manifest."
+            )
+        self._model = model
+        self._size = entry.input.width
+        self._margin = entry.margin
+        self._prepare = ModelInput(model.input, entry.input.width, entry.input.height)
+        self._columns = [LABELS.index(label) for label in entry.labels]
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        """One reading for each face; see ``Classifier``."""
+        return [self._read(image, face) for face in faces]
+
+    def _read(self, image: Image, face: Face) -> Reading:
+        crop = crop_face(image, face.bbox, self._size, self._margin)
+        (output,) = self._model.invoke(self._prepare(crop))
+        known = np.maximum(output.real(0), SMALLEST_PROBABILITY)
+        probabilities = np.zeros(len(LABELS))
+        probabilities[self._columns] = known / known.sum(dtype=np.float64)
+        return Reading(face, tuple(probabilities.tolist()))

@@ -1,0 +1,44 @@
+"""A picture as a model wants it: quantized by a table, without a detour over floating point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ModelError
+from edge.runtime import TensorSpec
+from edge.values import Image
+from edge.vision.preprocess import normalise, quantization_table
+
+
+class ModelInput:
+    """Turns (height, width, 3) uint8 RGB pictures into what a model's input takes.
+
+    Args:
+        spec: Of the model's input.
+        width: That the manifest promises, in pixels.
+        height: That the manifest promises, in pixels.
+
+    Raises:
+        ModelError: The model's input has another shape, or is neither int8 nor float32.
+    """
+
+    def __init__(self, spec: TensorSpec, width: int, height: int) -> None:
+        if spec.shape != (1, height, width, 3):
+            raise ModelError(
+                f"The model takes {spec.shape}, and its manifest says {(1, height, width, 3)}; convert it again."
+            )
+        if spec.dtype not in (np.int8, np.float32):
+            raise ModelError(f"The model takes {spec.dtype} pictures; convert it to int8 or float32.")
+        self._table: NDArray[np.int8] | None = None
+        if spec.dtype == np.int8:
+            self._table = quantization_table(spec.quantization.scale, spec.quantization.zero_point)
+
+    def __call__(self, image: Image) -> NDArray[Any]:
+        """(height, width, 3) uint8 RGB to (1, height, width, 3) int8 or float32."""
+        if self._table is None:
+            return normalise(image)[None]
+        return cv2.LUT(image, self._table)[None]
