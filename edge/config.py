@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from edge.errors import ConfigError
 
@@ -96,10 +96,30 @@ class PeopleSettings(Section):
     hysteresis: float = Field(
         0.15, ge=0, le=0.5, description="Share of the votes by which another verdict must lead to replace one"
     )
+    rejudge_every: float = Field(
+        0.3, ge=0, le=5, description="A person whose verdict is settled is judged again this often, in seconds"
+    )
     zone: tuple[tuple[float, float], ...] = Field(
         (),
         description="Polygon of (x, y) as fractions of the picture; faces centred outside it are not counted",
     )
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_lies_in_the_picture(cls, zone: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if zone and len(zone) < 3:  # noqa: PLR2004
+            raise ValueError("a zone needs three corners or more, or none at all")
+        if not all(0 <= coordinate <= 1 for corner in zone for coordinate in corner):
+            raise ValueError("a corner lies outside the picture; give fractions from 0 to 1, not pixels")
+        if zone and not _polygon_area(zone):
+            raise ValueError("the corners lie on one line and enclose nothing")
+        return zone
+
+
+def _polygon_area(corners: tuple[tuple[float, float], ...]) -> float:
+    """By the shoelace formula."""
+    following = corners[1:] + corners[:1]
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(corners, following, strict=True))) / 2
 
 
 class AlertSettings(Section):

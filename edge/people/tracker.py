@@ -1,0 +1,181 @@
+"""Faces become people, people's visits become events.
+
+The rules:
+
+- A face that was found a few times over a moment is a person, and its visit begins (``visit_started``, at the first
+  sighting). Out of sight for less than ``lost_after`` it is the same person; after that the visit has ended
+  (``visit_ended``, at the last sighting), so that the two events lie ``seconds`` apart.
+- Readings vote (edge.people.votes). Faces that are too small or cut by the picture's edge are followed but do not
+  vote; faces centred outside the zone do not exist.
+- The verdict comes when votes span ``dwell`` and one label has the share it needs; until then it is ``unsure``. Once
+  reached it changes only to another label that leads by the hysteresis (``verdict`` each time).
+- A visit counts once, with the verdict that stands when it ends. Who puts a mask on at the door counts as masked; the
+  alert has sounded all the same. Who was never seen well enough counts as ``unsure``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge.config import PeopleSettings
+from edge.people.matching import assign
+from edge.people.track import Track
+from edge.people.votes import Ballot
+from edge.values import BBox, Event, EventKind, Face, Person, Reading, Verdict
+
+EDGE = 2.0
+"""A box this near the picture's edge is cut by it, in pixels."""
+
+SAME_FACE_IOU = 0.4
+"""A box that overlaps a person's own box by more is that face found twice, not somebody new."""
+
+
+class PeopleTracker:
+    """Follows people and their visits. Time comes only from ``at``.
+
+    Example:
+        >>> tracker = PeopleTracker(PeopleSettings())
+        >>> tracker.update([], at=0.0, frame_size=(640, 480))
+        []
+    """
+
+    def __init__(self, settings: PeopleSettings) -> None:
+        self._settings = settings
+        self._tracks: list[Track] = []
+        self._now = -math.inf
+        self._next_id = 1
+        self._totals = dict.fromkeys(Verdict, 0)
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        """Everybody whose visit is open, also while out of sight for a moment, in the order they came."""
+        return tuple(track.person() for track in self._visitors())
+
+    @property
+    def totals(self) -> dict[Verdict, int]:
+        """Visits that have ended, by verdict."""
+        return dict(self._totals)
+
+    def faces_to_judge(self, faces: Sequence[Face], at: float, frame_size: tuple[int, int]) -> list[Face]:
+        """Which of a frame's faces the mask model should look at: the others would teach nothing.
+
+        New, undecided and contested people are judged every frame, settled ones every ``rejudge_every`` seconds,
+        and faces that cannot vote never. Changes nothing: whether the advice is taken is the caller's affair.
+
+        Args:
+            faces: All faces of the frame.
+            at: Scene seconds of the frame.
+            frame_size: (width, height) in pixels.
+
+        Returns:
+            Those to judge, in the order given.
+        """
+        at = max(at, self._now)
+        inside = [face for face in faces if self._in_zone(face.bbox, frame_size)]
+        track_of = self._match(inside, at)
+        return [
+            face
+            for index, face in enumerate(inside)
+            if self._may_vote(face.bbox, frame_size) and self._is_open_question(track_of.get(index), at)
+        ]
+
+    def update(self, readings: Sequence[Face | Reading], at: float, frame_size: tuple[int, int]) -> list[Event]:
+        """Take in one frame.
+
+        Args:
+            readings: Every face found, judged or not; unjudged ones are followed and do not vote.
+            at: Scene seconds of the frame. A time that is not later than the last one counts as no time passed.
+            frame_size: (width, height) in pixels.
+
+        Returns:
+            What happened, in order: visits ended, started, verdicts.
+        """
+        at = self._now = max(at, self._now)
+        sighted = [(_face(item), item) for item in readings if self._in_zone(_face(item).bbox, frame_size)]
+        faces = [face for face, _ in sighted]
+        events = self._end_visits(at)
+        track_of = self._match(faces, at)
+        for index, (face, item) in enumerate(sighted):
+            track = track_of.get(index)
+            if track is not None:
+                track.found(face.bbox, at)
+            elif not any(face.bbox.iou(faces[other].bbox) > SAME_FACE_IOU for other in track_of):
+                track = self._new_track(face.bbox, at)
+            if track is not None:
+                judged = item if isinstance(item, Reading) and self._may_vote(face.bbox, frame_size) else None
+                events += self._take(track, judged, at)
+        return events
+
+    def finish(self, at: float) -> list[Event]:
+        """End every open visit: the camera is gone or the program stops. A new scene may begin at any time after."""
+        self._now = max(at, self._now)
+        events = [self._end(track) for track in self._visitors()]
+        self._tracks.clear()
+        self._now = -math.inf
+        return events
+
+    def _visitors(self) -> list[Track]:
+        return sorted((track for track in self._tracks if track.id is not None), key=lambda track: track.id or 0)
+
+    def _match(self, faces: Sequence[Face], at: float) -> dict[int, Track]:
+        """Tracks by index into ``faces``."""
+        lost_after = self._settings.lost_after
+        known = [track for track in self._tracks if not track.expired(at, lost_after)]
+        pairs = assign([track.candidate(at, lost_after) for track in known], [face.bbox for face in faces])
+        return {face: known[track] for face, track in pairs.items()}
+
+    def _new_track(self, bbox: BBox, at: float) -> Track:
+        track = Track(Ballot(self._settings), bbox, first_seen=at, last_seen=at)
+        self._tracks.append(track)
+        return track
+
+    def _take(self, track: Track, vote: Reading | None, at: float) -> list[Event]:
+        """What a sighting changes: a visit may start, a verdict be reached."""
+        events = []
+        if track.id is None and track.confirmed:
+            track.id = self._next_id
+            self._next_id += 1
+            events.append(Event(EventKind.VISIT_STARTED, track.first_seen, track.id))
+            if track.ballot.verdict is not Verdict.UNSURE:
+                events.append(Event(EventKind.VERDICT, at, track.id, track.ballot.verdict))
+        if vote is not None and track.ballot.cast(vote, at) and track.id is not None:
+            events.append(Event(EventKind.VERDICT, at, track.id, track.ballot.verdict))
+        return events
+
+    def _end_visits(self, at: float) -> list[Event]:
+        expired = [track for track in self._tracks if track.expired(at, self._settings.lost_after)]
+        if not expired:
+            return []
+        self._tracks = [track for track in self._tracks if track not in expired]
+        return [self._end(track) for track in expired if track.id is not None]
+
+    def _end(self, track: Track) -> Event:
+        verdict = track.ballot.verdict
+        self._totals[verdict] += 1
+        seconds = track.last_seen - track.first_seen
+        return Event(EventKind.VISIT_ENDED, track.last_seen, track.id, verdict, seconds)
+
+    def _is_open_question(self, track: Track | None, at: float) -> bool:
+        if track is None or track.ballot.contested or track.ballot.last_at is None:
+            return True
+        return at - track.ballot.last_at >= self._settings.rejudge_every
+
+    def _may_vote(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
+        width, height = frame_size
+        cut = bbox.x0 <= EDGE or bbox.y0 <= EDGE or bbox.x1 >= width - EDGE or bbox.y1 >= height - EDGE
+        return not cut and bbox.short_side >= self._settings.min_face
+
+    def _in_zone(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
+        if not self._settings.zone:
+            return True
+        (x, y), (width, height) = bbox.centre, frame_size
+        polygon = np.array(self._settings.zone, np.float32)
+        return cv2.pointPolygonTest(polygon, (x / width, y / height), measureDist=False) >= 0
+
+
+def _face(item: Face | Reading) -> Face:
+    return item.face if isinstance(item, Reading) else item
