@@ -1,0 +1,286 @@
+"""``maskgate check``: judge the faces in pictures, one line a picture.
+
+maskgate check a.jpg holiday/ --output marked
+maskgate check a.jpg --json | jq .without_mask
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import stat
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import cv2
+import numpy as np
+
+from edge.cameras.stills import SUFFIXES
+from edge.config import Settings
+from edge.draw import annotate
+from edge.errors import ConfigError, MaskgateError
+from edge.pipeline import Pipeline, load_pipeline
+from edge.values import LABELS, Image, Label, Reading, Verdict
+
+STILL_MAX_FACES = 200
+"""Most faces judged in a picture: a still may be a group, and nobody waits at the door for it."""
+
+MAX_FILE_BYTES = 256 * 2**20
+
+WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+WORDS = {
+    Label.WITH_MASK: "with mask",
+    Label.WITHOUT_MASK: "without mask",
+    Label.MASK_WORN_INCORRECTLY: "badly worn",
+}
+
+
+class PictureError(MaskgateError, ValueError):
+    """One picture cannot be checked; the others still can."""
+
+
+class Picture(NamedTuple):
+    """A file to check: what the operator calls it, or what is wrong before it is even opened."""
+
+    name: str
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Over all pictures of a check."""
+
+    pictures: int = 0
+    unreadable: int = 0
+    labels: Counter[Label] = field(default_factory=Counter)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``maskgate check``."""
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a folder whose pictures are checked")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write each picture there with boxes, labels and counts; no file is ever overwritten",
+    )
+    parser.add_argument(
+        "--face-threshold",
+        type=_threshold,
+        metavar="SCORE",
+        help="least score of a face, between 0 and 1 (default: face.still_threshold of the configuration)",
+    )
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Run ``maskgate check`` on the process's streams.
+
+    Args:
+        args: Of ``add_arguments``.
+        settings: The effective configuration.
+
+    Returns:
+        The exit code: 0, or 1 where a picture could not be read.
+
+    Raises:
+        ConfigError: The output folder cannot be written.
+        ModelError: The models cannot be used.
+    """
+    if args.output is not None:
+        _make_folder(args.output)
+    threshold = args.face_threshold or settings.config.face.still_threshold
+    pipeline = load_pipeline(settings.config, threshold, STILL_MAX_FACES)
+    return run_check(args.images, pipeline, as_json=args.json, output=args.output, out=sys.stdout, err=sys.stderr)
+
+
+def run_check(
+    images: Sequence[str], pipeline: Pipeline, *, as_json: bool, output: Path | None, out: TextIO, err: TextIO
+) -> int:
+    """Check pictures one after the other.
+
+    Args:
+        images: Paths of pictures and of folders of pictures.
+        pipeline: Finds and judges the faces.
+        as_json: Print JSON Lines instead of text for people.
+        output: An existing folder for the marked pictures, or None.
+        out: Takes a line a picture.
+        err: Takes what is wrong with a picture, where the lines are for people.
+
+    Returns:
+        The exit code: 0, or 1 where a picture could not be read.
+
+    Raises:
+        ConfigError: A marked picture cannot be written.
+    """
+    totals = Totals()
+    for picture in itertools.chain.from_iterable(map(_expand, images)):
+        totals.pictures += 1
+        try:
+            image = _open(picture)
+        except PictureError as error:
+            totals.unreadable += 1
+            _report_problem(picture, error, out if as_json else err, as_json)
+            continue
+        readings = pipeline.judge(image, pipeline.detect(image))
+        totals.labels.update(reading.label for reading in readings)
+        written = _write_marked(output, Path(picture.name), image, readings) if output else None
+        line = json.dumps(record(picture.name, image, readings)) if as_json else _sentence(picture, readings, written)
+        print(line, file=out, flush=True)
+    if not as_json:
+        print(_summary(totals), file=out, flush=True)
+    return 1 if totals.unreadable else 0
+
+
+def record(name: str, image: Image, readings: Sequence[Reading]) -> dict[str, Any]:
+    """One picture's line, JSON-ready, its keys in the order that others script against."""
+    counts = Counter(reading.label for reading in readings)
+    return {
+        "image": name,
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "faces": [
+            {
+                "bbox": [round(side, 1) for side in reading.face.bbox],
+                "score": round(reading.face.score, 4),
+                "label": str(reading.label),
+                "probabilities": {
+                    str(label): round(probability, 4)
+                    for label, probability in zip(LABELS, reading.probabilities, strict=True)
+                },
+            }
+            for reading in readings
+        ],
+        **{str(label): counts[label] for label in LABELS},
+    }
+
+
+def read_picture(path: Path) -> Image:
+    """Decode a picture file: any depth, grey, colour or with alpha, turned upright by its EXIF orientation.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        PictureError: It is absent, no picture, damaged, or so large that decoding it would exhaust a small board.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise PictureError("this is not a file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise PictureError(f"the file is larger than {MAX_FILE_BYTES // 2**20} MB, too large for a picture")
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise PictureError(f"the file cannot be read ({error.strerror})") from error
+    if not content.size:
+        raise PictureError("the file is empty")
+    try:
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise PictureError("the picture has too many pixels, or its header is damaged; make it smaller") from error
+    if image is None:
+        raise PictureError("the file is damaged or not a picture of a known format")
+    return image  # type: ignore[return-value]
+
+
+def _report_problem(picture: Picture, error: PictureError, stream: TextIO, as_json: bool) -> None:
+    if as_json:
+        line = json.dumps({"image": picture.name, "error": str(error)})
+    else:
+        line = f"{_printable(picture.name)}: {error}"
+    print(line, file=stream, flush=True)
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _expand(name: str) -> list[Picture]:
+    """The picture of that name; of a folder the pictures in it, in the order of their names."""
+    try:
+        inside = sorted(entry.name for entry in os.scandir(name) if entry.is_file())
+    except (NotADirectoryError, FileNotFoundError):
+        return [Picture(name)]
+    except OSError as error:
+        return [Picture(name, f"it cannot be opened ({error.strerror})")]
+    pictures = [Picture(str(Path(name, file))) for file in inside if Path(file).suffix.lower() in SUFFIXES]
+    return pictures or [Picture(name, f"the folder holds no picture ({', '.join(sorted(SUFFIXES))})")]
+
+
+def _open(picture: Picture) -> Image:
+    if picture.problem:
+        raise PictureError(picture.problem)
+    return read_picture(Path(picture.name))
+
+
+def _write_marked(folder: Path, source: Path, image: Image, readings: Sequence[Reading]) -> Path:
+    counts = Counter(reading.label for reading in readings)
+    marked = annotate(image, readings, {Verdict(label.value): counts[label] for label in LABELS})
+    suffix = source.suffix if source.suffix.lower() in WRITABLE_SUFFIXES else ".png"
+    _, content = cv2.imencode(suffix.lower(), marked)
+    return _write_new(folder, source.stem, suffix, content.tobytes())
+
+
+def _write_new(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
+    """Write under the first name that is free, so that neither an input nor a picture of the same name is lost."""
+    number = 1
+    while True:
+        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        else:
+            return path
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"Cannot write to {folder}: {error.strerror}; make room there or choose another --output.")
+
+
+def _sentence(picture: Picture, readings: Sequence[Reading], written: Path | None) -> str:
+    counts = Counter(reading.label for reading in readings)
+    found = [f"{counts[label]} {words}" for label, words in WORDS.items() if counts[label]]
+    faces = f"{_number(len(readings), 'face')}: {', '.join(found)}" if found else "no face"
+    ending = f" (marked: {_printable(str(written))})" if written else ""
+    return f"{_printable(picture.name)}: {faces}{ending}"
+
+
+def _summary(totals: Totals) -> str:
+    found = ", ".join(f"{totals.labels[label]} {words}" for label, words in WORDS.items())
+    unreadable = f"; {totals.unreadable} could not be read" if totals.unreadable else ""
+    faces = _number(totals.labels.total(), "face")
+    return f"{_number(totals.pictures, 'picture')}, {faces}: {found}{unreadable}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _printable(name: str) -> str:
+    """A file name that any terminal takes, also one whose bytes are no text."""
+    return os.fsencode(name).decode("utf-8", "replace")
