@@ -1,0 +1,290 @@
+"""The face detector's decode and the mask classifier, on models that are told what to answer."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.errors import ModelError
+from edge.models import FaceEntry, MaskEntry
+from edge.runtime import UNQUANTIZED, Quantization, Tensor, TensorSpec
+from edge.values import LABELS, BBox, Face, Image, Label
+from edge.vision.face_detector import FaceDetector, Layout, decode
+from edge.vision.mask_classifier import MaskClassifier
+
+LAYOUT = Layout(160, 96, (8, 16, 32))
+SCORE_STEPS = Quantization(1 / 256, -128)
+BBOX_STEPS = Quantization(1 / 32, 0)
+INPUT_STEPS = Quantization(1 / 128, 0)
+
+Cell = tuple[int, int, int, float, tuple[float, float, float, float]]
+"""Stride, row, column, score, (dx, dy, log_w, log_h)."""
+
+
+def maps(*cells: Cell) -> list[Tensor]:
+    """A face model's float outputs, silent but for the given cells."""
+    outputs = []
+    for stride in LAYOUT.strides:
+        rows, columns = LAYOUT.height // stride, LAYOUT.width // stride
+        score, bbox = np.zeros((1, rows, columns, 1), np.float32), np.zeros((1, rows, columns, 4), np.float32)
+        for _, row, column, value, offsets in (cell for cell in cells if cell[0] == stride):
+            score[0, row, column, 0] = value
+            bbox[0, row, column] = offsets
+        outputs += [Tensor(score), Tensor(bbox)]
+    return outputs
+
+
+def quantized(outputs: Sequence[Tensor]) -> list[Tensor]:
+    return [as_int8(tensor.values, SCORE_STEPS if tensor.values.shape[-1] == 1 else BBOX_STEPS) for tensor in outputs]
+
+
+def as_int8(values: NDArray[Any], steps: Quantization) -> Tensor:
+    stored = np.clip(np.round(values / steps.scale) + steps.zero_point, -128, 127)
+    return Tensor(stored.astype(np.int8), steps)
+
+
+class ToldModel:
+    """Answers what it was told, and remembers what it was shown."""
+
+    runtime = "told"
+
+    def __init__(self, answer: Sequence[Tensor], width: int, height: int, dtype: Any = np.int8) -> None:
+        steps = INPUT_STEPS if dtype == np.int8 else UNQUANTIZED
+        self.input = TensorSpec("image", (1, height, width, 3), np.dtype(dtype), steps)
+        self.outputs = tuple(
+            TensorSpec(f"out_{index}", tensor.values.shape, tensor.values.dtype, tensor.quantization)
+            for index, tensor in enumerate(answer)
+        )
+        self.shown: list[NDArray[Any]] = []
+        self._answer = answer
+
+    def invoke(self, values: NDArray[Any]) -> Sequence[Tensor]:
+        assert values.shape == self.input.shape
+        assert values.dtype == self.input.dtype
+        self.shown.append(values.copy())
+        return self._answer
+
+
+def face_entry(**changes: Any) -> FaceEntry:
+    fields = {
+        "task": "face-detection",
+        "input": {"width": LAYOUT.width, "height": LAYOUT.height},
+        "labels": ["face"],
+        "strides": LAYOUT.strides,
+    }
+    return FaceEntry.model_validate(common_fields() | fields | changes)
+
+
+def mask_entry(labels: Sequence[str] = tuple(map(str, LABELS)), **changes: Any) -> MaskEntry:
+    fields = {
+        "task": "mask-classification",
+        "input": {"width": 32, "height": 32},
+        "labels": list(labels),
+        "margin": 0.3,
+    }
+    return MaskEntry.model_validate(common_fields() | fields | changes)
+
+
+def common_fields() -> dict[str, Any]:
+    return {
+        "file": "m.tflite",
+        "sha256": "0" * 64,
+        "training": "none",
+        "data": [],
+        "figures": {},
+        "card": "m.md",
+    }
+
+
+def picture(height: int, width: int) -> Image:
+    return np.full((height, width, 3), (0, 0, 255), np.uint8)
+
+
+# Decoding
+
+
+def test_a_cell_becomes_a_box_by_the_formula() -> None:
+    outputs = maps((16, 2, 3, 0.75, (0.25, -0.5, math.log(2), math.log(3))))
+    boxes, scores = decode(outputs, LAYOUT, 0.5, 0.45, 20)
+    centre_x, centre_y = (3 + 0.5 + 0.25) * 16, (2 + 0.5 - 0.5) * 16
+    assert boxes[0] == pytest.approx([centre_x - 16, centre_y - 24, centre_x + 16, centre_y + 24], abs=1e-3)
+    assert scores.tolist() == [0.75]
+
+
+def test_nothing_above_the_threshold_is_no_face() -> None:
+    boxes, scores = decode(maps((8, 0, 0, 0.49, (0, 0, 0, 0))), LAYOUT, 0.5, 0.45, 20)
+    assert boxes.shape == (0, 4)
+    assert scores.shape == (0,)
+
+
+@pytest.mark.parametrize("form", [list, quantized], ids=["float32", "int8"])
+def test_a_score_equal_to_the_threshold_is_a_face(form: Any) -> None:
+    assert len(decode(form(maps((8, 0, 0, 0.5, (0, 0, 0, 0)))), LAYOUT, 0.5, 0.45, 20).scores) == 1
+
+
+def test_the_order_of_the_outputs_means_nothing() -> None:
+    outputs = quantized(maps((8, 5, 6, 0.9, (0, 0, 1, 1)), (32, 1, 2, 0.8, (0, 0, 1, 1))))
+    expected = decode(outputs, LAYOUT, 0.5, 0.45, 20)
+    for turn in range(len(outputs)):
+        shuffled = outputs[turn:] + outputs[:turn]
+        for reordered in (shuffled, shuffled[::-1]):
+            found = decode(reordered, LAYOUT, 0.5, 0.45, 20)
+            assert found.boxes.tolist() == expected.boxes.tolist()
+            assert found.scores.tolist() == expected.scores.tolist()
+
+
+cells = st.builds(
+    lambda stride, row, column, score, offsets: (
+        stride,
+        int(row * (LAYOUT.height // stride)),
+        int(column * (LAYOUT.width // stride)),
+        score,
+        offsets,
+    ),
+    st.sampled_from(LAYOUT.strides),
+    st.floats(0, 0.99),
+    st.floats(0, 0.99),
+    st.floats(0.55, 0.99),
+    st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 1.5), st.floats(0, 1.5)),
+)
+
+
+@given(cell=cells)
+@settings(max_examples=80, deadline=None)
+def test_int8_maps_decode_to_the_float_maps_within_a_quantization_step(cell: Cell) -> None:
+    exact, rounded = (decode(form(maps(cell)), LAYOUT, 0.5, 0.45, 20) for form in (list, quantized))
+    side = math.exp(max(cell[4][2:])) * cell[0]
+    assert rounded.boxes[0] == pytest.approx(exact.boxes[0], abs=(cell[0] + side) / 32)
+    assert rounded.scores[0] == pytest.approx(exact.scores[0], abs=1 / 256)
+
+
+@given(found=st.lists(cells, min_size=1, max_size=30), most=st.integers(1, 10))
+@settings(max_examples=60, deadline=None)
+def test_what_stays_is_best_first_at_most_so_many_and_does_not_overlap(found: list[Cell], most: int) -> None:
+    boxes, scores = decode(maps(*found), LAYOUT, 0.5, 0.45, most)
+    assert 1 <= len(scores) <= most
+    assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+    kept = [BBox(*box) for box in boxes.tolist()]
+    assert all(a.iou(b) <= 0.45 + 1e-4 for index, a in enumerate(kept) for b in kept[:index])
+
+
+def test_of_two_boxes_on_one_face_the_surer_stays() -> None:
+    outputs = maps((8, 4, 4, 0.6, (0, 0, 1, 1)), (8, 4, 5, 0.9, (-0.9, 0, 1, 1)), (8, 9, 15, 0.7, (0, 0, 1, 1)))
+    assert decode(outputs, LAYOUT, 0.5, 0.45, 20).scores.tolist() == pytest.approx([0.9, 0.7])
+
+
+def test_a_wildly_large_side_does_not_overflow() -> None:
+    boxes, _ = decode(maps((32, 0, 0, 0.9, (0, 0, 500.0, 500.0))), LAYOUT, 0.5, 0.45, 20)
+    assert np.isfinite(boxes).all()
+
+
+def test_a_missing_map_is_refused_by_its_stride() -> None:
+    with pytest.raises(ModelError, match="stride 16"):
+        decode(maps()[:3] + maps()[4:], LAYOUT, 0.5, 0.45, 20)
+
+
+# The detector
+
+
+def test_a_face_comes_back_in_pixels_of_the_frame() -> None:
+    outputs = maps((16, 2, 3, 0.75, (0.5, 0.5, math.log(2), math.log(2))))
+    detector = FaceDetector(ToldModel(quantized(outputs), 160, 96), face_entry())
+    (face,) = detector.detect(picture(480, 800), 0.5)
+    assert face.bbox == pytest.approx((48 * 5, 32 * 5, 80 * 5, 64 * 5), abs=5)
+    assert face.score == pytest.approx(0.75)
+
+
+def test_a_face_at_the_edge_is_cut_to_the_frame() -> None:
+    outputs = maps((32, 0, 0, 0.9, (0, 0, math.log(4), math.log(4))))
+    (face,) = FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(picture(96, 160), 0.5)
+    assert face.bbox == pytest.approx((0, 0, 80, 80), abs=0.01)
+
+
+def test_a_box_in_the_padding_is_no_face() -> None:
+    outputs = maps((8, 11, 2, 0.9, (0, 0, 0, 0)))
+    assert FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(picture(20, 160), 0.5) == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [(np.int8, [127, -128, -128]), (np.float32, [1.0, -1.0, -1.0])], ids=["int8", "float32"]
+)
+def test_the_model_is_shown_normalised_rgb(dtype: Any, expected: list[float]) -> None:
+    model = ToldModel(maps(), 160, 96, dtype)
+    FaceDetector(model, face_entry()).detect(picture(96, 160), 0.5)
+    assert model.shown[0][0, 40, 40].tolist() == expected
+
+
+def test_a_face_model_of_another_size_than_its_manifest_says_is_refused() -> None:
+    with pytest.raises(ModelError, match="manifest"):
+        FaceDetector(ToldModel(maps(), 320, 320), face_entry())
+
+
+def test_a_face_model_without_the_promised_strides_is_refused_when_it_is_loaded() -> None:
+    with pytest.raises(ModelError, match="stride 4"):
+        FaceDetector(ToldModel(maps(), 160, 96), face_entry(strides=[4]))
+
+
+def test_a_model_that_wants_other_numbers_than_int8_or_float32_is_refused() -> None:
+    with pytest.raises(ModelError, match="int16"):
+        FaceDetector(ToldModel(maps(), 160, 96, np.int16), face_entry())
+
+
+# The classifier
+
+FACE = Face(BBox(10, 10, 40, 40), 0.9)
+
+
+def classifier(answer: Tensor, labels: Sequence[str] = tuple(map(str, LABELS))) -> MaskClassifier:
+    return MaskClassifier(ToldModel([answer], 32, 32), mask_entry(labels))
+
+
+def test_probabilities_sum_to_one_after_rounding_to_int8() -> None:
+    answer = as_int8(np.array([[0.334, 0.334, 0.334]]), SCORE_STEPS)
+    (reading,) = classifier(answer).classify(picture(60, 60), [FACE])
+    assert sum(reading.probabilities) == pytest.approx(1.0)
+    assert reading.face is FACE
+
+
+def test_outputs_are_put_in_the_order_of_the_labels() -> None:
+    answer = Tensor(np.array([[0.1, 0.2, 0.7]], np.float32))
+    order = ["mask_worn_incorrectly", "with_mask", "without_mask"]
+    (reading,) = classifier(answer, order).classify(picture(60, 60), [FACE])
+    assert reading.probabilities == pytest.approx((0.2, 0.7, 0.1))
+    assert reading.label is Label.WITHOUT_MASK
+
+
+def test_a_label_that_the_model_does_not_know_has_probability_zero() -> None:
+    answer = as_int8(np.array([[0.25, 0.75]]), SCORE_STEPS)
+    (reading,) = classifier(answer, ["without_mask", "with_mask"]).classify(picture(60, 60), [FACE])
+    assert reading.probabilities == pytest.approx((0.75, 0.25, 0.0))
+
+
+def test_a_model_that_answers_nothing_at_all_is_equally_unsure_of_every_label() -> None:
+    (reading,) = classifier(as_int8(np.zeros((1, 3)), SCORE_STEPS)).classify(picture(60, 60), [FACE])
+    assert reading.probabilities == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+
+
+def test_every_face_gets_its_reading_in_order_and_no_face_none() -> None:
+    judge = classifier(Tensor(np.array([[0.8, 0.1, 0.1]], np.float32)))
+    faces = [Face(BBox(x, 5, x + 20, 25), 0.9) for x in (0, 20, 40)]
+    assert [reading.face for reading in judge.classify(picture(60, 60), faces)] == faces
+    assert judge.classify(picture(60, 60), []) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (1, 3, 1), (3,)])
+def test_a_mask_model_whose_output_does_not_fit_its_labels_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="labels"):
+        classifier(Tensor(np.zeros(shape, np.float32)))
+
+
+def test_a_mask_model_that_is_not_square_is_refused() -> None:
+    with pytest.raises(ModelError, match="square"):
+        MaskClassifier(
+            ToldModel([Tensor(np.zeros((1, 3), np.float32))], 32, 64),
+            mask_entry(input={"width": 32, "height": 64}),
+        )
