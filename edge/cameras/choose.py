@@ -1,0 +1,185 @@
+"""Which camera ``camera.source`` means, and why."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edge.cameras import Camera
+from edge.cameras.address import is_url, without_secrets
+from edge.cameras.stills import SUFFIXES, Stills
+from edge.cameras.stream import Stream
+from edge.cameras.v4l2 import V4l2Camera, devices
+from edge.cameras.video import VideoFile
+from edge.clock import Clock
+from edge.demo import DEMO_CLIP
+from edge.errors import CameraError, ConfigError
+from edge.values import Frame
+
+if TYPE_CHECKING:
+    from edge.config import CameraSettings
+
+FORMS = "auto, picamera, usb:0, /dev/video0, a video file, a folder of images, rtsp://…, http://…, demo"
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An open camera.
+
+    Attributes:
+        camera: The camera, turned as the settings say.
+        reopen: Opens the same one again, also under another device number after it was plugged in again.
+        why: Sentences for the operator: what was looked for, what was taken.
+        stand_in: Whether it is the demo clip for want of a camera, so that what it shows did not happen.
+    """
+
+    camera: Camera
+    reopen: Callable[[], Camera]
+    why: tuple[str, ...]
+    stand_in: bool = False
+
+
+class Rotated:
+    """A camera mounted sideways or upside down, turned upright."""
+
+    def __init__(self, camera: Camera, degrees: int) -> None:
+        """Turn each frame of ``camera`` clockwise by ``degrees``: 90, 180 or 270."""
+        self.name, self.live = camera.name, camera.live
+        self._camera, self._turn = camera, TURNS[degrees]
+
+    def read(self) -> Frame | None:
+        """The next frame, turned."""
+        frame = self._camera.read()
+        if frame is None:
+            return None
+        return Frame(cv2.rotate(frame.image, self._turn), frame.captured_at, frame.sequence)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Close the camera."""
+        self._camera.close()
+
+
+def open_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP, dev: Path = Path("/dev")) -> Choice:
+    """Open what ``settings.source`` names.
+
+    Args:
+        settings: Source, size, rate, rotation.
+        clock: Stamps the frames of live cameras.
+        demo: The demo clip.
+        dev: Where device nodes are.
+
+    Raises:
+        ConfigError: The source has none of the accepted forms.
+        CameraError: It is absent, in use, forbidden or unreadable.
+    """
+    opener = _Opener(settings, clock, demo, dev)
+    if settings.source == "auto":
+        return opener.automatic()
+    reopen = opener.named(settings.source)
+    camera = reopen()
+    return Choice(camera, reopen, (f"Pictures come from {camera.name}.",))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opener:
+    settings: CameraSettings
+    clock: Clock
+    demo: Path
+    dev: Path
+
+    def automatic(self) -> Choice:
+        """The Pi camera, else the first USB camera, else the demo clip.
+
+        A camera that is there but does not work is an error: a door must not be watched through a demo clip.
+        """
+        from edge.cameras.picam import NoPiCameraError  # noqa: PLC0415
+
+        why: list[str] = []
+        looked_for: tuple[tuple[str, Callable[[], Camera], type[CameraError]], ...] = (
+            ("Pi", self.pi_camera, NoPiCameraError),
+            ("USB", lambda: self.usb(0), NoUsbCameraError),
+        )
+        for kind, reopen, absent in looked_for:
+            try:
+                camera = reopen()
+            except absent as error:  # noqa: PERF203
+                why.append(f"No {kind} camera: {error}")
+            else:
+                return Choice(camera, reopen, (*why, f"Pictures come from the {kind} camera {camera.name}."))
+        camera = self.clip()
+        why.append("Playing the demo clip instead; its visits are not stored. Plug in a camera, or give --source.")
+        return Choice(camera, self.clip, tuple(why), stand_in=True)
+
+    def named(self, source: str) -> Callable[[], Camera]:
+        """What opens ``source``."""
+        if opener := self._device(source) or self._file(Path(source).expanduser()):
+            return opener
+        raise ConfigError(f"{without_secrets(source)!r} is no picture source{_nearest(source)}; accepted: {FORMS}.")
+
+    def _device(self, source: str) -> Callable[[], Camera] | None:
+        if source == "picamera":
+            return self.pi_camera
+        if re.fullmatch(r"usb:\d+", source):
+            return lambda: self.usb(int(source[4:]))
+        if re.fullmatch(r"/dev/video\d+", source):
+            return lambda: self._turned(V4l2Camera(Path(source), self.settings, self.clock))
+        if is_url(source):
+            return lambda: self._turned(Stream(source, self.clock))
+        return None
+
+    def _file(self, path: Path) -> Callable[[], Camera] | None:
+        if str(path) == "demo":
+            return self.clip
+        if ":" in path.parts[0]:  # an address of a kind that is not known
+            return None
+        if path.is_dir() or path.suffix.lower() in SUFFIXES:
+            return lambda: self._turned(Stills(_existing(path)))
+        if path.exists() or path.suffix or len(path.parts) > 1:
+            return lambda: self._turned(VideoFile(_existing(path)))
+        return None
+
+    def pi_camera(self) -> Camera:
+        from edge.cameras.picam import PiCamera  # noqa: PLC0415
+
+        return self._turned(PiCamera(self.settings, self.clock))
+
+    def usb(self, index: int) -> Camera:
+        found = list(devices(self.dev))
+        if not found:
+            some = any(self.dev.glob("video*"))
+            where = f"none of {self.dev}/video* captures video" if some else f"there is no {self.dev}/video*"
+            raise NoUsbCameraError(f"{where}; plug one in and check `lsusb`.")
+        if index >= len(found):
+            listed = ", ".join(f"usb:{number} is {device.path}" for number, device in enumerate(found))
+            raise NoUsbCameraError(f"There is no camera usb:{index}; found: {listed}.")
+        return self._turned(V4l2Camera(found[index].path, self.settings, self.clock))
+
+    def clip(self) -> Camera:
+        # Made upright, so rotation is for what is mounted at the door.
+        return VideoFile(self.demo, name="demo")
+
+    def _turned(self, camera: Camera) -> Camera:
+        return Rotated(camera, self.settings.rotate) if self.settings.rotate else camera
+
+
+class NoUsbCameraError(CameraError):
+    """There is no USB camera here, as opposed to one that does not work."""
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise CameraError(f"There is no file or folder {path}; check the path given as source.")
+    return path
+
+
+def _nearest(source: str) -> str:
+    words = ("auto", "picamera", "usb:0", "demo", "/dev/video0")
+    close = difflib.get_close_matches(source, words, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

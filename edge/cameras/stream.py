@@ -1,0 +1,71 @@
+"""A network camera: RTSP, or video over HTTP."""
+
+from __future__ import annotations
+
+import cv2
+
+from edge.cameras.address import without_secrets
+from edge.cameras.video import as_bgr
+from edge.clock import Clock
+from edge.errors import CameraError
+from edge.values import Frame
+
+OPEN_TIMEOUT = 10.0
+"""Longest wait for the camera to answer, in seconds."""
+READ_TIMEOUT = 5.0
+"""Longest wait for one picture, in seconds."""
+
+
+class Stream:
+    """Reads a network camera. Its user, password and query never leave this object."""
+
+    live = True
+
+    def __init__(
+        self, url: str, clock: Clock, open_timeout: float = OPEN_TIMEOUT, read_timeout: float = READ_TIMEOUT
+    ) -> None:
+        """Connect.
+
+        Args:
+            url: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://``, with user and password where needed.
+            clock: Stamps the frames.
+            open_timeout: Longest wait for an answer, in seconds.
+            read_timeout: Longest wait for a picture, in seconds.
+
+        Raises:
+            CameraError: Nothing that can be played answers there.
+        """
+        self.name = without_secrets(url)
+        self._clock = clock
+        self._sequence = 0
+        self._capture = cv2.VideoCapture(
+            url,
+            cv2.CAP_FFMPEG,
+            [
+                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+                round(open_timeout * 1000),
+                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+                round(read_timeout * 1000),
+            ],
+        )
+        if not self._capture.isOpened():
+            raise CameraError(
+                f"No stream can be read from {self.name}; check address, user and password, and that the camera is on."
+            )
+
+    def read(self) -> Frame:
+        """The next picture.
+
+        Raises:
+            CameraError: The stream broke off, ended or sent nothing in time.
+        """
+        decoded, image = self._capture.read()
+        if not decoded:
+            raise CameraError(f"The stream {self.name} sends no more pictures; check the camera and the network.")
+        frame = Frame(as_bgr(image), self._clock.monotonic(), self._sequence)
+        self._sequence += 1
+        return frame
+
+    def close(self) -> None:
+        """Hang up."""
+        self._capture.release()

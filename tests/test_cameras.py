@@ -1,0 +1,627 @@
+"""Where pictures come from, and what the operator is told when none do."""
+
+from __future__ import annotations
+
+import http.server
+import itertools
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cameras import Camera
+from edge.cameras.address import without_secrets
+from edge.cameras.choose import Rotated, open_camera
+from edge.cameras.picam import NoPiCameraError, PiCamera
+from edge.cameras.source import LatestFrame, Recording
+from edge.cameras.stills import Stills
+from edge.cameras.stream import Stream
+from edge.cameras.v4l2 import CAPABILITY, Device, V4l2Camera, devices, parse_capability
+from edge.cameras.video import VideoFile
+from edge.clock import ManualClock, SystemClock
+from edge.config import CameraSettings
+from edge.errors import CameraError, ConfigError
+from edge.values import EventKind, Frame, Image
+
+BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def plain(colour: tuple[int, int, int], width: int = 64, height: int = 48) -> Image:
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def all_frames(camera: Camera) -> list[Frame]:
+    frames = []
+    while (frame := camera.read()) is not None:
+        frames.append(frame)
+    return frames
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten frames at 5 a second: five blue ones, then five red ones."""
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 5.0, (64, 48))
+    for number in range(10):
+        writer.write(plain(BLUE if number < 5 else RED))
+    writer.release()
+    return path
+
+
+class TestVideoFile:
+    def test_frames_carry_the_times_of_the_container_and_their_number(self, clip: Path) -> None:
+        frames = all_frames(VideoFile(clip))
+        assert [frame.captured_at for frame in frames] == pytest.approx([number / 5 for number in range(10)])
+        assert [frame.sequence for frame in frames] == list(range(10))
+
+    def test_pictures_are_bgr(self, clip: Path) -> None:
+        frames = all_frames(VideoFile(clip))
+        assert frames[0].image[20, 20].argmax() == 0
+        assert frames[9].image[20, 20].argmax() == 2
+        assert frames[0].image.shape == (48, 64, 3)
+
+    def test_a_file_that_is_no_video_is_refused_by_name(self, tmp_path: Path) -> None:
+        path = tmp_path / "letter.mp4"
+        path.write_text("Dear all")
+        with pytest.raises(CameraError, match=r"letter\.mp4 is not a video"):
+            VideoFile(path)
+
+    def test_a_truncated_video_plays_as_far_as_it_goes_or_is_refused(self, clip: Path) -> None:
+        clip.write_bytes(clip.read_bytes()[:600])
+        with pytest.raises(CameraError):
+            all_frames(VideoFile(clip))
+
+    def test_an_absent_file_is_refused_by_name(self, tmp_path: Path) -> None:
+        with pytest.raises(CameraError, match=r"no video file .*gone\.mp4"):
+            VideoFile(tmp_path / "gone.mp4")
+
+
+class TestStills:
+    def test_images_come_in_the_order_of_their_names_with_scene_time(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "b.png"), plain(RED))
+        cv2.imwrite(str(tmp_path / "a.png"), plain(BLUE))
+        (tmp_path / "notes.txt").write_text("not an image")
+        first, second = all_frames(Stills(tmp_path))
+        assert tuple(first.image[0, 0]) == BLUE
+        assert tuple(second.image[0, 0]) == RED
+        assert second.captured_at > first.captured_at
+
+    def test_an_unreadable_image_is_named_and_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), plain(BLUE))
+        (tmp_path / "b.png").write_bytes(b"\x89PNG and then nothing")
+        cv2.imwrite(str(tmp_path / "c.png"), plain(RED))
+        assert [frame.sequence for frame in all_frames(Stills(tmp_path))] == [0, 2]
+        assert "b.png is not an image" in caplog.text
+
+    def test_an_empty_folder_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(CameraError, match="holds no image"):
+            Stills(tmp_path)
+
+    def test_a_folder_of_nothing_but_broken_images_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(b"")
+        with pytest.raises(CameraError, match="None of the images"):
+            all_frames(Stills(tmp_path))
+
+
+class MjpegCamera(http.server.BaseHTTPRequestHandler):
+    """A network camera that sends five pictures as multipart JPEG, then hangs up."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for level in range(5):
+            _, jpeg = cv2.imencode(".jpg", plain((level * 40, 0, 200)))
+            part = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+            self.wfile.write(part.encode() + jpeg.tobytes() + b"\r\n")
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def network_camera() -> Iterator[int]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), MjpegCamera)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+class TestStream:
+    def test_an_http_camera_is_read_until_it_hangs_up(self, network_camera: int) -> None:
+        stream = Stream(f"http://door:secret@127.0.0.1:{network_camera}/video.mjpg", ManualClock(), read_timeout=2.0)
+        assert stream.live
+        assert stream.read().image.shape == (48, 64, 3)
+        with pytest.raises(CameraError, match="no more pictures") as raised:
+            for _ in range(10):
+                stream.read()
+        assert "secret" not in str(raised.value) + stream.name
+
+    def test_a_camera_that_is_off_is_an_error_without_the_password(self) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+        with pytest.raises(CameraError, match="No stream can be read") as raised:
+            Stream(f"rtsp://door:secret@127.0.0.1:{port}/live", ManualClock(), open_timeout=2.0)
+        assert "secret" not in str(raised.value)
+        assert f"127.0.0.1:{port}" in str(raised.value)
+
+    def test_a_camera_that_accepts_and_says_nothing_times_out(self) -> None:
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            began = time.monotonic()
+            with pytest.raises(CameraError):
+                Stream(f"http://127.0.0.1:{silent.getsockname()[1]}/", ManualClock(), open_timeout=0.5)
+            assert time.monotonic() - began < 5
+
+    @pytest.mark.parametrize(
+        ("address", "shown"),
+        [
+            ("rtsp://admin:p@ss@cam.local:554/live", "rtsp://***@cam.local:554/live"),
+            ("http://cam/video?user=a&pwd=b", "http://cam/video?***"),
+            ("rtsp://cam/live", "rtsp://cam/live"),
+            ("/videos/door.mp4", "/videos/door.mp4"),
+            ("rtsp://user:pw@[bad/live", "rtsp://***"),
+        ],
+    )
+    def test_user_password_and_query_are_never_shown(self, address: str, shown: str) -> None:
+        assert without_secrets(address) == shown
+
+
+class FakePicamera2:
+    """Has the signatures of picamera2's class; pictures are in the memory order its RGB888 has, B, G, R."""
+
+    present = 1
+    busy = False
+    silent = False
+
+    def __init__(self, camera_num: int = 0) -> None:
+        if self.busy:
+            raise RuntimeError("Camera __init__ sequence did not complete.")
+        self.calls: list[str] = []
+        FakePicamera2.last = self
+
+    @classmethod
+    def global_camera_info(cls) -> list[dict[str, Any]]:
+        return [{"Model": "imx708"}] * cls.present
+
+    def create_video_configuration(
+        self, main: dict[str, Any] | None = None, controls: dict[str, Any] | None = None, buffer_count: int = 6
+    ) -> dict[str, Any]:
+        return {"main": main, "controls": controls, "buffer_count": buffer_count}
+
+    def configure(self, camera_config: dict[str, Any]) -> None:
+        self.configuration = camera_config
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def capture_array(self, name: str = "main", wait: bool | None = None) -> str:
+        assert wait is False
+        return name
+
+    def wait(self, job: str, timeout: float | None = None) -> Image:
+        if self.silent:
+            raise TimeoutError
+        width, height = self.configuration["main"]["size"]
+        return plain(BLUE, width, height)
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+@pytest.fixture
+def picamera2(monkeypatch: pytest.MonkeyPatch) -> type[FakePicamera2]:
+    class Fresh(FakePicamera2):
+        pass
+
+    module = types.ModuleType("picamera2")
+    module.Picamera2 = Fresh  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "picamera2", module)
+    return Fresh
+
+
+class TestPiCamera:
+    def test_a_frame_is_bgr_in_the_size_asked_for(self, picamera2: type[FakePicamera2]) -> None:
+        camera = PiCamera(CameraSettings(width=320, height=240, fps=15), ManualClock())
+        frame = camera.read()
+        assert frame.image.shape == (240, 320, 3)
+        assert tuple(frame.image[0, 0]) == BLUE
+        assert FakePicamera2.last.configuration["main"]["format"] == "RGB888"
+        assert FakePicamera2.last.configuration["controls"] == {"FrameRate": 15.0}
+
+    def test_it_is_stopped_and_closed_once(self, picamera2: type[FakePicamera2]) -> None:
+        camera = PiCamera(CameraSettings(), ManualClock())
+        camera.close()
+        camera.close()
+        assert FakePicamera2.last.calls == ["start", "stop", "close"]
+
+    def test_a_camera_in_use_is_told_from_an_absent_one(self, picamera2: type[FakePicamera2]) -> None:
+        picamera2.busy = True
+        with pytest.raises(CameraError, match="in use") as raised:
+            PiCamera(CameraSettings(), ManualClock())
+        assert not isinstance(raised.value, NoPiCameraError)
+        picamera2.present = 0
+        with pytest.raises(NoPiCameraError, match="ribbon cable"):
+            PiCamera(CameraSettings(), ManualClock())
+
+    def test_a_camera_that_sends_nothing_is_an_error_not_a_wait_for_ever(self, picamera2: type[FakePicamera2]) -> None:
+        camera = PiCamera(CameraSettings(), ManualClock())
+        picamera2.silent = True
+        with pytest.raises(CameraError, match="sent no picture"):
+            camera.read()
+
+    def test_without_picamera2_the_package_to_install_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "picamera2", None)
+        with pytest.raises(NoPiCameraError, match="apt install python3-picamera2"):
+            PiCamera(CameraSettings(), ManualClock())
+
+
+class FakeCapture:
+    """Stands in for cv2.VideoCapture on a USB camera."""
+
+    def __init__(self, opened: bool = True, pictures: int = 100) -> None:
+        self.opened, self.pictures = opened, pictures
+        self.asked: dict[int, float] = {}
+
+    def __call__(self, path: str, backend: int) -> FakeCapture:
+        assert backend == cv2.CAP_V4L2
+        return self
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self.opened
+
+    def set(self, setting: int, value: float) -> bool:
+        self.asked[setting] = value
+        return True
+
+    def get(self, setting: int) -> float:
+        return min(self.asked[setting], 640)
+
+    def read(self) -> tuple[bool, Image | None]:
+        self.pictures -= 1
+        return (True, plain(GREEN)) if self.pictures >= 0 else (False, None)
+
+    def release(self) -> None:
+        self.opened = False
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A stand-in for /dev/video0 in a stand-in for /dev."""
+    path = tmp_path / "dev" / "video0"
+    path.parent.mkdir()
+    path.touch()
+    return path
+
+
+def as_capture(path: Path) -> Device:
+    return Device(path, "Webcam", "uvcvideo")
+
+
+class TestUsbCamera:
+    def test_mjpg_the_size_and_a_buffer_of_one_are_asked_for_and_what_was_granted_is_known(self, node: Path) -> None:
+        capture = FakeCapture()
+        camera = V4l2Camera(node, CameraSettings(width=1280, height=480), ManualClock(), capture)
+        assert capture.asked[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter_fourcc(*"MJPG")
+        assert capture.asked[cv2.CAP_PROP_BUFFERSIZE] == 1
+        assert camera.granted == (640, 480, 30.0)
+        assert camera.read().image.shape == (48, 64, 3)
+
+    def test_an_absent_camera_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(CameraError, match=r"There is no .*video7; plug the camera in"):
+            V4l2Camera(tmp_path / "video7", CameraSettings(), ManualClock(), FakeCapture())
+
+    def test_a_camera_in_use_names_the_program_that_holds_it(self, node: Path, tmp_path: Path) -> None:
+        process = tmp_path / "proc" / "812"
+        (process / "fd").mkdir(parents=True)
+        (process / "comm").write_text("cheese\n")
+        (process / "fd" / "5").symlink_to(node)
+        with pytest.raises(CameraError, match=r"in use by process 812 \(cheese\); stop that program"):
+            V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture(opened=False), tmp_path / "proc")
+
+    def test_a_camera_that_does_not_open_names_the_command_that_tells_who_uses_it(self, node: Path) -> None:
+        with pytest.raises(CameraError, match="fuser -v"):
+            V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture(opened=False), node.parent)
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
+    def test_a_camera_that_this_user_may_not_open_names_the_group(self, node: Path) -> None:
+        node.chmod(0)
+        with pytest.raises(CameraError, match="usermod -aG video"):
+            V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture())
+
+    def test_an_unplugged_camera_is_told_from_one_that_is_stuck(self, node: Path) -> None:
+        camera = V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture(pictures=0), node.parent)
+        with pytest.raises(CameraError, match="gives no picture"):
+            camera.read()
+        node.unlink()
+        with pytest.raises(CameraError, match="There is no"):
+            camera.read()
+
+    def test_nodes_are_listed_by_number_without_those_that_are_no_cameras(self, tmp_path: Path) -> None:
+        for name in ("video10", "video2", "video0", "video11", "videodev"):
+            (tmp_path / name).touch()
+        known = {
+            "video0": None,
+            "video2": Device(tmp_path / "video2", "Webcam", "uvcvideo"),
+            "video10": Device(tmp_path / "video10", "Webcam 2", "uvcvideo"),
+            "video11": Device(tmp_path / "video11", "codec", "bcm2835-codec"),
+        }
+        found = [device.path.name for device in devices(tmp_path, lambda path: known[path.name])]
+        assert found == ["video2", "video10"]
+
+    @pytest.mark.parametrize(
+        ("capabilities", "of_node", "captures"),
+        [(0x84A00001, 0x04200001, True), (0x84A00001, 0x04A00000, False), (0x04000001, 0, True)],
+        ids=["camera", "its metadata node", "old driver without capabilities of the node"],
+    )
+    def test_metadata_nodes_are_told_from_cameras(self, capabilities: int, of_node: int, captures: bool) -> None:
+        answer = struct.pack("16s32s32sIII12x", b"uvcvideo", b"HD Webcam", b"usb-1", 1, capabilities, of_node)
+        assert CAPABILITY.size == 104
+        device = parse_capability(Path("/dev/video0"), answer)
+        assert device == (Device(Path("/dev/video0"), "HD Webcam", "uvcvideo") if captures else None)
+
+
+class TestChoice:
+    def test_without_a_camera_auto_plays_the_demo_clip_and_says_why(self, clip: Path, tmp_path: Path) -> None:
+        choice = open_camera(CameraSettings(source="auto"), ManualClock(), demo=clip, dev=tmp_path)
+        assert choice.camera.name == "demo"
+        assert choice.stand_in
+        assert [sentence[:14] for sentence in choice.why[:2]] == ["No Pi camera: ", "No USB camera:"]
+        assert "demo clip" in choice.why[2]
+
+    def test_auto_prefers_the_pi_camera(self, clip: Path, picamera2: type[FakePicamera2]) -> None:
+        choice = open_camera(CameraSettings(source="auto"), ManualClock(), demo=clip)
+        assert choice.camera.name == "picamera"
+        assert not choice.stand_in
+
+    def test_a_camera_that_is_there_and_fails_is_an_error_not_a_demo(
+        self, clip: Path, picamera2: type[FakePicamera2]
+    ) -> None:
+        picamera2.busy = True
+        with pytest.raises(CameraError, match="in use"):
+            open_camera(CameraSettings(source="auto"), ManualClock(), demo=clip)
+
+    @pytest.mark.parametrize("source", ["webcam", "demmo", "ftp://cam/x", "usb:first", "pi"])
+    def test_an_unknown_source_is_refused_with_the_accepted_forms(self, source: str) -> None:
+        with pytest.raises(ConfigError, match=r"accepted: auto, picamera, usb:0.*demo"):
+            open_camera(CameraSettings(source=source), ManualClock())
+
+    def test_a_mistyped_source_gets_the_nearest_one(self) -> None:
+        with pytest.raises(ConfigError, match="did you mean 'picamera'"):
+            open_camera(CameraSettings(source="picam"), ManualClock())
+
+    @pytest.mark.parametrize("source", ["gone.mp4", "/nowhere/photos", "gone.jpg"])
+    def test_a_path_that_is_not_there_is_named(self, source: str) -> None:
+        with pytest.raises(CameraError, match=f"no file or folder {source}"):
+            open_camera(CameraSettings(source=source), ManualClock())
+
+    def test_a_usb_number_beyond_the_last_camera_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(CameraError, match="video"):
+            open_camera(CameraSettings(source="usb:3"), ManualClock(), dev=tmp_path)
+
+    def test_a_file_is_turned_clockwise_as_the_settings_say(self, tmp_path: Path) -> None:
+        image = plain(BLUE)
+        image[:, :32] = RED
+        cv2.imwrite(str(tmp_path / "a.png"), image)
+        choice = open_camera(CameraSettings(source=str(tmp_path), rotate=90), ManualClock())
+        frame = choice.camera.read()
+        assert frame is not None
+        assert frame.image.shape == (64, 48, 3)
+        assert tuple(frame.image[0, 0]) == RED
+        assert tuple(frame.image[-1, 0]) == BLUE
+
+    def test_half_a_turn_swaps_the_corners(self, tmp_path: Path) -> None:
+        image = plain(BLUE)
+        image[0, 0] = RED
+        cv2.imwrite(str(tmp_path / "a.png"), image)
+        frame = Rotated(Stills(tmp_path), 180).read()
+        assert frame is not None
+        assert tuple(frame.image[-1, -1]) == RED
+
+
+class ScriptedCamera:
+    """A live camera that does what a script says, one call a read."""
+
+    name = "scripted"
+    live = True
+
+    def __init__(self, *script: Callable[[], Frame]) -> None:
+        self._script = iter(script)
+        self.closed = False
+
+    def read(self) -> Frame:
+        step = next(self._script, None)
+        if step is None:
+            raise CameraError("scripted: unplugged.")
+        return step()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def gives(image: Image, after: float = 0.0) -> Callable[[], Frame]:
+    def step() -> Frame:
+        time.sleep(after)
+        return Frame(image, time.monotonic(), 0)
+
+    return step
+
+
+def noise(seed: int) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def hangs(release: threading.Event) -> Callable[[], Frame]:
+    def step() -> Frame:
+        release.wait(20)
+        raise CameraError("let go")
+
+    return step
+
+
+def watch(
+    source: LatestFrame, until: Callable[[list[EventKind], list[Frame]], bool], limit: float = 5.0
+) -> tuple[list[EventKind], list[Frame]]:
+    """Take frames and events as the loop does, until they are as expected or ``limit`` seconds have passed."""
+    events: list[EventKind] = []
+    frames: list[Frame] = []
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline and not until(events, frames):
+        frame = source.next(0.02)
+        frames += [frame] if frame else []
+        events += [event.kind for event in source.events()]
+    return events, frames
+
+
+def latest(camera: Camera, reopen: Callable[[], Camera], **times: float) -> LatestFrame:
+    settings = {"stale_after": 0.2, "reopen_after": 0.02, "hung_after": 0.4} | times
+    return LatestFrame(camera, reopen, SystemClock(), **settings)
+
+
+class TestLiveCamera:
+    def test_the_newest_frame_wins_and_the_others_are_counted(self) -> None:
+        release = threading.Event()
+        source = latest(ScriptedCamera(*(gives(noise(n)) for n in range(5)), hangs(release)), ScriptedCamera)
+        deadline = time.monotonic() + 5
+        while source.dropped < 4 and time.monotonic() < deadline:
+            time.sleep(0.005)
+        frame = source.next(1.0)
+        release.set()
+        source.close()
+        assert frame is not None
+        assert np.array_equal(frame.image, noise(4))
+        assert frame.sequence == 4
+        assert source.dropped == 4
+
+    def test_a_frame_is_given_once(self) -> None:
+        release = threading.Event()
+        source = latest(ScriptedCamera(gives(noise(1)), hangs(release)), ScriptedCamera)
+        assert source.next(1.0) is not None
+        assert source.next(0.01) is None
+        release.set()
+        source.close()
+
+    def test_an_unplugged_camera_is_lost_once_reopened_with_growing_pauses_and_comes_back(self) -> None:
+        attempts: list[float] = []
+
+        def reopen() -> Camera:
+            attempts.append(time.monotonic())
+            if len(attempts) < 5:
+                raise CameraError("There is no /dev/video0; plug the camera in.")
+            return ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(100, 400)))
+
+        source = latest(ScriptedCamera(gives(noise(0))), reopen)
+        events, _ = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
+        source.close()
+        assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
+        pauses = np.diff(attempts[:5])
+        assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(pauses))
+
+    def test_the_event_says_what_is_wrong(self) -> None:
+        source = latest(ScriptedCamera(), ScriptedCamera)
+        events = []
+        deadline = time.monotonic() + 5
+        while not events and time.monotonic() < deadline:
+            source.next(0.02)
+            events = source.events()
+        source.close()
+        assert events[0].detail == "scripted: unplugged."
+
+    def test_a_frozen_picture_is_not_fresh_and_the_camera_is_opened_again(self) -> None:
+        frozen = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(500)))
+        source = latest(frozen, lambda: ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(500))))
+        events, frames = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
+        source.close()
+        assert frozen.closed
+        assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
+        assert sum(np.array_equal(frame.image, noise(7)) for frame in frames[:2]) == 1
+
+    def test_a_dark_room_is_not_a_frozen_camera(self) -> None:
+        dark = ScriptedCamera(*(gives(plain((3, 3, 3)), after=0.01) for _ in range(60)))
+        source = latest(dark, ScriptedCamera)
+        events, frames = watch(source, lambda _, frames: len(frames) >= 40)
+        source.close()
+        assert events == []
+        assert len(frames) >= 40
+
+    def test_a_read_that_never_returns_is_left_behind_and_the_loop_goes_on(self) -> None:
+        release = threading.Event()
+        source = latest(
+            ScriptedCamera(gives(noise(0)), hangs(release)),
+            lambda: ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(100, 400))),
+        )
+        events, frames = watch(source, lambda seen, frames: EventKind.CAMERA_BACK in seen and len(frames) > 5)
+        release.set()
+        source.close()
+        assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
+        assert len(frames) > 5
+
+    def test_hung_readers_do_not_pile_up(self) -> None:
+        release = threading.Event()
+        before = threading.active_count()
+        source = latest(ScriptedCamera(hangs(release)), lambda: ScriptedCamera(hangs(release)), hung_after=0.02)
+        watch(source, lambda *_: threading.active_count() - before >= 5, limit=0.5)
+        left = threading.active_count() - before
+        release.set()
+        source.close()
+        assert left <= 3
+
+    def test_closing_lets_go_of_the_camera(self) -> None:
+        camera = ScriptedCamera(*(gives(noise(n), after=0.005) for n in range(1000)))
+        source = latest(camera, ScriptedCamera)
+        source.next(1.0)
+        source.close()
+        assert camera.closed
+
+
+class WaitsOnTheClock(threading.Event):
+    """An event whose wait lets the scene's clock pass instead of the test's time."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._clock.advance(timeout or 0.0)
+        return self.is_set()
+
+
+class TestRecording:
+    def test_every_frame_is_given_then_it_has_ended(self, clip: Path) -> None:
+        source = Recording(VideoFile(clip), ManualClock(), False, threading.Event())
+        frames = [source.next(0.0) for _ in range(10)]
+        assert all(frames)
+        assert not source.ended
+        assert source.next(0.0) is None
+        assert source.ended
+        assert source.now() == pytest.approx(1.8)
+
+    def test_in_real_time_each_frame_waits_for_its_moment(self, clip: Path) -> None:
+        clock = ManualClock()
+        source = Recording(VideoFile(clip), clock, True, WaitsOnTheClock(clock))
+        while source.next(0.0):
+            assert clock.monotonic() == pytest.approx(source.now())
+        assert clock.monotonic() == pytest.approx(1.8)
+
+    def test_as_fast_as_it_goes_it_never_waits(self, clip: Path) -> None:
+        clock = ManualClock()
+        source = Recording(VideoFile(clip), clock, False, WaitsOnTheClock(clock))
+        while source.next(0.0):
+            pass
+        assert clock.monotonic() == 0.0
