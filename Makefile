@@ -5,6 +5,7 @@ ARGS ?=
 VENV := .venv
 DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
+DEPLOY := build/deploy-env
 DATA ?= ../shared/data/faces/val.json
 
 # picamera2 and libcamera come from the distribution on a Raspberry Pi: the environment must see them,
@@ -16,12 +17,12 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test lint format train convert eval demo clean
+.PHONY: help run desktop test lint format train convert eval demo deploy rollback test-system clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "Add arguments with ARGS, for example: make run ARGS='--source usb:0 --events -'"
 
@@ -55,6 +56,19 @@ eval: $(DEV)/.ready ## score the shipped models on annotated photos: make eval D
 demo: $(DEV)/.ready ## make the demo clip again
 	@$(DEV_PYTHON) -m train.demo_clip $(ARGS)
 
+# A shell may export HOST itself, so only one that was given to make counts.
+deploy rollback: export DEPLOY_HOSTS = $(if $(filter command,$(firstword $(origin HOST))),$(HOST)) $(HOSTS)
+deploy rollback: export DEPLOY_INVENTORY = $(INVENTORY)
+
+deploy: $(DEPLOY)/.ready ## install on devices over SSH: make deploy HOST=pi@door1.local (or HOSTS="a b", INVENTORY=FILE)
+	@$(DEPLOY)/bin/python -m deploy install $(ARGS)
+
+rollback: $(DEPLOY)/.ready ## go back to the release before: make rollback HOST=pi@door1.local
+	@$(DEPLOY)/bin/python -m deploy rollback $(ARGS)
+
+test-system: $(DEV)/.ready ## boot a container with its own systemd and deploy into it (root; apt: see docs/deploy.md)
+	@$(DEV_PYTHON) -m pytest -m system $(ARGS)
+
 clean: ## remove the environments and what tools left behind
 	rm -rf $(VENV) $(DEV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -73,6 +87,11 @@ $(VENV)/.desktop: $(VENV)/.ready
 	@echo "Replacing the headless OpenCV with the one that has windows ..."
 	@$(VENV)/bin/python -m pip uninstall --quiet --yes opencv-python-headless
 	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --force-reinstall --no-deps 'opencv-python<5'
+	@touch $@
+
+$(DEPLOY)/.ready:
+	@$(PYTHON) -m venv $(DEPLOY) || { rm -rf $(DEPLOY); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging
 	@touch $@
 
 $(DEV)/.ready: pyproject.toml

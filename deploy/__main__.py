@@ -1,0 +1,252 @@
+"""``python -m deploy install|rollback HOST...``: what ``make deploy`` and ``make rollback`` call."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.connection import Connection, explain
+from deploy.device import Device, Target, ask
+from deploy.errors import DeployError
+from deploy.payload import BUILD, build_payload, build_wheel, release_name
+
+STAGE = ".cache/maskgate"
+"""Where releases are sent to, in the home of the user who logs in."""
+INSTALLED = "/opt/maskgate/current/install.sh"
+COMPLAINT = "maskgate-install: "
+"""How the installer begins a line that says why it did not work."""
+AT_ONCE = 8
+USAGE_ERROR = 2
+
+# Links the files of the release sent last, so that rsync sends only what differs; yesterday's go.
+PREPARE = r"""
+set -e
+mkdir -p "$1" && cd "$1"
+if [ ! -d "$2" ]; then
+    last=$(ls -t | head -n 1)
+    [ -z "$last" ] || cp -al "$last" "$2"
+    mkdir -p "$2"
+fi
+touch "$2"
+find . -mindepth 1 -maxdepth 1 -type d -mtime +0 ! -name "$2" -exec rm -rf {} +
+"""
+
+Outcome = tuple[bool, str]
+"""Whether it was done, and in which words."""
+
+
+@dataclass(slots=True)
+class Workshop:
+    """Builds a release once for all hosts, and each kind of device its wheels once."""
+
+    tell: Callable[[str], None]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _built: tuple[Path, str] | None = None
+
+    def payload(self, target: Target) -> tuple[str, Path]:
+        """The release's name, and the folder to send to devices like ``target``."""
+        with self._lock:
+            if self._built is None:
+                self.tell("Building the wheel of this checkout ...")
+                wheel = build_wheel(BUILD / "wheel")
+                self._built = wheel, release_name(wheel)
+            wheel, release = self._built
+            self.tell(f"Release {release}: gathering the wheels for {target} ...")
+            return release, build_payload(wheel, release, target)
+
+
+class Terminal:
+    """Lines of several hosts, each told whole and by whom."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def tell(self, text: str, who: str = "here") -> None:
+        """Print a line."""
+        with self._lock:
+            print(f"{who}: {text}", flush=True)
+
+    def teller(self, who: str) -> Callable[[str], None]:
+        """Prints lines of ``who``."""
+        return lambda text: self.tell(text, who)
+
+
+@dataclass(slots=True)
+class Job:
+    """One host: what it is, once it was asked, and how it went, once that is known."""
+
+    connection: Connection
+    tell: Callable[[str], None]
+    device: Device | None = None
+    outcome: Outcome | None = None
+
+    def fail(self, why: str) -> None:
+        """It did not work."""
+        self.outcome = (False, why)
+
+
+def for_each(jobs: Sequence[Job], work: Callable[[Job], None]) -> None:
+    """Do ``work`` for every host that has not failed yet, side by side; one that fails does not stop the others."""
+
+    def attempt(job: Job) -> None:
+        try:
+            work(job)
+        except DeployError as error:
+            job.fail(str(error))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(attempt, [job for job in jobs if job.outcome is None]))
+
+
+def look_at(job: Job) -> None:
+    """Ask the host what it is."""
+    job.device = ask(job.connection)
+
+
+def ask_passwords(jobs: Sequence[Job], terminal: bool) -> None:
+    """Ask for what sudo wants, a host at a time; without a terminal, a host that wants a password has failed."""
+    for job in jobs:
+        if job.device is None or not job.device.asks_password:
+            continue
+        host = job.connection.host
+        if terminal:
+            job.connection.password = getpass.getpass(f"Password for sudo on {host}: ")
+        else:
+            job.fail(
+                f"sudo on {host} asks for a password; run this in a terminal, or let the user use sudo without one."
+            )
+
+
+def install(job: Job, workshop: Workshop) -> None:
+    """Send a release and have it installed.
+
+    Raises:
+        DeployError: It could not be built or sent.
+    """
+    connection, device = job.connection, job.device
+    assert device
+    release, payload = workshop.payload(device.target)
+    size = sum(file.stat().st_size for file in payload.rglob("*") if file.is_file())
+    if device.free_bytes < size:
+        raise DeployError(
+            f"{connection.host} has {device.free_bytes // 10**6} MB free and the release is {size // 10**6} MB; "
+            "make room there, then run this again."
+        )
+    job.tell(f"sending {release} ({size // 10**6} MB, less what is there already) ...")
+    connection.run(["sh", "-s", "--", STAGE, release], PREPARE)
+    connection.send(payload, f"{STAGE}/{release}")
+    run_installer(job, f"{STAGE}/{release}/install.sh", "install")
+
+
+def run_installed(job: Job, *command: str) -> None:
+    """Run a command of the installer that lies on the device.
+
+    Raises:
+        DeployError: Nothing is installed there.
+    """
+    assert job.device
+    if not job.device.current:
+        host = job.connection.host
+        raise DeployError(f"No release is installed on {host}; install one with 'make deploy HOST={host}'.")
+    run_installer(job, INSTALLED, *command)
+
+
+def run_installer(job: Job, script: str, *command: str) -> None:
+    """Run the installer on the device as root, and keep its last word."""
+    host = job.connection.host
+    code, last = job.connection.run_as_root(["sh", script, *command], job.tell)
+    if code == 0:
+        job.outcome = (True, last)
+    elif last.startswith(COMPLAINT):
+        job.fail(last.removeprefix(COMPLAINT))
+    elif last.startswith(("sudo:", "Sorry, try again")):
+        job.fail(f"sudo on {host} did not accept that: {last}")
+    else:
+        job.fail(explain(host, code, last))
+
+
+def read_hosts(arguments: argparse.Namespace) -> list[str]:
+    """The hosts named on the command line, in ``DEPLOY_HOSTS`` and in the inventory, each once.
+
+    Raises:
+        DeployError: There is none, or the inventory cannot be read.
+    """
+    hosts = [*arguments.hosts, *os.environ.get("DEPLOY_HOSTS", "").split()]
+    inventory = arguments.inventory or os.environ.get("DEPLOY_INVENTORY")
+    if inventory:
+        try:
+            lines = Path(inventory).read_text("utf-8").splitlines()
+        except OSError as error:
+            raise DeployError(f"The inventory {inventory} cannot be read: {error.strerror}.") from error
+        hosts += [host for line in lines for host in line.partition("#")[0].split()]
+    if not hosts:
+        raise DeployError("No host is named; use HOST=pi@door1.local, HOSTS='a b c' or INVENTORY=hosts.txt.")
+    return list(dict.fromkeys(hosts))
+
+
+def table(jobs: Sequence[Job]) -> str:
+    """A line for each host: its name, whether it is done, how."""
+    width = max(len(job.connection.host) for job in jobs)
+    outcomes = [(job.connection.host, *(job.outcome or (False, "nothing was done"))) for job in jobs]
+    return "\n".join(f"{host:<{width}}  {'ok    ' if done else 'FAILED'}  {words}" for host, done, words in outcomes)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("hosts", nargs="*", metavar="HOST", help="as ssh takes it: pi@door1.local; or in DEPLOY_HOSTS")
+    shared.add_argument("--inventory", help="a file with a host on each line; or in DEPLOY_INVENTORY")
+    shared.add_argument(
+        "--ssh-config", type=Path, help="an SSH configuration in place of your own (ports, keys, jumps)"
+    )
+    top = argparse.ArgumentParser(prog="python -m deploy", description="Install maskgate on devices over SSH.")
+    commands = top.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", parents=[shared], help="send this checkout's release, try it, switch to it")
+    back = commands.add_parser("rollback", parents=[shared], help="go back to the release before")
+    back.add_argument("--to", metavar="RELEASE", help="to this one")
+    commands.add_parser("uninstall", parents=[shared], help="take everything away but counts and settings")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Deploy, and return the exit code: 0 if every host is done, 1 if one is not, 2 for a wrong call."""
+    options = parser().parse_args(arguments)
+    terminal = Terminal()
+    try:
+        hosts = read_hosts(options)
+        alone = len(hosts) == 1 and sys.stdin.isatty()
+        connections = [Connection(host, options.ssh_config, interactive=alone) for host in hosts]
+    except DeployError as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    jobs = [Job(connection, terminal.teller(connection.host)) for connection in connections]
+    try:
+        deploy(jobs, options, terminal)
+    finally:
+        for connection in connections:
+            connection.close()
+    print(f"\n{table(jobs)}")
+    return 0 if all(job.outcome and job.outcome[0] for job in jobs) else 1
+
+
+def deploy(jobs: Sequence[Job], options: argparse.Namespace, terminal: Terminal) -> None:
+    """Do to every host what was asked for."""
+    for_each(jobs, look_at)
+    ask_passwords(jobs, sys.stdin.isatty())
+    if options.command == "install":
+        workshop = Workshop(terminal.tell)
+        for_each(jobs, lambda job: install(job, workshop))
+    else:
+        command = [options.command, *([options.to] if getattr(options, "to", None) else [])]
+        for_each(jobs, lambda job: run_installed(job, *command))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,398 @@
+#!/bin/sh
+# Installs maskgate on this device, goes back a release, or takes it away. `install.sh --help` says how.
+#
+# A new release is built and tried beside the one that runs. The trial is a unit file in /run: should the power fail
+# before the new release has proved itself, the device boots the old one.
+set -eu
+umask 022
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+BASE=/opt/maskgate
+RELEASES=$BASE/releases
+HISTORY=$BASE/history
+CONFIG=/etc/maskgate/config.toml
+STATE=/var/lib/maskgate
+SERVICE=maskgate.service
+UNIT_LINK=/usr/local/lib/systemd/system/$SERVICE
+TRIAL_UNIT=/run/systemd/system/$SERVICE
+LOCK=/run/lock/maskgate-install.lock
+# The distribution's own Python: it is the one that sees picamera2 and gpiozero.
+PYTHON=/usr/bin/python3
+KEEP=3
+SELF_TEST_FRAMES=60
+SELF_TEST_SECONDS=300
+HEALTHY_WITHIN=60
+HEALTHY_FOR=5
+HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+
+building=
+trying=
+scratch=
+
+usage() {
+    cat <<'EOF'
+Usage: install.sh [install]           install the release beside this script, or the checkout around it
+       install.sh rollback [RELEASE]  go back to the release before the current one, or to RELEASE
+       install.sh uninstall           take everything away but the counts and your settings
+Run it as root on the device. Exit code 0: done; 1: not done, and the device runs what it ran before;
+75: another installation is under way.
+EOF
+}
+
+# Told to the operator and to the journal. A cut SSH connection must not stop what is half done.
+say() {
+    printf '%s\n' "$*" 2>/dev/null || :
+    logger -t maskgate-install -- "$*" 2>/dev/null || :
+}
+
+die() {
+    code=1
+    case $1 in --code) code=$2; shift 2 ;; esac
+    printf 'maskgate-install: %s\n' "$*" >&2 2>/dev/null || :
+    logger -t maskgate-install -p user.err -- "$*" 2>/dev/null || :
+    exit "$code"
+}
+
+on_exit() {
+    code=$?
+    trap - EXIT
+    [ -z "$trying" ] || end_trial
+    [ -z "$building" ] || rm -rf "$building"
+    [ -z "$scratch" ] || rm -rf "$scratch"
+    exit "$code"
+}
+
+take_lock() {
+    exec 9>"$LOCK"
+    flock -n 9 || die --code 75 "Another installation is under way on this device; wait for it, then run this again."
+}
+
+current_release() {
+    if [ -L "$BASE/current" ]; then basename "$(readlink "$BASE/current")"; fi
+}
+
+is_complete() {
+    [ -e "$RELEASES/$1/.complete" ] && "$RELEASES/$1/venv/bin/python" -I -c 'import edge' 2>/dev/null
+}
+
+check_device() {
+    [ -d /run/systemd/system ] || die "systemd does not run this device, and maskgate is a systemd service; use Raspberry Pi OS, Debian or Ubuntu."
+    machine=$(uname -m)
+    case $(getconf LONG_BIT)$machine in
+        64aarch64 | 64x86_64) ;;
+        *) die "This is a 32-bit system ($machine) and the models need a 64-bit one; flash 'Raspberry Pi OS Lite (64-bit)'." ;;
+    esac
+    [ -x "$PYTHON" ] || die "There is no $PYTHON; sudo apt install python3."
+    "$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
+        die "maskgate needs Python 3.10 to 3.13 and this is $("$PYTHON" -V); use Raspberry Pi OS Bookworm or Trixie, 64-bit."
+}
+
+# An unpacked wheel takes about three times its size; what is compiled and left free, the rest.
+check_space() {
+    needed=500000
+    [ ! -d "$HERE/wheels" ] || needed=$(($(du -sk "$HERE/wheels" | cut -f 1) * 4 + 100000))
+    free=$(df -Pk "$(dirname "$BASE")" | awk 'NR == 2 { print $4 }')
+    [ "$free" -ge "$needed" ] ||
+        die "There is no space: $(dirname "$BASE") has $((free / 1000)) MB free and the release needs $((needed / 1000)) MB; make room, then run this again."
+}
+
+release_name() {
+    if [ -f "$HERE/VERSION" ]; then
+        name=$(cat "$HERE/VERSION")
+    elif [ -f "$HERE/../pyproject.toml" ]; then
+        name=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$HERE/../pyproject.toml")
+        hash=$(git -c safe.directory='*' -C "$HERE" rev-parse --short=8 HEAD 2>/dev/null) && name=$name-$hash
+        # Changes that are in no commit cannot be told apart: such a release is always built anew.
+        [ -z "$(git -c safe.directory='*' -C "$HERE" status --porcelain 2>/dev/null)" ] || name=$name-$(date +%s)
+    else
+        die "There is neither a release nor a checkout around $HERE; run this from what 'make deploy' sent, or from a clone."
+    fi
+    case $name in
+        '' | .* | *[!A-Za-z0-9.+_-]*) die "'$name' is no name for a release; mend $HERE/VERSION." ;;
+    esac
+    printf '%s\n' "$name"
+}
+
+make_account() {
+    systemd-sysusers "$1" || die "The account 'maskgate' could not be made; see the message above."
+}
+
+# picamera2 and gpiozero come from the distribution: the environment must see them where they exist.
+sees_system_packages() {
+    "$PYTHON" -c 'import sys; from importlib.util import find_spec as find
+sys.exit(not (find("picamera2") or find("gpiozero")))'
+}
+
+constraint_options() {
+    codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    file=$HERE/constraints/$codename.txt
+    [ ! -f "$file" ] || printf '%s\n' "--constraint=$file"
+}
+
+build_release() {
+    dir=$RELEASES/$1
+    rm -rf "$dir"
+    building=$dir
+    mkdir -p "$dir"
+    set -- "$PYTHON" -m venv
+    ! sees_system_packages || set -- "$@" --system-site-packages
+    if [ -d "$HERE/wheels" ]; then
+        say "Building the release from $HERE/wheels; this takes a few minutes on a small board ..."
+        (cd "$HERE" && sha256sum --check --quiet --strict SHA256SUMS) >&2 ||
+            die "What was sent is not whole: the transfer was cut; run the deployment again."
+        # pip runs from its own wheel: the device needs no package beside Python itself.
+        "$@" --without-pip "$dir/venv" || die "Python could not make an environment in $dir; see the message above."
+        set -- "$HERE"/wheels/pip-*.whl
+        set -- "$1/pip" install --no-index --find-links "$HERE/wheels"
+        target=maskgate
+    else
+        say "Building the release from the checkout; this downloads what it needs ..."
+        "$@" "$dir/venv" || die "Python could not make an environment; sudo apt install python3-venv, then run this again."
+        set -- -m pip install
+        target=$HERE/..
+    fi
+    # shellcheck disable=SC2046 # one option or none; names of constraint files have no blanks
+    PIP_CONFIG_FILE=/dev/null "$dir/venv/bin/python" "$@" --quiet --no-cache-dir --disable-pip-version-check \
+        --no-input --root-user-action=ignore $(constraint_options) "$target" ||
+        die "The packages could not be installed; see pip's message above. The device runs what it ran before."
+    add_installer "$dir"
+    # Every key is a comment, so that a later release's better default takes effect where nobody chose otherwise.
+    "$dir/venv/bin/maskgate" config --example >"$dir/config.all" ||
+        die "The new release does not start: 'maskgate config --example' failed. The device runs what it ran before."
+    sed 's/^\([a-z_]* = \)/# \1/' "$dir/config.all" >"$dir/config.toml"
+    rm "$dir/config.all"
+    sync
+    : >"$dir/.complete"
+    building=
+}
+
+add_installer() {
+    cp "$HERE/install.sh" "$1/install.sh"
+    chmod 755 "$1/install.sh"
+    units=$HERE/systemd
+    [ -d "$units" ] || units=$HERE/../systemd
+    mkdir -p "$1/systemd"
+    cp "$units/$SERVICE" "$units/maskgate.sysusers.conf" "$1/systemd/"
+}
+
+write_file() {
+    install -m "$3" -o root -g "$4" "$1" "$2.tmp"
+    mv "$2.tmp" "$2"
+}
+
+make_config() {
+    [ ! -e "$CONFIG" ] || return 0
+    mkdir -p "$(dirname "$CONFIG")"
+    write_file "$RELEASES/$1/config.toml" "$CONFIG" 640 maskgate
+    say "Settings are in $CONFIG; every key is explained there."
+}
+
+# The operator's file is never touched; what a new release would have written lies beside it.
+offer_config() {
+    new=$RELEASES/$1/config.toml
+    if cmp -s "$new" "$CONFIG"; then
+        rm -f "$CONFIG.new"
+    elif ! cmp -s "$new" "$CONFIG.new"; then
+        write_file "$new" "$CONFIG.new" 640 maskgate
+        say "Your $CONFIG is as it was; $CONFIG.new explains the keys of this release."
+    fi
+}
+
+# In a scratch folder and silent: neither the counts nor the people at the door notice.
+self_test() {
+    maskgate=$RELEASES/$1/venv/bin/maskgate
+    scratch=$(mktemp -d)
+    chown maskgate: "$scratch"
+    set -- runuser -u maskgate -- env -i -C "$scratch" PATH="$PATH" HOME="$scratch" GPIOZERO_PIN_FACTORY=lgpio \
+        MASKGATE_COUNTS_PATH="$scratch/counts.db" MASKGATE_ALERTS_OUTPUT=none timeout "$SELF_TEST_SECONDS" "$maskgate"
+    say "What the doctor found:"
+    "$@" doctor --config "$CONFIG" || say "(The doctor has advice; the self-test decides.)"
+    say "Self-test: $SELF_TEST_FRAMES frames of the demo clip ..."
+    "$@" run --config "$CONFIG" --source demo --max-frames "$SELF_TEST_FRAMES" --events - >"$scratch/events" ||
+        die "The self-test of the new release failed with exit code $?, see its message above; the device runs what it ran before."
+    grep -q '"event": "summary", "frames": [1-9]' "$scratch/events" ||
+        die "The self-test of the new release judged no frame; the device runs what it ran before."
+    rm -rf "$scratch"
+    scratch=
+}
+
+property() {
+    systemctl show --property="$1" --value "$SERVICE"
+}
+
+# Healthy: it said that it is ready, keeps running, and keeps judging frames (only those feed the watchdog).
+wait_until_healthy() {
+    started=$(property MainPID)
+    first_beat=$(property WatchdogTimestampMonotonic)
+    waited=0
+    while [ "$waited" -lt "$HEALTHY_WITHIN" ]; do
+        sleep 1
+        waited=$((waited + 1))
+        [ "$(property ActiveState)/$(property MainPID)" = "active/$started" ] || return 1
+        [ "$waited" -lt "$HEALTHY_FOR" ] || [ "$(property WatchdogTimestampMonotonic)" = "$first_beat" ] || return 0
+    done
+    return 1
+}
+
+last_words() {
+    journalctl --quiet --no-pager --output=cat --identifier=maskgate --lines=3 2>/dev/null | tr '\n' ' '
+}
+
+# Read the units anew; a start limit that an earlier release reached does not count against the next.
+reload() {
+    systemctl daemon-reload && { systemctl reset-failed "$SERVICE" 2>/dev/null || :; }
+}
+
+begin_trial() {
+    trying=$1
+    mkdir -p "$(dirname "$TRIAL_UNIT")" &&
+        sed "s|$BASE/current/|$RELEASES/$1/|g" "$RELEASES/$1/systemd/$SERVICE" >"$TRIAL_UNIT" &&
+        reload &&
+        systemctl restart "$SERVICE" 2>/dev/null && wait_until_healthy
+}
+
+# Back to the unit on disk: the old release, or none.
+end_trial() {
+    trying=
+    rm -f "$TRIAL_UNIT"
+    if [ -L "$BASE/current" ]; then
+        reload
+        systemctl restart "$SERVICE" || say "The old release did not start either; see 'journalctl -u maskgate'."
+    else
+        systemctl stop "$SERVICE" 2>/dev/null || :
+        reload
+    fi
+}
+
+point_current_at() {
+    rm -f "$BASE/current.new"
+    ln -s "releases/$1" "$BASE/current.new"
+    mv -T "$BASE/current.new" "$BASE/current"
+    sync
+}
+
+link_unit() {
+    [ "$(readlink "$UNIT_LINK")" != "$BASE/current/systemd/$SERVICE" ] || return 0
+    mkdir -p "$(dirname "$UNIT_LINK")"
+    ln -sfn "$BASE/current/systemd/$SERVICE" "$UNIT_LINK"
+}
+
+activate() {
+    old=$(current_release)
+    say "Trying $1 ..."
+    if ! begin_trial "$1"; then
+        why=$(last_words)
+        end_trial
+        die "$1 does not run healthily and was taken back; ${old:-nothing} runs now. It last said: ${why:-nothing}"
+    fi
+    point_current_at "$1"
+    link_unit
+    rm -f "$TRIAL_UNIT"
+    trying=
+    systemctl daemon-reload
+    systemctl --quiet enable "$SERVICE"
+}
+
+# Oldest first. A release that was rolled back from is never what a later rollback goes to: it moves to the front.
+remember() {
+    touch "$HISTORY"
+    awk -v old="$1" -v new="$2" '
+        $0 != new { if (after) abandoned = abandoned $0 "\n"; else kept = kept $0 "\n" }
+        $0 == old { after = 1 }
+        END { printf "%s%s%s\n", abandoned, kept, new }' "$HISTORY" | tail -n "$KEEP" >"$HISTORY.tmp"
+    mv "$HISTORY.tmp" "$HISTORY"
+}
+
+prune() {
+    for dir in "$RELEASES"/*/; do
+        name=$(basename "$dir")
+        grep -Fqx -- "$name" "$HISTORY" || rm -rf "$dir"
+    done
+}
+
+runs_already() {
+    [ "$(current_release)" = "$1" ] && is_complete "$1" && systemctl --quiet is-active "$SERVICE" &&
+        systemctl --quiet is-enabled "$SERVICE" && [ -e "$CONFIG" ] && [ ! -e "$TRIAL_UNIT" ]
+}
+
+install_release() {
+    check_device
+    take_lock
+    release=$(release_name)
+    if runs_already "$release"; then
+        say "unchanged: $release runs already"
+        return
+    fi
+    if ! is_complete "$release"; then
+        check_space
+        build_release "$release"
+    fi
+    make_account "$RELEASES/$release/systemd/maskgate.sysusers.conf"
+    make_config "$release"
+    self_test "$release"
+    before=$(current_release)
+    activate "$release"
+    remember "$before" "$release"
+    prune
+    offer_config "$release"
+    say "installed: $release${before:+ (before: $before)}"
+}
+
+roll_back() {
+    take_lock
+    before=$(current_release)
+    [ -n "$before" ] || die "No release is installed; there is nothing to go back from."
+    release=${1:-$(awk -v now="$before" '$0 == now { print last; exit } { last = $0 }' "$HISTORY")}
+    [ -n "$release" ] || die "There is no release older than $before on this device."
+    [ "$release" != "$before" ] || die "$release is the release that runs."
+    if ! grep -Fqx -- "$release" "$HISTORY" || ! is_complete "$release"; then
+        die "There is no release '$release' on this device; it has: $(tr '\n' ' ' <"$HISTORY")"
+    fi
+    activate "$release"
+    offer_config "$release"
+    say "rolled back: $release (before: $before)"
+}
+
+uninstall() {
+    take_lock
+    systemctl --quiet disable --now "$SERVICE" 2>/dev/null || :
+    rm -f "$TRIAL_UNIT" "$UNIT_LINK" "$CONFIG.new"
+    reload
+    default=$BASE/current/config.toml
+    ! cmp -s "$default" "$CONFIG" || rm -f "$CONFIG"
+    rmdir "$(dirname "$CONFIG")" 2>/dev/null || :
+    rm -rf "$BASE"
+    # The account goes, so its files must not fall to whoever gets its number next. A new installation takes them back.
+    if [ -d "$STATE" ]; then
+        chown -R root:root "$STATE"
+        chmod 700 "$STATE"
+    fi
+    [ ! -e "$CONFIG" ] || chown root:root "$CONFIG"
+    ! id maskgate >/dev/null 2>&1 || userdel maskgate
+    left=
+    for kept in "$STATE" "$CONFIG"; do
+        [ ! -e "$kept" ] || left="$left $kept"
+    done
+    say "uninstalled: what is left is${left:- nothing}"
+}
+
+main() {
+    command=${1:-install}
+    case $command in
+        -h | --help | help) usage; return ;;
+        install | rollback | uninstall) ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    [ "$(id -u)" -eq 0 ] || die "Only root can do this; put sudo before it."
+    trap on_exit EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap '' HUP PIPE
+    case $command in
+        install) install_release ;;
+        rollback) roll_back "${2-}" ;;
+        uninstall) uninstall ;;
+    esac
+}
+
+main "$@"
