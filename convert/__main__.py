@@ -1,0 +1,124 @@
+"""The command ``python -m convert``. TensorFlow is imported only once a conversion begins, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.errors import MaskgateError
+
+SHIPPED = Path("edge/models")
+
+EPILOG = """\
+what you need:       pip install '.[train]'
+what comes before:   python -m train writes runs/mask/mask.keras and runs/face/face.keras, each with a metrics.json
+what comes next:     python -m convert publish makes the converted models the shipped ones
+
+examples:
+  python -m convert face --data faces/train.json --validation faces/val.json
+  python -m convert mask --data faces/train.json --data masks/labels.csv --validation faces/val.json
+  python -m convert publish
+"""
+
+TASK_EPILOG = """\
+Takes ranges from training pictures that went through the device's own preprocessing, quantizes to int8 inside, at
+the input and at the outputs, and refuses what the device cannot run: another shape, an operation outside the list,
+anything left in float. Then runs float and int8 through the device's own code on the validation pictures.
+
+what is written to --output (a manifest in it lets the device run the model before it is published):
+  {name}.tflite, manifest.json     the model, and what the device needs to know of it
+  {name}.md                        its model card
+  {name}-parity.json, .md          float against int8
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m convert",
+        description="Turn a trained Keras model into the int8 .tflite file that the device runs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish")
+    face = tasks.add_parser("face", help="convert the face detector")
+    face.add_argument(
+        "--size", type=int, nargs=2, default=(320, 320), metavar=("WIDTH", "HEIGHT"),
+        help="input in pixels, multiples of 32 (default: 320 320)",
+    )  # fmt: skip
+    mask = tasks.add_parser("mask", help="convert the mask classifier")
+    for name, task in (("face", face), ("mask", mask)):
+        _add_conversion(task, name)
+    _add_publication(tasks.add_parser("publish", help="make converted models the shipped ones"))
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a conversion command; the exit code. An operator's error is one sentence on stderr."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    args = parser().parse_args(arguments)
+    args.command_line = shlex.join(["python", "-m", "convert", *arguments])
+    try:
+        return _publish(args) if args.task == "publish" else _convert(args)
+    except MaskgateError as error:
+        print(f"convert: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _convert(args: argparse.Namespace) -> int:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if args.task == "face":
+        from convert import face  # noqa: PLC0415
+
+        return face.run(args)
+    from convert import mask  # noqa: PLC0415
+
+    return mask.run(args)
+
+
+def _publish(args: argparse.Namespace) -> int:
+    from convert.publish import publish  # noqa: PLC0415
+
+    names = publish(args.names, args.source, args.target)
+    print(f"Published {' and '.join(names)} from {args.source} to {args.target}")
+    return 0
+
+
+def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
+    task.description = f"Convert the {name} model, check it, and measure what quantization costs."
+    task.epilog = TASK_EPILOG.format(name=name)
+    task.formatter_class = argparse.RawDescriptionHelpFormatter
+    default = Path(f"runs/{name}/{name}.keras")
+    layouts = "COCO json" if name == "face" else "folder, labels.csv or COCO json"
+    add = task.add_argument
+    add("--model", type=Path, default=default, metavar="KERAS", help="trained model (default: %(default)s)")
+    add("--metrics", type=Path, metavar="JSON", help="of its training (default: metrics.json beside the model)")
+    add("--data", type=Path, action="append", required=True, metavar="PATH", help=f"what it was trained on: {layouts}")
+    add("--validation", type=Path, action="append", required=True, metavar="PATH", help="what to compare on")
+    add("--output", type=Path, default=Path("runs/convert"), metavar="DIR", help="default: %(default)s")
+    add("--pictures", type=_positive, default=300, help="to take the ranges from (default: %(default)s)")
+    add("--limit", type=_positive, metavar="N", help="compare on N of the validation pictures only (default: all)")
+    add("--seed", type=int, default=7, help="of every choice (default: %(default)s)")
+
+
+def _add_publication(task: argparse.ArgumentParser) -> None:
+    add = task.add_argument
+    add("names", nargs="*", metavar="NAME", help="face, mask (default: all that were converted)")
+    add("--from", type=Path, default=Path("runs/convert"), dest="source", metavar="DIR", help="default: %(default)s")
+    add("--to", type=Path, default=SHIPPED, dest="target", metavar="DIR", help="default: %(default)s")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

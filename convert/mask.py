@@ -1,0 +1,110 @@
+"""``python -m convert mask``: the mask classifier, from Keras to a measured int8 file."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from convert import calibrate, check, parity, provenance, publish, quantize, tables
+from edge.errors import ConfigError, ModelError
+from edge.models import InputSize, MaskEntry
+from edge.runtime import open_model
+from edge.values import Label
+from edge.vision.mask_classifier import MaskClassifier
+from train.mask_data import Sample, label_named, read
+
+NAME = "mask"
+OUTPUT = quantize.ONLY_OUTPUT_NAME
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, check, measure and write, as the options of ``python -m convert mask`` say.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: An option or the data does not serve.
+        ModelError: The model cannot be read or converted, or what comes out is not what the device needs.
+    """
+    float_model = quantize.load(args.model)
+    metrics_path = args.metrics or args.model.parent / "metrics.json"
+    metrics = provenance.read_metrics(metrics_path, "command", "margin", "labels")
+    labels = tuple(label_named(name, metrics_path) for name in metrics["labels"])
+    size, margin = input_side(float_model), float(metrics["margin"])
+    samples = [sample for path in args.data for sample in read(path)]
+    judged = calibrate.some_of(validation_faces(args, labels), args.limit, args.seed)
+    function = quantize.freeze(float_model)
+    pictures = calibrate.mask_pictures(samples, size, margin, args.pictures, args.seed)
+    print(f"Quantizing {args.model} at {size}x{size} with {len(pictures)} pictures", flush=True)
+    content = quantize.to_int8(function, pictures)
+    facts = check.read(content)
+    check.check(facts, expected(size, len(labels)))
+    entry = MaskEntry(
+        task="mask-classification",
+        file=f"{NAME}.tflite",
+        sha256=hashlib.sha256(content).hexdigest(),
+        input=InputSize(width=size, height=size),
+        labels=labels,
+        margin=margin,
+        training=provenance.portable_command(metrics["command"]),
+        data=provenance.describe_data(args.data, [sample.source for sample in samples], "faces"),
+        figures={},
+        card=f"{NAME}.md",
+    )
+    print(f"Comparing float and int8 on {len(judged)} faces", flush=True)
+    compared = compare(judged, function, content, entry)
+    figures = {
+        "training": provenance.training_figures(metrics),
+        "conversion": provenance.conversion_figures(
+            args.command_line, len(pictures), args.seed, quantize.versions(), facts
+        ),
+        "validation": {
+            "data": provenance.describe_data(args.validation, [sample.source for sample in judged], "faces"),
+            **compared,
+        },
+    }
+    publish.stage(args.output, NAME, content, entry.model_copy(update={"figures": figures}))
+    print(tables.parity_tables(compared))
+    return 0
+
+
+def input_side(model: Any) -> int:
+    """The side of the model's square input, in pixels.
+
+    Raises:
+        ModelError: The model takes something else.
+    """
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not shape[1]:
+        raise ModelError(f"The model takes {shape}, not a square RGB picture of fixed size: train it again.")
+    return int(shape[1])
+
+
+def validation_faces(args: argparse.Namespace, labels: Sequence[Label]) -> list[Sample]:
+    """The faces of ``--validation`` with one of the labels: of a set that marks some for validation, only those.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    faces: list[Sample] = []
+    for path in args.validation:
+        samples = [sample for sample in read(path) if sample.label in labels]
+        faces += [sample for sample in samples if sample.validation] or samples
+    if not faces:
+        raise ConfigError("No face of --validation has a label of the model: name data that the model was trained for.")
+    return faces
+
+
+def expected(size: int, classes: int) -> check.Expected:
+    """What a classifier of ``size`` x ``size`` pixels takes and gives."""
+    return check.Expected((1, size, size, 3), {OUTPUT: (1, classes)}, frozenset({OUTPUT}))
+
+
+def compare(faces: Sequence[Sample], function: Any, content: bytes, entry: MaskEntry) -> dict[str, Any]:
+    """Float against int8; see ``convert.parity.mask_parity``."""
+    models = (quantize.FloatModel(function), open_model(content, name=entry.file))
+    classifiers = [MaskClassifier(model, entry) for model in models]
+    return parity.mask_parity(faces, *parity.read_masks(faces, classifiers))

@@ -1,0 +1,147 @@
+"""Float against int8 on the same validation pictures, both run by the device's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.values import LABELS, Face
+from edge.vision.face_detector import Detector
+from edge.vision.mask_classifier import Classifier
+from train import face_eval
+from train.face_data import Photo, read_image
+from train.mask import LEAST_REPORTED_SIDE, indices
+from train.mask_data import Sample, face_box, load
+from train.mask_figures import figures
+
+SAME_FACE_IOU = 0.5
+"""Two detections that overlap at least so much are taken for the same one."""
+
+Found = list[list[Face]]
+"""The faces of each photo, best first, in pixels of the photo."""
+
+
+def find_faces(photos: Sequence[Photo], detectors: Sequence[Detector]) -> list[Found]:
+    """Run several detectors over the same photos, down to a score of ``face_eval.LEAST_SCORE``.
+
+    Returns:
+        One list for each detector, as long as ``photos``.
+    """
+    found: list[Found] = [[] for _ in detectors]
+    for photo in photos:
+        image = read_image(photo.path)
+        for faces, detector in zip(found, detectors, strict=True):
+            faces.append(detector.detect(image, face_eval.LEAST_SCORE))
+    return found
+
+
+def face_parity(photos: Sequence[Photo], float_found: Found, int8_found: Found) -> dict[str, Any]:
+    """Compare two detectors.
+
+    Returns:
+        JSON-ready: ``float`` and ``int8`` as in ``train.face_eval.score``; ``difference`` with the loss of ``ap`` and,
+        for each threshold, over the float model's detections above it: ``kept``, the share that the int8 model also
+        has above it, ``mean_score_change`` and ``largest_score_change`` (0 to 1; a face that the int8 model has not
+        at all changed by its whole score) and ``mean_iou`` of the boxes.
+    """
+    scored = {"float": face_eval.score(photos, float_found), "int8": face_eval.score(photos, int8_found)}
+    difference: dict[str, Any] = {"ap": round(scored["int8"]["ap"] - scored["float"]["ap"], 4)}
+    for threshold in face_eval.THRESHOLDS:
+        pairs = [
+            pair
+            for before, after in zip(float_found, int8_found, strict=True)
+            for pair in _counterparts([face for face in before if face.score >= threshold], after)
+        ]
+        difference[f"at_{threshold}"] = _score_changes(pairs, threshold)
+    return {"photos": len(photos), **scored, "difference": difference}
+
+
+def read_masks(samples: Sequence[Sample], classifiers: Sequence[Classifier]) -> list[NDArray[np.float64]]:
+    """Run several classifiers over the same faces.
+
+    Returns:
+        (N, 3) probabilities in the order of ``LABELS`` for each classifier.
+    """
+    read: list[list[tuple[float, ...]]] = [[] for _ in classifiers]
+    for sample in samples:
+        image = load(sample.path)
+        face = Face(face_box(sample, image), 1.0)
+        for probabilities, classifier in zip(read, classifiers, strict=True):
+            (reading,) = classifier.classify(image, [face])
+            probabilities.append(reading.probabilities)
+    return [np.array(probabilities) for probabilities in read]
+
+
+def mask_parity(
+    samples: Sequence[Sample], float_read: NDArray[np.float64], int8_read: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Compare two classifiers.
+
+    Args:
+        samples: N faces.
+        float_read: (N, 3) probabilities in the order of ``LABELS``.
+        int8_read: (N, 3), of the same faces.
+
+    Returns:
+        JSON-ready: for ``all`` faces and those of ``40_up`` pixels on the short side (left out where there are none)
+        ``float`` and ``int8`` as in ``train.mask_figures.figures``, and ``difference``: ``agreement``, the share of
+        faces with the same label, ``mean_change`` and ``largest_change`` of a probability (0 to 1).
+    """
+    near = np.array([_short_side(sample) >= LEAST_REPORTED_SIDE for sample in samples], bool)
+    chosen = {"all": np.ones(len(samples), bool), "40_up": near}
+    return {
+        name: _compare(
+            [sample for sample, kept in zip(samples, mask, strict=True) if kept], float_read[mask], int8_read[mask]
+        )
+        for name, mask in chosen.items()
+        if mask.any()
+    }
+
+
+def _compare(samples: Sequence[Sample], float_read: NDArray[Any], int8_read: NDArray[Any]) -> dict[str, Any]:
+    truth = indices(samples, LABELS)
+    change = np.abs(int8_read - float_read)
+    return {
+        "float": figures(truth, float_read),
+        "int8": figures(truth, int8_read),
+        "difference": {
+            "agreement": round(float(np.mean(float_read.argmax(axis=1) == int8_read.argmax(axis=1))), 4),
+            "mean_change": round(float(change.mean()), 4),
+            "largest_change": round(float(change.max()), 4),
+        },
+    }
+
+
+def _short_side(sample: Sample) -> float:
+    """Of the face in pixels; a picture without a box is a crop, which only says that the face fills it."""
+    return sample.bbox.short_side if sample.bbox is not None else float("inf")
+
+
+def _counterparts(faces: Sequence[Face], others: Sequence[Face]) -> list[tuple[Face, Face | None]]:
+    """Each face with the one of ``others`` that overlaps it most, if enough; nobody is paired twice."""
+    free = list(others)
+    pairs: list[tuple[Face, Face | None]] = []
+    for face in faces:
+        best = max(free, key=lambda other: face.bbox.iou(other.bbox), default=None)
+        if best is not None and face.bbox.iou(best.bbox) >= SAME_FACE_IOU:
+            free.remove(best)
+            pairs.append((face, best))
+        else:
+            pairs.append((face, None))
+    return pairs
+
+
+def _score_changes(pairs: Sequence[tuple[Face, Face | None]], threshold: float) -> dict[str, float | None]:
+    if not pairs:
+        return {"kept": None, "mean_score_change": None, "largest_score_change": None, "mean_iou": None}
+    changes = np.array([abs(face.score - (other.score if other else 0.0)) for face, other in pairs])
+    overlaps = [face.bbox.iou(other.bbox) for face, other in pairs if other]
+    return {
+        "kept": round(float(np.mean([other is not None and other.score >= threshold for _, other in pairs])), 4),
+        "mean_score_change": round(float(changes.mean()), 4),
+        "largest_score_change": round(float(changes.max()), 4),
+        "mean_iou": round(float(np.mean(overlaps)), 4) if overlaps else None,
+    }

@@ -1,0 +1,97 @@
+"""Where a model comes from: what its training wrote down, told without the paths of the machine it ran on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from convert.check import ModelFacts
+from edge.errors import ConfigError
+
+KNOWN_FOLDERS = ("data", "weights")
+"""Folders outside the project whose contents keep their place: ``/somewhere/data/faces`` becomes ``DATA/faces``."""
+
+
+def read_metrics(path: Path, *needed: str) -> dict[str, Any]:
+    """Read the ``metrics.json`` of a training.
+
+    Raises:
+        ConfigError: It is absent, no JSON object, or lacks one of the keys ``needed``.
+    """
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{path}, which says how the model was trained, cannot be read ({error}): "
+            "keep it beside the model, or name it with --metrics."
+        ) from error
+    absent = [key for key in needed if not isinstance(metrics, dict) or key not in metrics]
+    if absent:
+        raise ConfigError(f"{path} does not say {', '.join(absent)}: name the metrics.json of this model's training.")
+    return dict(metrics)
+
+
+def portable_command(command: str) -> str:
+    """A command line in which every path outside the project is a placeholder: ``--data DATA/faces/train.json``."""
+    return " ".join(_portable_argument(argument) for argument in shlex.split(command))
+
+
+def portable_path(path: PurePath) -> str:
+    """A path as it stands, if it lies within the project; otherwise from a placeholder on."""
+    if not path.is_absolute() and path.parts[:1] != ("..",):
+        return str(path)
+    for folder in KNOWN_FOLDERS:
+        if folder in path.parts[:-1]:
+            start = len(path.parts) - path.parts[::-1].index(folder)
+            return "/".join((folder.upper(), *path.parts[start:]))
+    return f"{path.parent.name.upper() or 'ROOT'}/{path.name}"
+
+
+def describe_data(paths: Iterable[Path], sources: Sequence[str], unit: str) -> tuple[str, ...]:
+    """Where data comes from, a line each: the files, then how much of each source: ``street_masks: 872 photos``.
+
+    Args:
+        paths: Of the data sets.
+        sources: The source of each photo or face, or "".
+        unit: What is counted: photos, faces.
+    """
+    counts = Counter(source or "unnamed source" for source in sources)
+    files = [portable_path(path) for path in paths]
+    return (*files, *(f"{source}: {count} {unit}" for source, count in sorted(counts.items())))
+
+
+def training_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training's metrics say of its end: seed, seconds, versions, and the figures of the epoch that was kept."""
+    history = metrics.get("history") or []
+    best = metrics.get("best_epoch")
+    kept = ("seed", "seconds", "parameters", "versions", "best_epoch")
+    return {
+        **{key: metrics[key] for key in kept if metrics.get(key) is not None},
+        "epochs": len(history),
+        "best": next((epoch for epoch in history if epoch.get("epoch") == best), None),
+    }
+
+
+def conversion_figures(
+    command: str, pictures: int, seed: int, versions: Mapping[str, str], facts: ModelFacts
+) -> dict[str, Any]:
+    """How a model was converted, and what came out."""
+    return {
+        "command": portable_command(command),
+        "pictures": pictures,
+        "seed": seed,
+        "versions": dict(versions),
+        "bytes": facts.size,
+        "operations": facts.operation_counts,
+    }
+
+
+def _portable_argument(argument: str) -> str:
+    option, equals, value = argument.partition("=")
+    if option.startswith("-") and equals:
+        return f"{option}={portable_path(PurePath(value))}"
+    return shlex.quote(portable_path(PurePath(argument))) if "/" in argument else shlex.quote(argument)

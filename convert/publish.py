@@ -1,0 +1,107 @@
+"""The files of a converted model: .tflite, manifest entry, model card and parity report; and shipping them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from convert import tables
+from edge.errors import ConfigError
+from edge.models import FaceEntry, Manifest, MaskEntry, ModelEntry, load_model, read_manifest
+from train.reproducible import write_json
+
+MANIFEST = "manifest.json"
+CARDS = Path(__file__).parent / "cards"
+
+Entry = FaceEntry | MaskEntry
+
+
+def stage(folder: Path, name: str, content: bytes, entry: Entry) -> None:
+    """Write a converted model to ``folder``, so that the device can already be pointed at its manifest.
+
+    Args:
+        folder: Made if it is absent.
+        name: In the manifest.
+        content: Of the .tflite file.
+        entry: For the manifest, with its figures: ``training``, ``conversion`` and ``validation``.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    parity = entry.figures["validation"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / entry.file).write_bytes(content)
+        (folder / entry.card).write_text(render_card(entry), encoding="utf-8")
+        write_json(folder / f"{name}-parity.json", parity)
+        report = f"# {name}: float against int8\n\n{tables.parity_tables(parity)}\n"
+        (folder / f"{name}-parity.md").write_text(report, encoding="utf-8")
+        _enter(folder / MANIFEST, name, entry)
+    except OSError as error:
+        raise ConfigError(f"Cannot write to {folder} ({error.strerror}): name another --output.") from error
+
+
+def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
+    """Copy converted models with their cards and manifest entries from ``source`` to ``target``.
+
+    The manifest is written last and in one go: a file that it does not know yet is refused, not run.
+
+    Args:
+        names: In the manifest; all of them where none is given.
+        source: Folder of ``stage``.
+        target: Folder of the shipped models.
+
+    Returns:
+        The names that were published.
+
+    Raises:
+        ModelError: The source's manifest has no such model, or its file is not the one that was measured.
+        ConfigError: The target cannot be written.
+    """
+    entries = read_manifest(source / MANIFEST).models
+    chosen = list(names or entries)
+    models = [load_model(f"{source / MANIFEST}#{name}", ModelEntry) for name in chosen]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for model in models:
+            (target / model.entry.file).write_bytes(model.content)
+            shutil.copyfile(source / model.entry.card, target / model.entry.card)
+            _enter(target / MANIFEST, model.name, entries[model.name])
+    except OSError as error:
+        raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
+    return chosen
+
+
+def render_card(entry: Entry) -> str:
+    """The model card: a template of words, filled with the entry's figures."""
+    figures = entry.figures
+    conversion = figures["conversion"]
+    operations = ", ".join(f"{count} {name}" for name, count in conversion["operations"].items())
+    return Template((CARDS / entry.card).read_text(encoding="utf-8")).substitute(
+        file=entry.file,
+        sha256=entry.sha256,
+        width=entry.input.width,
+        height=entry.input.height,
+        margin=getattr(entry, "margin", None),
+        labels=", ".join(entry.labels),
+        bytes=f"{conversion['bytes']:,}",
+        operations=operations,
+        training=entry.training,
+        data=_lines(entry.data),
+        training_figures=tables.training_table(figures["training"]),
+        conversion=conversion["command"],
+        validation_data=_lines(figures["validation"]["data"]),
+        parity=tables.parity_tables(figures["validation"]),
+    )
+
+
+def _enter(manifest: Path, name: str, entry: Entry) -> None:
+    models = read_manifest(manifest).models if manifest.exists() else {}
+    entered = Manifest(version=1, models=dict(sorted({**models, name: entry}.items())))
+    write_json(manifest, entered.model_dump(mode="json"))
+
+
+def _lines(items: Sequence[str]) -> str:
+    return "\n".join(f"- {item}" for item in items)
