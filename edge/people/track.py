@@ -9,11 +9,35 @@ from edge.people.matching import Candidate
 from edge.people.votes import Ballot
 from edge.values import BBox, Person
 
+EDGE = 2.0
+"""A box this near the picture's edge is cut by it, in pixels."""
+
 SMOOTHING = 0.25
 """Time constant of the velocity estimate, in seconds."""
 
-COASTING = 0.8
+COASTING = 1.5
 """An unseen face slows down with this time constant, in seconds: people stop and turn behind what hides them."""
+
+IN_VIEW = 0.3
+"""A face of which less than this share should still be inside the picture has left it."""
+
+REACH = 0.5
+"""A face may be found this far from where it is expected, in face sizes (longer sides)."""
+
+REACH_GROWTH = 1.5
+"""And this much farther for every second it was not seen."""
+
+REACH_GROWTH_UNKNOWN = 3.0
+"""The same while its velocity is not known yet."""
+
+REACH_LIMIT = 2.0
+"""But never farther."""
+
+SIZE_RATIO = 1.4
+"""Boxes whose longer sides differ by more than this factor are not the same face."""
+
+SIZE_RATIO_GROWTH = 0.5
+"""Added to that factor for every second unseen: people come nearer."""
 
 CONFIRM_HITS = 3
 """Sightings before a face is a visit; fewer may be a false box."""
@@ -21,11 +45,21 @@ CONFIRM_HITS = 3
 CONFIRM_SPAN = 0.2
 """Seconds those sightings span at least."""
 
-CONFIRM_WITHIN = 0.6
+CONFIRM_WITHIN = 0.4
 """Seconds that a face which is not yet a visit may go unseen before it is forgotten."""
 
 DOUBT = 0.2
 """Matching penalty of a track that is not yet a visit, and of one that is about to be given up."""
+
+
+def is_cut(bbox: BBox, frame_size: tuple[int, int]) -> bool:
+    """Whether the edge of a (width, height) picture cuts the face."""
+    return any(_cut_sides(bbox, frame_size))
+
+
+def _cut_sides(bbox: BBox, frame_size: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
+    width, height = frame_size
+    return bbox.x0 <= EDGE, bbox.y0 <= EDGE, bbox.x1 >= width - EDGE, bbox.y1 >= height - EDGE
 
 
 @dataclass(slots=True, eq=False)
@@ -35,6 +69,7 @@ class Track:
     Attributes:
         ballot: The votes on this person.
         bbox: Where the face was last found, in pixels of the frame.
+        whole: ``bbox`` with what the picture's edge cuts off put back, by the last size seen uncut.
         first_seen: Scene seconds of the first sighting.
         last_seen: Scene seconds of the latest sighting.
         hits: Sightings so far.
@@ -44,6 +79,7 @@ class Track:
 
     ballot: Ballot
     bbox: BBox
+    whole: BBox
     first_seen: float
     last_seen: float
     hits: int = 1
@@ -51,35 +87,60 @@ class Track:
     velocity: tuple[float, float] = field(default=(0.0, 0.0))
 
     def predicted(self, at: float) -> BBox:
-        """Where the face should be at ``at``: constant velocity that fades while it is unseen."""
+        """Where the whole face should be at ``at``: constant velocity that fades while it is unseen."""
         glide = COASTING * (1 - math.exp(-(at - self.last_seen) / COASTING))
         dx, dy = self.velocity[0] * glide, self.velocity[1] * glide
-        return BBox(self.bbox.x0 + dx, self.bbox.y0 + dy, self.bbox.x1 + dx, self.bbox.y1 + dy)
+        return BBox(self.whole.x0 + dx, self.whole.y0 + dy, self.whole.x1 + dx, self.whole.y1 + dy)
 
-    def candidate(self, at: float, lost_after: float) -> Candidate:
-        """What matching needs: where, how far from there, how doubtful."""
+    def candidate(self, at: float, frame_size: tuple[int, int], lost_after: float) -> Candidate | None:
+        """What matching needs: where, how far from there, how doubtful. None for a face that has left the picture.
+
+        Whoever enters where somebody has just walked out is somebody else.
+        """
+        whole = self.predicted(at)
+        width, height = frame_size
+        inside = BBox(max(0.0, whole.x0), max(0.0, whole.y0), min(width, whole.x1), min(height, whole.y1))
+        if inside.area < IN_VIEW * whole.area:
+            return None
         unseen = at - self.last_seen
-        speed = 1.0 if self.hits >= CONFIRM_HITS else 4.0
-        doubtful = self.id is None
+        growth = REACH_GROWTH if self.hits >= CONFIRM_HITS else REACH_GROWTH_UNKNOWN
+        penalty = DOUBT * min(1.0, unseen / lost_after) + (DOUBT if self.id is None else 0.0)
         return Candidate(
-            self.predicted(at),
-            reach=min(0.7 + speed * unseen, 1.5),
-            penalty=DOUBT * min(1.0, unseen / lost_after) + DOUBT * doubtful,
+            inside,
+            origin=self.bbox.centre,
+            reach=min(REACH + growth * unseen, REACH_LIMIT),
+            ratio=SIZE_RATIO + SIZE_RATIO_GROWTH * unseen,
+            shares=self.ballot.shares,
+            penalty=penalty,
         )
 
-    def found(self, bbox: BBox, at: float) -> None:
+    def found(self, bbox: BBox, at: float, frame_size: tuple[int, int]) -> None:
         """Take in a sighting."""
+        whole = self._restored(bbox, frame_size)
         elapsed = at - self.last_seen
         if elapsed > 0:
-            gain = 1 - math.exp(-elapsed / SMOOTHING)
-            moved = [new - old for new, old in zip(bbox.centre, self.bbox.centre, strict=True)]
+            gain = max(1 - math.exp(-elapsed / SMOOTHING), 1 / self.hits)
+            (x, y), (old_x, old_y) = whole.centre, self.whole.centre
+            vx, vy = self.velocity
             self.velocity = (
-                self.velocity[0] + gain * (moved[0] / elapsed - self.velocity[0]),
-                self.velocity[1] + gain * (moved[1] / elapsed - self.velocity[1]),
+                vx + gain * ((x - old_x) / elapsed - vx),
+                vy + gain * ((y - old_y) / elapsed - vy),
             )
-        self.bbox = bbox
+        self.bbox, self.whole = bbox, whole
         self.last_seen = at
         self.hits += 1
+
+    def _restored(self, bbox: BBox, frame_size: tuple[int, int]) -> BBox:
+        """``bbox`` as large as the face was when it was last seen whole, grown beyond the edges that cut it."""
+        left, top, right, bottom = _cut_sides(bbox, frame_size)
+        x0, y0, x1, y1 = bbox
+        if left != right:
+            width = max(self.whole.width, bbox.width)
+            x0, x1 = (x1 - width, x1) if left else (x0, x0 + width)
+        if top != bottom:
+            height = max(self.whole.height, bbox.height)
+            y0, y1 = (y1 - height, y1) if top else (y0, y0 + height)
+        return BBox(x0, y0, x1, y1)
 
     @property
     def confirmed(self) -> bool:

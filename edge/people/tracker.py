@@ -23,12 +23,9 @@ import numpy as np
 
 from edge.config import PeopleSettings
 from edge.people.matching import assign
-from edge.people.track import Track
+from edge.people.track import Track, is_cut
 from edge.people.votes import Ballot
 from edge.values import BBox, Event, EventKind, Face, Person, Reading, Verdict
-
-EDGE = 2.0
-"""A box this near the picture's edge is cut by it, in pixels."""
 
 SAME_FACE_IOU = 0.4
 """A box that overlaps a person's own box by more is that face found twice, not somebody new."""
@@ -63,8 +60,9 @@ class PeopleTracker:
     def faces_to_judge(self, faces: Sequence[Face], at: float, frame_size: tuple[int, int]) -> list[Face]:
         """Which of a frame's faces the mask model should look at: the others would teach nothing.
 
-        New, undecided and contested people are judged every frame, settled ones every ``rejudge_every`` seconds,
-        and faces that cannot vote never. Changes nothing: whether the advice is taken is the caller's affair.
+        New, undecided and contested people, and people who cross each other, are judged every frame, settled ones
+        every ``rejudge_every`` seconds, and faces that cannot vote never. Changes nothing: whether the advice is
+        taken is the caller's affair.
 
         Args:
             faces: All faces of the frame.
@@ -76,11 +74,11 @@ class PeopleTracker:
         """
         at = max(at, self._now)
         inside = [face for face in faces if self._in_zone(face.bbox, frame_size)]
-        track_of = self._match(inside, at)
+        track_of = self._match(inside, at, frame_size)
         return [
             face
             for index, face in enumerate(inside)
-            if self._may_vote(face.bbox, frame_size) and self._is_open_question(track_of.get(index), at)
+            if self._may_vote(face.bbox, frame_size) and self._is_open_question(face, track_of.get(index), at)
         ]
 
     def update(self, readings: Sequence[Face | Reading], at: float, frame_size: tuple[int, int]) -> list[Event]:
@@ -95,18 +93,18 @@ class PeopleTracker:
             What happened, in order: visits ended, started, verdicts.
         """
         at = self._now = max(at, self._now)
-        sighted = [(_face(item), item) for item in readings if self._in_zone(_face(item).bbox, frame_size)]
-        faces = [face for face, _ in sighted]
+        sighted = [item for item in readings if self._in_zone(_bbox(item), frame_size)]
         events = self._end_visits(at)
-        track_of = self._match(faces, at)
-        for index, (face, item) in enumerate(sighted):
+        track_of = self._match(sighted, at, frame_size)
+        for index, item in enumerate(sighted):
+            bbox = _bbox(item)
             track = track_of.get(index)
             if track is not None:
-                track.found(face.bbox, at)
-            elif not any(face.bbox.iou(faces[other].bbox) > SAME_FACE_IOU for other in track_of):
-                track = self._new_track(face.bbox, at)
+                track.found(bbox, at, frame_size)
+            elif not any(bbox.iou(known.bbox) > SAME_FACE_IOU for known in track_of.values()):
+                track = self._new_track(bbox, at)
             if track is not None:
-                judged = item if isinstance(item, Reading) and self._may_vote(face.bbox, frame_size) else None
+                judged = item if isinstance(item, Reading) and self._may_vote(bbox, frame_size) else None
                 events += self._take(track, judged, at)
         return events
 
@@ -121,15 +119,19 @@ class PeopleTracker:
     def _visitors(self) -> list[Track]:
         return sorted((track for track in self._tracks if track.id is not None), key=lambda track: track.id or 0)
 
-    def _match(self, faces: Sequence[Face], at: float) -> dict[int, Track]:
-        """Tracks by index into ``faces``."""
+    def _match(self, sighted: Sequence[Face | Reading], at: float, frame_size: tuple[int, int]) -> dict[int, Track]:
+        """Tracks by index into ``sighted``."""
         lost_after = self._settings.lost_after
-        known = [track for track in self._tracks if not track.expired(at, lost_after)]
-        pairs = assign([track.candidate(at, lost_after) for track in known], [face.bbox for face in faces])
-        return {face: known[track] for face, track in pairs.items()}
+        known = [
+            (track, candidate)
+            for track in self._tracks
+            if not track.expired(at, lost_after) and (candidate := track.candidate(at, frame_size, lost_after))
+        ]
+        pairs = assign([candidate for _, candidate in known], sighted)
+        return {face: known[index][0] for face, index in pairs.items()}
 
     def _new_track(self, bbox: BBox, at: float) -> Track:
-        track = Track(Ballot(self._settings), bbox, first_seen=at, last_seen=at)
+        track = Track(Ballot(self._settings), bbox, bbox, first_seen=at, last_seen=at)
         self._tracks.append(track)
         return track
 
@@ -159,15 +161,15 @@ class PeopleTracker:
         seconds = track.last_seen - track.first_seen
         return Event(EventKind.VISIT_ENDED, track.last_seen, track.id, verdict, seconds)
 
-    def _is_open_question(self, track: Track | None, at: float) -> bool:
+    def _is_open_question(self, face: Face, track: Track | None, at: float) -> bool:
         if track is None or track.ballot.contested or track.ballot.last_at is None:
+            return True
+        if any(other is not track and face.bbox.iou(other.predicted(at)) > 0 for other in self._tracks):
             return True
         return at - track.ballot.last_at >= self._settings.rejudge_every
 
     def _may_vote(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
-        width, height = frame_size
-        cut = bbox.x0 <= EDGE or bbox.y0 <= EDGE or bbox.x1 >= width - EDGE or bbox.y1 >= height - EDGE
-        return not cut and bbox.short_side >= self._settings.min_face
+        return not is_cut(bbox, frame_size) and bbox.short_side >= self._settings.min_face
 
     def _in_zone(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
         if not self._settings.zone:
@@ -177,5 +179,5 @@ class PeopleTracker:
         return cv2.pointPolygonTest(polygon, (x / width, y / height), measureDist=False) >= 0
 
 
-def _face(item: Face | Reading) -> Face:
-    return item.face if isinstance(item, Reading) else item
+def _bbox(item: Face | Reading) -> BBox:
+    return item.face.bbox if isinstance(item, Reading) else item.bbox

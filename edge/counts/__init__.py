@@ -1,0 +1,9 @@
+"""How many came, masked or not: an SQLite store on the device, its tables and its CSV.
+
+No image and no identity is kept: a visit is when it began and ended and what was held of the person.
+"""
+
+from edge.counts.report import add_arguments, run
+from edge.counts.store import CountStore, store_path
+
+__all__ = ["CountStore", "add_arguments", "run", "store_path"]

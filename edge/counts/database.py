@@ -1,0 +1,167 @@
+"""The SQLite file: its schema, how it is opened, and what is wrong when it cannot be.
+
+Times are UTC seconds since 1970. The journal is a write-ahead log with ``synchronous=FULL``: a commit is one fsync of
+appended pages, and is on the disk when it returns. ``NORMAL`` would sync only at checkpoints, every thousand pages,
+and lose hours of visits with the power; a rollback journal would sync twice and write in place, which wears SD cards.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from edge.errors import StoreError
+from edge.values import Verdict
+
+VERDICT_COLUMNS = tuple(verdict.value for verdict in Verdict)
+
+BUSY_TIMEOUT = 2.0
+"""How long a lock of another program is waited for, in seconds."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE boots (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        wall_offset REAL NOT NULL
+    );
+    CREATE TABLE visits (
+        id INTEGER PRIMARY KEY,
+        boot INTEGER NOT NULL REFERENCES boots(id),
+        started REAL NOT NULL,
+        ended REAL NOT NULL,
+        verdict TEXT NOT NULL
+    );
+    CREATE TABLE hours (
+        boot INTEGER NOT NULL REFERENCES boots(id),
+        hour INTEGER NOT NULL,
+        with_mask INTEGER NOT NULL DEFAULT 0,
+        without_mask INTEGER NOT NULL DEFAULT 0,
+        mask_worn_incorrectly INTEGER NOT NULL DEFAULT 0,
+        unsure INTEGER NOT NULL DEFAULT 0,
+        frames INTEGER NOT NULL DEFAULT 0,
+        uptime REAL NOT NULL DEFAULT 0,
+        PRIMARY KEY (boot, hour)
+    ) WITHOUT ROWID;
+    """,
+)
+"""Scripts that lead from each version of the schema (``PRAGMA user_version``) to the next."""
+
+
+class CorruptError(StoreError):
+    """The file is damaged or no database; it must be set aside."""
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """Open or create the store and bring its schema up to date.
+
+    Raises:
+        CorruptError: The file is damaged.
+        StoreError: It was written by a newer maskgate.
+        OSError, sqlite3.Error: The file cannot be written at present.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _check(connection, path)
+        _migrate(connection, path)
+    except BaseException as error:
+        with suppress(sqlite3.Error):
+            connection.close()
+        if is_corrupt(error):
+            raise CorruptError(str(error)) from error
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open the store without changing it, also while a daemon writes it or where nothing may be written.
+
+    Raises:
+        StoreError: There is no store, or it cannot be read; the text says what to do.
+    """
+    if not path.is_file():
+        raise StoreError(
+            f"There are no counts yet at {path}; start maskgate run, or set counts.path to where they are."
+        )
+    # Without a log beside it nobody writes the file, and only "immutable" opens it in a directory that is read-only.
+    options = ("mode=ro", "mode=ro&immutable=1") if not Path(f"{path}-wal").exists() else ("mode=ro",)
+    for option in options:
+        try:
+            connection = sqlite3.connect(f"file:{quote(str(path))}?{option}", uri=True, timeout=BUSY_TIMEOUT)
+            version = _version(connection)
+        except sqlite3.Error as error:
+            problem: Exception = error
+            continue
+        if version > len(MIGRATIONS):
+            raise _too_new(path)
+        if version == 0:
+            raise StoreError(f"There are no counts in {path} yet; start maskgate run, or check counts.path.")
+        return connection
+    raise StoreError(f"Cannot read the counts in {path}: {problem}; check the file's permissions.") from problem
+
+
+def set_aside(path: Path, now: datetime) -> Path:
+    """Rename a damaged store, and its log, out of the way. Returns its new name.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    aside = path.with_name(f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Whether SQLite says that the file is damaged or no database (SQLITE_CORRUPT, SQLITE_NOTADB)."""
+    # sqlite_errorcode came with Python 3.11; the texts are SQLite's own and the same everywhere.
+    texts = ("malformed", "not a database")
+    return isinstance(error, CorruptError) or (
+        isinstance(error, sqlite3.DatabaseError) and any(text in str(error) for text in texts)
+    )
+
+
+def transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+    """Run ``work`` in one transaction: all of it is on the disk, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if answer != "ok":
+        raise CorruptError(f"{path}: {answer}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise _too_new(path)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _too_new(path: Path) -> StoreError:
+    return StoreError(
+        f"The counts in {path} are from a newer maskgate; install that one, or set counts.path to another file."
+    )

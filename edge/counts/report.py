@@ -1,0 +1,162 @@
+"""``maskgate counts``: what the store holds, as a table or as CSV, in local time."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sqlite3
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TextIO
+
+from edge.config import Settings
+from edge.counts import database
+from edge.counts.database import VERDICT_COLUMNS
+from edge.counts.store import store_path
+from edge.errors import ConfigError, StoreError
+
+HEADINGS = ("with mask", "without mask", "badly worn", "unsure", "visits", "frames", "uptime")
+CSV_HEADINGS = ("start", "utc_offset", *VERDICT_COLUMNS, "visits", "frames", "uptime_seconds")
+
+DURATION = re.compile(r"(\d+)([mhdw])")
+UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was counted in one hour or day.
+
+    Attributes:
+        start: Local, aware.
+        verdicts: Visits by verdict, in the order of ``Verdict``.
+        frames: Processed.
+        uptime: Seconds that maskgate ran.
+    """
+
+    start: datetime
+    verdicts: tuple[int, ...]
+    frames: int
+    uptime: float
+
+    @property
+    def visits(self) -> int:
+        """Of every verdict."""
+        return sum(self.verdicts)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``maskgate counts``."""
+    parser.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="today, yesterday, a date (2025-01-31), a time (2025-01-31T08:00), or how long ago (30m, 2h, 7d, 4w); "
+        "by default today by hour, everything by day",
+    )
+    parser.add_argument("--by", choices=("hour", "day"), default="hour", help="one line an hour or a day (%(default)s)")
+    parser.add_argument("--csv", action="store_true", help="comma-separated values for a spreadsheet")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the counts. Returns the exit code.
+
+    Raises:
+        ConfigError: ``--since`` is not understood.
+        StoreError: There is no store, or it cannot be read.
+    """
+    path = store_path(settings.config.counts)
+    now = datetime.now().astimezone()
+    since = parse_since(args.since or ("today" if args.by == "hour" else None), now)
+    connection = database.open_for_reading(path)
+    try:
+        rows = read_rows(connection, since, args.by)
+    except sqlite3.Error as error:
+        raise StoreError(f"Cannot read the counts in {path}: {error}; is it the file that maskgate writes?") from error
+    finally:
+        connection.close()
+    (write_csv if args.csv else write_table)(rows, sys.stdout)
+    return 0
+
+
+def parse_since(text: str | None, now: datetime) -> datetime | None:
+    """The moment that ``--since`` names, in the time zone of ``now``; None for everything.
+
+    Raises:
+        ConfigError: It is no time.
+    """
+    if text is None:
+        return None
+    midnight = datetime(now.year, now.month, now.day)
+    if text in ("today", "yesterday"):
+        return (midnight - timedelta(days=text == "yesterday")).astimezone()
+    if duration := DURATION.fullmatch(text):
+        return now - timedelta(**{UNITS[duration[2]]: int(duration[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"--since {text} is no time; give today, yesterday, 2025-01-31, 2025-01-31T08:00, 30m, 2h, 7d or 4w."
+        ) from error
+
+
+def read_rows(connection: sqlite3.Connection, since: datetime | None, by: str) -> list[Row]:
+    """The store's totals by local ``hour`` or ``day``, from the one that contains ``since``, oldest first."""
+    columns = (*VERDICT_COLUMNS, "frames", "uptime")
+    sums = ", ".join(f"SUM({column})" for column in columns)
+    hours = connection.execute(f"SELECT hour, {sums} FROM hours GROUP BY hour ORDER BY hour")  # noqa: S608
+    earliest = _start_of(since, by) if since else None
+    merged: dict[datetime, Row] = {}
+    for hour, *counts, frames, uptime in hours:
+        start = _start_of(datetime.fromtimestamp(hour).astimezone(), by)
+        if (earliest and start < earliest) or not any((*counts, frames, uptime)):
+            continue
+        before = merged.get(start, Row(start, (0,) * len(counts), 0, 0.0))
+        verdicts = tuple(a + b for a, b in zip(before.verdicts, counts, strict=True))
+        merged[start] = Row(start, verdicts, before.frames + frames, before.uptime + uptime)
+    return list(merged.values())
+
+
+def write_table(rows: Iterable[Row], out: TextIO) -> None:
+    """Aligned columns with a line of totals, for reading."""
+    rows = list(rows)
+    if not rows:
+        out.write("Nothing was counted in that time.\n")
+        return
+    one_a_day = all(row.start.hour == 0 for row in rows)
+    lines = [
+        [f"{row.start:%a %Y-%m-%d}" if one_a_day else f"{row.start:%a %Y-%m-%d %H:%M}", *_cells(row)] for row in rows
+    ]
+    totals = Row(
+        rows[0].start,
+        tuple(map(sum, zip(*(row.verdicts for row in rows), strict=True))),
+        sum(row.frames for row in rows),
+        sum(row.uptime for row in rows),
+    )
+    table = [["", *HEADINGS], *lines, ["total", *_cells(totals)]]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for label, *cells in table:
+        out.write(f"{label:<{widths[0]}}  {'  '.join(map(str.rjust, cells, widths[1:]))}\n")
+
+
+def write_csv(rows: Iterable[Row], out: TextIO) -> None:
+    """UTF-8 with a header (RFC 4180). Times are local, as spreadsheets read them; the offset from UTC stands beside."""
+    writer = csv.writer(out)
+    writer.writerow(CSV_HEADINGS)
+    for row in rows:
+        offset = row.start.isoformat()[-6:]
+        start = f"{row.start:%Y-%m-%d %H:%M:%S}"
+        writer.writerow((start, offset, *row.verdicts, row.visits, row.frames, round(row.uptime)))
+
+
+def _start_of(moment: datetime, by: str) -> datetime:
+    """The local hour or day that contains ``moment``."""
+    if by == "hour":
+        return moment.replace(minute=0, second=0, microsecond=0)
+    return datetime(moment.year, moment.month, moment.day).astimezone()
+
+
+def _cells(row: Row) -> list[str]:
+    minutes = round(row.uptime / 60)
+    return [*map(str, row.verdicts), str(row.visits), str(row.frames), f"{minutes // 60}:{minutes % 60:02}"]

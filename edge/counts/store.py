@@ -1,0 +1,359 @@
+"""Counts on their way to the disk.
+
+Recording never touches the disk: visits and frames gather in memory, and ``tick`` writes them in batches. What cannot
+be written (a full, read-only or locked disk) stays in memory, is said once in ``degraded``, and is written later.
+
+**Time.** Events carry monotonic seconds. They are joined to wall time when they are written, and every row remembers
+which boot of the machine it is from. A Pi has no real-time clock: it boots with a stale one, and a time server sets it
+minutes later. When the wall clock jumps against the monotonic one by more than ``JUMP``, everything written since that
+boot, by this process or an earlier one, is moved along: the clock was wrong before, not now. Time that a laptop slept
+is not a jump.
+
+**Wear.** Visits are committed at most ``commit_every`` after they ended, in one append of a few 4 KiB pages and one
+fsync; frames and uptime go along, or by themselves every ``FRAMES_EVERY``. ``python -m tests.bench_counts`` prints what
+that is in bytes an hour.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from edge.clock import Clock, SystemClock
+from edge.config import CountSettings
+from edge.counts import database
+from edge.counts.database import VERDICT_COLUMNS
+from edge.errors import StoreError
+from edge.values import Event, EventKind, Verdict
+
+HOUR = 3600
+
+JUMP = 2.0
+"""A step of the wall clock by more is a correction, not drift, in seconds."""
+
+FRAMES_EVERY = 300.0
+"""Frames and uptime reach the disk at most this much later where no visit takes them along, in seconds."""
+
+PRUNE_AFTER = 600.0
+"""Old visits are deleted this long after the start, when a wrong clock has had time to be set, and then hourly."""
+
+RETRY_AFTER = 5.0
+"""First pause after a failed write, in seconds; doubles up to ``RETRY_AT_MOST``."""
+
+RETRY_AT_MOST = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A visit that is not written yet, in seconds since boot."""
+
+    started: float
+    ended: float
+    verdict: Verdict
+
+
+class CountStore:
+    """Keeps visits, hourly totals, frames processed and uptime in one SQLite file.
+
+    ``record`` and ``add_frames`` return at once and never fail; ``tick`` may wait for the disk, and may be called from
+    a thread of its own.
+
+    Args:
+        path: The file; its directory is made.
+        commit_every: Visits reach the disk at most this much later, in seconds.
+        retention_days: Visits are deleted after this many days; hourly totals are kept for ever.
+        clock: The clock that events' times are on.
+
+    Raises:
+        StoreError: Another maskgate writes this file, or a newer one has written it.
+    """
+
+    def __init__(self, path: Path, commit_every: float, retention_days: int, clock: Clock) -> None:
+        self._path = path
+        self._commit_every = commit_every
+        self._retention = retention_days * 24.0 * HOUR
+        self._clock = clock
+        self._boot = _BootClock(clock)
+        self._memory = threading.Lock()
+        self._disk = threading.Lock()
+        self._visits: list[_Visit] = []
+        self._frames = 0
+        self._counted_until = self._visit_due_from = self._boot.seconds()
+        self._lock_file: IO[str] | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._boot_row = 0
+        self._wall_offset = 0.0
+        self._prune_at = self._boot.seconds() + PRUNE_AFTER
+        self._retry_at = -math.inf
+        self._pause = RETRY_AFTER
+        self.degraded: str | None = None
+        """Why counts cannot be written at present, as a sentence for the operator; None while all is well."""
+        self.notice: str | None = None
+        """What happened to the store that the operator should know, once: a damaged file was set aside."""
+        self._try(self._open)
+
+    def record(self, event: Event) -> None:
+        """Remember a visit that has ended; other events are ignored."""
+        if event.kind is not EventKind.VISIT_ENDED or event.verdict is None:
+            return
+        ended = self._boot.seconds() - (self._clock.monotonic() - event.at)
+        with self._memory:
+            if not self._visits:
+                self._visit_due_from = self._boot.seconds()
+            self._visits.append(_Visit(ended - (event.seconds or 0.0), ended, event.verdict))
+
+    def add_frames(self, n: int) -> None:
+        """Remember that ``n`` more frames were processed."""
+        with self._memory:
+            self._frames += n
+
+    def tick(self) -> None:
+        """Write what is due. Call it often; it looks at the clock."""
+        with self._disk:
+            now = self._boot.seconds()
+            if now >= self._retry_at and (self._is_due(now) or self._has_jumped()):
+                self._try(self._write)
+
+    def close(self) -> None:
+        """Write what is left and let go of the file. Safe to call twice.
+
+        What still cannot be written is lost with the process; ``degraded`` then says so.
+        """
+        with self._disk:
+            if self._lock_file or self._visits or self._frames:
+                self._try(self._write)
+            if self._visits and self.degraded:
+                self.degraded = f"{self.degraded} {len(self._visits)} visits were not written."
+            self._disconnect()
+            if self._lock_file:
+                self._lock_file.close()
+                self._lock_file = None
+
+    def _is_due(self, now: float) -> bool:
+        if self.degraded:
+            return True
+        if self._visits and now - self._visit_due_from >= self._commit_every:
+            return True
+        return now - self._counted_until >= FRAMES_EVERY
+
+    def _has_jumped(self) -> bool:
+        return self._connection is not None and abs(self._boot.wall_offset() - self._wall_offset) > JUMP
+
+    def _try(self, work: Callable[[], None]) -> None:
+        """Do disk work; when it fails, say why and try again later."""
+        try:
+            try:
+                work()
+            except (sqlite3.Error, StoreError) as error:
+                if not database.is_corrupt(error):
+                    raise
+                self._begin_anew()
+                work()
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, StoreError) and work == self._open:
+                raise
+            self._disconnect()
+            self._retry_at = self._boot.seconds() + self._pause
+            self._pause = min(2 * self._pause, RETRY_AT_MOST)
+            self.degraded = self._sentence(error)
+        else:
+            self._retry_at, self._pause, self.degraded = -math.inf, RETRY_AFTER, None
+
+    def _sentence(self, error: Exception) -> str:
+        if isinstance(error, StoreError):
+            return str(error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return (
+            f"Counts cannot be written to {self._path} ({reason}) and are kept in memory until they can; "
+            "check the disk's space and permissions, or set counts.path to another."
+        )
+
+    def _open(self) -> None:
+        self._take_lock()
+        self._connection = database.open_for_writing(self._path)
+        try:
+            database.transaction(self._connection, self._find_boot)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _take_lock(self) -> None:
+        """One writer a store: a second daemon would count the same people again."""
+        if self._lock_file:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lock_file = Path(f"{self._path}.lock").open("w", encoding="utf-8")  # noqa: SIM115
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock_file.close()
+            raise StoreError(
+                f"Another maskgate already writes {self._path}; stop it (systemctl stop maskgate), "
+                "or set counts.path to another file."
+            ) from error
+        self._lock_file = lock_file
+
+    def _begin_anew(self) -> None:
+        self._disconnect()
+        aside = database.set_aside(self._path, self._clock.now())
+        self.notice = (
+            f"The counts in {self._path} were damaged; they were set aside as {aside} and a new file was begun."
+        )
+
+    def _disconnect(self) -> None:
+        if self._connection:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _find_boot(self, connection: sqlite3.Connection) -> None:
+        """The row of this boot of the machine; moves what it has written if the clock was set since."""
+        offset = self._boot.wall_offset()
+        row = connection.execute("SELECT id, wall_offset FROM boots WHERE name = ?", (self._boot.name,)).fetchone()
+        if row is None:
+            added = connection.execute("INSERT INTO boots (name, wall_offset) VALUES (?, ?)", (self._boot.name, offset))
+            row = (added.lastrowid, offset)
+        self._boot_row, self._wall_offset = row
+        self._follow_clock(connection)
+
+    def _write(self) -> None:
+        if self._connection is None:
+            self._open()
+        assert self._connection is not None
+        now = self._boot.seconds()
+        with self._memory:
+            visits, frames = self._visits[:], self._frames
+        prune = now >= self._prune_at
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._follow_clock(connection)
+            self._insert(connection, visits, frames, now)
+            if prune:
+                oldest = now + self._wall_offset - self._retention
+                connection.execute("DELETE FROM visits WHERE ended < ?", (oldest,))
+
+        database.transaction(self._connection, work)
+        with self._memory:
+            del self._visits[: len(visits)]
+            self._frames -= frames
+            self._visit_due_from = now
+        self._counted_until = now
+        if prune:
+            self._prune_at = now + HOUR
+
+    def _insert(self, connection: sqlite3.Connection, visits: list[_Visit], frames: int, now: float) -> None:
+        offset = self._wall_offset
+        connection.executemany(
+            "INSERT INTO visits (boot, started, ended, verdict) VALUES (?, ?, ?, ?)",
+            [(self._boot_row, visit.started + offset, visit.ended + offset, visit.verdict.value) for visit in visits],
+        )
+        for visit in visits:
+            _add(connection, self._boot_row, _hour(visit.ended + offset), {visit.verdict.value: 1})
+        worked = {"frames": frames, "uptime": now - self._counted_until}
+        _add(connection, self._boot_row, _hour(now + offset), worked)
+
+    def _follow_clock(self, connection: sqlite3.Connection) -> None:
+        """Move this boot's rows along with a wall clock that has jumped."""
+        offset = self._boot.wall_offset()
+        step = offset - self._wall_offset
+        if abs(step) <= JUMP:
+            return
+        connection.execute(
+            "UPDATE visits SET started = started + ?, ended = ended + ? WHERE boot = ?", (step, step, self._boot_row)
+        )
+        _rebuild_hours(connection, self._boot_row, step)
+        connection.execute("UPDATE boots SET wall_offset = ? WHERE id = ?", (offset, self._boot_row))
+        self._wall_offset = offset
+
+
+class _BootClock:
+    """Seconds that tick from boot to shutdown, sleep included, and the name of the boot they belong to."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        system = isinstance(clock, SystemClock)
+        self._seconds = _since_boot if system else clock.monotonic
+        self.name = (_boot_id() if system else None) or f"run-{uuid.uuid4()}"
+
+    def seconds(self) -> float:
+        """Seconds since boot."""
+        return self._seconds()
+
+    def wall_offset(self) -> float:
+        """What must be added to ``seconds`` to have UTC seconds since 1970."""
+        return self._clock.now().timestamp() - self._seconds()
+
+
+def store_path(settings: CountSettings, environment: Mapping[str, str] | None = None) -> Path:
+    """Where the store is: as set, else in the service's state directory, else in the user's."""
+    env = os.environ if environment is None else environment
+    if settings.path:
+        return settings.path.expanduser()
+    if env.get("STATE_DIRECTORY"):
+        return Path(env["STATE_DIRECTORY"].split(":")[0]) / "counts.db"
+    state = env.get("XDG_STATE_HOME") or Path(env.get("HOME", "/")) / ".local/state"
+    return Path(state) / "maskgate/counts.db"
+
+
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return None
+
+
+def _hour(utc_seconds: float) -> int:
+    return int(utc_seconds // HOUR) * HOUR
+
+
+def _add(connection: sqlite3.Connection, boot: int, hour: int, amounts: Mapping[str, float]) -> None:
+    """Add to the columns of one hour."""
+    columns = ", ".join(amounts)
+    marks = ", ".join("?" * len(amounts))
+    sums = ", ".join(f"{column} = {column} + excluded.{column}" for column in amounts)
+    connection.execute(
+        f"INSERT INTO hours (boot, hour, {columns}) VALUES (?, ?, {marks}) "  # noqa: S608 - columns are our own
+        f"ON CONFLICT (boot, hour) DO UPDATE SET {sums}",
+        (boot, hour, *amounts.values()),
+    )
+
+
+def _rebuild_hours(connection: sqlite3.Connection, boot: int, step: float) -> None:
+    """Move a boot's hourly totals by ``step`` seconds.
+
+    Verdicts are recounted from the visits, which are exact; those whose visits are already deleted move as a whole to
+    the hour that most of theirs becomes. Frames and uptime are shared out between the two hours that theirs becomes.
+    """
+    columns = ("hour", *VERDICT_COLUMNS, "frames", "uptime")
+    rows = connection.execute(f"SELECT {', '.join(columns)} FROM hours WHERE boot = ?", (boot,)).fetchall()  # noqa: S608
+    visits = connection.execute("SELECT ended, verdict FROM visits WHERE boot = ?", (boot,)).fetchall()
+    known = Counter((_hour(ended - step), verdict) for ended, verdict in visits)
+    connection.execute("DELETE FROM hours WHERE boot = ?", (boot,))
+    for hour, *counts, frames, uptime in rows:
+        first = _hour(hour + step)
+        later = (hour + step - first) / HOUR
+        nearest = first if later < 1 / 2 else first + HOUR
+        deleted = {
+            verdict: count - known[hour, verdict] for verdict, count in zip(VERDICT_COLUMNS, counts, strict=True)
+        }
+        _add(connection, boot, nearest, deleted)
+        moved = round(frames * later)
+        _add(connection, boot, first, {"frames": frames - moved, "uptime": uptime * (1 - later)})
+        _add(connection, boot, first + HOUR, {"frames": moved, "uptime": uptime * later})
+    for ended, verdict in visits:
+        _add(connection, boot, _hour(ended), {verdict: 1})
