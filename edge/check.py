@@ -282,5 +282,5 @@ def _number(count: int, noun: str) -> str:
 
 
 def _printable(name: str) -> str:
-    """A file name that any terminal takes, also one whose bytes are no text."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """A file name that any terminal takes, on one line, also one whose bytes are no text."""
+    return "".join(character if character.isprintable() else "?" for character in name)

@@ -65,7 +65,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     reference = manifest(tmp_path).replace("#own", "#other")
-    with pytest.raises(ModelError, match="no model 'other'.*own"):
+    with pytest.raises(ModelError, match=r"no model 'other'.*own"):
         load_model(reference, MaskEntry)
 
 
@@ -237,3 +237,12 @@ def test_every_shipped_file_is_the_one_in_the_manifest_and_has_its_card() -> Non
     for name, entry in models.items():
         assert load_model(name, type(entry)).content
         assert (SHIPPED_MANIFEST.parent / entry.card).is_file()
+
+
+@pytest.mark.parametrize("backend", ["litert", "tensorflow"])
+def test_a_float_model_runs_unquantized_on_every_runtime_that_is_installed(backend: Any) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    function = tensorflow.function(lambda x: x * 2.0).get_concrete_function(tensorflow.TensorSpec((1, 2)))
+    content = tensorflow.lite.TFLiteConverter.from_concrete_functions([function]).convert()
+    (output,) = open_model(content, backend, threads=1).invoke(np.array([[1.5, -4.0]], np.float32))
+    assert output.real().tolist() == [[3.0, -8.0]]

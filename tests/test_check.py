@@ -1,0 +1,339 @@
+"""``maskgate check``: what it prints, writes and refuses."""
+
+import argparse
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import check, config
+from edge.check import run_check
+from edge.errors import ConfigError, ModelError
+from edge.pipeline import Pipeline
+from edge.values import BBox, Face, Image, Reading
+
+NOBODY: list[Reading] = []
+ONE_BARE = [Reading(Face(BBox(10.04, 20.0, 50.0, 60.26), 0.93456), (0.02, 0.95, 0.03))]
+TWO = [
+    Reading(Face(BBox(10, 20, 50, 60), 0.9), (0.97, 0.02, 0.01)),
+    Reading(Face(BBox(60, 20, 90, 60), 0.8), (0.1, 0.2, 0.7)),
+]
+
+
+class Scripted:
+    """A detector and classifier in one that sees the same in every picture, and remembers the pictures."""
+
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self.shown: list[Image] = []
+        self._readings = list(readings)
+
+    def detect(self, image: Image, threshold: float) -> list[Face]:
+        self.shown.append(image)
+        return [reading.face for reading in self._readings]
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        return self._readings
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def checked(
+    *images: object, sees: Sequence[Reading] = NOBODY, as_json: bool = True, output: Path | None = None
+) -> Result:
+    out, err = io.StringIO(), io.StringIO()
+    scripted = Scripted(sees)
+    code = run_check(
+        [str(image) for image in images],
+        Pipeline(scripted, scripted, 0.4),
+        as_json=as_json,
+        output=output,
+        out=out,
+        err=err,
+    )
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def write(path: Path, image: Any = None) -> Path:
+    """Write a picture 100 pixels wide and 80 high unless told otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, content = cv2.imencode(path.suffix, np.full((80, 100, 3), 90, np.uint8) if image is None else image)
+    path.write_bytes(content.tobytes())
+    return path
+
+
+def huge_png(width: int, height: int) -> bytes:
+    """A few bytes that promise a very large picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+
+
+# The JSON lines
+
+
+def test_a_line_has_exactly_the_promised_keys_in_the_promised_order(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png")
+    result = checked(path, sees=ONE_BARE)
+    assert result.code == 0
+    assert result.out == (
+        f'{{"image": "{path}", "width": 100, "height": 80, "faces": [{{"bbox": [10.0, 20.0, 50.0, 60.3], '
+        '"score": 0.9346, "label": "without_mask", "probabilities": {"with_mask": 0.02, "without_mask": 0.95, '
+        '"mask_worn_incorrectly": 0.03}}], "with_mask": 0, "without_mask": 1, "mask_worn_incorrectly": 0}\n'
+    )
+
+
+def test_a_picture_without_faces_has_an_empty_list_and_zeros(tmp_path: Path) -> None:
+    (record,) = checked(write(tmp_path / "a.png")).records
+    assert record["faces"] == []
+    assert [record[str(label)] for label in check.LABELS] == [0, 0, 0]
+
+
+def test_an_unreadable_picture_has_its_line_in_order_and_the_rest_go_on(tmp_path: Path) -> None:
+    first, last = write(tmp_path / "a.png"), write(tmp_path / "c.png")
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    result = checked(first, tmp_path / "b.png", last)
+    assert result.code == 1
+    assert [record["image"] for record in result.records] == [
+        str(tmp_path / name) for name in ("a.png", "b.png", "c.png")
+    ]
+    assert list(result.records[1]) == ["image", "error"]
+    assert result.err == ""
+
+
+def test_a_folder_stands_for_the_pictures_in_it_in_order_of_name(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a.PNG", "c.webp"):
+        write(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "deeper.png").mkdir()
+    result = checked(tmp_path)
+    assert result.code == 0
+    assert [Path(record["image"]).name for record in result.records] == ["a.PNG", "b.jpg", "c.webp"]
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    result = checked(tmp_path)
+    assert result.code == 1
+    assert "holds no picture" in result.records[0]["error"]
+
+
+# The lines for people
+
+
+def test_people_get_a_sentence_a_picture_and_a_sum(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "a.png"), write(tmp_path / "b.png")
+    assert checked(first, second, sees=TWO, as_json=False).out.splitlines() == [
+        f"{first}: 2 faces: 1 with mask, 1 badly worn",
+        f"{second}: 2 faces: 1 with mask, 1 badly worn",
+        "2 pictures, 4 faces: 2 with mask, 0 without mask, 2 badly worn",
+    ]
+
+
+def test_people_are_told_what_is_wrong_on_the_error_stream(tmp_path: Path) -> None:
+    result = checked(tmp_path / "absent.jpg", write(tmp_path / "a.png"), as_json=False)
+    assert result.code == 1
+    assert result.err == f"{tmp_path}/absent.jpg: the file cannot be read (No such file or directory)\n"
+    assert result.out.splitlines() == [
+        f"{tmp_path}/a.png: no face",
+        "2 pictures, 0 faces: 0 with mask, 0 without mask, 0 badly worn; 1 could not be read",
+    ]
+
+
+# Every kind of picture
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((80, 100), 90, np.uint8),
+        np.full((80, 100, 4), 90, np.uint8),
+        np.full((80, 100, 3), 90 * 257, np.uint16),
+        np.full((80, 100), 90 * 257, np.uint16),
+    ],
+    ids=["grey", "alpha", "16 bit", "16 bit grey"],
+)
+def test_pictures_of_any_depth_become_eight_bit_colour(tmp_path: Path, image: Any) -> None:
+    assert (check.read_picture(write(tmp_path / "a.png", image)) == 90).all()
+
+
+def test_a_picture_is_turned_upright_by_its_exif_orientation(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jpg")
+    content = path.read_bytes()
+    quarter_turn = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    exif = b"\xff\xe1" + struct.pack(">H", len(quarter_turn) + 8) + b"Exif\0\0" + quarter_turn
+    path.write_bytes(content[:2] + exif + content[2:])
+    (record,) = checked(path).records
+    assert (record["width"], record["height"]) == (80, 100)
+
+
+def test_a_cmyk_jpeg_is_read(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.new("CMYK", (100, 80), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    blue, green, red = check.read_picture(tmp_path / "a.jpg")[40, 50].tolist()
+    assert red > 150
+    assert max(blue, green) < 100
+
+
+@pytest.mark.parametrize("name", ["Größe.png", "照片.png", "a b\tc.png", "new\nline.png"])
+def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name)
+    assert checked(path).records[0]["image"] == str(path)
+    assert len(checked(path, as_json=False).out.splitlines()) == 2
+
+
+def test_a_file_name_that_is_no_text_can_be_printed(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
+    write(path)
+    checked(path, as_json=False).out.encode("utf-8")
+    assert checked(path).records[0]["image"] == str(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"GIF89a", "damaged or not a picture"),
+        (huge_png(60_000, 60_000), "too many pixels"),
+    ],
+    ids=["no bytes", "a beginning only", "60,000 x 60,000 pixels"],
+)
+def test_a_bad_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    assert said in checked(tmp_path / "a.png").records[0]["error"]
+
+
+def test_more_than_100_megapixels_are_refused_by_their_header(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(huge_png(10_001, 10_000))
+    program = "import sys, pathlib, edge.check; edge.check.read_picture(pathlib.Path(sys.argv[1]))"
+    # OpenCV takes its limit from the environment that it is first imported in: a process of its own shows it.
+    process = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "a.png")], capture_output=True, text=True, check=False
+    )
+    assert "too many pixels" in process.stderr.splitlines()[-1]
+
+
+def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    assert "not a file" in checked(tmp_path / "pipe.png").records[0]["error"]
+
+
+# The marked pictures
+
+
+def test_each_picture_is_written_with_its_marks(tmp_path: Path) -> None:
+    path, output = write(tmp_path / "in/a.png", np.full((300, 400, 3), 90, np.uint8)), tmp_path / "out"
+    output.mkdir()
+    result = checked(path, sees=TWO, output=output, as_json=False)
+    marked = cv2.imread(str(output / "a.png"))
+    assert marked.shape == (300, 400, 3)
+    assert (marked != 90).any()
+    assert f"(marked: {output / 'a.png'})" in result.out
+
+
+def test_pictures_of_the_same_name_from_different_folders_are_both_kept(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "x/a.png"), write(tmp_path / "y/a.png")
+    (tmp_path / "out").mkdir()
+    checked(first, second, output=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-2.png", "a.png"]
+
+
+def test_no_input_is_ever_overwritten(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png")
+    before = path.read_bytes()
+    checked(path, sees=TWO, output=tmp_path)
+    assert path.read_bytes() == before
+    assert (tmp_path / "a-2.png").is_file()
+
+
+def test_a_format_that_cannot_be_written_becomes_png(tmp_path: Path) -> None:
+    path = write(tmp_path / "in/a.pgm", np.full((80, 100), 90, np.uint8))
+    (tmp_path / "out").mkdir()
+    checked(path, output=tmp_path / "out")
+    assert (tmp_path / "out/a.png").is_file()
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.png")
+
+    def refuse(self: Path, mode: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ConfigError, match=r"Cannot write to .*: No space left on device; make room"):
+        checked(path, output=tmp_path)
+
+
+# The command
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    return check.run(parser.parse_args([str(argument) for argument in arguments]), config.load())
+
+
+def test_the_command_judges_a_picture_with_the_shipped_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "a.png")
+    assert run(path, "--json", "--output", tmp_path / "new/folder") == 0
+    assert json.loads(capsys.readouterr().out)["faces"] == []
+    assert (tmp_path / "new/folder/a.png").is_file()
+
+
+def test_the_threshold_of_the_command_line_wins_over_that_for_stills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def load(settings: Any, threshold: float, max_faces: int) -> Pipeline:
+        asked.append(threshold)
+        return Pipeline(Scripted([]), Scripted([]), threshold)
+
+    monkeypatch.setattr(check, "load_pipeline", load)
+    path = write(tmp_path / "a.png")
+    run(path)
+    run(path, "--face-threshold", "0.7")
+    assert asked == [0.4, 0.7]
+
+
+@pytest.mark.parametrize("threshold", ["0", "1", "-0.1", "high", "nan"])
+def test_a_threshold_that_is_none_is_refused(threshold: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("a.png", f"--face-threshold={threshold}")
+    assert stopped.value.code == 2
+    assert "--face-threshold" in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_file_is_refused_before_anything_is_checked(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match="choose another --output"):
+        run(path, "--output", path)
+
+
+def test_a_missing_model_stops_the_command(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    settings = config.load(overrides={"mask.model": "nosuch"})
+    with pytest.raises(ModelError):
+        check.run(parser.parse_args([str(write(tmp_path / "a.png"))]), settings)

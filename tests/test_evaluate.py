@@ -1,0 +1,248 @@
+"""The evaluation: pairing, figures and bars, on a pipeline that is told what to answer."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import ConfigError
+from edge.pipeline import Pipeline
+from edge.values import BBox, Face, Image, Label, Reading
+from train import evaluate
+from train.evaluate import Photo, Share, Truth, assess, confusion, figures, flagged, match, read_photos, recall, unmet
+
+MASKED, BARE, BADLY = (0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.1, 0.2, 0.7)
+
+
+class Told:
+    """Sees in each picture the readings told for the grey level of its first pixel."""
+
+    def __init__(self, readings: dict[int, list[Reading]]) -> None:
+        self._readings = readings
+        self._now: list[Reading] = []
+
+    def detect(self, image: Image, threshold: float) -> list[Face]:
+        self._now = [one for one in self._readings[int(image[0, 0, 0])] if one.face.score >= threshold]
+        return [one.face for one in self._now]
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        return [one for one in self._now if one.face in faces]
+
+
+def told(*readings: list[Reading], threshold: float = 0.05) -> Pipeline:
+    scripted = Told(dict(enumerate(readings)))
+    return Pipeline(scripted, scripted, threshold)
+
+
+def square(x: float, y: float, side: float) -> BBox:
+    return BBox(x, y, x + side, y + side)
+
+
+def read_as(bbox: BBox, probabilities: tuple[float, ...], score: float = 0.9) -> Reading:
+    return Reading(Face(bbox, score), probabilities)
+
+
+def photo(folder: Path, number: int, *truths: Truth, ignored: tuple[BBox, ...] = ()) -> Photo:
+    path = folder / f"{number}.png"
+    cv2.imwrite(str(path), np.full((200, 300, 3), number, np.uint8))
+    return Photo(path, "", truths, ignored)
+
+
+def coco(folder: Path, *truths: Truth) -> Path:
+    """A COCO file with one photo, numbered 0."""
+    photo(folder, 0)
+    names = ["with_mask", "without_mask", "mask_worn_incorrectly", "face", "helmet"]
+    content = {
+        "images": [{"id": 7, "file_name": "0.png", "width": 300, "height": 200, "source": "street"}],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(names)],
+        "annotations": [
+            {
+                "id": index,
+                "image_id": 7,
+                "category_id": names.index(truth.category),
+                "bbox": [truth.bbox.x0, truth.bbox.y0, truth.bbox.width, truth.bbox.height],
+                "iscrowd": 0,
+            }
+            for index, truth in enumerate(truths)
+        ],
+    }
+    path = folder / "val.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+# Pairing
+
+
+def test_the_surest_face_takes_the_truth_and_the_second_is_left_over() -> None:
+    truths = [Truth(square(10, 10, 50), "with_mask")]
+    faces = [Face(square(10, 10, 50), 0.6), Face(square(14, 10, 50), 0.9)]
+    assert match(truths, faces, 0.3) == [1]
+
+
+def test_a_face_takes_the_truth_that_it_overlaps_most() -> None:
+    truths = [Truth(square(0, 0, 50), "with_mask"), Truth(square(20, 0, 50), "with_mask")]
+    assert match(truths, [Face(square(22, 0, 50), 0.9)], 0.3) == [None, 0]
+
+
+def test_too_little_overlap_is_no_pair() -> None:
+    assert match([Truth(square(0, 0, 50), "face")], [Face(square(40, 0, 50), 0.9)], 0.3) == [None]
+    assert match([], [Face(square(40, 0, 50), 0.9)], 0.3) == []
+
+
+boxes = st.lists(st.builds(square, st.floats(0, 100), st.floats(0, 100), st.floats(5, 60)), max_size=8)
+
+
+@given(truths=boxes, faces=boxes, iou=st.floats(0.1, 0.9))
+def test_pairs_are_one_to_one_and_overlap_enough(truths: list[BBox], faces: list[BBox], iou: float) -> None:
+    found = [Face(bbox, 0.5 + index / 20) for index, bbox in enumerate(faces)]
+    pairs = match([Truth(bbox, "face") for bbox in truths], found, iou)
+    taken = [index for index in pairs if index is not None]
+    assert len(taken) == len(set(taken))
+    assert all(truth.iou(faces[index]) >= iou for truth, index in zip(truths, pairs, strict=True) if index is not None)
+
+
+# Figures
+
+
+def test_recall_is_counted_by_the_shorter_side_of_the_annotated_face(tmp_path: Path) -> None:
+    near, middle, far = square(0, 0, 60), square(100, 0, 30), BBox(200, 0, 290, 10)
+    shown = photo(tmp_path, 0, *(Truth(bbox, "face") for bbox in (near, middle, far)))
+    outcome = assess(shown, told([read_as(near, BARE), read_as(far, BARE)]), 0.4, 0.3)
+    assert recall([outcome]) == Share(1, 1)
+    assert recall([outcome], 20, 40) == Share(0, 1)
+    assert recall([outcome], 8, 20) == Share(1, 1)
+
+
+def test_a_badly_worn_verdict_on_a_bare_face_is_not_a_miss_but_a_masked_one_is(tmp_path: Path) -> None:
+    places = [square(100 * index, 0, 60) for index in range(3)]
+    shown = photo(tmp_path, 0, *(Truth(bbox, "without_mask") for bbox in places))
+    answers = [read_as(bbox, said) for bbox, said in zip(places, (BARE, BADLY, MASKED), strict=True)]
+    table = confusion([assess(shown, told(answers), 0.4, 0.3)])
+    assert flagged(table[Label.WITHOUT_MASK]) == Share(2, 3)
+
+
+def test_the_confusion_matrix_knows_the_missed_and_leaves_out_the_far(tmp_path: Path) -> None:
+    shown = photo(tmp_path, 0, Truth(square(0, 0, 60), "with_mask"), Truth(square(100, 0, 39), "with_mask"))
+    table = confusion([assess(shown, told([]), 0.4, 0.3)])
+    assert table["with_mask"] == {"missed": 1}
+    assert flagged(table["with_mask"]).value is None
+
+
+def test_faces_below_the_threshold_count_for_average_precision_only(tmp_path: Path) -> None:
+    bbox = square(0, 0, 60)
+    outcome = assess(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, BARE, score=0.2)]), 0.4, 0.3)
+    assert recall([outcome]) == Share(0, 1)
+    assert outcome.unmatched == []
+    assert len(outcome.swept) == 1
+
+
+def test_a_box_on_nothing_is_unmatched_unless_its_place_is_ignored(tmp_path: Path) -> None:
+    stray, crowd = square(0, 0, 50), square(200, 100, 50)
+    shown = photo(tmp_path, 0, ignored=(crowd,))
+    outcome = assess(shown, told([read_as(stray, BARE), read_as(crowd, BARE)]), 0.4, 0.3)
+    assert [reading.face.bbox for reading in outcome.unmatched] == [stray]
+
+
+def test_average_precision_is_one_for_perfect_boxes_and_less_with_a_surer_stray(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools")
+    bbox, stray = square(0, 0, 60), square(200, 100, 60)
+    shown = photo(tmp_path, 0, Truth(bbox, "face"))
+    perfect = figures([assess(shown, told([read_as(bbox, BARE, 0.8)]), 0.4, 0.3)])
+    worse = figures([assess(shown, told([read_as(bbox, BARE, 0.8), read_as(stray, BARE, 0.9)]), 0.4, 0.3)])
+    assert perfect.ap_50 == pytest.approx(1.0)
+    assert worse.ap_50 == pytest.approx(0.5)
+
+
+# Reading the annotations
+
+
+def test_coco_boxes_become_corners_and_unknown_categories_faces(tmp_path: Path) -> None:
+    truths = [Truth(square(5, 6, 50), "mask_worn_incorrectly"), Truth(square(80, 6, 20), "helmet")]
+    path = coco(tmp_path, *truths)
+    (shown,) = read_photos(path)
+    assert shown.truths == (truths[0], Truth(truths[1].bbox, "face"))
+    assert (shown.source, shown.path) == ("street", tmp_path / "0.png")
+    assert read_photos(tmp_path) == [shown], "a folder stands for its val.json"
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"images": []}'])
+def test_a_file_that_is_not_coco_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "val.json").write_text(text)
+    with pytest.raises(ConfigError, match="not a readable COCO file"):
+        read_photos(tmp_path)
+
+
+def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.png"):
+        assess(Photo(tmp_path / "gone.png", "", ()), told([]), 0.4, 0.3)
+
+
+# The command
+
+
+@pytest.fixture
+def one_bare_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A COCO file with one bare and one masked face, both of which the models hold for bare."""
+    bare, masked = square(0, 0, 60), square(100, 0, 60)
+
+    def load(settings: Any, threshold: float, max_faces: int) -> Pipeline:
+        return told([read_as(bare, BARE), read_as(masked, BARE)], threshold=threshold)
+
+    monkeypatch.setattr(evaluate, "load_pipeline", load)
+    return coco(tmp_path, Truth(bare, "without_mask"), Truth(masked, "with_mask"))
+
+
+def test_the_report_is_printed_and_written(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = one_bare_face.parent / "report.json"
+    assert evaluate.main(["--data", str(one_bare_face), "--json", str(report)]) == 0
+    printed = capsys.readouterr().out
+    assert "| Faces found, short side 40 px and more | 100.0% (2 of 2) |" in printed
+    assert "| Masked faces labelled other than with_mask | 100.0% (1 of 1) |" in printed
+    assert "| street | 1 | 100.0% (2 of 2) |" in printed
+    written = json.loads(report.read_text())
+    assert written["figures"]["bare_flagged"] == 1.0
+    assert written["confusion"]["with_mask"] == {"without_mask": 1}
+    assert written["photos"] == 1
+
+
+@pytest.mark.parametrize(
+    ("bars", "code"),
+    [
+        ("face_recall=0.9,bare_flagged=0.93", 0),
+        ("face_recall=0.9,masked_flagged=0.05", 1),
+        ("masked_flagged=1", 0),
+        ("incorrect_flagged=0.1", 1),
+    ],
+    ids=["met", "too many false alarms", "at most", "not measurable"],
+)
+def test_a_missed_bar_is_the_exit_code(one_bare_face: Path, bars: str, code: int) -> None:
+    assert evaluate.main(["--data", str(one_bare_face), "--require", bars]) == code
+
+
+def test_a_missed_bar_is_said_with_its_value(tmp_path: Path) -> None:
+    outcome = assess(photo(tmp_path, 0, Truth(square(0, 0, 60), "face")), told([]), 0.4, 0.3)
+    assert unmet(figures([outcome]), {"face_recall": 0.9}) == ["face_recall is 0.0000, less than 0.9"]
+
+
+@pytest.mark.parametrize("bars", ["beauty=1", "face_recall", "face_recall=high"])
+def test_a_bar_that_is_none_is_refused(one_bare_face: Path, bars: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        evaluate.main(["--data", str(one_bare_face), "--require", bars])
+    assert stopped.value.code == 2
+
+
+def test_a_wrong_path_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main(["--data", str(tmp_path / "nowhere.json")]) == ConfigError.exit_code
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_source_that_no_photo_has_is_one_sentence(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.main(["--data", str(one_bare_face), "--source", "moon"]) == ConfigError.exit_code
+    assert "--source" in capsys.readouterr().err
