@@ -246,3 +246,11 @@ def test_a_wrong_path_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_source_that_no_photo_has_is_one_sentence(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate.main(["--data", str(one_bare_face), "--source", "moon"]) == ConfigError.exit_code
     assert "--source" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(
+    one_bare_face: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = one_bare_face.parent / "absent/report.json"
+    assert evaluate.main(["--data", str(one_bare_face), "--json", str(report)]) == ConfigError.exit_code
+    assert "give --json another file" in capsys.readouterr().err

@@ -303,20 +303,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; returns the exit code: 1 where a bar is missed."""
     args = _parser().parse_args(arguments)
     try:
-        settings = _settings(args)
-        threshold = args.face_threshold or settings.face.still_threshold
-        photos = [photo for photo in read_photos(args.data) if args.source in (None, photo.source)][: args.limit]
-        if not photos:
-            raise ConfigError(f"{args.data} has no photo of that kind; name another file or --source.")
-        pipeline = load_pipeline(settings, min(SWEEP_THRESHOLD, threshold), STILL_MAX_FACES)
-        outcomes = [assess(photo, pipeline, threshold, args.iou) for photo in photos]
+        return _run(args)
     except MaskgateError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+
+
+def _run(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    threshold = args.face_threshold or settings.face.still_threshold
+    photos = [photo for photo in read_photos(args.data) if args.source in (None, photo.source)][: args.limit]
+    if not photos:
+        raise ConfigError(f"{args.data} has no photo of that kind; name another file or --source.")
+    pipeline = load_pipeline(settings, min(SWEEP_THRESHOLD, threshold), STILL_MAX_FACES)
+    outcomes = [assess(photo, pipeline, threshold, args.iou) for photo in photos]
     values = figures(outcomes)
     print(f"{len(outcomes)} photos, face threshold {threshold}, IoU {args.iou}\n\n{markdown(outcomes, values)}")
     if args.json:
-        args.json.write_text(json.dumps(_machine_readable(outcomes, values, args, threshold), indent=2) + "\n")
+        _write_json(args.json, _machine_readable(outcomes, values, args, threshold))
     misses = unmet(values, args.require)
     for miss in misses:
         print(f"Bar missed: {miss}.", file=sys.stderr)
@@ -432,6 +436,13 @@ def _machine_readable(
         "recall": {name: recall(outcomes, *bounds)._asdict() for name, bounds in SIZES.items()},
         "confusion": confusion(outcomes),
     }
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"Cannot write {path}: {error.strerror}; give --json another file.") from error
 
 
 def _settings(args: argparse.Namespace) -> config.Config:
