@@ -73,8 +73,10 @@ class Tensor:
 
     def real(self, where: Any = ...) -> NDArray[np.float32]:
         """The real numbers of the values at the index ``where``, float32."""
-        chosen = np.asarray(self.values[where], np.float32)
-        return (chosen - np.float32(self.quantization.zero_point)) * np.float32(self.quantization.scale)
+        real: NDArray[np.float32] = np.asarray(self.values[where], np.float32)
+        if self.quantization != UNQUANTIZED:
+            real = (real - np.float32(self.quantization.zero_point)) * np.float32(self.quantization.scale)
+        return real
 
 
 class Model(Protocol):
