@@ -1,0 +1,109 @@
+"""``python -m train face``: the face detector, from annotated photos to a Keras model with its figures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+EPILOG = """\
+data:
+  COCO json, pictures relative to its folder; every category counts as a face; boxes with "ignore" or "iscrowd"
+  count neither way. --data may be repeated.
+
+what is written to --out (default runs/face, which git ignores):
+  face.keras        the best epoch so far on held-out photos, from the first epoch on: averaged weights,
+                    RGB in [-1, 1] to score and bbox maps of strides 8, 16 and 32
+  backup/           what --resume continues from
+  metrics.json      command, settings, seconds, versions, figures of every epoch; curves_*.png
+
+examples:
+  python -m train face --data faces/train.json --validation faces/val.json --teacher yunet.onnx
+  python -m train face --data faces/train.json --resume           goes on where it was stopped
+"""
+
+AT_LEAST = {"epochs": 1, "batches": 1, "batch": 1, "train_size": 32, "workers": 1}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``python -m train face``."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("--data", action="append", type=Path, required=True, metavar="COCO", help="photos to learn from and choose by")
+    add(
+        "--validation", action="append", type=Path, default=[], metavar="COCO", help="only reported on, never chosen by"
+    )
+    add(
+        "--teacher", type=Path, metavar="ONNX", help="YuNet; what it is sure of and nobody annotated counts neither way"
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs/face"),
+        metavar="DIR",
+        help="checkpoints and results (default: %(default)s)",
+    )
+    add(
+        "--size",
+        type=int,
+        nargs=2,
+        default=(320, 320),
+        metavar=("W", "H"),
+        help="model input, pixels (default: 320 320)",
+    )
+    add("--train-size", type=int, default=224, help="side of training pictures, pixels (default: %(default)s)")
+    add("--epochs", type=int, default=16, help="default: %(default)s")
+    add("--batches", type=int, default=200, help="in an epoch (default: %(default)s)")
+    add("--batch", type=int, default=16, help="pictures in a batch (default: %(default)s)")
+    add("--learning-rate", type=float, default=3e-3, help="at its peak (default: %(default)s)")
+    add("--hold-out", type=float, default=0.05, help="part of --data to choose the epoch by (default: %(default)s)")
+    add("--seed", type=int, default=7, help="default: %(default)s")
+    add("--workers", type=int, default=2, help="threads that make pictures (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from --out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as the options say.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: The options or the data cannot be used.
+    """
+    _check(args)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from train.face_data import gather  # noqa: PLC0415
+    from train.face_fit import Run, Settings  # noqa: PLC0415
+
+    settings = Settings(
+        data=tuple(str(path) for path in args.data),
+        teacher=args.teacher and str(args.teacher),
+        size=(args.size[0], args.size[1]),
+        train_size=args.train_size,
+        epochs=args.epochs,
+        batches=args.batches,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        hold_out=args.hold_out,
+        seed=args.seed,
+    )
+    training = Run(settings, args.out, args.workers, args.resume)
+    faces = gather(args.data, args.validation, args.teacher, args.hold_out, args.seed)
+    training.fit(faces)
+    training.report(faces.validation)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name, least in AT_LEAST.items():
+        value = getattr(args, name)
+        if value < least:
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
+    if not 0 < args.hold_out < 1:
+        raise ConfigError(f"--hold-out is {args.hold_out}: give a fraction between 0 and 1.")
+    if args.learning_rate <= 0:
+        raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")

@@ -1,0 +1,435 @@
+"""Photos with face boxes, and the augmentation that turns near faces into faces of every size and light."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.values import Image
+from edge.vision.preprocess import PAD_VALUE, normalise
+from train.face_loss import FACE, IGNORE, PADDING
+
+MAX_FACES = 48
+"""Rows of a target; of a busier picture the largest are kept."""
+
+SMALLEST_SIDE = 6.0
+"""Pixels of the model's input; smaller faces are ignore regions."""
+
+LEAST_VISIBLE = 0.4
+"""The share of a face's box that must be in the picture; of less, what is left is an ignore region."""
+
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """One annotated photo.
+
+    Attributes:
+        path: Of the picture file.
+        source: Where it comes from, or "".
+        boxes: (N, 4) float32, x0, y0, x1, y1 in pixels of the stored picture.
+        ignore: (M, 4) float32, regions that count neither way.
+    """
+
+    path: Path
+    source: str
+    boxes: NDArray[np.float32]
+    ignore: NDArray[np.float32]
+
+
+@dataclass(slots=True, eq=False)
+class Scene:
+    """A picture in the making: ``image`` (H, W, 3) uint8 BGR, ``boxes`` (N, 5) float32 as in a target's rows."""
+
+    image: Image
+    boxes: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """What a run works on."""
+
+    training: list[Photo]
+    held_out: list[Photo]
+    validation: list[Photo]
+
+    def counts(self) -> dict[str, int]:
+        """Photos of each part, and the boxes and ignore regions to learn from."""
+        return {
+            "training": len(self.training),
+            "held_out": len(self.held_out),
+            "validation": len(self.validation),
+            "training_faces": sum(len(photo.boxes) for photo in self.training),
+            "training_ignore_regions": sum(len(photo.ignore) for photo in self.training),
+        }
+
+
+def gather(data: Sequence[Path], validation: Sequence[Path], teacher: Path | None, fraction: float, seed: int) -> Faces:
+    """Read and split the photos that the options name.
+
+    Args:
+        data: COCO files to learn from and choose by.
+        validation: COCO files to report on.
+        teacher: See ``mark_missed_faces``; None for none.
+        fraction: Of ``data``, to hold out.
+        seed: Of the split.
+
+    Raises:
+        ConfigError: A file cannot be used, or one part is left without photos.
+    """
+    photos = [photo for path in data for photo in read_coco(path)]
+    training, held_out = hold_out(photos, fraction, seed)
+    if not (training and held_out):
+        raise ConfigError(f"{len(photos)} photos cannot be split into training and held out: give more with --data.")
+    if teacher is not None:
+        training = mark_missed_faces(training, teacher)
+    return Faces(training, held_out, [photo for path in validation for photo in read_coco(path)])
+
+
+def read_coco(path: Path) -> list[Photo]:
+    """Read a COCO file. Any category is a face; crowds and ``ignore`` boxes are ignore regions.
+
+    Args:
+        path: Of the JSON file; picture names are relative to its folder.
+
+    Raises:
+        ConfigError: The file is absent, is not COCO, or a picture that it names is absent.
+    """
+    try:
+        coco = json.loads(path.read_text(encoding="utf-8"))
+        images, annotations = coco["images"], coco["annotations"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is not a readable COCO file ({error}): name a JSON with images and boxes."
+        ) from error
+    faces: dict[int, list[list[float]]] = {image["id"]: [] for image in images}
+    ignored: dict[int, list[list[float]]] = {image["id"]: [] for image in images}
+    for annotation in annotations:
+        x, y, width, height = annotation["bbox"]
+        counts = not (annotation.get("iscrowd") or annotation.get("ignore"))
+        (faces if counts else ignored)[annotation["image_id"]].append([x, y, x + width, y + height])
+    photos = [
+        Photo(
+            path.parent / image["file_name"],
+            image.get("source", ""),
+            _boxes(faces[image["id"]]),
+            _boxes(ignored[image["id"]]),
+        )
+        for image in images
+    ]
+    for photo in photos:
+        if not photo.path.is_file():
+            raise ConfigError(f"{path} names the picture {photo.path}, which is absent: restore it or its folder.")
+    return photos
+
+
+def hold_out(photos: Sequence[Photo], fraction: float, seed: int) -> tuple[list[Photo], list[Photo]]:
+    """Split off ``fraction`` of the photos, at random but reproducibly: (rest, held out), each in file order."""
+    order = np.random.default_rng(seed).permutation(len(photos))
+    held = set(order[: round(len(photos) * fraction)].tolist())
+    rest = [photo for index, photo in enumerate(photos) if index not in held]
+    return rest, [photos[index] for index in sorted(held)]
+
+
+def read_image(path: Path) -> Image:
+    """Read a picture as (H, W, 3) uint8 BGR.
+
+    Raises:
+        ConfigError: It cannot be decoded.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ConfigError(f"The picture {path} cannot be decoded: replace it, or take it out of the COCO file.")
+    return image  # type: ignore[return-value]
+
+
+def mark_missed_faces(photos: Sequence[Photo], teacher: Path, threshold: float = 0.6) -> list[Photo]:
+    """Add ignore regions where a published detector is sure of a face that nobody annotated.
+
+    Args:
+        photos: To go through.
+        teacher: A YuNet ONNX file that ``cv2.FaceDetectorYN`` takes.
+        threshold: The least score.
+
+    Raises:
+        ConfigError: The teacher cannot be loaded.
+    """
+    try:
+        detector = cv2.FaceDetectorYN.create(str(teacher), "", (320, 320), threshold)
+    except cv2.error as error:
+        raise ConfigError(f"The teacher {teacher} cannot be loaded ({error.err}): name a YuNet ONNX file.") from error
+    marked = []
+    for photo in photos:
+        image = read_image(photo.path)
+        detector.setInputSize((image.shape[1], image.shape[0]))
+        _, found = detector.detect(image)
+        boxes = np.empty((0, 4), np.float32) if found is None else found[:, :4].astype(np.float32)  # type: ignore[redundant-expr]
+        boxes[:, 2:] += boxes[:, :2]
+        missed = [box for box in boxes if not _overlaps(box, photo.boxes)]
+        marked.append(replace(photo, ignore=np.concatenate([photo.ignore, _boxes(missed)])))
+    return marked
+
+
+class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Augmented batches: pictures (N, S, S, 3) float32 RGB in [-1, 1] and targets (N, ``MAX_FACES``, 5).
+
+    Batch ``i`` of epoch ``e`` depends on the seed, ``e`` and ``i`` only, so that a resumed training sees what an
+    uninterrupted one would have. Photos are drawn from sources in proportion to the square root of their number,
+    so that a large source does not drown a small one.
+
+    Args:
+        photos: To draw from; decoded ones are kept in memory.
+        size: Of the square input, in pixels.
+        batch_size: Pictures a batch.
+        batches: An epoch.
+        seed: Of everything random.
+        workers: Threads that prepare batches.
+    """
+
+    def __init__(
+        self, photos: Sequence[Photo], *, size: int, batch_size: int, batches: int, seed: int, workers: int = 2
+    ) -> None:
+        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
+        self.epoch = 0
+        self._photos = photos
+        self._size = size
+        self._batch_size = batch_size
+        self._batches = batches
+        self._seed = seed
+        self._images: dict[Path, Image] = {}
+        self._cumulative = np.cumsum(source_weights(photos))
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rng = np.random.default_rng((self._seed, self.epoch, index))
+        scenes = [augment(self._draw, self._size, rng) for _ in range(self._batch_size)]
+        images = np.stack([scene.image[..., ::-1] for scene in scenes])
+        return normalise(images), np.stack([to_target(scene.boxes, self._size) for scene in scenes])
+
+    def _draw(self, rng: Generator) -> Scene:
+        index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
+        photo = self._photos[min(index, len(self._photos) - 1)]
+        if photo.path not in self._images:
+            self._images[photo.path] = read_image(photo.path)
+        kinds = [FACE] * len(photo.boxes) + [IGNORE] * len(photo.ignore)
+        boxes = np.concatenate([photo.boxes, photo.ignore])
+        return Scene(self._images[photo.path], np.column_stack([boxes, _column(kinds)]))
+
+
+def source_weights(photos: Sequence[Photo]) -> NDArray[np.float64]:
+    """The probability of each photo, summing to 1: sources weigh by the square root of their number of photos."""
+    _, inverse, counts = np.unique([photo.source for photo in photos], return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(counts[inverse])
+    return weights / weights.sum()  # type: ignore[no-any-return]
+
+
+def augment(draw: Callable[[Generator], Scene], size: int, rng: Generator) -> Scene:
+    """Make one training picture of ``size`` x ``size``: one photo, or a mosaic of 4 or 9."""
+    across = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
+    edges = _grid(size, across, rng)
+    canvas = np.full((size, size, 3), PAD_VALUE, np.uint8)
+    boxes = []
+    for row in range(across):
+        for column in range(across):
+            x0, x1, y0, y1 = edges[column], edges[column + 1], edges[row], edges[row + 1]
+            tile = place(draw(rng), x1 - x0, y1 - y0, rng, zoom_on_face=across == 1)
+            canvas[y0:y1, x0:x1] = tile.image
+            boxes.append(tile.boxes + np.array([x0, y0, x0, y0, 0], np.float32))
+    scene = Scene(canvas, np.concatenate(boxes))
+    cover_faces(scene, rng)
+    scene.image = relight(scene, rng)
+    return scene
+
+
+def place(scene: Scene, width: int, height: int, rng: Generator, zoom_on_face: bool) -> Scene:
+    """Cut a photo, scaled, turned by up to 15 degrees and perhaps flipped, into ``width`` x ``height``.
+
+    Args:
+        scene: The photo.
+        width: Of the result, in pixels.
+        height: Of the result, in pixels.
+        rng: Source of randomness.
+        zoom_on_face: Choose the scale so that one of the faces gets a side between 10 pixels and most of the
+            result; otherwise about what fits the whole photo in.
+    """
+    image, boxes = scene.image, scene.boxes
+    fitting = min(width / image.shape[1], height / image.shape[0])
+    faces = boxes[boxes[:, 4] == FACE]
+    scale = fitting * float(np.exp(rng.uniform(np.log(0.75), np.log(1.9))))
+    focus = np.array([image.shape[1] / 2, image.shape[0] / 2])
+    if zoom_on_face and len(faces):
+        face = faces[rng.integers(len(faces))]
+        side = float(np.exp(rng.uniform(np.log(12), np.log(0.85 * width))))
+        scale = float(np.clip(side / max(face[2] - face[0], face[3] - face[1]), 0.8 * fitting, 4 * fitting))
+        focus = (face[:2] + face[2:4]) / 2
+    if scale < 0.6:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        boxes, focus, scale = boxes * np.array([scale] * 4 + [1], np.float32), focus * scale, 1.0
+    matrix = _affine(focus, scale, _landing(image, focus, scale, np.array([width, height], np.float64), rng), rng)
+    warped = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=(PAD_VALUE,) * 3)
+    return Scene(warped, clip_boxes(_move(boxes, matrix), width, height))  # type: ignore[arg-type]
+
+
+def clip_boxes(boxes: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:
+    """Cut (N, 5) boxes at the picture's edge; drop what is outside, ignore what is hardly visible or too small."""
+    limits = np.array([width, height, width, height], np.float32)
+    clipped = boxes.copy()
+    clipped[:, :4] = np.clip(boxes[:, :4], 0, limits)
+    sides = clipped[:, 2:4] - clipped[:, :2]
+    area = np.prod(boxes[:, 2:4] - boxes[:, :2], axis=1)
+    visible = np.prod(sides, axis=1) / np.maximum(area, 1e-6)
+    clipped[(visible < LEAST_VISIBLE) | (sides.min(axis=1) < SMALLEST_SIDE), 4] = IGNORE
+    return clipped[sides.min(axis=1) > 0.5]  # type: ignore[no-any-return]
+
+
+def to_target(boxes: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Pad (N, 5) boxes to (``MAX_FACES``, 5); of more, keep the faces first and the largest of them."""
+    clipped = clip_boxes(boxes, size, size)
+    area = np.prod(clipped[:, 2:4] - clipped[:, :2], axis=1)
+    order = np.lexsort((-area, clipped[:, 4] != FACE))[:MAX_FACES]
+    target = np.full((MAX_FACES, 5), PADDING, np.float32)
+    target[: len(order)] = clipped[order]
+    return target
+
+
+def cover_faces(scene: Scene, rng: Generator, probability: float = 0.12) -> None:
+    """Paint something over the lower part of some faces, in place: masks, hands and scarves hide as much."""
+    for x0, y0, x1, y1, kind in scene.boxes:
+        if kind != FACE or rng.random() >= probability:
+            continue
+        width, height = x1 - x0, y1 - y0
+        left, right = x0 + width * rng.uniform(-0.1, 0.3), x1 - width * rng.uniform(-0.1, 0.3)
+        top = y0 + height * rng.uniform(0.42, 0.7)
+        points = [(left, top), ((left + right) / 2, top - height * rng.uniform(-0.05, 0.1)), (right, top)]
+        points += [(right - width * 0.12, y1), ((left + right) / 2, y1 + height * 0.08), (left + width * 0.12, y1)]
+        outline = np.round(np.array(points) * 8).astype(np.int32)
+        colour = rng.integers(0, 256, 3) if rng.random() < 0.6 else np.repeat(rng.integers(0, 256), 3)
+        cv2.fillPoly(scene.image, [outline], tuple(int(c) for c in colour), cv2.LINE_AA, shift=3)
+
+
+def relight(scene: Scene, rng: Generator) -> Image:
+    """Vary light, colour, sharpness and compression as cheap cameras and difficult rooms do."""
+    image = _colour(scene.image, rng)
+    if rng.random() < 0.15:
+        image = _backlight(image, scene.boxes, rng)
+    if rng.random() < 0.12:
+        image = np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None], 3, axis=2)
+    if rng.random() < 0.2:
+        image = _blur(image, rng)
+    if rng.random() < 0.25:
+        noise = rng.standard_normal(image.shape, np.float32) * np.float32(rng.uniform(2, 14))
+        image = cv2.add(image, noise, dtype=cv2.CV_8U)  # type: ignore[assignment]
+    if rng.random() < 0.3:
+        _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 85))])
+        image = cv2.imdecode(coded, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    return image
+
+
+def _colour(image: Image, rng: Generator) -> Image:
+    """Gain, offset, gamma and tint through one table a channel."""
+    levels = np.arange(256, dtype=np.float32) / 255
+    gain, offset = rng.uniform(0.7, 1.3), rng.uniform(-0.1, 0.1)
+    gamma = float(np.exp(rng.uniform(np.log(0.65), np.log(1.5))))
+    if rng.random() < 0.12:
+        gain, gamma = rng.uniform(0.2, 0.6), rng.uniform(1, 1.8)
+    tint = rng.uniform(0.88, 1.12, 3)
+    curves = [np.clip((levels**gamma * gain * t + offset) * 255, 0, 255) for t in tint]
+    table = np.stack(curves, -1).astype(np.uint8)[None]
+    image = cv2.LUT(image, table)  # type: ignore[assignment]
+    if rng.random() < 0.3:
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        saturation = rng.uniform(0.2, 1.6)
+        image = cv2.addWeighted(image, saturation, grey, 1 - saturation, 0)  # type: ignore[assignment]
+    return image
+
+
+def _backlight(image: Image, boxes: NDArray[np.float32], rng: Generator) -> Image:
+    """Brighten everything but soft spots around the faces, as a window or an open door behind people does."""
+    size = image.shape[0]
+    shade = np.zeros((size // 8, size // 8), np.float32)
+    for x0, y0, x1, y1, _ in boxes / 8:
+        axes = (max(1, int((x1 - x0) * 0.9)), max(1, int((y1 - y0) * 1.2)))
+        cv2.ellipse(shade, (int((x0 + x1) / 2), int((y0 + y1) / 2)), axes, 0, 0, 360, 1.0, -1)
+    shade = cv2.resize(cv2.GaussianBlur(shade, (0, 0), 2), (size, size))[..., None]
+    dark, bright = rng.uniform(0.25, 0.7), rng.uniform(1.0, 1.7)
+    return np.clip(image * (shade * dark + (1 - shade) * bright), 0, 255).astype(np.uint8)
+
+
+def _blur(image: Image, rng: Generator) -> Image:
+    """Out of focus, or moved in some direction."""
+    if rng.random() < 0.6:
+        return cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.6)))  # type: ignore[return-value]
+    length = int(rng.integers(3, 8))
+    kernel = np.zeros((length, length), np.float32)
+    angle = rng.uniform(0, np.pi)
+    reach = np.array([np.cos(angle), np.sin(angle)]) * (length - 1) / 2
+    middle = (length - 1) / 2
+    ends = [tuple(round(v) for v in middle + sign * reach) for sign in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    return cv2.filter2D(image, -1, kernel / kernel.sum())  # type: ignore[return-value]
+
+
+def _grid(size: int, across: int, rng: Generator) -> list[int]:
+    """Borders of a mosaic's columns and rows, jittered."""
+    jitter = rng.uniform(-0.15, 0.15, across + 1) * size / across
+    borders = np.round(np.arange(across + 1) * size / across + jitter).astype(int)
+    return [0, *borders[1:-1].tolist(), size]
+
+
+def _landing(
+    image: Image, focus: NDArray[np.float64], scale: float, sides: NDArray[np.float64], rng: Generator
+) -> NDArray[np.float64]:
+    """Where the focus comes to lie: at random, but with as little empty canvas as the scale allows."""
+    low = sides - (np.array([image.shape[1], image.shape[0]]) - focus) * scale
+    high = focus * scale
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    inner_low, inner_high = np.maximum(low, 0.1 * sides), np.minimum(high, 0.9 * sides)
+    return np.where(inner_low < inner_high, rng.uniform(inner_low, np.maximum(inner_low, inner_high)), (low + high) / 2)
+
+
+def _affine(
+    focus: NDArray[np.float64], scale: float, landing: NDArray[np.float64], rng: Generator
+) -> NDArray[np.float64]:
+    """The 2x3 matrix that takes ``focus`` to ``landing``, scaling, slightly stretching, turning, perhaps flipping."""
+    angle = np.deg2rad(rng.normal(0, 6) if rng.random() < 0.7 else rng.uniform(-15, 15))
+    stretch = float(np.exp(rng.normal(0, 0.06)))
+    flip = -1.0 if rng.random() < 0.5 else 1.0
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.diag([flip * scale * stretch, scale / stretch])
+    return np.column_stack([linear, landing - linear @ focus])
+
+
+def _move(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Move boxes with a picture. They keep their own width and height, scaled: a head fills no box's corners."""
+    centres = (boxes[:, :2] + boxes[:, 2:4]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    half = (boxes[:, 2:4] - boxes[:, :2]) / 2 * np.linalg.norm(matrix[:, :2], axis=0)
+    return np.column_stack([centres - half, centres + half, boxes[:, 4]]).astype(np.float32)
+
+
+def _overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
+    """Whether the box's intersection with any other exceeds 0.3 of the smaller of the two."""
+    if not len(others):
+        return False
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    overlap = np.prod(np.maximum(sides, 0), axis=1)
+    smaller = np.minimum(np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
+    return bool(np.any(overlap > 0.3 * smaller))
+
+
+def _boxes(rows: Sequence[Sequence[float] | NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.array(rows, np.float32).reshape(-1, 4)
+
+
+def _column(values: Sequence[float]) -> NDArray[np.float32]:
+    return np.array(values, np.float32).reshape(-1, 1)

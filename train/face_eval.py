@@ -1,0 +1,156 @@
+"""How well faces are found: recall by size, unmatched boxes a photo, average precision."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from edge.runtime import Tensor
+from edge.values import BBox, Face, Image
+from edge.vision.face_detector import Layout, decode
+from edge.vision.preprocess import letterbox, normalise
+from train.face_data import Photo
+from train.face_model import STRIDES
+
+MATCH_IOU = 0.3
+SIZES = {"8_20": (8.0, 20.0), "20_40": (20.0, 40.0), "40_up": (40.0, float("inf"))}
+"""Classes of a face's short side, in pixels of the stored photo: from the first, below the second."""
+
+THRESHOLDS = (0.4, 0.5)
+LEAST_SCORE = 0.02
+NMS_IOU = 0.45
+MAX_FACES = 200
+BATCH = 32
+
+Predict = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
+"""(N, H, W, 3) float32 RGB in [-1, 1] to the six output maps, each with N first."""
+
+
+def detect(images: Iterable[Image], predict: Predict, width: int, height: int) -> list[list[Face]]:
+    """Find the faces of each picture, in its pixels, best first, down to a score of ``LEAST_SCORE``.
+
+    Args:
+        images: (H, W, 3) uint8 BGR each.
+        predict: Runs the model.
+        width: Of the model's input, in pixels.
+        height: Of the model's input, in pixels.
+    """
+    layout = Layout(width, height, STRIDES)
+    found: list[list[Face]] = []
+    remaining = iter(images)
+    while fitted := [letterbox(image, width, height) for image in islice(remaining, BATCH)]:
+        outputs = predict(normalise(np.stack([image for image, _ in fitted])))
+        for index, (_, placed) in enumerate(fitted):
+            maps = [Tensor(value[index : index + 1]) for value in outputs.values()]
+            boxes, scores = decode(maps, layout, LEAST_SCORE, NMS_IOU, MAX_FACES)
+            corners = placed.to_frame(boxes).tolist()
+            found.append([Face(BBox(*c), s) for c, s in zip(corners, scores.tolist(), strict=True)])
+    return found
+
+
+def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str, Any]:
+    """Figures of one detector on annotated photos.
+
+    Returns:
+        ``ap`` (IoU 0.5 to 0.95) and ``ap50`` by pycocotools; for each threshold of ``THRESHOLDS`` a ``recall`` by
+        face size at IoU 0.3, and ``unmatched`` boxes a photo; ``faces`` by size.
+    """
+    figures: dict[str, Any] = {"photos": len(photos), **average_precision(photos, found)}
+    sides = np.array([side for photo in photos for side in _short_sides(photo)])
+    figures["faces"] = {name: int(np.sum(_within(sides, name))) for name in SIZES}
+    for threshold in THRESHOLDS:
+        hits, unmatched = [], 0
+        for photo, faces in zip(photos, found, strict=True):
+            kept = [face for face in faces if face.score >= threshold]
+            matched = match(photo.boxes, kept)
+            hits.extend(matched)
+            unmatched += len(kept) - sum(matched)
+        hit = np.array(hits, bool)
+        figures[f"at_{threshold}"] = {
+            "recall": {name: _mean(hit[_within(sides, name)]) for name in SIZES},
+            "unmatched": round(unmatched / len(photos), 4),
+        }
+    return figures
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """One line of the main figures."""
+    parts = [f"AP {figures['ap']:.3f}, AP50 {figures['ap50']:.3f}"]
+    for threshold in THRESHOLDS:
+        at = figures[f"at_{threshold}"]
+        recall = ", ".join(f"{name} {'-' if rate is None else f'{rate:.3f}'}" for name, rate in at["recall"].items())
+        parts.append(f"at {threshold} recall {recall}, unmatched a photo {at['unmatched']:.2f}")
+    return "; ".join(parts)
+
+
+def match(boxes: NDArray[np.float32], faces: Sequence[Face]) -> list[bool]:
+    """Which annotated boxes are found at IoU 0.3: best score first, each box and each face used once."""
+    hit = [False] * len(boxes)
+    annotated = [BBox(*box.tolist()) for box in boxes]
+    for face in sorted(faces, key=lambda face: -face.score):
+        free = [index for index, taken in enumerate(hit) if not taken]
+        best = max(free, key=lambda index: face.bbox.iou(annotated[index]), default=None)
+        if best is not None and face.bbox.iou(annotated[best]) >= MATCH_IOU:
+            hit[best] = True
+    return hit
+
+
+def average_precision(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str, float]:
+    """``ap`` over IoU 0.5 to 0.95 and ``ap50``, as pycocotools computes them for a single class."""
+    truth = COCO()
+    annotations = [
+        {
+            "image_id": index,
+            "category_id": 1,
+            "bbox": _xywh(box),
+            "area": float(np.prod(box[2:] - box[:2])),
+            "iscrowd": 0,
+        }
+        for index, photo in enumerate(photos)
+        for box in photo.boxes
+    ]
+    truth.dataset = {
+        "images": [{"id": index} for index in range(len(photos))],
+        "annotations": [{"id": index + 1, **annotation} for index, annotation in enumerate(annotations)],
+        "categories": [{"id": 1, "name": "face"}],
+    }
+    results = [
+        {"image_id": index, "category_id": 1, "bbox": _xywh(np.array(face.bbox)), "score": face.score}
+        for index, faces in enumerate(found)
+        for face in faces
+    ]
+    if not results:
+        return {"ap": 0.0, "ap50": 0.0}
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {"ap": round(float(evaluation.stats[0]), 4), "ap50": round(float(evaluation.stats[1]), 4)}
+
+
+def _short_sides(photo: Photo) -> NDArray[np.float32]:
+    return np.min(photo.boxes[:, 2:] - photo.boxes[:, :2], axis=1)  # type: ignore[no-any-return]
+
+
+def _within(sides: NDArray[np.float32], name: str) -> NDArray[np.bool_]:
+    low, high = SIZES[name]
+    return (sides >= low) & (sides < high)
+
+
+def _mean(hits: NDArray[np.bool_]) -> float | None:
+    return round(float(hits.mean()), 4) if len(hits) else None
+
+
+def _xywh(box: NDArray[Any]) -> list[float]:
+    x0, y0, x1, y1 = (float(value) for value in box)
+    return [x0, y0, x1 - x0, y1 - y0]

@@ -1,0 +1,242 @@
+"""Fits the face detector: optimiser, schedule, what happens after each epoch, and what is written."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.values import Image
+from train import plots
+from train.face_data import FaceBatches, Faces, Photo, read_image
+from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
+from train.face_loss import FaceTrainer
+from train.face_model import build_face_model
+from train.reproducible import command, versions, write_json
+
+WARMUP_BATCHES = 300
+WEIGHT_DECAY = 0.01
+EMA_MOMENTUM = 0.998
+GRADIENT_NORM = 10.0
+
+MODEL_FILE, BACKUP_FOLDER, METRICS_FILE = "face.keras", "backup", "metrics.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What shapes a result, and must not change between a run and its resumption.
+
+    Attributes:
+        data: COCO files.
+        teacher: YuNet file, or None.
+        size: Width and height of the finished model's input, in pixels.
+        train_size: Side of training pictures, in pixels.
+        epochs: In all.
+        batches: In an epoch.
+        batch: Pictures in a batch.
+        learning_rate: At its peak.
+        hold_out: The part of the photos that the epoch is chosen by.
+        seed: Of everything random.
+    """
+
+    data: tuple[str, ...]
+    teacher: str | None
+    size: tuple[int, int]
+    train_size: int
+    epochs: int
+    batches: int
+    batch: int
+    learning_rate: float
+    hold_out: float
+    seed: int
+
+
+class Run:
+    """One training run, new or resumed.
+
+    Args:
+        settings: What to do.
+        out: Folder of results.
+        workers: Threads that prepare batches.
+        resume: Go on from what is in ``out``.
+
+    Raises:
+        ConfigError: There is nothing to resume, or what is there was made with other settings, or a new run would
+            overwrite an old one, or an input size is not possible.
+    """
+
+    def __init__(self, settings: Settings, out: Path, workers: int, resume: bool) -> None:
+        self._settings = settings
+        self._out = out
+        self._workers = workers
+        self._metrics: dict[str, Any] = {
+            "task": "face",
+            "command": command(),
+            "seed": settings.seed,
+            "settings": json.loads(json.dumps(asdict(settings))),
+            "backend": keras.backend.backend(),
+            "versions": versions(),
+            "seconds": 0.0,
+            "best_epoch": None,
+            "history": [],
+        }
+        if resume:
+            self._recall()
+        elif (out / METRICS_FILE).exists():
+            raise ConfigError(f"{out} holds an earlier run: go on with --resume, or name another --out.")
+        keras.utils.set_random_seed(settings.seed)
+        self._trainer = FaceTrainer(build_face_model(settings.train_size, settings.train_size))
+        self._detector = build_face_model(*settings.size)
+        self._metrics["parameters"] = self._detector.count_params()
+
+    def fit(self, faces: Faces) -> None:
+        """Train, keeping the best epoch on the held-out photos. An epoch that was finished is never lost."""
+        settings = self._settings
+        self._out.mkdir(parents=True, exist_ok=True)
+        self._metrics["photos"] = faces.counts()
+        print(f"photos: {faces.counts()}", flush=True)
+        side = settings.train_size
+        self._trainer.build((None, side, side, 3))
+        self._trainer.compile(optimizer=optimiser(settings), jit_compile=False)
+        batches = FaceBatches(
+            faces.training,
+            size=side,
+            batch_size=settings.batch,
+            batches=settings.batches,
+            seed=settings.seed,
+            workers=self._workers,
+        )
+        backup = keras.callbacks.BackupAndRestore(
+            self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
+        )
+        # In this order: the backup takes the raw weights; then the averaged ones come in, and are measured.
+        callbacks = [
+            backup,
+            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+            _EpochEnds(self, batches, faces.held_out),
+            keras.callbacks.TerminateOnNaN(),
+        ]
+        self._trainer.fit(batches, epochs=settings.epochs, verbose=2, shuffle=False, callbacks=callbacks)
+
+    def choose(self, epoch: int, logs: dict[str, float], photos: Sequence[Photo], images: dict[Path, Image]) -> None:
+        """Measure the weights as they are; keep the model where it is the best so far, and write the figures."""
+        self._detector.set_weights(self._trainer.detector.get_weights())
+        figures = self._measure(photos, images)
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": float(keras.ops.convert_to_numpy(self._trainer.optimizer.learning_rate)),
+            **{name: round(float(value), 5) for name, value in logs.items()},
+            "held_out": figures,
+        }
+        history = self._metrics["history"] = [*self._metrics["history"][:epoch], row]
+        if max(history, key=lambda each: float(each["held_out"]["ap"])) is row:
+            self._metrics["best_epoch"] = epoch + 1
+            temporary = self._out / f"part.{MODEL_FILE}"
+            self._detector.save(temporary)
+            temporary.replace(self._out / MODEL_FILE)
+        minutes = self._metrics["seconds"] / 60
+        print(f"epoch {epoch + 1} of {self._settings.epochs}, {minutes:.1f} min: {describe(figures)}", flush=True)
+        write_json(self._out / METRICS_FILE, self._metrics)
+        draw_history(self._out, history)
+
+    def add_seconds(self, seconds: float) -> None:
+        """Count time spent, over all resumptions."""
+        self._metrics["seconds"] = round(self._metrics["seconds"] + seconds, 1)
+
+    def report(self, validation: Sequence[Photo]) -> None:
+        """Measure the best epoch's model on photos that had no part in training or choosing."""
+        self._detector = keras.models.load_model(self._out / MODEL_FILE, compile=False)
+        if validation:
+            self._metrics["validation"] = self._measure(validation)
+            print(f"validation: {describe(self._metrics['validation'])}")
+            write_json(self._out / METRICS_FILE, self._metrics)
+        print(f"Wrote {self._out / MODEL_FILE} and {self._out / METRICS_FILE}")
+
+    def _measure(self, photos: Sequence[Photo], images: dict[Path, Image] | None = None) -> dict[str, Any]:
+        width, height = self._settings.size
+        known = images or {}
+        pictures = (known[p.path] if p.path in known else read_image(p.path) for p in photos)
+        return score(photos, detect(pictures, self._predict, width, height))
+
+    def _predict(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        outputs = self._detector.predict_on_batch(images)
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    def _recall(self) -> None:
+        path = self._out / METRICS_FILE
+        if not (path.exists() and (self._out / BACKUP_FOLDER).is_dir()):
+            raise ConfigError(
+                f"Nothing to resume in {self._out}: start without --resume, or give the --out of that run."
+            )
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        mine = self._metrics["settings"]
+        changed = [name for name in mine if earlier["settings"].get(name) != mine[name]]
+        if changed:
+            raise ConfigError(f"--resume with another {', '.join(changed)} than {path} has: repeat its options.")
+        for name in ("seconds", "best_epoch", "history"):
+            self._metrics[name] = earlier[name]
+
+
+class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells the batches their epoch, and has each finished epoch measured."""
+
+    def __init__(self, run: Run, batches: FaceBatches, held_out: Sequence[Photo]) -> None:
+        super().__init__()
+        self._run = run
+        self._batches = batches
+        self._held_out = held_out
+        self._images = {photo.path: read_image(photo.path) for photo in held_out}
+        self._counted = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
+        self._batches.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        now = time.monotonic()
+        self._run.add_seconds(now - self._counted)
+        self._counted = now
+        self._run.choose(epoch, logs or {}, self._held_out, self._images)
+
+
+def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
+    """AdamW with a linear warm-up, then a cosine to a hundredth of the peak; it also averages the weights."""
+    total = settings.epochs * settings.batches
+    warmup = min(WARMUP_BATCHES, total // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 20,
+        decay_steps=total - warmup,
+        alpha=0.01,
+        warmup_target=settings.learning_rate,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=WEIGHT_DECAY,
+        global_clipnorm=GRADIENT_NORM,
+        use_ema=True,
+        ema_momentum=EMA_MOMENTUM,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def draw_history(out: Path, history: Sequence[dict[str, Any]]) -> None:
+    """Losses, and recall, average precision and unmatched boxes on held-out photos, over epochs, as PNG in ``out``."""
+    losses: dict[str, Sequence[float | None]] = {
+        name: [row[name] for row in history] for name in ("score_loss", "bbox_loss")
+    }
+    plots.curves(out / "curves_loss.png", "Training loss", losses, "loss per positive cell")
+    least = f"at_{THRESHOLDS[0]}"
+    rates: dict[str, Sequence[float | None]] = {
+        f"recall {name}": [row["held_out"][least]["recall"][name] for row in history] for name in SIZES
+    }
+    rates["AP"] = [row["held_out"]["ap"] for row in history]
+    plots.curves(out / "curves_held_out.png", f"Held-out photos, threshold {THRESHOLDS[0]}", rates, "rate")
