@@ -497,7 +497,9 @@ def latest(camera: Camera, reopen: Callable[[], Camera], **times: float) -> Late
 class TestLiveCamera:
     def test_the_newest_frame_wins_and_the_others_are_counted(self) -> None:
         release = threading.Event()
-        source = latest(ScriptedCamera(*(gives(noise(n)) for n in range(5)), hangs(release)), ScriptedCamera)
+        pictures = (gives(noise(n), after=0.1 if n == 0 else 0.0) for n in range(5))
+        source = latest(ScriptedCamera(*pictures, hangs(release)), ScriptedCamera)
+        source.next(0.0)
         deadline = time.monotonic() + 5
         while source.dropped < 4 and time.monotonic() < deadline:
             time.sleep(0.005)

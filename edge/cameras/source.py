@@ -136,7 +136,7 @@ class LatestFrame:
         reopen_after: float,
         hung_after: float = HUNG_AFTER,
     ) -> None:
-        """Start reading.
+        """Take over ``camera``; reading begins when the first frame is asked for.
 
         Args:
             camera: Open and live.
@@ -161,11 +161,14 @@ class LatestFrame:
         self._trouble = f"{camera.name} sends no pictures."
         self._events: list[Event] = []
         self._readers: list[threading.Thread] = []
-        self._start_reader(camera)
+        self._camera = camera
 
     def next(self, timeout: float) -> Frame | None:
         """The newest frame, once, or None if no fresh one came within ``timeout`` seconds."""
         with self._fresh:
+            if not self._readers:
+                self._last_fresh = self._clock.monotonic()
+                self._start_reader(self._camera)
             self._fresh.wait_for(lambda: self._slot or self._closing.is_set(), timeout)
             frame, self._slot = self._slot, None
             if frame is None and not self._closing.is_set():
@@ -187,7 +190,10 @@ class LatestFrame:
         with self._fresh:
             self._closing.set()
             self._fresh.notify_all()
-        self._readers[-1].join(timeout=1.0)
+        if self._readers:
+            self._readers[-1].join(timeout=1.0)
+        else:
+            self._camera.close()
 
     def _look_after(self) -> None:
         """Declare a camera lost whose last fresh frame is too old; replace a reader that hangs."""

@@ -1,0 +1,202 @@
+"""The ``maskgate`` command."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
+
+from edge.errors import ConfigError, MaskgateError
+
+if TYPE_CHECKING:
+    from edge.config import Settings
+
+INTERRUPTED = 130
+UNEXPECTED = 70
+
+HELP = """\
+examples:
+  maskgate run                                  watch the door: Pi camera, else USB camera, else the demo clip
+  maskgate run --source usb:0 --window          the first USB camera, with the live picture (q quits)
+  maskgate run --source clip.mp4 --events -     a recording, as fast as it goes; JSON Lines on standard output
+  maskgate check party/ --output marked/        judge stills, write them back with boxes and labels
+  maskgate counts --since 7d --by day --csv     who came this week, for a spreadsheet
+  maskgate doctor                               what is missing here, and the command that mends it
+  maskgate config --example > config.toml       every setting with its meaning and default
+
+configuration, later ones win:
+  defaults
+  one file: --config, else $MASKGATE_CONFIG, else ~/.config/maskgate/config.toml, else /etc/maskgate/config.toml
+  environment: MASKGATE_<SECTION>_<KEY>, for example MASKGATE_ALERTS_LED_PIN=22
+  command line
+
+exit codes:
+  0  clean end                            4  a model is missing or altered, or there is no runtime
+  1  check: a picture was unreadable;     5  counts or events cannot be read or written
+     doctor: it cannot run at a door      6  the alert output that was asked for cannot be driven
+  2  wrong command line or configuration  70  unexpected error (-v shows where)
+  3  camera absent, busy or unreadable    130  broken off by a second Ctrl-C
+"""
+
+
+class Command(Protocol):
+    """A module that implements a command."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare its arguments."""
+        ...
+
+    def run(self, args: argparse.Namespace, settings: Settings) -> int:
+        """Do it, and return the exit code."""
+        ...
+
+
+class Entry(NamedTuple):
+    """A command: the module that implements it, imported only when called; what it does, in a line and in full."""
+
+    module: str
+    summary: str
+    about: str
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "run": Entry(
+        "edge.run_command",
+        "watch a door, or play a recording",
+        "Watch a door through a camera until Ctrl-C, or play a recording to its end: find faces, judge masks,"
+        " alert and count.",
+    ),
+    "check": Entry("edge.check", "judge the faces in pictures", "Judge the faces in pictures, one line each."),
+    "doctor": Entry(
+        "edge.doctor",
+        "say what is missing here",
+        "Look at this machine and say what maskgate needs, what is missing, and the command that mends it.",
+    ),
+    "counts": Entry("edge.counts", "print who came", "Print the visits counted, by hour or day."),
+    "config": Entry(
+        "edge.config_command",
+        "print the settings",
+        "Print the effective settings as TOML, each with its meaning and where it comes from.",
+    ),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        arguments: Without the program's name; the process's own unless given.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        args = _parse(words)
+        _configure_logging(args.verbose)
+        return _dispatch(args)
+    except MaskgateError as error:
+        print(f"maskgate: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a printed table had enough. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if {"-v", "--verbose"} & set(words):
+            raise
+        print(
+            f"maskgate: unexpected error: {type(error).__name__}: {error}. Run it again with -v, and report what it"
+            " prints together with the output of `maskgate doctor`.",
+            file=sys.stderr,
+        )
+        return UNEXPECTED
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    chosen = _command(words)
+    parser = argparse.ArgumentParser(
+        prog="maskgate",
+        description="Watches a door: finds faces, judges whether masks are worn, alerts and counts.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.set_defaults(config=None, verbose=False, command=None)
+    _add_common(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, entry in COMMANDS.items():
+        command = commands.add_parser(name, help=entry.summary, description=entry.about)
+        _add_common(command)
+        if name == chosen:
+            _load(name).add_arguments(command)
+    args = parser.parse_args(words)
+    if args.command is None:
+        parser.print_help(sys.stderr)
+        raise SystemExit(ConfigError.exit_code)
+    return args
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="read settings from this TOML file"
+    )
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more, and show where errors arose"
+    )
+
+
+def _command(words: Sequence[str]) -> str | None:
+    """The first word that is neither an option nor the value of one."""
+    before = ("", *words)
+    bare = (word for word, last in zip(words, before, strict=False) if word[:1] != "-" and last != "--config")
+    command = next(bare, None)
+    if command is None or command in COMMANDS:
+        return command
+    close = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(COMMANDS)}."
+    raise ConfigError(f"There is no command {command!r}; {hint}")
+
+
+def _load(name: str) -> Command:
+    module: Command = importlib.import_module(COMMANDS[name].module)
+    return module
+
+
+def _dispatch(args: argparse.Namespace) -> int:
+    from edge.config import load  # noqa: PLC0415
+
+    overrides = {key: value for key, value in vars(args).items() if "." in key and value is not None}
+    return _load(args.command).run(args, load(args.config, overrides=overrides))
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than the rest of the command line."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+        try:
+            print(f"maskgate {version('maskgate')}")
+        except PackageNotFoundError:
+            print("maskgate, run from its source tree without being installed")
+        parser.exit()
+
+
+class _Sentences(logging.Formatter):
+    """Warnings as the operator reads them; where the live line shares the terminal, over it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        over = "\r\x1b[K" if sys.stderr.isatty() else ""
+        return f"{over}maskgate: {record.levelname.lower()}: {super().format(record)}"
+
+
+def _configure_logging(verbose: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Sentences("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)

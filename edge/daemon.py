@@ -1,0 +1,364 @@
+"""``maskgate run``: wires the parts, runs the loop, leaves everything off and closed."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Protocol
+
+from edge.alerts.choose import open_alert
+from edge.alerts.policy import AlertPolicy
+from edge.cameras.choose import Choice, open_camera
+from edge.cameras.source import LatestFrame, Recording, Source
+from edge.clock import Clock, SystemClock
+from edge.config import CameraSettings, CountSettings, Settings
+from edge.counts import CountStore, store_path
+from edge.errors import StoreError
+from edge.events import STANDARD_OUTPUT, EventLog, SceneTime, Summary, open_file
+from edge.live import Screen, counted
+from edge.notify import Notifier
+from edge.outbox import Outbox, standard_error, standard_output
+from edge.people import PeopleTracker
+from edge.pipeline import load_pipeline
+from edge.values import Event, EventKind, Face, Frame, Image, Reading
+
+TICK = 0.25
+"""Longest wait for a frame before alerts and the camera's state are looked after, in seconds."""
+STATUS_EVERY = 10.0
+"""Between two status lines for systemd, in seconds."""
+
+COUNTS_EVERY = 0.5
+"""Between two looks at whether counts are due to be written, in seconds."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+log = logging.getLogger(__name__)
+
+
+class Judge(Protocol):
+    """What the loop needs of a pipeline."""
+
+    def detect(self, image: Image) -> list[Face]:
+        """The faces in a picture."""
+        ...
+
+    def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        """A reading for each of ``faces``."""
+        ...
+
+
+class Picture(Protocol):
+    """What the loop needs of a window."""
+
+    def show(self, image: Image) -> None:
+        """Show a picture."""
+        ...
+
+    def closed(self) -> bool:
+        """Let the window react, and tell whether the user closed it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How ``maskgate run`` was called.
+
+    Attributes:
+        events: Where JSON Lines go: a file, ``-`` for standard output, or None.
+        max_frames: Stop after so many frames.
+        realtime: Play a recording at its own pace.
+        window: Show the live picture.
+        quiet: Print nothing but warnings.
+    """
+
+    events: str | None = None
+    max_frames: int | None = None
+    realtime: bool = False
+    window: bool = False
+    quiet: bool = False
+
+
+class Counts:
+    """The store of visits, with a thread that waits for the disk in place of the loop."""
+
+    def __init__(self, store: CountStore) -> None:
+        """Keep ``store`` written."""
+        self._store = store
+        self._said: set[str] = set()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep_written, name="counts", daemon=True)
+        self._thread.start()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether something counted is not on the disk and cannot be put there."""
+        return self._store.degraded is not None
+
+    def record(self, event: Event) -> None:
+        """Remember an event, its time on the store's clock, if it counts."""
+        self._store.record(event)
+
+    def add_frames(self, number: int) -> None:
+        """Remember that ``number`` more frames were processed."""
+        self._store.add_frames(number)
+
+    def close(self) -> None:
+        """Write what is left; safe to call twice."""
+        self._closing.set()
+        self._thread.join()
+        self._store.close()
+        self._say()
+
+    def _keep_written(self) -> None:
+        self._say()
+        while not self._closing.wait(COUNTS_EVERY):
+            self._store.tick()
+            self._say()
+
+    def _say(self) -> None:
+        for sentence in filter(None, (self._store.notice, self._store.degraded)):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                log.warning("%s", sentence)
+
+
+@dataclass(slots=True)
+class Door:
+    """The parts of a running appliance, and the loop through them."""
+
+    source: Source
+    pipeline: Judge
+    people: PeopleTracker
+    alerts: AlertPolicy
+    screen: Screen
+    scene_time: SceneTime
+    clock: Clock
+    stopped: threading.Event
+    counts: Counts | None = None
+    event_log: EventLog | None = None
+    window: Picture | None = None
+    notifier: Notifier = field(default_factory=lambda: Notifier({}))
+    max_frames: int | None = None
+    frames: int = 0
+    failed: set[str] = field(default_factory=set)
+
+    def run(self) -> Summary:
+        """Watch until the source ends, the frames asked for are done, or somebody stops it."""
+        started = status_at = self.clock.monotonic()
+        self.notifier.ready(f"Watching through {self.source.name}")
+        while not self._done():
+            frame = self.source.next(TICK)
+            self._camera_events(self.source.events())
+            if frame:
+                self._process(frame)
+            else:
+                self._publish(self.alerts.update([], self.people.people, self.source.now()))
+            self._look_after_sinks()
+            if self.clock.monotonic() - status_at >= STATUS_EVERY:
+                status_at = self.clock.monotonic()
+                self.notifier.status(f"{self.frames} frames; {counted(self.people.totals)}")
+        self.notifier.stopping()
+        self._end_visits(self.source.now())
+        seconds = self.clock.monotonic() - started
+        return Summary(self.frames, seconds, self.source.dropped, self.people.totals)
+
+    def finish(self, summary: Summary) -> None:
+        """Write the summary everywhere and close what was written to."""
+        if self.counts:
+            self.counts.close()
+        if self.event_log:
+            self.event_log.finish(summary)
+        self.screen.finish(summary)
+        self._look_after_sinks()
+        if self.event_log and self.incomplete:
+            log.warning("%d events were not written to %s.", self.event_log.outbox.lost, self.event_log.outbox.name)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether counts or events were lost, other than for a reader who had enough."""
+        events = self.event_log.outbox if self.event_log else None
+        return bool((self.counts and self.counts.degraded) or (events and events.lost and not events.reader_left))
+
+    def _done(self) -> bool:
+        enough = self.max_frames is not None and self.frames >= self.max_frames
+        return enough or self.stopped.is_set() or self.source.ended
+
+    def _process(self, frame: Frame) -> None:
+        """A frame's journey: faces, readings, people, what happened to them, who is told."""
+        height, width = frame.image.shape[:2]
+        at = frame.captured_at
+        faces = self.pipeline.detect(frame.image)
+        open_questions = self.people.faces_to_judge(faces, at, (width, height))
+        readings = self.pipeline.judge(frame.image, open_questions)
+        settled = [face for face in faces if face not in open_questions]
+        events = self.people.update([*readings, *settled], at, (width, height))
+        self._publish(events + self.alerts.update(events, self.people.people, at))
+        self.frames += 1
+        if self.counts:
+            self.counts.add_frames(1)
+        self.notifier.alive()
+        self._show(frame)
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        self.screen.events(events, self.scene_time)
+        for event in events:
+            if self.event_log:
+                self.event_log.write(event)
+            if self.counts:
+                self.counts.record(replace(event, at=self.scene_time.monotonic(event.at)))
+
+    def _camera_events(self, events: Sequence[Event]) -> None:
+        self._publish(events)
+        for event in events:
+            if event.kind is EventKind.CAMERA_LOST:
+                self._end_visits(event.at)
+
+    def _end_visits(self, at: float) -> None:
+        events = self.people.finish(at)
+        self._publish(events + self.alerts.update(events, (), at))
+
+    def _show(self, frame: Frame) -> None:
+        people, totals = self.people.people, self.people.totals
+        self.screen.update(self.frames, self.source.dropped, len(people), totals)
+        if self.window:
+            from edge.draw import annotate  # noqa: PLC0415
+
+            self.window.show(annotate(frame.image, people, totals))
+
+    def _look_after_sinks(self) -> None:
+        if self.window and self.window.closed():
+            self.stopped.set()
+        self._look_after(self.screen.outbox)
+        if self.event_log:
+            self._look_after(self.event_log.outbox)
+
+    def _look_after(self, outbox: Outbox) -> None:
+        if outbox.failure is None or outbox.name in self.failed:
+            return
+        self.failed.add(outbox.name)
+        if outbox.reader_left:
+            self.stopped.set()
+            return
+        log.warning(
+            "Nothing more can be written to %s: %s; make room or mend it, then restart. Alerts go on.",
+            outbox.name,
+            outbox.failure.strerror,
+        )
+
+
+def run(settings: Settings, options: Options, clock: Clock | None = None) -> int:
+    """Run the appliance.
+
+    Args:
+        settings: The effective configuration.
+        options: Of the command line.
+        clock: The machine's, unless given.
+
+    Returns:
+        The exit code: 0 after a clean end, 5 where events could not be written.
+
+    Raises:
+        MaskgateError: A part cannot be opened, or a recording cannot be read.
+    """
+    stopped = threading.Event()
+    with ExitStack() as parts, _signals(stopped):
+        door = _open_door(settings, options, clock or SystemClock(), stopped, parts)
+        summary = door.run()
+        door.finish(summary)
+    return StoreError.exit_code if door.incomplete else 0
+
+
+def _open_door(settings: Settings, options: Options, clock: Clock, stopped: threading.Event, parts: ExitStack) -> Door:
+    config = settings.config
+    window = _open_window(parts) if options.window else None
+    choice = open_camera(config.camera, clock)
+    source = _source(choice, config.camera, options, clock, stopped)
+    parts.callback(source.close)
+    pipeline = load_pipeline(config)
+    scene_time = SceneTime(clock, 0.0 if source.live else clock.monotonic())
+    event_log = None
+    if options.events:
+        to_output = options.events == STANDARD_OUTPUT
+        outbox = standard_output(not source.live) if to_output else open_file(options.events, not source.live)
+        parts.callback(outbox.close)
+        event_log = EventLog(outbox, scene_time)
+    counts = None if choice.stand_in else _open_counts(config.counts, clock, parts)
+    screen = _open_screen(options, source, clock)
+    parts.callback(screen.outbox.close)
+    output = open_alert(config.alerts)
+    alerts = AlertPolicy(config.alerts, output)
+    parts.callback(alerts.close)
+    for sentence in (*choice.why, f"Alerts: {output.name}."):
+        screen.say(sentence)
+    return Door(
+        source=source,
+        pipeline=pipeline,
+        people=PeopleTracker(config.people),
+        alerts=alerts,
+        screen=screen,
+        scene_time=scene_time,
+        clock=clock,
+        stopped=stopped,
+        counts=counts,
+        event_log=event_log,
+        window=window,
+        notifier=Notifier(),
+        max_frames=options.max_frames,
+    )
+
+
+def _source(
+    choice: Choice, settings: CameraSettings, options: Options, clock: Clock, stopped: threading.Event
+) -> Source:
+    if choice.camera.live:
+        return LatestFrame(
+            choice.camera,
+            choice.reopen,
+            clock,
+            stale_after=settings.stale_after,
+            reopen_after=settings.reopen_after,
+        )
+    return Recording(choice.camera, clock, options.realtime, stopped)
+
+
+def _open_screen(options: Options, source: Source, clock: Clock) -> Screen:
+    if options.events == STANDARD_OUTPUT:
+        return Screen(standard_error(not source.live), clock, sys.stderr.isatty(), options.quiet)
+    return Screen(standard_output(not source.live), clock, sys.stdout.isatty(), options.quiet)
+
+
+def _open_counts(settings: CountSettings, clock: Clock, parts: ExitStack) -> Counts:
+    counts = Counts(CountStore(store_path(settings), settings.commit_every, settings.retention_days, clock))
+    parts.callback(counts.close)
+    return counts
+
+
+def _open_window(parts: ExitStack) -> Picture:
+    from edge.window import Window  # noqa: PLC0415
+
+    window = Window()
+    parts.callback(window.close)
+    return window
+
+
+@contextmanager
+def _signals(stopped: threading.Event) -> Iterator[None]:
+    """Stop at the next frame on the first signal; break off, still leaving everything off, on the second."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        log.info("Stopping on %s.", signal.Signals(number).name)
+        stopped.set()
+
+    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,114 @@
+"""What the operator reads in the terminal: a live line, events as they happen, the summary."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+
+from edge.clock import Clock
+from edge.events import SceneTime, Summary
+from edge.outbox import Outbox
+from edge.values import Event, EventKind, Verdict
+
+TERMINAL_EVERY = 0.25
+"""Between two updates of the line on a terminal, in seconds."""
+PLAIN_EVERY = 10.0
+"""Between two lines where there is no terminal, in seconds."""
+CLEAR = "\r\x1b[K"
+WORDS: Mapping[Verdict, str] = {
+    Verdict.WITH_MASK: "with mask",
+    Verdict.WITHOUT_MASK: "no mask",
+    Verdict.MASK_WORN_INCORRECTLY: "badly worn",
+    Verdict.UNSURE: "unsure",
+}
+
+
+class Screen:
+    """Readable text. On a terminal one line is rewritten in place; elsewhere a line is added now and then."""
+
+    def __init__(self, outbox: Outbox, clock: Clock, terminal: bool, quiet: bool) -> None:
+        """Write to ``outbox``.
+
+        Args:
+            outbox: Standard output, or standard error where events take the former.
+            clock: Paces the line.
+            terminal: Whether ``outbox`` is a terminal.
+            quiet: Write nothing at all.
+        """
+        self.outbox = outbox
+        self._clock, self._terminal, self._quiet = clock, terminal, quiet
+        self._every = TERMINAL_EVERY if terminal else PLAIN_EVERY
+        self._last_at = self._first_at = clock.monotonic()
+        self._last_frames = 0
+        self._line = ""
+
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        if not self._quiet:
+            self.outbox.put(f"{CLEAR}{text}\n{self._line}" if self._line else f"{text}\n")
+
+    def events(self, events: Sequence[Event], scene_time: SceneTime) -> None:
+        """Write what happened, an alert on the line of the verdict that raised it."""
+        alarmed = {event.person for event in events if event.kind is EventKind.ALERT_ON}
+        for event in events:
+            if event.kind is EventKind.ALERT_ON and _told_with_verdict(event, events):
+                continue
+            text = describe(event)
+            if event.kind is EventKind.VERDICT and event.person in alarmed:
+                text += " - ALERT"
+            self.say(f"{scene_time.wall(event.at).astimezone():%H:%M:%S} {text}")
+
+    def update(self, frames: int, dropped: int, in_view: int, totals: Mapping[Verdict, int]) -> None:
+        """Renew the live line if it is time to."""
+        now = self._clock.monotonic()
+        passed = now - self._last_at
+        if self._quiet or passed < self._every:
+            return
+        fps = (frames - self._last_frames) / passed
+        self._last_at, self._last_frames = now, frames
+        line = (
+            f"{fps:5.1f} fps | {in_view} {'person' if in_view == 1 else 'people'} in view | visits: {counted(totals)}"
+            f" | {dropped} frames dropped"
+        )
+        if self._terminal:
+            self._line = line[: shutil.get_terminal_size().columns - 1]
+            self.outbox.put(f"{CLEAR}{self._line}")
+        else:
+            self.outbox.put(f"{line}\n")
+
+    def finish(self, summary: Summary) -> None:
+        """Write the summary and close."""
+        if self._line:
+            self._line = ""
+            self.outbox.put(CLEAR)
+        self.say(
+            f"\nFrames   {summary.frames} in {summary.seconds:.1f} s, {summary.fps:.1f} a second,"
+            f" {summary.dropped} dropped\nVisits   {summary.visits}: {counted(summary.totals)}"
+        )
+        self.outbox.close()
+
+
+def counted(totals: Mapping[Verdict, int]) -> str:
+    """``with mask 3, no mask 1, badly worn 0, unsure 0``."""
+    return ", ".join(f"{words} {totals.get(verdict, 0)}" for verdict, words in WORDS.items())
+
+
+def describe(event: Event) -> str:
+    """One event in the operator's words."""
+    who = f"person {event.person}"
+    held = WORDS[event.verdict] if event.verdict else ""
+    sentences = {
+        EventKind.VISIT_STARTED: f"{who}: arrived",
+        EventKind.VERDICT: f"{who}: {held}",
+        EventKind.VISIT_ENDED: f"{who}: left after {event.seconds or 0.0:.1f} s, {held}",
+        EventKind.ALERT_ON: f"{who}: {held} - ALERT" if held else f"{who}: ALERT",
+        EventKind.ALERT_OFF: "alert off",
+        EventKind.CAMERA_LOST: "camera lost",
+        EventKind.CAMERA_BACK: "camera back",
+    }
+    text = sentences[event.kind]
+    return f"{text} ({event.detail})" if event.detail else text
+
+
+def _told_with_verdict(alert: Event, events: Sequence[Event]) -> bool:
+    return any(event.kind is EventKind.VERDICT and event.person == alert.person for event in events)

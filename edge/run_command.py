@@ -1,0 +1,46 @@
+"""The arguments of ``maskgate run``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.config import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--source",
+        dest="camera.source",
+        metavar="S",
+        help="auto, picamera, usb:0, /dev/video0, a video file, a folder of images, rtsp://…, http://…, demo",
+    )
+    parser.add_argument("--window", action="store_true", help="show the live picture; q quits (needs opencv-python)")
+    parser.add_argument("--events", metavar="FILE", help="write events as JSON Lines to FILE, or to standard output: -")
+    parser.add_argument("--max-frames", type=_count, metavar="N", help="stop after N frames")
+    parser.add_argument(
+        "--realtime", action="store_true", help="play a recording at its own pace, not as fast as it goes"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Watch the door, and return the exit code."""
+    from edge import daemon  # noqa: PLC0415
+
+    options = daemon.Options(
+        events=args.events,
+        max_frames=args.max_frames,
+        realtime=args.realtime,
+        window=args.window,
+        quiet=args.quiet,
+    )
+    return daemon.run(settings, options)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)

@@ -1,0 +1,53 @@
+"""The live picture in a window of the desktop."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+
+import cv2
+
+from edge.errors import ConfigError
+from edge.values import Image
+
+TITLE = "maskgate"
+ESCAPE = 27
+PROBE = "import cv2; cv2.namedWindow('maskgate'); cv2.waitKey(1)"
+
+
+class Window:
+    """Shows pictures until ``q``, Escape or the window's own button closes it."""
+
+    def __init__(self) -> None:
+        """Open the window.
+
+        Raises:
+            ConfigError: There is no desktop, or this OpenCV has no windows.
+        """
+        # Without a display Qt ends the process instead of failing, so another process tries first.
+        probe = [sys.executable, "-c", PROBE]
+        if subprocess.run(probe, capture_output=True, check=False).returncode != 0:  # noqa: S603
+            raise ConfigError(
+                "--window needs a desktop and opencv-python: run `make desktop` in a graphical session,"
+                " or leave --window out."
+            )
+        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        self._sized = False
+
+    def show(self, image: Image) -> None:
+        """Show a (H, W, 3) uint8 BGR picture."""
+        if not self._sized:
+            cv2.resizeWindow(TITLE, image.shape[1], image.shape[0])
+            self._sized = True
+        cv2.imshow(TITLE, image)
+
+    def closed(self) -> bool:
+        """Let the window react, and tell whether the user closed it."""
+        key = cv2.waitKey(1) & 0xFF
+        return key in (ord("q"), ESCAPE) or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+
+    def close(self) -> None:
+        """Remove the window."""
+        with contextlib.suppress(cv2.error):  # the user may have closed it
+            cv2.destroyWindow(TITLE)

@@ -1,0 +1,434 @@
+"""``maskgate run``: the loop, its ends, and what it does when a part fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import cli, daemon
+from edge.cameras.choose import Choice
+from edge.config import load
+from edge.daemon import Options
+from edge.errors import CameraError, StoreError
+from edge.notify import Notifier
+from edge.values import BBox, Face, Frame, Image, Reading
+
+NOBODY, MASKED, BARE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
+FACE = Face(BBox(60, 40, 140, 120), 0.9)
+FPS = 10
+
+
+def picture(colour: tuple[int, int, int]) -> Image:
+    return np.full((160, 200, 3), colour, np.uint8)
+
+
+class FakePipeline:
+    """Finds one face in pictures that are not blue; a green one is masked, a red one is bare."""
+
+    def detect(self, image: Image) -> list[Face]:
+        return [] if image[80, 100].argmax() == 0 else [FACE]
+
+    def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        masked = image[80, 100].argmax() == 1
+        return [Reading(face, (0.95, 0.04, 0.01) if masked else (0.02, 0.97, 0.01)) for face in faces]
+
+
+class FakeAlert:
+    """Remembers what it was told."""
+
+    name = "a lamp made for this test"
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def alarm(self, on: bool) -> None:
+        self.told.append(f"alarm {'on' if on else 'off'}")
+
+    def welcome(self, on: bool) -> None:
+        self.told.append(f"welcome {'on' if on else 'off'}")
+
+    def close(self) -> None:
+        self.told.append("closed")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten seconds: nobody, a masked person for two seconds, nobody, a bare one for two seconds, nobody."""
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (200, 160))
+    for colour, seconds in ((NOBODY, 1), (MASKED, 2), (NOBODY, 3), (BARE, 2), (NOBODY, 2)):
+        for _ in range(seconds * FPS):
+            writer.write(picture(colour))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def alert(monkeypatch: pytest.MonkeyPatch) -> FakeAlert:
+    """The appliance with the fake pipeline and this alert output in place of its own."""
+    output = FakeAlert()
+    monkeypatch.setattr(daemon, "load_pipeline", lambda config: FakePipeline())
+    monkeypatch.setattr(daemon, "open_alert", lambda settings: output)
+    return output
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "counts.db"
+
+
+def run(clip: Path, store: Path, **options: Any) -> int:
+    settings = load(
+        environment={"HOME": str(store.parent)}, overrides={"camera.source": str(clip), "counts.path": store}
+    )
+    return daemon.run(settings, Options(**options))
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def stored_visits(store: Path) -> list[str]:
+    with sqlite3.connect(store) as connection:
+        return [verdict for (verdict,) in connection.execute("SELECT verdict FROM visits ORDER BY started")]
+
+
+class TestRecording:
+    def test_the_events_log_tells_the_visits_in_order_and_ends_with_the_summary(
+        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        log = tmp_path / "events.jsonl"
+        assert run(clip, store, events=str(log)) == 0
+        *events, summary = lines(log)
+        assert [(event["event"], event["person"], event.get("verdict")) for event in events] == [
+            ("visit_started", 1, None),
+            ("verdict", 1, "with_mask"),
+            ("visit_ended", 1, "with_mask"),
+            ("visit_started", 2, None),
+            ("verdict", 2, "without_mask"),
+            ("alert_on", 2, "without_mask"),
+            ("visit_ended", 2, "without_mask"),
+            ("alert_off", 2, "without_mask"),
+        ]
+        counted = {"visits": 2, "with_mask": 1, "without_mask": 1, "mask_worn_incorrectly": 0, "unsure": 0}
+        assert summary == {"event": "summary", "frames": 100, "fps": summary["fps"], "dropped": 0} | counted
+        assert list(summary)[:4] == ["event", "frames", "fps", "dropped"]
+        assert summary["fps"] > 0
+
+    def test_times_are_those_of_the_scene_from_the_moment_it_began_to_play(
+        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        log = tmp_path / "events.jsonl"
+        began = datetime.now(timezone.utc)
+        run(clip, store, events=str(log))
+        started = [event for event in lines(log) if event["event"] == "visit_started"]
+        moments = [datetime.fromisoformat(event["time"].replace("Z", "+00:00")) for event in started]
+        assert (moments[1] - moments[0]).total_seconds() == pytest.approx(5.0, abs=0.01)
+        assert 1.0 <= (moments[0] - began).total_seconds() < 6.0
+
+    def test_each_visit_is_stored_once(self, clip: Path, store: Path, alert: FakeAlert) -> None:
+        run(clip, store)
+        assert stored_visits(store) == ["with_mask", "without_mask"]
+
+    def test_lamps_follow_the_verdicts_and_everything_is_let_go_at_the_end(
+        self, clip: Path, store: Path, alert: FakeAlert
+    ) -> None:
+        run(clip, store)
+        assert alert.told == ["welcome on", "welcome off", "alarm on", "alarm off", "closed"]
+
+    def test_it_stops_after_the_frames_asked_for_and_open_visits_are_counted(
+        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        run(clip, store, events=str(tmp_path / "events.jsonl"), max_frames=25)
+        summary = lines(tmp_path / "events.jsonl")[-1]
+        assert (summary["frames"], summary["visits"], summary["with_mask"]) == (25, 1, 1)
+
+    def test_with_events_on_standard_output_all_else_goes_to_standard_error(
+        self, clip: Path, store: Path, alert: FakeAlert, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(clip, store, events="-") == 0
+        output, other = capfd.readouterr()
+        assert [json.loads(line)["event"] for line in output.splitlines()][-1] == "summary"
+        assert "person 2: no mask - ALERT" in other
+        assert "Visits   2: with mask 1, no mask 1, badly worn 0, unsure 0" in other
+        assert "Alerts: a lamp made for this test." in other
+
+    def test_quiet_prints_nothing(
+        self, clip: Path, store: Path, alert: FakeAlert, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(clip, store, quiet=True) == 0
+        assert capfd.readouterr() == ("", "")
+
+    def test_a_folder_of_images_runs_to_its_end(self, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
+        folder = tmp_path / "stills"
+        folder.mkdir()
+        for number in range(12):
+            cv2.imwrite(str(folder / f"{number:02}.png"), picture(BARE if 2 <= number < 8 else NOBODY))
+        assert run(folder, store) == 0
+        assert stored_visits(store) == ["without_mask"]
+
+
+class TestWhenSomethingFails:
+    def test_a_full_disk_under_the_events_log_is_said_once_and_alerts_and_counts_go_on(
+        self, clip: Path, store: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        assert run(clip, store, events="/dev/full") == StoreError.exit_code
+        assert caplog.text.count("No space left on device") == 1
+        assert "alarm on" in alert.told
+        assert stored_visits(store) == ["with_mask", "without_mask"]
+
+    def test_an_events_log_that_cannot_be_opened_is_refused_before_the_run(
+        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        with pytest.raises(StoreError, match=r"Cannot write events to .*nowhere/events"):
+            run(clip, store, events=str(tmp_path / "nowhere" / "events.jsonl"))
+
+    def test_counts_that_cannot_be_written_are_said_once_and_alerts_go_on(
+        self, clip: Path, tmp_path: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "file").write_text("in the way")
+        code = run(clip, tmp_path / "file" / "counts.db")
+        assert code == StoreError.exit_code
+        assert caplog.text.count("Counts cannot be written") <= 2
+        assert "2 visits were not written" in caplog.text
+        assert "alarm on" in alert.told
+
+    def test_everything_is_off_after_an_unexpected_error(
+        self, clip: Path, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Broken(FakePipeline):
+            def detect(self, image: Image) -> list[Face]:
+                raise ZeroDivisionError
+
+        monkeypatch.setattr(daemon, "load_pipeline", lambda config: Broken())
+        with pytest.raises(ZeroDivisionError):
+            run(clip, store)
+        assert alert.told == ["closed"]
+
+    def test_a_reader_who_has_had_enough_ends_the_run_cleanly(self, clip: Path, store: Path) -> None:
+        command = f"{DRIVER} run --source {clip} --events - | head -n 1; echo ${{PIPESTATUS[0]}}"
+        environment = os.environ | {"MASKGATE_COUNTS_PATH": str(store), "PYTHONPATH": str(Path(__file__).parent)}
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, check=True, env=environment, timeout=60
+        )
+        first, code = done.stdout.splitlines()
+        assert json.loads(first)["event"] == "visit_started"
+        assert code == "0"
+        assert "Traceback" not in done.stderr
+        assert "BrokenPipe" not in done.stderr
+
+
+DRIVER = f"{sys.executable} -c 'import test_daemon; test_daemon.main()'"
+
+
+def main() -> None:
+    """The command with the fake pipeline, as a process of its own."""
+    daemon.load_pipeline = lambda config: FakePipeline()  # type: ignore[assignment,return-value]
+    sys.exit(cli.main())
+
+
+class Doorway:
+    """A live camera at 50 frames a second whose scene a test sets; None hangs until the scene changes."""
+
+    name = "doorway"
+    live = True
+
+    def __init__(self) -> None:
+        self.scene: tuple[int, int, int] | None = NOBODY
+        self.unplugged = False
+        self._sequence = 0
+
+    def read(self) -> Frame:
+        if self.unplugged:
+            raise CameraError("doorway: unplugged.")
+        time.sleep(0.02)
+        while self.scene is None:
+            time.sleep(0.01)
+        image = picture(self.scene)
+        image[0, 0] = self._sequence % 251
+        self._sequence += 1
+        return Frame(image, time.monotonic(), self._sequence)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+def doorway(monkeypatch: pytest.MonkeyPatch) -> Doorway:
+    camera = Doorway()
+
+    def reopen() -> Doorway:
+        if camera.unplugged:
+            raise CameraError("doorway: still unplugged.")
+        return camera
+
+    monkeypatch.setattr(daemon, "open_camera", lambda settings, clock: Choice(camera, reopen, ()))
+    return camera
+
+
+class Script(threading.Thread):
+    """Does things to a run while it runs, each as soon as what it waits for is in the events log."""
+
+    def __init__(self, log: Path, *steps: tuple[str, Callable[[], object]]) -> None:
+        super().__init__(daemon=True)
+        self._log, self._steps = log, steps
+        self.done = 0
+
+    def run(self) -> None:
+        deadline = time.monotonic() + 15
+        for wanted, act in self._steps:
+            while wanted not in self._said() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.done += wanted in self._said()
+            act()
+
+    def _said(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+
+def live(store: Path, log: Path, *steps: tuple[str, Callable[[], object]], **settings: Any) -> tuple[int, list[str]]:
+    """Run at a doorway until the script's last step stops it; the exit code and the events."""
+    script = Script(log, *steps)
+    script.start()
+    overrides = {"counts.path": store, "camera.stale_after": 0.3, "camera.reopen_after": 0.02} | settings
+    code = daemon.run(load(environment={"HOME": str(store.parent)}, overrides=overrides), Options(events=str(log)))
+    script.join()
+    assert script.done == len(steps)
+    return code, [line["event"] for line in lines(log)]
+
+
+def stop() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class TestLive:
+    def test_a_camera_runs_until_a_signal_and_open_visits_are_counted(
+        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        doorway.scene = BARE
+        code, events = live(store, tmp_path / "log", ("alert_on", stop))
+        assert code == 0
+        assert events == ["visit_started", "verdict", "alert_on", "visit_ended", "alert_off", "summary"]
+        assert alert.told == ["alarm on", "alarm off", "closed"]
+        assert stored_visits(store) == ["without_mask"]
+
+    def test_an_interrupt_from_the_keyboard_ends_it_the_same_way(
+        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        doorway.scene = MASKED
+        code, events = live(store, tmp_path / "log", ("verdict", lambda: os.kill(os.getpid(), signal.SIGINT)))
+        assert code == 0
+        assert events[-1] == "summary"
+
+    def test_a_lost_camera_ends_the_visits_and_silences_the_alarm_until_it_is_back(
+        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        doorway.scene = BARE
+
+        def unplug() -> None:
+            doorway.unplugged = True
+
+        def plug_in() -> None:
+            doorway.scene, doorway.unplugged = NOBODY, False
+
+        code, events = live(
+            store, tmp_path / "log", ("alert_on", unplug), ("camera_lost", plug_in), ("camera_back", stop)
+        )
+        assert code == 0
+        assert events[2:] == ["alert_on", "camera_lost", "visit_ended", "alert_off", "camera_back", "summary"]
+        assert alert.told[:2] == ["alarm on", "alarm off"]
+
+    def test_an_alarm_ends_in_time_though_the_camera_hangs(
+        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        doorway.scene = BARE
+
+        def hang() -> None:
+            doorway.scene = None
+
+        _, events = live(
+            store,
+            tmp_path / "log",
+            ("alert_on", hang),
+            ("alert_off", stop),
+            **{"alerts.duration": 0.4, "camera.stale_after": 30},
+        )
+        doorway.scene = NOBODY
+        assert "camera_lost" not in events
+
+    def test_a_second_signal_breaks_off_and_leaves_everything_off(
+        self, doorway: Doorway, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Stuck(FakePipeline):
+            def detect(self, image: Image) -> list[Face]:
+                stop()
+                stop()
+                time.sleep(20)
+                return []
+
+        monkeypatch.setattr(daemon, "load_pipeline", lambda config: Stuck())
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            run(Path("doorway"), store)
+        assert time.monotonic() - began < 10
+        assert alert.told == ["closed"]
+
+    def test_signals_mean_what_they_meant_before_once_it_has_ended(
+        self, clip: Path, store: Path, alert: FakeAlert
+    ) -> None:
+        before = [signal.getsignal(number) for number in daemon.STOP_SIGNALS]
+        run(clip, store)
+        assert [signal.getsignal(number) for number in daemon.STOP_SIGNALS] == before
+
+
+class TestServiceManager:
+    def test_the_watchdog_is_fed_by_processed_frames_only(
+        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "notify"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(path))
+            manager.settimeout(1.0)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+            received: list[str] = []
+            listener = threading.Thread(target=lambda: received.extend(_datagrams(manager)))
+            listener.start()
+            run(clip, store, max_frames=8)
+            listener.join()
+        assert received[0].startswith("READY=1\nSTATUS=Watching through")
+        assert received.count("WATCHDOG=1") == 8
+        assert received[-1] == "STOPPING=1"
+
+    def test_an_abstract_socket_is_understood(self) -> None:
+        name = f"maskgate-test-{os.getpid()}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(f"\0{name}")
+            manager.settimeout(1.0)
+            Notifier({"NOTIFY_SOCKET": f"@{name}"}).alive()
+            assert manager.recv(100) == b"WATCHDOG=1"
+
+    def test_a_manager_that_is_gone_is_no_reason_to_stop(self, tmp_path: Path) -> None:
+        Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive()
+        Notifier({}).alive()
+
+
+def _datagrams(manager: socket.socket) -> list[str]:
+    received: list[str] = []
+    while not received or received[-1] != "STOPPING=1":
+        received.append(manager.recv(1000).decode())
+    return received
