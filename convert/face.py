@@ -30,13 +30,13 @@ def run(args: argparse.Namespace) -> int:
         ModelError: The model cannot be read or converted, or what comes out is not what the device needs.
     """
     width, height = args.size
-    float_model = quantize.load(args.model)
+    quantize.must_exist(args.model)
     metrics = provenance.read_metrics(args.metrics or args.model.parent / "metrics.json", "command")
     photos = [photo for path in args.data for photo in read_coco(path)]
     validation = [photo for path in args.validation for photo in read_coco(path)]
     if not photos or not validation:
         raise ConfigError("The data has no photos: name COCO files with some as --data and as --validation.")
-    function = quantize.freeze(at_size(float_model, width, height))
+    function = quantize.freeze(at_size(quantize.load(args.model), width, height))
     pictures = calibrate.face_pictures(photos, width, height, args.pictures, args.seed)
     print(f"Quantizing {args.model} at {width}x{height} with {len(pictures)} pictures", flush=True)
     content = quantize.to_int8(function, pictures)

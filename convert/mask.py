@@ -29,13 +29,14 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: An option or the data does not serve.
         ModelError: The model cannot be read or converted, or what comes out is not what the device needs.
     """
-    float_model = quantize.load(args.model)
+    quantize.must_exist(args.model)
     metrics_path = args.metrics or args.model.parent / "metrics.json"
     metrics = provenance.read_metrics(metrics_path, "command", "margin", "labels")
     labels = tuple(label_named(name, metrics_path) for name in metrics["labels"])
-    size, margin = input_side(float_model), float(metrics["margin"])
     samples = [sample for path in args.data for sample in read(path)]
     judged = calibrate.some_of(validation_faces(args, labels), args.limit, args.seed)
+    float_model = quantize.load(args.model)
+    size, margin = input_side(float_model), float(metrics["margin"])
     function = quantize.freeze(float_model)
     pictures = calibrate.mask_pictures(samples, size, margin, args.pictures, args.seed)
     print(f"Quantizing {args.model} at {size}x{size} with {len(pictures)} pictures", flush=True)

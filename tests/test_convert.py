@@ -1,0 +1,469 @@
+"""Conversion: what comes out is int8 throughout, agrees with the float model, and can be traced to its training."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from convert import check, provenance
+from convert.__main__ import main
+from edge.errors import ConfigError, ModelError
+from edge.models import FaceEntry, MaskEntry, load_model, read_manifest
+from edge.runtime import open_model
+from edge.values import LABELS, BBox, Face, Image
+from edge.vision.face_detector import FaceDetector
+from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.preprocess import letterbox, quantization_table
+
+COMMAND = "python -m train {task} --data /home/someone/data/faces/train.json --weights=/home/someone/weights/net.h5"
+SIDE = 64
+
+Converting = Callable[..., int]
+
+
+def picture(seed: int, width: int = 96, height: int = 72) -> Image:
+    """Grey, black and white tiles of 8 pixels: large enough to stay black and white when scaled down."""
+    tiles = np.random.default_rng(seed).choice([0, 90, 180, 255], (-(-height // 8), -(-width // 8), 3))
+    return np.kron(tiles, np.ones((8, 8, 1))).astype(np.uint8)[:height, :width]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A COCO file with six photos, a face of each class in each."""
+    folder = tmp_path_factory.mktemp("photos")
+    images, annotations = [], []
+    for number in range(6):
+        cv2.imwrite(str(folder / f"{number}.png"), picture(number))
+        images.append({"id": number, "file_name": f"{number}.png", "source": "street" if number < 2 else "portraits"})
+        for kind in (1, 2, 3):
+            box = [5 + 25 * kind, 10, 20, 44]
+            annotations.append({"id": 3 * number + kind, "image_id": number, "category_id": kind, "bbox": box})
+    categories = [{"id": kind, "name": str(label)} for kind, label in enumerate(LABELS, 1)]
+    coco = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "photos.json").write_text(json.dumps(coco))
+    return folder / "photos.json"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two very short trainings would have left: a face detector and a mask classifier, with their metrics."""
+    import keras
+
+    from train.face_model import build_face_model
+
+    keras.utils.set_random_seed(3)
+    folder = tmp_path_factory.mktemp("runs")
+    image = keras.Input((32, 32, 3))
+    features = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(image)
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.DepthwiseConv2D(3, padding="same")(features))
+    classifier = keras.Model(image, keras.layers.Dense(3, activation="softmax")(features))
+    for task, model in (("face", build_face_model(SIDE // 2, SIDE // 2)), ("mask", classifier)):
+        (folder / task).mkdir()
+        model.save(folder / task / f"{task}.keras")
+        history = [{"epoch": 1, "loss": 0.75}, {"epoch": 2, "loss": 0.5}]
+        metrics = {
+            "command": COMMAND.format(task=task),
+            "seed": 3,
+            "seconds": 12.5,
+            "best_epoch": 2,
+            "history": history,
+        }
+        metrics |= {"margin": 0.25, "labels": list(LABELS)} if task == "mask" else {}
+        (folder / task / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converted(runs: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder into which both commands have written."""
+    output = tmp_path_factory.mktemp("converted")
+    for task, more in (("face", ["--size", str(SIDE), str(SIDE)]), ("mask", [])):
+        assert main(arguments(task, runs, photos, output) + more) == 0
+    return output
+
+
+@pytest.fixture
+def converting(runs: Path, photos: Path, tmp_path: Path) -> Converting:
+    """Runs a conversion in which one option has other values; its exit code."""
+
+    def convert(task: str, option: str, *values: str) -> int:
+        given = arguments(task, runs, photos, tmp_path)
+        if option in given:
+            at = given.index(option)
+            del given[at : at + 2]
+        return main([*given, option, *values])
+
+    return convert
+
+
+def arguments(task: str, runs: Path, photos: Path, output: Path) -> list[str]:
+    model = runs / task / f"{task}.keras"
+    return [task, "--model", f"{model}", "--data", f"{photos}", "--validation", f"{photos}", "--output", f"{output}"]
+
+
+def facts_of(converted: Path, name: str) -> check.ModelFacts:
+    return check.read((converted / f"{name}.tflite").read_bytes())
+
+
+def expected_of(name: str) -> check.Expected:
+    from convert import face, mask
+
+    return face.expected(SIDE, SIDE) if name == "face" else mask.expected(32, len(LABELS))
+
+
+def quantize(model: Any, pictures: int = 4) -> bytes:
+    from convert.quantize import freeze, to_int8
+
+    height, width = model.input_shape[1:3]
+    return to_int8(freeze(model), [picture(seed, width, height) for seed in range(pictures)])
+
+
+def test_help_does_not_wait_for_tensorflow() -> None:
+    code = "import sys, convert.__main__ as c; c.parser(); print(sorted({'tensorflow', 'keras'} & {*sys.modules}))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["face", "mask"])
+def test_a_converted_model_takes_and_gives_int8_and_nothing_in_it_is_float(converted: Path, name: str) -> None:
+    facts = facts_of(converted, name)
+    check.check(facts, expected_of(name))
+    assert {tensor.type for tensor in (*facts.inputs, *facts.outputs)} == {"INT8"}
+    assert not [
+        tensor for step in facts.operations for tensor in (*step.inputs, *step.outputs) if "FLOAT" in tensor.type
+    ]
+
+
+def test_the_device_runs_the_converted_detector_at_another_size_than_it_was_trained_at(converted: Path) -> None:
+    file = load_model(f"{converted}/manifest.json#face", FaceEntry)
+    detector = FaceDetector(open_model(file.content), file.entry)
+    assert (file.entry.input.width, file.entry.strides) == (SIDE, (8, 16, 32))
+    faces = detector.detect(picture(1), 0.004)
+    assert all(0 < face.score < 1 for face in faces)
+
+
+def test_the_device_runs_the_converted_classifier(converted: Path) -> None:
+    file = load_model(f"{converted}/manifest.json#mask", MaskEntry)
+    classifier = MaskClassifier(open_model(file.content), file.entry)
+    (reading,) = classifier.classify(picture(1), [Face(BBox(10, 10, 40, 50), 0.9)])
+    assert sum(reading.probabilities) == pytest.approx(1)
+    assert (file.entry.margin, file.entry.labels) == (0.25, LABELS)
+
+
+def test_outputs_keep_their_names_and_may_come_in_any_order(converted: Path) -> None:
+    facts = facts_of(converted, "face")
+    assert {output.name for output in facts.outputs} == {
+        f"{kind}_{s}" for kind in ("score", "bbox") for s in (8, 16, 32)
+    }
+    check.check(replace(facts, outputs=facts.outputs[::-1]), expected_of("face"))
+
+
+def test_converting_twice_gives_the_same_bytes(converted: Path, runs: Path, photos: Path, tmp_path: Path) -> None:
+    assert main(arguments("mask", runs, photos, tmp_path)) == 0
+    assert (tmp_path / "mask.tflite").read_bytes() == (converted / "mask.tflite").read_bytes()
+
+
+def test_the_devices_quantization_table_is_the_interpreters_own_quantization() -> None:
+    import keras
+    import tensorflow as tf
+
+    from convert.quantize import freeze
+    from edge.vision.preprocess import normalise
+
+    image = keras.Input((16, 16, 3))
+    function = freeze(keras.Model(image, keras.layers.AveragePooling2D(1)(image)))
+    greys = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: iter([[normalise(greys)[None]]])
+    converter.inference_output_type = tf.int8
+    model = open_model(converter.convert())
+    (output,) = model.invoke(normalise(greys)[None])
+    table = quantization_table(output.quantization.scale, output.quantization.zero_point)
+    assert model.input.dtype == np.float32
+    np.testing.assert_array_equal(output.values[0, :, :, 0].ravel(), table)
+
+
+def test_ranges_come_from_pictures_as_the_device_prepares_them(photos: Path) -> None:
+    from convert.calibrate import face_pictures
+    from train.face_data import read_coco
+
+    prepared = face_pictures(read_coco(photos), 64, 32, count=10, seed=0)
+    wanted = [letterbox(picture(number), 64, 32)[0] for number in range(6)]
+    np.testing.assert_array_equal(np.array(prepared), np.array(wanted))
+
+
+def test_ranges_never_come_from_faces_kept_for_validation_and_classes_share_alike(tmp_path: Path) -> None:
+    from convert.calibrate import mask_pictures
+    from train.mask_data import read
+
+    rows = ["file,label,split"]
+    for number, label in enumerate([*LABELS, *LABELS]):
+        split, level = ("train", 50 + number) if number < 3 else ("val", 250)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((40, 40, 3), level, np.uint8))
+        rows.append(f"{number}.png,{label},{split}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    taken = mask_pictures(read(tmp_path / "labels.csv"), 8, 0.2, count=6, seed=0)
+    assert sorted(int(crop[0, 0, 0]) for crop in taken) == [50, 51, 52]
+
+
+def test_the_same_seed_takes_the_same_pictures_and_another_does_not() -> None:
+    from convert.calibrate import some_of
+
+    assert some_of(range(100), 10, seed=1) == some_of(range(100), 10, seed=1) != some_of(range(100), 10, seed=2)
+
+
+def test_an_operation_outside_the_list_is_refused_by_name() -> None:
+    import keras
+
+    image = keras.Input((32, 32, 3))
+    features = keras.layers.Conv2D(4, 3, strides=2, activation="tanh")(image)
+    features = keras.layers.GlobalAveragePooling2D()(features)
+    content = quantize(keras.Model(image, keras.layers.Dense(3, activation="softmax")(features)))
+    with pytest.raises(ModelError, match="TANH"):
+        check.check(check.read(content), expected_of("mask"))
+
+
+def test_a_model_that_kept_float_inside_is_refused(converted: Path) -> None:
+    facts = facts_of(converted, "mask")
+    first, *rest = facts.operations
+    slipped = first._replace(outputs=(replace(first.outputs[0], type="FLOAT32"),))
+    with pytest.raises(ModelError, match=r"CONV_2D works on .* in FLOAT32"):
+        check.check(replace(facts, operations=(slipped, *rest)), expected_of("mask"))
+
+
+def change_input(**changes: Any) -> Callable[[check.ModelFacts], check.ModelFacts]:
+    return lambda facts: replace(facts, inputs=(replace(facts.inputs[0], **changes),))
+
+
+def change_output(**changes: Any) -> Callable[[check.ModelFacts], check.ModelFacts]:
+    return lambda facts: replace(facts, outputs=(replace(facts.outputs[0], **changes),))
+
+
+def one_scale_for_all_channels(facts: check.ModelFacts) -> check.ModelFacts:
+    first, *rest = facts.operations
+    image, weights, bias = first.inputs
+    lumped = first._replace(inputs=(image, replace(weights, scales=(0.1,), zero_points=(0,)), bias))
+    return replace(facts, operations=(lumped, *rest))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (change_input(type="FLOAT32"), "image is FLOAT32"),
+        (change_input(dynamic=True), "open side"),
+        (change_input(shape=(1, 48, 32, 3)), "takes"),
+        (change_input(scales=(0.004,)), "black and white"),
+        (change_output(shape=(1, 2)), "gives"),
+        (change_output(name="Identity"), "gives"),
+        (change_output(scales=(0.5,)), "does not cover 0 to 1"),
+        (change_output(scales=()), "has the scales"),
+        (one_scale_for_all_channels, "per-channel"),
+        (lambda facts: replace(facts, size=5_000_000), "5,000,000 bytes"),
+    ],
+)
+def test_a_model_unlike_what_the_device_expects_is_refused(
+    converted: Path, change: Callable[[check.ModelFacts], check.ModelFacts], said: str
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        check.check(change(facts_of(converted, "mask")), expected_of("mask"))
+
+
+@pytest.mark.parametrize("cut", [0, 3, 1000])
+def test_a_damaged_file_is_refused(converted: Path, cut: int) -> None:
+    with pytest.raises(ModelError, match="convert the trained model again"):
+        check.read((converted / "mask.tflite").read_bytes()[:cut])
+
+
+def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
+    from convert.parity import mask_parity
+    from train.mask_data import read
+
+    masked, bare, badly = (next(s for s in read(photos) if s.label is label) for label in LABELS)
+    faces = [masked, masked, bare, badly]
+    before = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.2, 0.8]])
+    after = np.array([[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.0, 1.0, 0.0], [0.6, 0.2, 0.2]])
+    found = mask_parity(faces, before, after)
+    assert set(found) == {"all"}
+    assert found["all"]["float"]["accuracy"] == 1
+    assert found["all"]["int8"]["masked_wrongly_alarmed"] == 0.5
+    assert (found["all"]["int8"]["bare_alarmed"], found["all"]["int8"]["badly_worn_flagged"]) == (1, 0)
+    assert found["all"]["difference"] == {"agreement": 0.5, "mean_change": 0.1333, "largest_change": 0.6}
+
+
+def test_face_figures_of_a_case_counted_by_hand(photos: Path) -> None:
+    from convert.parity import face_parity
+    from train.face_data import read_coco
+
+    photo = read_coco(photos)[0]
+    first, second, third = (BBox(*box.tolist()) for box in photo.boxes)
+    before = [[Face(first, 0.9), Face(second, 0.6), Face(third, 0.45), Face(BBox(0, 60, 9, 70), 0.3)]]
+    after = [[Face(second, 0.7), Face(first, 0.6), Face(BBox(0, 60, 9, 70), 0.42)]]
+    found = face_parity([photo], before, after)
+    recalls = [found[kind]["at_0.4"]["recall"]["20_40"] for kind in ("float", "int8")]
+    assert recalls == [1, 0.6667]
+    assert [found[kind]["at_0.4"]["unmatched"] for kind in ("float", "int8")] == [0, 1]
+    changes = found["difference"]["at_0.4"]
+    assert changes == {"kept": 0.6667, "mean_score_change": 0.2833, "largest_score_change": 0.45, "mean_iou": 1}
+    assert found["difference"]["at_0.5"]["kept"] == 1
+    assert found["difference"]["ap"] < 0
+
+
+def test_both_models_are_judged_by_the_devices_own_code_on_the_same_faces(photos: Path) -> None:
+    from convert.parity import find_faces, read_masks
+    from train.face_data import read_coco
+    from train.mask_data import read
+
+    class Recorder:
+        def __init__(self) -> None:
+            self.seen: list[tuple[Any, ...]] = []
+
+        def detect(self, image: Image, threshold: float) -> list[Face]:
+            self.seen.append((image.tobytes(), threshold))
+            return []
+
+        def classify(self, image: Image, faces: Any) -> list[Any]:
+            self.seen.append((image.tobytes(), faces[0].bbox))
+            return [type("Reading", (), {"probabilities": (1.0, 0.0, 0.0)})]
+
+    detectors, classifiers = (Recorder(), Recorder()), (Recorder(), Recorder())
+    assert find_faces(read_coco(photos), detectors) == [[[]] * 6] * 2
+    read_masks(read(photos), classifiers)
+    assert detectors[0].seen == detectors[1].seen
+    assert classifiers[0].seen == classifiers[1].seen
+    assert [len(recorder.seen) for recorder in (*detectors, *classifiers)] == [6, 6, 18, 18]
+
+
+def test_float_and_int8_of_a_converted_model_are_close(converted: Path) -> None:
+    parity = json.loads((converted / "mask-parity.json").read_text())
+    assert parity["all"]["difference"]["largest_change"] < 0.05
+
+
+@pytest.mark.parametrize("name", ["face", "mask"])
+def test_the_card_shows_the_measured_figures_and_no_path_of_this_machine(converted: Path, name: str) -> None:
+    card = (converted / f"{name}.md").read_text()
+    entry = read_manifest(converted / "manifest.json").models[name]
+    report = (converted / f"{name}-parity.md").read_text().partition("\n\n")[2].strip()
+    assert report in card
+    assert entry.sha256 in card
+    assert entry.training in card
+    assert entry.training == f"python -m train {name} --data DATA/faces/train.json --weights=WEIGHTS/net.h5"
+    assert entry.figures["training"]["best"] == {"epoch": 2, "loss": 0.5}
+    everything = card + json.dumps(entry.model_dump(mode="json"))
+    assert "/home/someone" not in everything
+    assert str(converted) not in everything
+
+
+def test_the_manifest_says_how_many_pictures_came_from_where(converted: Path) -> None:
+    entries = read_manifest(converted / "manifest.json").models
+    assert entries["face"].data[1:] == ("portraits: 4 photos", "street: 2 photos")
+    assert entries["mask"].data[1:] == ("portraits: 12 faces", "street: 6 faces")
+
+
+def test_publishing_copies_model_card_and_entry_and_keeps_the_others(converted: Path, tmp_path: Path) -> None:
+    target = tmp_path / "models"
+    for name in ("face", "mask"):
+        assert main(["publish", name, "--from", str(converted), "--to", str(target)]) == 0
+    assert read_manifest(target / "manifest.json") == read_manifest(converted / "manifest.json")
+    assert sorted(path.name for path in target.iterdir()) == [
+        "face.md", "face.tflite", "manifest.json", "mask.md", "mask.tflite",
+    ]  # fmt: skip
+    load_model(f"{target}/manifest.json#face", FaceEntry)
+    load_model(f"{target}/manifest.json#mask", MaskEntry)
+
+
+def test_a_model_altered_since_it_was_measured_is_not_published(
+    converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in converted.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "mask.tflite").write_bytes(b"another")
+    assert main(["publish", "--from", str(tmp_path), "--to", str(tmp_path / "models")]) == 4
+    assert "sha256" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("task", ["face", "mask"])
+@pytest.mark.parametrize(
+    ("absent", "outcome"),
+    [
+        ("--model", (4, "There is no trained model")),
+        ("--metrics", (2, "says how the model was trained")),
+        ("--data", (2, "nowhere.json")),
+        ("--validation", (2, "nowhere.json")),
+    ],
+)
+def test_a_missing_file_is_named_in_one_sentence(
+    task: str, absent: str, outcome: tuple[int, str], converting: Converting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = outcome
+    assert converting(task, absent, "nowhere.json") == code
+    error = capsys.readouterr().err
+    assert error.startswith("convert: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_a_file_that_is_no_model_is_refused(
+    converting: Converting, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "mask" / "broken.keras").write_bytes(b"not a model")
+    assert converting("mask", "--model", str(runs / "mask" / "broken.keras")) == 4
+    assert "cannot be read as a Keras model" in capsys.readouterr().err
+
+
+def test_a_classifier_is_not_taken_for_a_detector(
+    converting: Converting, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert converting("face", "--model", str(runs / "mask" / "mask.keras")) == 4
+    assert "no face detector" in capsys.readouterr().err
+
+
+def test_an_impossible_size_is_refused(converting: Converting, capsys: pytest.CaptureFixture[str]) -> None:
+    assert converting("face", "--size", "300", "320") == 2
+    assert "multiples of 32" in capsys.readouterr().err
+
+
+def test_publishing_what_was_never_converted_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish", "--from", str(tmp_path)]) == 4
+    assert "manifest.json" in capsys.readouterr().err
+
+
+def test_metrics_that_lack_what_the_device_needs_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"command": "python -m train mask"}')
+    with pytest.raises(ConfigError, match="margin"):
+        provenance.read_metrics(tmp_path / "metrics.json", "command", "margin")
+
+
+@pytest.mark.parametrize(
+    ("command", "portable"),
+    [
+        ("train --data /a/data/faces/train.json", "train --data DATA/faces/train.json"),
+        ("train --data ../shared/data/masks/labels.csv", "train --data DATA/masks/labels.csv"),
+        ("train --weights=/a/b/weights/x.h5", "train --weights=WEIGHTS/x.h5"),
+        ("train --detector /opt/peers/yunet.onnx", "train --detector PEERS/yunet.onnx"),
+        ("train --data faces/train.json --out runs/mask", "train --data faces/train.json --out runs/mask"),
+        ("train --data '/a/data/my faces/train.json'", "train --data 'DATA/my faces/train.json'"),
+    ],
+)
+def test_paths_outside_the_project_become_placeholders(command: str, portable: str) -> None:
+    assert provenance.portable_command(command) == portable
+
+
+def test_the_float_model_is_what_keras_computes(runs: Path) -> None:
+    import keras
+
+    from convert.quantize import FloatModel, freeze
+
+    model = keras.models.load_model(runs / "mask" / "mask.keras")
+    values: NDArray[np.float32] = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    (output,) = FloatModel(freeze(model)).invoke(values)
+    np.testing.assert_allclose(output.real(), model.predict(values, verbose=0), atol=1e-5)
