@@ -19,6 +19,9 @@ from edge.values import LABELS, BBox, EventKind, Face, Label, Reading, Verdict
 
 WIDTH, HEIGHT = 640, 480
 
+TURN = 0.6
+"""Seconds a walker takes to start, stop or turn."""
+
 ABSENCE = 1.5
 """Seconds out of view that end a visit."""
 
@@ -85,13 +88,20 @@ class Walker:
         return self.start + self.path[-1][0]
 
     def box(self, at: float) -> BBox | None:
+        """Where the face is; it takes ``TURN`` seconds to change its pace."""
         since = at - self.start
+        if not 0 <= since < self.path[-1][0]:
+            return None
+        around = [self._way_point(since + TURN * part) for part in (-0.5, -0.25, 0.0, 0.25, 0.5)]
+        x, y, size = (sum(values) / len(around) for values in zip(*around, strict=True))
+        return BBox(x - size * 0.4, y - size * 0.5, x + size * 0.4, y + size * 0.5)
+
+    def _way_point(self, since: float) -> tuple[float, ...]:
         for (t0, *a), (t1, *b) in pairwise(self.path):
-            if t0 <= since < t1:
-                share = (since - t0) / (t1 - t0)
-                x, y, size = (p + (q - p) * share for p, q in zip(a, b, strict=True))
-                return BBox(x - size * 0.4, y - size * 0.5, x + size * 0.4, y + size * 0.5)
-        return None
+            if since < t1:
+                share = max(0.0, since - t0) / (t1 - t0)
+                return tuple(p + (q - p) * share for p, q in zip(a, b, strict=True))
+        return self.path[-1][1:]
 
 
 def crossing(rng: random.Random) -> list[tuple[float, float, float, float]]:

@@ -86,10 +86,14 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: There is no store, or it cannot be read; the text says what to do.
     """
-    if not path.is_file():
+    try:
+        path.stat()
+    except FileNotFoundError as error:
         raise StoreError(
             f"There are no counts yet at {path}; start maskgate run, or set counts.path to where they are."
-        )
+        ) from error
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
     # Without a log beside it nobody writes the file, and only "immutable" opens it in a directory that is read-only.
     options = ("mode=ro", "mode=ro&immutable=1") if not Path(f"{path}-wal").exists() else ("mode=ro",)
     for option in options:
@@ -104,7 +108,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         if version == 0:
             raise StoreError(f"There are no counts in {path} yet; start maskgate run, or check counts.path.")
         return connection
-    raise StoreError(f"Cannot read the counts in {path}: {problem}; check the file's permissions.") from problem
+    raise _unreadable(path, str(problem)) from problem
 
 
 def set_aside(path: Path, now: datetime) -> Path:
@@ -159,6 +163,10 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise _too_new(path)
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _unreadable(path: Path, reason: str) -> StoreError:
+    return StoreError(f"Cannot read the counts in {path}: {reason}; is it maskgate's file, and may this user read it?")
 
 
 def _too_new(path: Path) -> StoreError:

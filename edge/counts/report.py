@@ -91,9 +91,9 @@ def parse_since(text: str | None, now: datetime) -> datetime | None:
     midnight = datetime(now.year, now.month, now.day)
     if text in ("today", "yesterday"):
         return (midnight - timedelta(days=text == "yesterday")).astimezone()
-    if duration := DURATION.fullmatch(text):
-        return now - timedelta(**{UNITS[duration[2]]: int(duration[1])})
     try:
+        if duration := DURATION.fullmatch(text):
+            return now - timedelta(**{UNITS[duration[2]]: int(duration[1])})
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError) as error:
         raise ConfigError(
@@ -102,15 +102,20 @@ def parse_since(text: str | None, now: datetime) -> datetime | None:
 
 
 def read_rows(connection: sqlite3.Connection, since: datetime | None, by: str) -> list[Row]:
-    """The store's totals by local ``hour`` or ``day``, from the one that contains ``since``, oldest first."""
+    """The store's totals ``by`` hour or local day, from the one that contains ``since``, oldest first.
+
+    Hours are those of UTC, shown in local time: they begin at half past where the zone is half an hour off, and a day
+    takes the hours that begin in it.
+    """
     columns = (*VERDICT_COLUMNS, "frames", "uptime")
     sums = ", ".join(f"SUM({column})" for column in columns)
     hours = connection.execute(f"SELECT hour, {sums} FROM hours GROUP BY hour ORDER BY hour")  # noqa: S608
-    earliest = _start_of(since, by) if since else None
     merged: dict[datetime, Row] = {}
     for hour, *counts, frames, uptime in hours:
-        start = _start_of(datetime.fromtimestamp(hour).astimezone(), by)
-        if (earliest and start < earliest) or not any((*counts, frames, uptime)):
+        begin = datetime.fromtimestamp(hour).astimezone()
+        start = begin if by == "hour" else _day(begin)
+        too_early = since and (begin + timedelta(hours=1) <= since if by == "hour" else start < _day(since))
+        if too_early or not any((*counts, frames, uptime)):
             continue
         before = merged.get(start, Row(start, (0,) * len(counts), 0, 0.0))
         verdicts = tuple(a + b for a, b in zip(before.verdicts, counts, strict=True))
@@ -124,7 +129,7 @@ def write_table(rows: Iterable[Row], out: TextIO) -> None:
     if not rows:
         out.write("Nothing was counted in that time.\n")
         return
-    one_a_day = all(row.start.hour == 0 for row in rows)
+    one_a_day = all((row.start.hour, row.start.minute) == (0, 0) for row in rows)
     lines = [
         [f"{row.start:%a %Y-%m-%d}" if one_a_day else f"{row.start:%a %Y-%m-%d %H:%M}", *_cells(row)] for row in rows
     ]
@@ -150,10 +155,8 @@ def write_csv(rows: Iterable[Row], out: TextIO) -> None:
         writer.writerow((start, offset, *row.verdicts, row.visits, row.frames, round(row.uptime)))
 
 
-def _start_of(moment: datetime, by: str) -> datetime:
-    """The local hour or day that contains ``moment``."""
-    if by == "hour":
-        return moment.replace(minute=0, second=0, microsecond=0)
+def _day(moment: datetime) -> datetime:
+    """The beginning of the local day that contains ``moment``."""
     return datetime(moment.year, moment.month, moment.day).astimezone()
 
 
