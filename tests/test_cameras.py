@@ -22,11 +22,12 @@ import pytest
 from edge.cameras import Camera
 from edge.cameras.address import without_secrets
 from edge.cameras.choose import Rotated, open_camera
+from edge.cameras.devices import CAPABILITY, Device, devices, parse_capability
 from edge.cameras.picam import NoPiCameraError, PiCamera
 from edge.cameras.source import LatestFrame, Recording
 from edge.cameras.stills import Stills
 from edge.cameras.stream import Stream
-from edge.cameras.v4l2 import CAPABILITY, Device, V4l2Camera, devices, parse_capability
+from edge.cameras.v4l2 import V4l2Camera
 from edge.cameras.video import VideoFile
 from edge.clock import ManualClock, SystemClock
 from edge.config import CameraSettings

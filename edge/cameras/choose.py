@@ -13,9 +13,10 @@ import cv2
 
 from edge.cameras import Camera
 from edge.cameras.address import is_url, without_secrets
+from edge.cameras.devices import devices
 from edge.cameras.stills import SUFFIXES, Stills
 from edge.cameras.stream import Stream
-from edge.cameras.v4l2 import V4l2Camera, devices
+from edge.cameras.v4l2 import V4l2Camera
 from edge.cameras.video import VideoFile
 from edge.clock import Clock
 from edge.demo import DEMO_CLIP

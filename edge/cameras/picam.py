@@ -44,11 +44,9 @@ class PiCamera:
         self._read_timeout = read_timeout
         self._sequence = 0
         self._open = True
-        picamera2 = _import()
-        if not picamera2.global_camera_info():
-            raise NoPiCameraError("libcamera sees no camera; check the ribbon cable and `rpicam-hello --list-cameras`.")
+        require_pi_camera()
         try:
-            self._device = picamera2()
+            self._device = _picamera2()()
         except (RuntimeError, IndexError) as error:
             raise CameraError(
                 f"The Pi camera is in use ({error}); stop the other program, see `sudo fuser -v /dev/media*`."
@@ -94,7 +92,19 @@ class PiCamera:
             self._device.close()
 
 
-def _import() -> Any:
+def require_pi_camera() -> str:
+    """The model of the first Pi camera, found without opening it.
+
+    Raises:
+        NoPiCameraError: picamera2 is not installed or sees no camera.
+    """
+    found = _picamera2().global_camera_info()
+    if not found:
+        raise NoPiCameraError("libcamera sees no camera; check the ribbon cable and `rpicam-hello --list-cameras`.")
+    return str(found[0].get("Model", "unknown model"))
+
+
+def _picamera2() -> Any:
     try:
         from picamera2 import Picamera2  # noqa: PLC0415
     except ModuleNotFoundError as error:

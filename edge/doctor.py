@@ -1,0 +1,428 @@
+"""``maskgate doctor``: what this machine has, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.cameras.address import is_url, without_secrets
+from edge.cameras.devices import Device, capture_device, devices
+from edge.config import Config, Settings
+from edge.errors import MaskgateError
+
+if TYPE_CHECKING:
+    from edge.models import ModelEntry
+
+MEBI = 2**20
+PIP = f"{sys.executable} -m pip"
+LEAST_MEMORY = 200 * MEBI
+"""What maskgate and a little more need, in bytes."""
+LEAST_DISK = 100 * MEBI
+"""Below this the store may soon find no room, in bytes."""
+HOT = 80.0
+"""A Raspberry Pi slows down from here, in degrees Celsius."""
+TIME_ERROR = 5
+"""What adjtimex(2) returns while no time server has set the clock."""
+CORAL_USB = frozenset({"1a6e:089a", "18d1:9302"})
+"""USB ids of the Coral accelerator before and after its firmware is loaded."""
+RUNTIMES = {
+    "ai-edge-litert": "ai_edge_litert",
+    "tflite-runtime": "tflite_runtime",
+    "tensorflow": "tensorflow",
+    "tensorflow-cpu": "tensorflow",
+}
+"""Distributions that can run a model, best first, and the module of each."""
+
+
+class State(str, Enum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        name: What.
+        state: ``problem`` keeps maskgate from running at a door; ``warning`` limits it.
+        text: What was found.
+        remedy: The command that mends it, or what to do by hand.
+    """
+
+    name: str
+    state: State
+    text: str
+    remedy: str | None = None
+
+
+def clock_is_set() -> bool | None:
+    """Whether a time server has set the clock; None where the kernel does not say."""
+    read_only = ctypes.create_string_buffer(512)
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(read_only)
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != TIME_ERROR
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of an installed distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def module_files(module: str) -> tuple[Path, ...] | None:
+    """The folders of an importable module, without importing it; None where there is none."""
+    spec = importlib.util.find_spec(module)
+    return None if spec is None else tuple(map(Path, spec.submodule_search_locations or ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is looked at, replaceable part by part.
+
+    Attributes:
+        root: Where /proc, /sys, /dev and /etc are.
+        python: (major, minor) of the interpreter.
+        architecture: As ``uname -m`` says it.
+        version_of: Version of an installed distribution.
+        files_of: Folders of an importable module.
+        query: What the kernel says of a video node.
+        clock_is_set: Whether a time server has set the clock.
+    """
+
+    root: Path = Path("/")
+    python: tuple[int, int] = sys.version_info[:2]
+    architecture: str = field(default_factory=platform.machine)
+    version_of: Callable[[str], str | None] = installed_version
+    files_of: Callable[[str], tuple[Path, ...] | None] = module_files
+    query: Callable[[Path], Device | None] = capture_device
+    clock_is_set: Callable[[], bool | None] = clock_is_set
+
+    def text(self, path: str) -> str:
+        """The content of a file of the system, by its path from the root, or nothing."""
+        try:
+            return (self.root / path).read_text("utf-8", "replace").strip("\0\n ")
+        except OSError:
+            return ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Print the findings, and return the exit code: 1 if maskgate cannot run at a door here, else 0."""
+    findings = examine(Machine(), settings.config)
+    problems = sum(finding.state is State.PROBLEM for finding in findings)
+    if args.json:
+        print(json.dumps({"ok": not problems, "findings": [asdict(one) for one in findings]}, indent=2))  # noqa: T201
+    else:
+        print(as_text(findings))  # noqa: T201
+    return 1 if problems else 0
+
+
+def examine(machine: Machine, config: Config) -> list[Finding]:
+    """Look at everything."""
+    checks: Iterable[Callable[[Machine, Config], Iterable[Finding]]] = (
+        _board,
+        _python,
+        _memory,
+        _opencv,
+        _runtime,
+        _models,
+        _camera,
+        _gpio,
+        _accelerator,
+        _disk,
+        _clock,
+        _temperature,
+    )
+    return list(dict.fromkeys(finding for check in checks for finding in check(machine, config)))
+
+
+def as_text(findings: Iterable[Finding]) -> str:
+    """The findings for people: a line each, the remedy below, the conclusion at the end."""
+    lines = []
+    states = []
+    for one in findings:
+        states.append(one.state)
+        lines.append(f"{one.state.value:8} {one.name:12} {one.text}")
+        if one.remedy:
+            lines.append(f"{'':21} -> {one.remedy}")
+    problems, warnings = states.count(State.PROBLEM), states.count(State.WARNING)
+    conclusion = "maskgate cannot run at a door here yet" if problems else "maskgate can run at a door here"
+    return "\n".join([*lines, "", f"{conclusion}: {_plural(problems, 'problem')}, {_plural(warnings, 'warning')}."])
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _board(machine: Machine, _: Config) -> Iterator[Finding]:
+    model = machine.text("proc/device-tree/model")
+    product = f"PC ({machine.text('sys/class/dmi/id/product_name') or 'unknown model'})"
+    yield Finding("board", State.OK, f"{model or product}, {machine.architecture}")
+    release = dict(line.split("=", 1) for line in machine.text("etc/os-release").splitlines() if "=" in line)
+    name = release.get("PRETTY_NAME", "unknown").strip('"')
+    if machine.architecture in ("armv6l", "armv7l"):
+        yield Finding(
+            "system",
+            State.WARNING,
+            f"{name} is a 32-bit system, for which LiteRT has no package",
+            "flash the 64-bit Raspberry Pi OS",
+        )
+    else:
+        yield Finding("system", State.OK, name)
+
+
+def _python(machine: Machine, _: Config) -> Iterator[Finding]:
+    text = ".".join(map(str, machine.python))
+    if (3, 10) <= machine.python <= (3, 13):
+        yield Finding("python", State.OK, text)
+    else:
+        yield Finding("python", State.PROBLEM, f"{text} is not supported", "use Python 3.10 to 3.13")
+
+
+def _memory(machine: Machine, _: Config) -> Iterator[Finding]:
+    amounts = dict(line.split(":", 1) for line in machine.text("proc/meminfo").splitlines() if ":" in line)
+    total, free = (int(amounts.get(key, "0 kB").split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+    text = f"{free // MEBI} MiB free of {total // MEBI} MiB"
+    if free < LEAST_MEMORY:
+        yield Finding(
+            "memory", State.WARNING, f"{text}; maskgate may need 200", "stop what is not needed: ps aux --sort=-rss"
+        )
+    else:
+        yield Finding("memory", State.OK, text)
+
+
+def _opencv(machine: Machine, _: Config) -> Iterator[Finding]:
+    kinds = {kind: machine.version_of(kind) for kind in ("opencv-python-headless", "opencv-python")}
+    installed = [f"{kind} {number}" for kind, number in kinds.items() if number]
+    numpy = machine.version_of("numpy")
+    with_numpy = f"{' and '.join(installed) or 'OpenCV of the system'}, numpy {numpy}"
+    if not numpy or machine.files_of("cv2") is None:
+        yield Finding("opencv", State.PROBLEM, "OpenCV or numpy is not installed", f"{PIP} install maskgate")
+    elif not _imports("cv2"):
+        yield Finding(
+            "opencv",
+            State.PROBLEM,
+            f"{with_numpy} do not load together",
+            f"{PIP} install 'opencv-python-headless<=4.11.0.86' 'numpy<2'",
+        )
+    elif len(installed) > 1:
+        yield Finding(
+            "opencv",
+            State.WARNING,
+            f"{with_numpy}: two OpenCV packages overwrite each other",
+            f"{PIP} uninstall -y opencv-python-headless; {PIP} install --force-reinstall --no-deps opencv-python",
+        )
+    else:
+        yield Finding("opencv", State.OK, with_numpy)
+
+
+def _imports(module: str) -> bool:
+    try:
+        importlib.import_module(module)
+    except (ImportError, AttributeError, ValueError):  # what a NumPy that a package was not built for raises
+        return False
+    return True
+
+
+def _runtime(machine: Machine, _: Config) -> Iterator[Finding]:
+    found = [
+        f"{name} {number}"
+        for name, module in RUNTIMES.items()
+        if (number := machine.version_of(name)) and machine.files_of(module) is not None
+    ]
+    numpy = machine.version_of("numpy") or "0"
+    if not found:
+        yield Finding("runtime", State.PROBLEM, "nothing that can run a model", f"{PIP} install ai-edge-litert")
+    elif found[0].startswith("tflite-runtime") and int(numpy.split(".")[0]) > 1:
+        yield Finding("runtime", State.PROBLEM, f"{found[0]} crashes with numpy {numpy}", f"{PIP} install 'numpy<2'")
+    else:
+        yield Finding("runtime", State.OK, ", ".join(found))
+
+
+def _models(_: Machine, config: Config) -> Iterator[Finding]:
+    from edge.models import FaceEntry, MaskEntry  # noqa: PLC0415
+
+    for reference, kind in ((config.face.model, FaceEntry), (config.mask.model, MaskEntry)):
+        yield _model(reference, kind)
+
+
+def _model(reference: str, kind: type[ModelEntry]) -> Finding:
+    from edge.models import load_model  # noqa: PLC0415
+
+    try:
+        model = load_model(reference, kind)
+    except MaskgateError as error:
+        return Finding(
+            "models", State.PROBLEM, str(error), "git checkout -- edge/models (in a clone), or install again"
+        )
+    size = model.entry.input
+    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {size.width}x{size.height}, hash proved")
+
+
+def _camera(machine: Machine, config: Config) -> Iterator[Finding]:
+    found = [*_pi_camera(), *_video_nodes(machine)]
+    source = config.camera.source
+    recording = source == "demo" or Path(source).expanduser().exists()
+    yield from found
+    if is_url(source):
+        yield Finding("camera", State.OK, f"camera.source is {without_secrets(source)}, which is not tried here")
+    elif recording and not source.startswith("/dev/"):
+        yield Finding("camera", State.WARNING, f"camera.source is {source}, no camera", 'set camera.source = "auto"')
+    elif not found:
+        yield Finding("camera", State.PROBLEM, "no Pi camera and no USB camera", "plug one in; check: lsusb")
+
+
+def _pi_camera() -> Iterator[Finding]:
+    from edge.cameras.picam import NoPiCameraError, require_pi_camera  # noqa: PLC0415
+
+    try:
+        yield Finding("camera", State.OK, f"Pi camera {require_pi_camera()}")
+    except NoPiCameraError:
+        return
+
+
+def _video_nodes(machine: Machine) -> Iterator[Finding]:
+    for device in devices(machine.root / "dev", machine.query):
+        if os.access(device.path, os.R_OK | os.W_OK):
+            yield Finding("camera", State.OK, f"{device.path}: {device.card or 'in use, its name is not known'}")
+        else:
+            yield Finding(
+                "camera",
+                State.WARNING,
+                f"{device.path}: this user may not use it",
+                "sudo usermod -aG video $USER, then log in again",
+            )
+
+
+def _gpio(machine: Machine, config: Config) -> Iterator[Finding]:
+    chips = sorted(path.name for path in (machine.root / "dev").glob("gpiochip*"))
+    driver = next((name for name in ("lgpio", "rpi-lgpio", "pigpio") if machine.version_of(name)), None)
+    gpiozero = machine.version_of("gpiozero")
+    asked = config.alerts.output == "gpio"
+    limit = State.PROBLEM if asked else State.WARNING
+    if config.alerts.output == "none":
+        yield Finding("gpio", State.OK, 'not used: alerts.output is "none"')
+    elif not chips:
+        yield Finding("gpio", limit, "no GPIO here: no lamp, no buzzer", 'set alerts.output = "none"')
+    elif not (gpiozero and driver):
+        missing = "gpiozero and lgpio are" if not gpiozero else "lgpio is"
+        yield Finding(
+            "gpio", limit, f"{', '.join(chips)}, but {missing} not installed", f"{PIP} install gpiozero lgpio"
+        )
+    else:
+        yield Finding("gpio", State.OK, f"{', '.join(chips)}, gpiozero {gpiozero} with {driver}")
+
+
+def _accelerator(machine: Machine, _: Config) -> Iterator[Finding]:
+    corals = [f"{path.name} (PCIe)" for path in sorted((machine.root / "dev").glob("apex_*"))]
+    for device in sorted((machine.root / "sys/bus/usb/devices").glob("*")):
+        ids = f"{machine.text(f'{device}/idVendor')}:{machine.text(f'{device}/idProduct')}"
+        corals += [f"{ids} (USB)"] if ids in CORAL_USB else []
+    library = next((machine.root / "usr/lib").glob("**/libedgetpu.so.1"), None) if corals else None
+    if not corals:
+        yield Finding("accelerator", State.OK, "none; models run on the processor")
+    elif library is None:
+        yield Finding(
+            "accelerator",
+            State.WARNING,
+            f"Coral {', '.join(corals)} without its library",
+            "sudo apt install libedgetpu1-std (from Coral's package archive)",
+        )
+    else:
+        yield Finding("accelerator", State.OK, f"Coral {', '.join(corals)}")
+    yield from _pycoral(machine)
+
+
+def _pycoral(machine: Machine) -> Iterator[Finding]:
+    folders = machine.files_of("pycoral")
+    if folders is None:
+        return
+    number = machine.version_of("pycoral") or "unknown version"
+    if any((folder / "utils" / "edgetpu.py").is_file() for folder in folders):
+        yield Finding("pycoral", State.OK, f"Google's pycoral {number}")
+    else:
+        yield Finding(
+            "pycoral",
+            State.WARNING,
+            f"the installed pycoral {number} is an unrelated tool of that name, not Google's",
+            f"{PIP} uninstall -y pycoral",
+        )
+
+
+def _disk(_: Machine, config: Config) -> Iterator[Finding]:
+    from edge.counts import store_path  # noqa: PLC0415
+
+    path = store_path(config.counts)
+    folder = next(parent for parent in path.parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    text = f"{path}, {free // MEBI} MiB free"
+    if (path.exists() and not os.access(path, os.W_OK)) or not _can_create_in(folder):
+        text = f"{path} cannot be written: visits would be lost at the end"
+        yield Finding("disk", State.WARNING, text, f"sudo chown -R $USER {folder}, or set counts.path")
+    elif free < LEAST_DISK:
+        yield Finding("disk", State.WARNING, text, f"make room: du -xh {folder} | sort -h | tail")
+    else:
+        yield Finding("disk", State.OK, text)
+
+
+def _can_create_in(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _clock(machine: Machine, _: Config) -> Iterator[Finding]:
+    is_set = machine.clock_is_set()
+    if is_set is None:
+        yield Finding("clock", State.WARNING, "the kernel does not say whether it is set", "timedatectl")
+    elif is_set:
+        yield Finding("clock", State.OK, "set by a time server")
+    else:
+        yield Finding(
+            "clock",
+            State.WARNING,
+            "not set by a time server: visits may bear wrong times",
+            "sudo timedatectl set-ntp true",
+        )
+
+
+def _temperature(machine: Machine, _: Config) -> Iterator[Finding]:
+    zones = (machine.root / "sys/class/thermal").glob("thermal_zone*")
+    readings = [reading for zone in zones if (reading := machine.text(f"{zone}/temp"))]
+    degrees = max((int(reading) / 1000 for reading in readings), default=None)
+    if degrees is None:
+        yield Finding("temperature", State.OK, "not measured here")
+    elif degrees >= HOT:
+        yield Finding(
+            "temperature", State.WARNING, f"{degrees:.0f} °C: the processor slows down", "give it air or a heat sink"
+        )
+    else:
+        yield Finding("temperature", State.OK, f"{degrees:.0f} °C")

@@ -1,0 +1,296 @@
+"""What ``maskgate doctor`` finds on machines made of folders, and what it tells to do."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge import doctor
+from edge.cameras.devices import Device
+from edge.config import Config, Settings
+from edge.doctor import Finding, Machine, State, as_text, examine
+
+MODULES = {
+    "cv2": (),
+    "ai_edge_litert": (),
+}
+PACKAGES = {
+    "numpy": "2.2.6",
+    "opencv-python-headless": "4.12.0.88",
+    "ai-edge-litert": "2.3.0",
+    "gpiozero": "2.0.1",
+    "lgpio": "0.2.2",
+}
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def machine(root: Path, **parts: Any) -> Machine:
+    """A machine with everything maskgate needs installed, whose files are under ``root``."""
+    whole = Machine(
+        root=root,
+        python=(3, 11),
+        architecture="aarch64",
+        version_of=PACKAGES.get,
+        files_of=MODULES.get,
+        query=lambda path: Device(path, "HD Webcam", "uvcvideo"),
+        clock_is_set=lambda: True,
+    )
+    return replace(whole, **parts)
+
+
+@pytest.fixture
+def pi(tmp_path: Path) -> Path:
+    """The files of a Raspberry Pi with a USB camera."""
+    write(
+        tmp_path,
+        {
+            "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+            "proc/meminfo": "MemTotal:        3884000 kB\nMemAvailable:    3200000 kB\n",
+            "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+            "sys/class/thermal/thermal_zone0/temp": "48312\n",
+            "dev/gpiochip0": "",
+            "dev/video0": "",
+        },
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Settings that name models of this test's own, and a store in a folder that can be written."""
+    models = tmp_path / "models"
+    content = b"not run here"
+    common = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "input": {"width": 320, "height": 240},
+        "training": "python -m train",
+        "data": ["none"],
+        "figures": {},
+        "card": "card.md",
+    }
+    face = common | {"task": "face-detection", "file": "face.tflite", "labels": ["face"], "strides": [8]}
+    labels = ["with_mask", "without_mask", "mask_worn_incorrectly"]
+    mask = common | {"task": "mask-classification", "file": "mask.tflite", "labels": labels, "margin": 0.1}
+    manifest = json.dumps({"version": 1, "models": {"face": face, "mask": mask}})
+    write(models, {"manifest.json": manifest, "face.tflite": content.decode(), "mask.tflite": content.decode()})
+    return Config.model_validate(
+        {
+            "face": {"model": f"{models}/manifest.json#face"},
+            "mask": {"model": f"{models}/manifest.json#mask"},
+            "counts": {"path": tmp_path / "state" / "counts.db"},
+        }
+    )
+
+
+def found(findings: list[Finding], name: str) -> Finding:
+    """The one finding of that name."""
+    (finding,) = [one for one in findings if one.name == name]
+    return finding
+
+
+def changed(config: Config, **sections: dict[str, Any]) -> Config:
+    whole = config.model_dump()
+    for name, values in sections.items():
+        whole[name] |= values
+    return Config.model_validate(whole)
+
+
+class TestAGoodPi:
+    def test_nothing_is_to_be_mended(self, pi: Path, config: Config) -> None:
+        findings = examine(machine(pi), config)
+        assert {finding.state for finding in findings} == {State.OK}
+        assert found(findings, "board").text == "Raspberry Pi 4 Model B Rev 1.4, aarch64"
+        assert found(findings, "camera").text == f"{pi}/dev/video0: HD Webcam"
+        assert found(findings, "temperature").text == "48 °C"
+        assert found(findings, "memory").text == "3125 MiB free of 3792 MiB"
+        assert as_text(findings).endswith("maskgate can run at a door here: 0 problems, 0 warnings.")
+
+    def test_both_models_are_proved_by_their_hash(self, pi: Path, config: Config) -> None:
+        texts = [finding.text for finding in examine(machine(pi), config) if finding.name == "models"]
+        assert texts == ["face: face.tflite, 320x240, hash proved", "mask: mask.tflite, 320x240, hash proved"]
+
+
+class TestWhatKeepsItFromRunning:
+    def problem(self, findings: list[Finding]) -> Finding:
+        """The only problem; it must say what to do."""
+        (finding,) = [one for one in findings if one.state is State.PROBLEM]
+        assert finding.remedy
+        return finding
+
+    def test_no_camera_at_all(self, pi: Path, config: Config) -> None:
+        (pi / "dev/video0").unlink()
+        assert self.problem(examine(machine(pi), config)).text == "no Pi camera and no USB camera"
+
+    def test_no_runtime(self, pi: Path, config: Config) -> None:
+        bare = {name: number for name, number in PACKAGES.items() if name != "ai-edge-litert"}
+        problem = self.problem(examine(machine(pi, version_of=bare.get), config))
+        assert problem.remedy is not None
+        assert problem.remedy.endswith("pip install ai-edge-litert")
+
+    def test_tflite_runtime_beside_numpy_2(self, pi: Path, config: Config) -> None:
+        packages = {name: number for name, number in PACKAGES.items() if name != "ai-edge-litert"}
+        packages["tflite-runtime"] = "2.14.0"
+        modules = MODULES | {"tflite_runtime": ()}
+        problem = self.problem(examine(machine(pi, version_of=packages.get, files_of=modules.get), config))
+        assert problem.text == "tflite-runtime 2.14.0 crashes with numpy 2.2.6"
+        assert problem.remedy is not None
+        assert problem.remedy.endswith("pip install 'numpy<2'")
+
+    def test_an_altered_model(self, pi: Path, config: Config) -> None:
+        (pi / "models/mask.tflite").write_bytes(b"altered")
+        assert "mask.tflite is not the one in its manifest" in self.problem(examine(machine(pi), config)).text
+
+    def test_a_missing_manifest_is_said_once(self, pi: Path, config: Config) -> None:
+        (pi / "models/manifest.json").unlink()
+        assert "manifest.json cannot be read" in self.problem(examine(machine(pi), config)).text
+
+    def test_an_opencv_that_does_not_load(self, pi: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "_imports", lambda module: False)
+        assert self.problem(examine(machine(pi), config)).text.endswith("numpy 2.2.6 do not load together")
+
+    @pytest.mark.parametrize("python", [(3, 9), (3, 14)])
+    def test_a_python_that_is_not_supported(self, pi: Path, config: Config, python: tuple[int, int]) -> None:
+        assert self.problem(examine(machine(pi, python=python), config)).name == "python"
+
+    def test_gpio_that_was_asked_for_and_is_not_there(self, pi: Path, config: Config) -> None:
+        (pi / "dev/gpiochip0").unlink()
+        assert self.problem(examine(machine(pi), changed(config, alerts={"output": "gpio"}))).name == "gpio"
+
+
+class TestWhatLimitsIt:
+    def warning(self, findings: list[Finding]) -> Finding:
+        """The only finding that is not good; it must say what to do."""
+        (finding,) = [one for one in findings if one.state is not State.OK]
+        assert finding.state is State.WARNING
+        assert finding.remedy
+        return finding
+
+    def test_a_clock_that_nobody_has_set(self, pi: Path, config: Config) -> None:
+        warning = self.warning(examine(machine(pi, clock_is_set=lambda: False), config))
+        assert warning.remedy == "sudo timedatectl set-ntp true"
+
+    def test_a_hot_processor(self, pi: Path, config: Config) -> None:
+        write(pi, {"sys/class/thermal/thermal_zone1/temp": "84000"})
+        assert self.warning(examine(machine(pi), config)).text.startswith("84 °C")
+
+    def test_little_memory(self, pi: Path, config: Config) -> None:
+        write(pi, {"proc/meminfo": "MemTotal: 437000 kB\nMemAvailable: 90000 kB\n"})
+        assert self.warning(examine(machine(pi), config)).name == "memory"
+
+    def test_a_32_bit_system(self, pi: Path, config: Config) -> None:
+        warning = self.warning(examine(machine(pi, architecture="armv7l"), config))
+        assert warning.remedy == "flash the 64-bit Raspberry Pi OS"
+
+    def test_no_gpio_where_it_was_not_asked_for(self, pi: Path, config: Config) -> None:
+        (pi / "dev/gpiochip0").unlink()
+        assert self.warning(examine(machine(pi), config)).name == "gpio"
+
+    def test_gpio_without_its_packages(self, pi: Path, config: Config) -> None:
+        bare = {name: number for name, number in PACKAGES.items() if name not in ("gpiozero", "lgpio")}
+        warning = self.warning(examine(machine(pi, version_of=bare.get), config))
+        assert warning.text == "gpiochip0, but gpiozero and lgpio are not installed"
+
+    def test_a_store_in_a_folder_that_cannot_be_written(self, pi: Path, config: Config) -> None:
+        warning = self.warning(examine(machine(pi), changed(config, counts={"path": Path("/proc/counts.db")})))
+        assert warning.text.startswith("/proc/counts.db cannot be written")
+
+    def test_two_packages_of_opencv(self, pi: Path, config: Config) -> None:
+        packages = PACKAGES | {"opencv-python": "4.12.0.88"}
+        assert "overwrite each other" in self.warning(examine(machine(pi, version_of=packages.get), config)).text
+
+    def test_a_source_that_is_no_camera(self, pi: Path, config: Config) -> None:
+        (pi / "dev/video0").unlink()
+        warning = self.warning(examine(machine(pi), changed(config, camera={"source": "demo"})))
+        assert warning.text == "camera.source is demo, no camera"
+
+
+class TestCameras:
+    def test_a_stream_is_named_without_its_password(self, pi: Path, config: Config) -> None:
+        (pi / "dev/video0").unlink()
+        settings = changed(config, camera={"source": "rtsp://door:secret@cam/live"})
+        assert found(examine(machine(pi), settings), "camera").text.startswith("camera.source is rtsp://***@cam/live")
+
+    def test_nodes_that_are_no_cameras_do_not_count(self, pi: Path, config: Config) -> None:
+        findings = examine(machine(pi, query=lambda path: None), config)
+        assert found(findings, "camera").state is State.PROBLEM
+
+
+class TestAccelerators:
+    def test_a_coral_stick_is_recognised_before_and_after_its_firmware(self, pi: Path, config: Config) -> None:
+        for vendor, product in (("1a6e", "089a"), ("18d1", "9302")):
+            write(
+                pi,
+                {
+                    "sys/bus/usb/devices/1-1/idVendor": f"{vendor}\n",
+                    "sys/bus/usb/devices/1-1/idProduct": f"{product}\n",
+                    "usr/lib/aarch64-linux-gnu/libedgetpu.so.1": "",
+                },
+            )
+            assert found(examine(machine(pi), config), "accelerator").text == f"Coral {vendor}:{product} (USB)"
+
+    def test_a_coral_card_without_its_library_names_the_package(self, pi: Path, config: Config) -> None:
+        write(pi, {"dev/apex_0": ""})
+        finding = found(examine(machine(pi), config), "accelerator")
+        assert finding.state is State.WARNING
+        assert finding.remedy is not None
+        assert "libedgetpu1-std" in finding.remedy
+
+    @pytest.mark.parametrize(("file", "state"), [("utils/edgetpu.py", State.OK), ("hello.py", State.WARNING)])
+    def test_googles_pycoral_is_told_from_the_unrelated_one(
+        self, pi: Path, config: Config, file: str, state: State
+    ) -> None:
+        write(pi, {f"site/pycoral/{file}": ""})
+        modules = MODULES | {"pycoral": (pi / "site/pycoral",)}
+        finding = found(examine(machine(pi, files_of=modules.get), config), "pycoral")
+        assert finding.state is state
+
+
+class TestOutput:
+    @pytest.fixture
+    def run(self, pi: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+        def run(as_json: bool, **parts: Any) -> int:
+            monkeypatch.setattr(doctor, "Machine", lambda: machine(pi, **parts))
+            return doctor.run(argparse.Namespace(json=as_json), Settings(config, {}, None))
+
+        return run
+
+    def test_the_exit_code_is_0_where_it_can_run_and_1_where_it_cannot(self, run: Callable[..., int]) -> None:
+        assert run(as_json=False) == 0
+        assert run(as_json=False, files_of={"cv2": ()}.get) == 1
+
+    def test_json_holds_every_finding(self, run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+        run(as_json=True, clock_is_set=lambda: False)
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["ok"] is True
+        assert {
+            "name": "clock",
+            "state": "warning",
+            "text": "not set by a time server: visits may bear wrong times",
+            "remedy": "sudo timedatectl set-ntp true",
+        } in printed["findings"]
+
+    def test_each_remedy_stands_below_its_finding(
+        self, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run(as_json=False, clock_is_set=lambda: None)
+        lines = capsys.readouterr().out.splitlines()
+        at = next(number for number, line in enumerate(lines) if "does not say" in line)
+        assert lines[at].startswith("warning  clock")
+        assert lines[at + 1].strip() == "-> timedatectl"
+
+    def test_this_very_machine_can_be_examined(self, config: Config) -> None:
+        names = {finding.name for finding in examine(Machine(), config)}
+        assert {"board", "python", "memory", "opencv", "runtime", "disk", "clock", "temperature"} <= names
