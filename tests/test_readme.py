@@ -1,0 +1,45 @@
+"""The README keeps its promises: its table is the configuration's, its commands and files exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.readme_tables import README, with_tables
+
+ROOT = README.parent
+TEXT = README.read_text("utf-8")
+
+
+def test_the_table_of_settings_is_the_configurations() -> None:
+    assert with_tables(TEXT) == TEXT, "run: python -m tests.readme_tables"
+
+
+def test_every_file_it_links_to_exists() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", TEXT) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_make_target_it_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    named = set(re.findall(r"(?:^ {4}|`)make ([a-z][a-z-]*)", TEXT, re.MULTILINE))
+    assert named
+    assert named - targets == set()
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"maskgate (run|check|doctor|counts|config)", TEXT))))
+def test_every_command_it_names_teaches(command: str) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "edge", command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert f"maskgate {command}" in shown.stdout
+
+
+def test_no_path_of_a_particular_machine_is_in_the_project() -> None:
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    texts = [ROOT / name for name in files if Path(name).suffix in {".py", ".md", ".toml", ".json", ".sh", ".service"}]
+    assert [str(path) for path in texts if "/work/" in path.read_text("utf-8") and path != Path(__file__)] == []
