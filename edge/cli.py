@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         if {"-v", "--verbose"} & set(words):
-            raise
+            traceback.print_exc()
         print(
             f"maskgate: unexpected error: {type(error).__name__}: {error}. Run it again with -v, and report what it"
             " prints together with the output of `maskgate doctor`.",

@@ -1,0 +1,266 @@
+"""The ``maskgate`` command as the operator meets it: help, exit codes, one sentence an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import cli
+from edge.config import Config, load
+from edge.config_command import as_toml
+
+COMMANDS = ("run", "check", "doctor", "counts", "config")
+
+
+class Refused:
+    """Runs the command with nothing configured but what is given, and gives the sentence it refuses with."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capfd = monkeypatch, capfd
+        for name in [name for name in os.environ if name.startswith("MASKGATE_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("HOME", str(home))
+
+    def __call__(self, *words: str, code: int, **environment: str) -> str:
+        for name, value in environment.items():
+            self._monkeypatch.setenv(name, value)
+        assert cli.main(words) == code
+        output, said = self._capfd.readouterr()
+        return sentence(output, said)
+
+
+def sentence(output: str, said: str) -> str:
+    """The one line of a refusal."""
+    assert output == ""
+    (line,) = said.splitlines()
+    assert line.startswith("maskgate: error: ")
+    return line.removeprefix("maskgate: error: ")
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Refused:
+    return Refused(tmp_path / "home", monkeypatch, capfd)
+
+
+class TestHelp:
+    def test_it_teaches_commands_examples_configuration_and_exit_codes(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["--help"])
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
+        for word in (
+            *COMMANDS,
+            "examples:",
+            "exit codes:",
+            "$MASKGATE_CONFIG",
+            "/etc/maskgate/config.toml",
+            "--config",
+        ):
+            assert word in text
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_every_command_has_its_own(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([command, "--help"])
+        assert ended.value.code == 0
+        assert f"maskgate {command}" in capsys.readouterr().out
+
+    def test_it_loads_nothing_heavy(self, tmp_path: Path) -> None:
+        program = (
+            "import sys; from edge import cli\n"
+            "try: cli.main(['--help'])\n"
+            "except SystemExit: print('\\nloaded', *{'cv2', 'numpy', 'pydantic'}.intersection(sys.modules))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "loaded"
+
+    def test_without_a_command_it_is_shown_as_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main([])
+        assert ended.value.code == 2
+        assert "examples:" in capsys.readouterr().err
+
+    def test_the_version_is_told(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["--version"])
+        assert ended.value.code == 0
+        assert capsys.readouterr().out.startswith("maskgate")
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize(
+        ("typed", "meant"), [("rnu", "run"), ("docter", "doctor"), ("count", "counts"), ("confg", "config")]
+    )
+    def test_a_mistyped_command_gets_the_nearest(
+        self, typed: str, meant: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main([typed]) == 2
+        assert capsys.readouterr().err == f"maskgate: error: There is no command {typed!r}; did you mean {meant!r}?\n"
+
+    def test_a_word_like_no_command_gets_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["--config", "run.toml", "xyzzy"]) == 2
+        assert "there are: run, check, doctor, counts, config." in capsys.readouterr().err
+
+    @pytest.mark.parametrize("words", [["run", "--max-frames", "0"], ["run", "--sauce", "demo"], ["config", "surplus"]])
+    def test_wrong_arguments_are_refused(self, words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        assert ended.value.code == 2
+        assert "usage: maskgate" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("words", [("--config", "{}", "config", "--json"), ("config", "--json", "--config", "{}")])
+    def test_common_options_stand_before_or_behind_the_command(
+        self, words: Sequence[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "door.toml"
+        file.write_text("[camera]\nrotate = 90\n")
+        assert cli.main([word.format(file) for word in words]) == 0
+        assert json.loads(capsys.readouterr().out)["camera.rotate"] == {"value": 90, "origin": str(file)}
+
+
+class TestRefusals:
+    """Each a sentence and an exit code."""
+
+    def test_a_damaged_video_in_a_process_of_its_own_without_traceback_or_noise_of_libraries(
+        self, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "door.mp4"
+        path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40)
+        command = [sys.executable, "-m", "edge", "run", "--source", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 3
+        assert "is not a video, or is damaged" in sentence(done.stdout, done.stderr)
+
+    def test_an_unknown_source(self, refused: Refused) -> None:
+        said = refused("run", "--source", "webcam", code=2)
+        assert said.startswith("'webcam' is no picture source")
+        assert "accepted: auto, picamera, usb:0, /dev/video0" in said
+
+    def test_an_absent_camera(self, refused: Refused) -> None:
+        said = refused("run", "--source", "/dev/video77", code=3)
+        assert said.startswith("There is no /dev/video77; plug the camera in")
+
+    def test_an_absent_file(self, refused: Refused) -> None:
+        assert "no file or folder gone.mp4" in refused("run", "--source", "gone.mp4", code=3)
+
+    def test_an_empty_folder(self, refused: Refused, tmp_path: Path) -> None:
+        folder = tmp_path / "empty"
+        folder.mkdir()
+        assert "holds no image" in refused("run", "--source", str(folder), code=3)
+
+    def test_a_mistyped_key_of_the_configuration(self, refused: Refused, tmp_path: Path) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text("[alerts]\nledpin = 17\n")
+        said = refused("run", "--config", str(file), code=2)
+        assert "[alerts] has no key 'ledpin'; did you mean 'led_pin'?" in said
+        assert str(file) in said
+
+    def test_a_configuration_that_is_no_toml(self, refused: Refused, tmp_path: Path) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text("[alerts\n")
+        assert "is not valid TOML" in refused("config", "--config", str(file), code=2)
+
+    def test_a_mistyped_environment_variable(self, refused: Refused) -> None:
+        said = refused("config", code=2, MASKGATE_CAMERA_SORCE="demo")
+        assert "MASKGATE_CAMERA_SORCE" in said
+        assert "MASKGATE_CAMERA_SOURCE" in said
+
+    def test_a_missing_model(self, refused: Refused, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+        model = f"{tmp_path}/manifest.json#face"
+        said = refused("run", "--source", str(tmp_path), code=4, MASKGATE_FACE_MODEL=model)
+        assert "manifest.json cannot be read" in said
+
+    def test_an_altered_model(self, refused: Refused, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+        entry = {
+            "task": "face-detection",
+            "file": "face.tflite",
+            "sha256": "0" * 64,
+            "input": {"width": 320, "height": 240},
+            "labels": ["face"],
+            "strides": [8],
+            "training": "none",
+            "data": [],
+            "figures": {},
+            "card": "face.md",
+        }
+        (tmp_path / "manifest.json").write_text(json.dumps({"version": 1, "models": {"face": entry}}))
+        (tmp_path / "face.tflite").write_bytes(b"altered")
+        model = f"{tmp_path}/manifest.json#face"
+        said = refused("run", "--source", str(tmp_path), code=4, MASKGATE_FACE_MODEL=model)
+        assert "face.tflite is not the one in its manifest" in said
+
+
+class TestUnexpectedErrors:
+    @pytest.fixture(autouse=True)
+    def broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(settings: object) -> str:
+            raise ZeroDivisionError("division by zero")
+
+        monkeypatch.setattr("edge.config_command.as_json", fail)
+
+    def test_one_sentence_says_how_to_report_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["config", "--json"]) == 70
+        said = capsys.readouterr().err
+        assert said.startswith("maskgate: unexpected error: ZeroDivisionError: division by zero. Run it again with -v")
+        assert said.count("\n") == 1
+
+    def test_verbose_keeps_the_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["config", "--json", "-v"]) == 70
+        assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+class TestConfig:
+    def test_the_example_is_read_back_as_the_defaults(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["config", "--example"]) == 0
+        file = tmp_path / "config.toml"
+        file.write_text(capsys.readouterr().out)
+        assert load(file, environment={}).config == Config()
+
+    def test_the_example_explains_every_setting(self, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.main(["config", "--example"])
+        text = capsys.readouterr().out.replace("\n# ", " ")
+        for setting in load(environment={"HOME": "/nowhere"}):
+            assert setting.description in text
+
+    def test_effective_settings_say_where_each_comes_from(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "door.toml"
+        file.write_text("[people]\ndwell = 1.5\n")
+        monkeypatch.setenv("MASKGATE_ALERTS_LED_PIN", "5")
+        cli.main(["config", "--config", str(file)])
+        printed = capsys.readouterr().out
+        assert f"dwell = 1.5  # {file}" in printed
+        assert "led_pin = 5  # environment" in printed
+        assert "threads = 0  # default" in printed
+
+    def test_what_is_printed_is_itself_a_configuration(self, tmp_path: Path) -> None:
+        zone = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
+        overrides = {"camera.source": 'odd "name"\x7f\u00e9.mp4', "people.zone": zone, "counts.path": "/srv/c.db"}
+        settings = load(environment={"HOME": "/nowhere"}, overrides=overrides)
+        file = tmp_path / "again.toml"
+        file.write_text(as_toml(settings, origins=True))
+        assert load(file, environment={}).config == settings.config
+
+    @pytest.mark.parametrize("words", [[], ["--json"]])
+    def test_passwords_of_cameras_are_masked(
+        self, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("MASKGATE_CAMERA_SOURCE", "rtsp://door:secret@cam.local/live?token=hush")
+        cli.main(["config", *words])
+        printed = capsys.readouterr().out
+        assert "rtsp://***@cam.local/live?***" in printed
+        assert "secret" not in printed
+        assert "hush" not in printed
