@@ -148,7 +148,7 @@ class Scene:
     visits: int
     faults: Faults = field(default_factory=Faults)
     fps: float = 20.0
-    arrivals: float = 0.25
+    arrivals: float = 0.2
     """Walkers a second."""
     seed: int = 1
 
