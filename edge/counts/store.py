@@ -10,8 +10,9 @@ boot, by this process or an earlier one, is moved along: the clock was wrong bef
 is not a jump.
 
 **Wear.** Visits are committed at most ``commit_every`` after they ended, in one append of a few 4 KiB pages and one
-fsync; frames and uptime go along, or by themselves every ``FRAMES_EVERY``. ``python -m tests.bench_counts`` prints what
-that is in bytes an hour.
+fsync; frames and uptime go along, or by themselves every ``FRAMES_EVERY``. Written with 200 visits an hour: 2.6 MB an
+hour (61 MB a day) with the default 5 s, 0.7 MB with 60 s; with nobody coming 0.1 MB (``python -m tests.bench_counts``,
+on ext4, checkpoints of the log included, the file system's own journal not).
 """
 
 from __future__ import annotations
