@@ -51,6 +51,7 @@ class CameraSettings(Section):
     height: int = Field(480, ge=120, le=4096, description="Height asked of a camera, in pixels")
     fps: float = Field(30.0, gt=0, le=120, description="Frame rate asked of a camera, in frames a second")
     rotate: Literal[0, 90, 180, 270] = Field(0, description="Turn the picture clockwise, in degrees")
+    loop: bool = Field(False, description="Play a recording over and over, at its own pace")
     stale_after: float = Field(
         3.0, gt=0, description="Without a fresh frame for this long the camera counts as lost, in seconds"
     )

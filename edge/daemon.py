@@ -14,7 +14,8 @@ from typing import Protocol
 
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
-from edge.cameras.choose import Choice, open_camera
+from edge.cameras.choose import Choice, await_camera, open_camera
+from edge.cameras.loop import Looped
 from edge.cameras.source import LatestFrame, Recording, Source
 from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, CountSettings, Settings
@@ -72,6 +73,7 @@ class Options:
         events: Where JSON Lines go: a file, ``-`` for standard output, or None.
         max_frames: Stop after so many frames.
         realtime: Play a recording at its own pace.
+        wait: Take a camera that is not there for one that is lost: wait for it.
         window: Show the live picture.
         quiet: Print nothing but warnings.
     """
@@ -79,6 +81,7 @@ class Options:
     events: str | None = None
     max_frames: int | None = None
     realtime: bool = False
+    wait: bool = False
     window: bool = False
     quiet: bool = False
 
@@ -276,7 +279,7 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
 def _open_door(settings: Settings, options: Options, clock: Clock, stopped: threading.Event, parts: ExitStack) -> Door:
     config = settings.config
     window = _open_window(parts) if options.window else None
-    choice = open_camera(config.camera, clock)
+    choice = (await_camera if options.wait else open_camera)(config.camera, clock)
     source = _source(choice, config.camera, options, clock, stopped)
     parts.callback(source.close)
     pipeline = load_pipeline(config)
@@ -323,6 +326,8 @@ def _source(
             stale_after=settings.stale_after,
             reopen_after=settings.reopen_after,
         )
+    if settings.loop:
+        return Recording(Looped(choice.camera, choice.reopen), clock, True, stopped)
     return Recording(choice.camera, clock, options.realtime, stopped)
 
 

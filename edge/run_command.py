@@ -23,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--realtime", action="store_true", help="play a recording at its own pace, not as fast as it goes"
     )
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait for a camera that is not there: no error, no demo clip (for a service)",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings")
 
 
@@ -34,6 +39,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         events=args.events,
         max_frames=args.max_frames,
         realtime=args.realtime,
+        wait=args.wait,
         window=args.window,
         quiet=args.quiet,
     )

@@ -21,8 +21,9 @@ import pytest
 
 from edge.cameras import Camera
 from edge.cameras.address import without_secrets
-from edge.cameras.choose import Rotated, open_camera
+from edge.cameras.choose import Rotated, await_camera, open_camera
 from edge.cameras.devices import CAPABILITY, Device, devices, parse_capability
+from edge.cameras.loop import Looped
 from edge.cameras.picam import NoPiCameraError, PiCamera
 from edge.cameras.source import LatestFrame, Recording
 from edge.cameras.stills import Stills
@@ -416,6 +417,28 @@ class TestChoice:
         with pytest.raises(CameraError, match="video"):
             open_camera(CameraSettings(source="usb:3"), ManualClock(), dev=tmp_path)
 
+    @pytest.mark.parametrize("source", ["auto", "usb:0", "/dev/video63"])
+    def test_a_service_waits_for_a_camera_that_is_not_there_and_takes_no_demo_clip(
+        self, source: str, tmp_path: Path
+    ) -> None:
+        choice = await_camera(CameraSettings(source=source), ManualClock(), dev=tmp_path)
+        assert choice.camera.live
+        assert choice.why[-1] == "Waiting for a camera."
+        for attempt in (choice.camera.read, choice.reopen):
+            with pytest.raises(CameraError, match=r"camera|video"):
+                attempt()
+
+    def test_a_service_takes_the_camera_that_came_meanwhile(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        choice = await_camera(CameraSettings(source="auto"), ManualClock(), dev=tmp_path)
+        monkeypatch.setitem(sys.modules, "picamera2", types.SimpleNamespace(Picamera2=FakePicamera2))
+        assert choice.reopen().name == "picamera"
+
+    def test_a_service_does_not_wait_for_a_file(self) -> None:
+        with pytest.raises(CameraError, match=r"no file or folder gone\.mp4"):
+            await_camera(CameraSettings(source="gone.mp4"), ManualClock())
+
     def test_a_file_is_turned_clockwise_as_the_settings_say(self, tmp_path: Path) -> None:
         image = plain(BLUE)
         image[:, :32] = RED
@@ -628,3 +651,19 @@ class TestRecording:
         while source.next(0.0):
             pass
         assert clock.monotonic() == 0.0
+
+
+class TestLoop:
+    def test_time_and_sequence_go_on_where_a_recording_begins_again(self, clip: Path) -> None:
+        looped = Looped(VideoFile(clip), lambda: VideoFile(clip))
+        frames = [looped.read() for _ in range(25)]
+        looped.close()
+        assert [frame.sequence for frame in frames if frame] == list(range(25))
+        times = [frame.captured_at for frame in frames if frame]
+        assert np.diff(times) == pytest.approx(0.2, abs=1e-3)
+
+    def test_the_pictures_are_those_of_the_recording_again(self, clip: Path) -> None:
+        looped = Looped(VideoFile(clip), lambda: VideoFile(clip))
+        reds = [bool(frame.image[0, 0, 2] > 128) for frame in (looped.read() for _ in range(20)) if frame]
+        looped.close()
+        assert reds == ([False] * 5 + [True] * 5) * 2

@@ -88,6 +88,29 @@ def open_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP, 
     return Choice(camera, reopen, (f"Pictures come from {camera.name}.",))
 
 
+def await_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP, dev: Path = Path("/dev")) -> Choice:
+    """The same for a service, which outlives its camera.
+
+    A camera that cannot be opened yet counts as lost, not as an error; ``auto`` does not fall back on the demo clip.
+
+    Raises:
+        ConfigError: The source has none of the accepted forms.
+        CameraError: A file or folder is absent or unreadable.
+    """
+    opener = _Opener(settings, clock, demo, dev)
+    automatic = settings.source == "auto"
+    reopen = opener.any_camera if automatic else opener.named(settings.source)
+    try:
+        if automatic:
+            return opener.first_camera()
+        camera = reopen()
+    except CameraError as error:
+        if not automatic and not opener.is_device(settings.source):
+            raise
+        return Choice(AbsentCamera(settings.source, str(error)), reopen, (str(error), "Waiting for a camera."))
+    return Choice(camera, reopen, (f"Pictures come from {camera.name}.",))
+
+
 @dataclass(frozen=True, slots=True)
 class _Opener:
     settings: CameraSettings
@@ -99,6 +122,19 @@ class _Opener:
         """The Pi camera, else the first USB camera, else the demo clip.
 
         A camera that is there but does not work is an error: a door must not be watched through a demo clip.
+        """
+        try:
+            return self.first_camera()
+        except NoCameraError as error:
+            instead = "Playing the demo clip instead; its visits are not stored. Plug in a camera, or give --source."
+            return Choice(self.clip(), self.clip, (*error.why, instead), stand_in=True)
+
+    def first_camera(self) -> Choice:
+        """The Pi camera, else the first USB camera.
+
+        Raises:
+            NoCameraError: There is neither.
+            CameraError: One is there but does not work.
         """
         from edge.cameras.picam import NoPiCameraError  # noqa: PLC0415
 
@@ -114,9 +150,15 @@ class _Opener:
                 why.append(f"No {kind} camera: {error}")
             else:
                 return Choice(camera, reopen, (*why, f"Pictures come from the {kind} camera {camera.name}."))
-        camera = self.clip()
-        why.append("Playing the demo clip instead; its visits are not stored. Plug in a camera, or give --source.")
-        return Choice(camera, self.clip, tuple(why), stand_in=True)
+        raise NoCameraError(*why)
+
+    def any_camera(self) -> Camera:
+        """The camera of ``first_camera``, alone."""
+        return self.first_camera().camera
+
+    def is_device(self, source: str) -> bool:
+        """Whether ``source`` names something that may come back: a camera or a stream, not a file."""
+        return self._device(source) is not None
 
     def named(self, source: str) -> Callable[[], Camera]:
         """What opens ``source``."""
@@ -170,8 +212,38 @@ class _Opener:
         return Rotated(camera, self.settings.rotate) if self.settings.rotate else camera
 
 
+class AbsentCamera:
+    """Stands where a camera is to come: every read fails, so that it is opened again and again."""
+
+    live = True
+
+    def __init__(self, name: str, why: str) -> None:
+        """Stand in for the camera ``name``, which cannot be opened because of ``why``."""
+        self.name = name
+        self._why = why
+
+    def read(self) -> Frame | None:
+        """Never a frame.
+
+        Raises:
+            CameraError: Always.
+        """
+        raise CameraError(self._why)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
 class NoUsbCameraError(CameraError):
     """There is no USB camera here, as opposed to one that does not work."""
+
+
+class NoCameraError(CameraError):
+    """There is no camera at all. ``why`` has a sentence for each place that was looked at."""
+
+    def __init__(self, *why: str) -> None:
+        super().__init__(" ".join(why))
+        self.why = why
 
 
 def _existing(path: Path) -> Path:
