@@ -1,0 +1,424 @@
+"""Training the mask classifier: readers, splits, views and both recipes, on tiny made-up pictures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.errors import ConfigError
+from edge.values import LABELS, BBox, Label
+from train import mask_augment, mask_paint
+from train.__main__ import main
+from train.mask_data import Sample, drop_unreadable, face_box, hold_out, locate, read
+from train.mask_figures import figures
+from train.mask_paint import FaceAxes, Wearing
+from train.mask_views import Deck, plain_view
+
+COLOURS = {
+    Label.WITH_MASK: (200, 60, 40),
+    Label.WITHOUT_MASK: (60, 200, 60),
+    Label.MASK_WORN_INCORRECTLY: (40, 60, 200),
+}
+LANDMARKS = ((40.0, 40.0), (60.0, 40.0), (50.0, 52.0), (42.0, 62.0), (58.0, 62.0))
+FAST = ["--weights", "none", "--size", "32", "--width", "0.35", "--batch", "4", "--workers", "1"]
+
+
+def picture(path: Path, colour: tuple[int, int, int], seed: int = 0, side: int = 40) -> Path:
+    rng = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.clip(rng.normal(colour, 20, (side, side, 3)), 0, 255).astype(np.uint8))
+    return path
+
+
+def folders(root: Path, labels: tuple[Label, ...] = LABELS, count: int = 6) -> Path:
+    for label in labels:
+        for number in range(count):
+            picture(root / label.value / f"{number}.png", COLOURS[label], seed=number)
+    return root
+
+
+def coco(root: Path, boxes: list[tuple[str, list[float]]]) -> Path:
+    names = [*map(str, LABELS), "face"]
+    picture(root / "photo.png", (90, 90, 90), side=80)
+    document = {
+        "images": [{"id": 7, "file_name": "photo.png", "width": 80, "height": 80, "source": "street"}],
+        "annotations": [
+            {"id": n, "image_id": 7, "category_id": names.index(name) + 1, "bbox": box, "iscrowd": 0}
+            for n, (name, box) in enumerate(boxes)
+        ],
+        "categories": [{"id": n + 1, "name": name} for n, name in enumerate(names)],
+    }
+    path = root / "faces.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+def sample(group: str = "g", label: Label = Label.WITHOUT_MASK, **more: object) -> Sample:
+    return Sample(Path(f"{group}.png"), label, "made", group, **more)  # type: ignore[arg-type]
+
+
+class TestReaders:
+    def test_a_folder_gives_each_picture_the_label_of_its_folder(self, tmp_path: Path) -> None:
+        samples = read(folders(tmp_path, count=2))
+        assert [(s.path.parent.name, s.label.value) for s in samples] == [
+            (label, label) for label in sorted(map(str, LABELS)) for _ in range(2)
+        ]
+
+    def test_a_csv_gives_label_source_group_and_split(self, tmp_path: Path) -> None:
+        path = tmp_path / "labels.csv"
+        path.write_text(
+            "file,label,source,group,split\na.jpg,with_mask,web,3,train\nb.jpg,mask_worn_incorrectly,drawn,4,val\n"
+        )
+        first, second = read(path)
+        assert (first.path, first.label, first.source, first.validation) == (
+            tmp_path / "a.jpg",
+            Label.WITH_MASK,
+            "web",
+            False,
+        )
+        assert second.validation
+        assert first.group != second.group
+
+    def test_a_coco_json_gives_corner_boxes_and_takes_unstated_faces_as_bare(self, tmp_path: Path) -> None:
+        masked, unstated = read(coco(tmp_path, [("with_mask", [10, 20, 30, 40]), ("face", [0, 0, 5, 6])]))
+        assert masked.bbox == BBox(10, 20, 40, 60)
+        assert (masked.label, masked.stated, masked.source) == (Label.WITH_MASK, True, "street")
+        assert (unstated.label, unstated.stated) == (Label.WITHOUT_MASK, False)
+        assert masked.group == unstated.group
+
+    @pytest.mark.parametrize(
+        ("make", "words"),
+        [
+            (lambda root: root / "nowhere", "No data at"),
+            (lambda root: root, "No images found in"),
+            (lambda root: folders(root).joinpath("with_mask/0.png"), "neither a folder"),
+        ],
+    )
+    def test_data_that_is_not_there_or_not_data_is_said_so(self, tmp_path: Path, make, words: str) -> None:  # type: ignore[no-untyped-def]
+        with pytest.raises(ConfigError, match=words):
+            read(make(tmp_path))
+
+    def test_an_unknown_label_is_named_with_the_nearest_one(self, tmp_path: Path) -> None:
+        picture(tmp_path / "with_masks" / "a.png", (1, 2, 3))
+        with pytest.raises(ConfigError, match=r"Unknown label 'with_masks'.*did you mean with_mask\?"):
+            read(tmp_path)
+
+    def test_a_json_of_another_shape_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "x.json").write_text('{"images": []}')
+        with pytest.raises(ConfigError, match="not a COCO json"):
+            read(tmp_path / "x.json")
+
+    def test_an_unreadable_picture_is_named_once_and_its_faces_left_out(self, tmp_path: Path) -> None:
+        root = folders(tmp_path, count=1)
+        broken = root / "with_mask" / "broken.jpg"
+        broken.write_bytes(b"not a picture")
+        said: list[str] = []
+        kept, unreadable = drop_unreadable([*read(root), *read(root)], said.append)
+        assert unreadable == [broken]
+        assert said == [f"Skipping unreadable image {broken}"]
+        assert len(kept) == 6
+
+
+class TestSplit:
+    @given(groups=st.lists(st.integers(0, 20), min_size=1, max_size=60), seed=st.integers(0, 99))
+    def test_a_group_is_never_on_both_sides_and_no_face_is_lost(self, groups: list[int], seed: int) -> None:
+        samples = [sample(str(group)) for group in groups]
+        train, held = hold_out(samples, 0.3, seed)
+        assert not {s.group for s in train} & {s.group for s in held}
+        assert len(train) + len(held) == len(samples)
+
+    def test_the_order_of_the_data_does_not_change_the_split(self) -> None:
+        samples = [sample(str(number)) for number in range(30)]
+        there = {s.group for s in hold_out(samples, 0.2, 5)[1]}
+        back = {s.group for s in hold_out(samples[::-1], 0.2, 5)[1]}
+        assert there == back
+        assert len(there) == 6
+
+
+class FoundOnce:
+    """A detector that always finds one face, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def find(self, image: np.ndarray) -> list[tuple[BBox, tuple[tuple[float, float], ...]]]:
+        self.asked += 1
+        return [(BBox(4, 5, 30, 35), LANDMARKS)]
+
+
+class TestBoxes:
+    def test_a_crop_without_a_box_gets_the_detectors_and_is_not_looked_at_again(self, tmp_path: Path) -> None:
+        samples = read(folders(tmp_path / "data", count=1))
+        detector = FoundOnce()
+        for _ in range(2):
+            located = locate(samples, detector, tmp_path / "boxes.json", 30, print)
+            assert all(s.bbox == BBox(4, 5, 30, 35) and s.landmarks == LANDMARKS for s in located)
+        assert detector.asked == len(samples)
+
+    def test_without_a_detector_a_crop_is_taken_a_tenth_in_from_its_border(self) -> None:
+        assert face_box(sample(), np.zeros((50, 100, 3), np.uint8)) == BBox(10, 5, 90, 45)
+
+    def test_an_annotated_box_is_kept_as_it_is(self, tmp_path: Path) -> None:
+        (face,) = read(coco(tmp_path, [("with_mask", [10, 20, 40, 45])]))
+        (located,) = locate([face], FoundOnce(), tmp_path / "boxes.json", 30, print)
+        assert located.bbox == face.bbox
+
+
+class TestViews:
+    def test_every_class_is_drawn_about_as_often_as_its_share_whatever_the_counts(self) -> None:
+        many = [sample(str(n)) for n in range(500)]
+        few = [sample("m", Label.WITH_MASK), sample("i", Label.MASK_WORN_INCORRECTLY)]
+        deck, rng = Deck([*many, *few], LABELS), np.random.default_rng(0)
+        drawn = [deck.draw(rng).label for _ in range(3000)]
+        assert drawn.count(Label.WITH_MASK) / 3000 == pytest.approx(0.36, abs=0.03)
+        assert drawn.count(Label.MASK_WORN_INCORRECTLY) / 3000 == pytest.approx(0.28, abs=0.03)
+
+    def test_only_bare_faces_with_landmarks_are_painted_on(self) -> None:
+        box = BBox(30, 25, 70, 75)
+        bare = sample("bare", bbox=box, landmarks=LANDMARKS)
+        masked = sample("masked", Label.WITH_MASK, bbox=box, landmarks=LANDMARKS)
+        deck, rng = Deck([bare, masked, sample("nolandmarks")], LABELS), np.random.default_rng(1)
+        draws = [deck.draw(rng) for _ in range(500)]
+        assert {draw.sample.group for draw in draws if draw.painted} == {"bare"}
+        assert all(draw.painted for draw in draws if draw.label is Label.MASK_WORN_INCORRECTLY)
+
+    def test_a_view_depends_on_its_seed_alone(self, tmp_path: Path) -> None:
+        path = picture(tmp_path / "a.png", (120, 120, 120), side=100)
+        face = Sample(path, Label.WITHOUT_MASK, "s", "g", bbox=BBox(30, 25, 70, 75), landmarks=LANDMARKS)
+        deck = Deck([face], LABELS)
+
+        def view(seed: int) -> np.ndarray:
+            rng = np.random.default_rng(seed)
+            return deck.view(deck.draw(rng), 32, 0.3, rng)
+
+        assert view(3).shape == (32, 32, 3)
+        assert np.array_equal(view(3), view(3))
+        assert not np.array_equal(view(3), view(4))
+
+    def test_a_plain_view_is_rgb(self, tmp_path: Path) -> None:
+        path = picture(tmp_path / "blue.png", (250, 0, 0))
+        assert plain_view(Sample(path, Label.WITH_MASK, "s", "g"), 16, 0.3)[8, 8, 2] > 150
+
+    @given(
+        corner=st.tuples(st.floats(-20, 150), st.floats(-20, 110)),
+        extent=st.tuples(st.floats(4, 120), st.floats(4, 120)),
+        size=st.sampled_from([16, 33, 64]),
+        seed=st.integers(0, 2**16),
+    )
+    @settings(max_examples=40, deadline=None)
+    def test_any_box_gives_a_view_of_the_models_size(
+        self, corner: tuple[float, float], extent: tuple[float, float], size: int, seed: int
+    ) -> None:
+        image = np.full((120, 160, 3), 128, np.uint8)
+        bbox = BBox(*corner, corner[0] + extent[0], corner[1] + extent[1])
+        cut, box, _ = mask_augment.region(image, bbox, None)
+        view = mask_augment.training_view(cut, box, size, 0.3, np.random.default_rng(seed))
+        assert view.shape == (size, size, 3)
+        assert view.dtype == np.uint8
+
+    def test_degrading_takes_the_difference_in_sharpness_away(self) -> None:
+        rng = np.random.default_rng(0)
+        sharp = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        blurred = cv2.GaussianBlur(sharp, (0, 0), 4)
+
+        def sharpness(image: np.ndarray) -> float:
+            seeds = range(40)
+            views = [mask_augment.degrade(image, 40, np.random.default_rng(seed)) for seed in seeds]
+            return float(np.mean([cv2.Laplacian(view, cv2.CV_32F).std() for view in views]))
+
+        before = cv2.Laplacian(sharp, cv2.CV_32F).std() / cv2.Laplacian(blurred, cv2.CV_32F).std()
+        assert sharpness(sharp) / sharpness(blurred) < before / 4
+
+    def test_landmarks_follow_the_region_and_the_turn(self) -> None:
+        image = np.zeros((100, 100, 3), np.uint8)
+        image[50:55, 48:53] = 255
+        landmarks = np.array([[50, 52]], np.float32)
+        cut, _, moved = mask_augment.region(image, BBox(30, 30, 70, 75), landmarks)
+        turned, moved = mask_augment.turn(cut, moved, 20, mirror=True)
+        assert moved is not None
+        bright = np.argwhere(turned[..., 0] > 128).mean(axis=0)[::-1]
+        assert np.abs(bright - moved[0]).max() < 1.5
+
+
+class TestPaint:
+    face = np.full((100, 100, 3), 150, np.uint8)
+    landmarks = np.array(LANDMARKS, np.float32)
+    dark = np.full((64, 64, 3), 10, np.uint8)
+
+    def share_covered(self, wearing: Wearing, x: int, y: int) -> float:
+        """How often the pixel is covered, over seeds."""
+        hits = 0
+        for seed in range(30):
+            painted = mask_paint.paint_mask(self.face, self.landmarks, wearing, self.dark, np.random.default_rng(seed))
+            hits += int(painted[y, x].max()) < 75
+        return hits / 30
+
+    @pytest.mark.parametrize(
+        ("wearing", "nose", "mouth"),
+        [
+            (Wearing.PROPERLY, True, True),
+            (Wearing.UNDER_NOSE, False, True),
+            (Wearing.ON_CHIN, False, False),
+            (Wearing.OVER_NOSE_ONLY, True, False),
+        ],
+    )
+    def test_a_drawn_mask_covers_what_its_way_of_wearing_says(self, wearing: Wearing, nose: bool, mouth: bool) -> None:
+        assert (self.share_covered(wearing, 50, 52) > 0.9) is nose
+        assert (self.share_covered(wearing, 50, 62) > 0.9) is mouth
+        assert self.share_covered(wearing, 50, 38) == 0
+
+    def test_painting_leaves_the_given_picture_alone(self) -> None:
+        before = self.face.copy()
+        mask_paint.paint_covering(self.face, self.landmarks, self.dark, np.random.default_rng(0))
+        mask_paint.paint_mask(self.face, self.landmarks, Wearing.PROPERLY, self.dark, np.random.default_rng(0))
+        assert np.array_equal(self.face, before)
+
+    def test_a_profile_is_not_painted_on(self) -> None:
+        profile = self.landmarks.copy()
+        profile[2, 0] = 75
+        assert FaceAxes(self.landmarks).paintable
+        assert not FaceAxes(profile).paintable
+
+    def test_the_cloth_of_a_real_mask_is_taken_from_around_its_mouth(self) -> None:
+        image = self.face.copy()
+        image[50:] = (10, 20, 200)
+        assert np.abs(mask_paint.cloth_of(image, LANDMARKS).reshape(-1, 3).mean(axis=0) - (10, 20, 200)).max() < 12
+
+
+class TestFigures:
+    def test_an_alarm_is_any_answer_other_than_with_mask(self) -> None:
+        truth = np.array([0, 0, 1, 1, 2, 2])
+        answers = np.array([0, 1, 1, 2, 0, 2])
+        found = figures(truth, np.eye(3)[answers])
+        assert found["bare_alarmed"] == 1.0
+        assert found["masked_wrongly_alarmed"] == 0.5
+        assert found["badly_worn_flagged"] == 0.5
+        assert found["accuracy"] == 0.5
+        assert found["confusion"] == [[1, 1, 0], [0, 1, 1], [1, 0, 1]]
+
+    def test_a_rate_over_no_faces_is_none(self) -> None:
+        assert figures(np.array([0]), np.eye(3)[[0]])["badly_worn_flagged"] is None
+
+
+class TestCommand:
+    def test_help_teaches_without_loading_keras(self) -> None:
+        code = "import sys; from train.__main__ import parser; parser().format_help(); sys.exit('keras' in sys.modules)"
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--weights", "nowhere.weights.h5"], "No weights at nowhere.weights.h5"),
+            (["--weights", "none", "--detector", "no.onnx"], "No detector at no.onnx"),
+            (["--weights", "none", "--resume"], "Nothing to resume"),
+            (["--weights", "none", "--train-from", "block_99"], "No layer block_99"),
+            (["--weights", "none", "--epochs", "0"], "--epochs is 0"),
+        ],
+    )
+    def test_a_wrong_option_is_one_sentence_and_exit_code_2(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+    ) -> None:
+        data = folders(tmp_path / "data", count=1)
+        fixed = ["mask", "--data", str(data), "--out", str(tmp_path / "out"), "--size", "32", "--warmup-epochs", "0"]
+        assert main([*fixed, *arguments]) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert len(error.strip().splitlines()) == 1
+
+
+def weights_of(path: Path) -> list[np.ndarray]:
+    import keras
+
+    return [np.asarray(weight) for weight in keras.models.load_model(path).get_weights()]
+
+
+class TestTraining:
+    def test_the_default_recipe_resumes_exactly_and_writes_model_figures_and_plots(self, tmp_path: Path) -> None:
+        boxes = [(str(label), [5.0 + 20 * n, 10.0, 18.0, 20.0]) for n, label in enumerate(LABELS)]
+        validation = coco(tmp_path / "val", [*boxes, ("with_mask", [10, 10, 50, 60])])
+        data = folders(tmp_path / "data")
+        fixed = ["mask", "--data", str(data), "--validation", str(validation), *FAST, "--faces", "8", "--epochs", "3"]
+        whole, parts = tmp_path / "whole", tmp_path / "parts"
+        assert main([*fixed, "--out", str(whole)]) == 0
+
+        self.stop_after_epoch(2, [*fixed, "--out", str(parts)])
+        assert main([*fixed, "--out", str(parts), "--resume"]) == 0
+
+        for unbroken, resumed in zip(weights_of(whole / "last.keras"), weights_of(parts / "last.keras"), strict=True):
+            np.testing.assert_allclose(unbroken, resumed, atol=1e-5)
+        metrics = json.loads((whole / "metrics.json").read_text())
+        assert metrics["labels"] == list(map(str, LABELS))
+        assert (metrics["size"], metrics["margin"], metrics["seed"]) == (32, 0.3, 1)
+        assert [row["epoch"] for row in metrics["history"]] == [1, 2, 3]
+        assert metrics["validation"]["faces"] == 4
+        assert metrics["validation_annotated_40px"]["faces"] == 1
+        for name in ("curves_loss", "curves_accuracy", "curves_rates", "confusion_validation"):
+            assert cv2.imread(str(whole / f"{name}.png")) is not None
+
+    @staticmethod
+    def stop_after_epoch(epochs: int, arguments: list[str]) -> None:
+        """Train, and break off as a power cut would once so many epochs are on disk."""
+        from train.checkpoints import RunFolder
+
+        class PowerCutError(Exception):
+            pass
+
+        save = RunFolder.save
+
+        def save_then_fail(self: RunFolder, model: object, state: dict[str, list[object]]) -> None:
+            save(self, model, state)
+            if len(state["history"]) == epochs:
+                raise PowerCutError
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(PowerCutError):
+            patch.setattr(RunFolder, "save", save_then_fail)
+            main(arguments)
+
+    def test_resuming_with_other_options_is_refused(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = folders(tmp_path / "data", count=2)
+        fixed = ["mask", "--data", str(data), *FAST, "--out", str(tmp_path / "out"), "--faces", "4", "--epochs", "1"]
+        assert main(fixed) == 0
+        assert main([*fixed, "--resume", "--seed", "2"]) == 2
+        assert "another seed" in capsys.readouterr().err
+
+    def test_the_report_preset_trains_two_classes_and_writes_its_report(self, tmp_path: Path) -> None:
+        data = folders(tmp_path / "data", (Label.WITH_MASK, Label.WITHOUT_MASK), count=10)
+        (data / "with_mask" / "broken.jpg").write_bytes(b"")
+        out = tmp_path / "out"
+        fixed = ["mask", "--preset", "report", "--data", str(data), *FAST, "--out", str(out)]
+        assert main([*fixed, "--epochs", "1"]) == 0
+        metrics = json.loads((out / "metrics.json").read_text())
+        assert metrics["labels"] == ["with_mask", "without_mask"]
+        assert metrics["test"]["faces"] == 4
+        assert metrics["unreadable"] == [str(data / "with_mask" / "broken.jpg")]
+        report = (out / "classification_report.txt").read_text()
+        assert "without_mask" in report
+        assert "macro avg" in report
+        for name in ("curves_loss", "curves_accuracy", "confusion_test"):
+            assert cv2.imread(str(out / f"{name}.png")) is not None
+
+    def test_the_reports_model_is_the_reports(self) -> None:
+        from train.mask_model import report_classifier
+
+        model = report_classifier(224, 0.35, "none", classes=2)
+        names = [layer.__class__.__name__ for layer in model.layers[2:]]
+        assert names == ["AveragePooling2D", "Flatten", "Dense", "Dropout", "Dense"]
+        assert model.get_layer("pool").pool_size == (7, 7)
+        assert model.get_layer("dense").units == 128
+        assert model.get_layer("dropout").rate == 0.5
+        assert len(model.trainable_variables) == 4
+
+    def test_one_class_alone_cannot_be_trained_by_the_report(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data = folders(tmp_path / "data", (Label.WITH_MASK,), count=2)
+        assert main(["mask", "--preset", "report", "--data", str(data), *FAST, "--out", str(tmp_path / "o")]) == 2
+        assert "Two classes are needed" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""The command ``python -m train``. Keras is imported only once training begins, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from edge.errors import MaskgateError
+
+EPILOG = """\
+Each task explains its data layouts, options and files: python -m train mask --help.
+
+what you need:       pip install '.[train]'
+where results go:    runs/mask and runs/face (checkpoints every epoch; both take --resume)
+what comes next:     python -m convert makes the int8 .tflite files that the device runs
+
+examples:
+  python -m train mask --data faces/train.json --data masks/labels.csv --validation faces/val.json
+  python -m train mask --preset report --data dataset
+  python -m train face --help
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of both tasks."""
+    from train import face, mask  # noqa: PLC0415
+
+    top = argparse.ArgumentParser(
+        prog="python -m train",
+        description="Train the models of maskgate with Keras 3 (any backend: set KERAS_BACKEND).",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    tasks = top.add_subparsers(dest="task", required=True, metavar="mask|face")
+    for name, module, words in (
+        ("mask", mask, "the classifier: with_mask, without_mask, mask_worn_incorrectly"),
+        ("face", face, "the face detector"),
+    ):
+        task = tasks.add_parser(name, help=words, description=f"Train {words}.")
+        module.add_arguments(task)
+        task.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a training command; the exit code. An operator's error is one sentence on stderr."""
+    args = parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except MaskgateError as error:
+        print(f"train: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

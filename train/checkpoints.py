@@ -1,0 +1,65 @@
+"""A training run's folder: the last epoch with its optimiser, and the state that resuming goes on from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from edge.errors import ConfigError
+from train.reproducible import write_json
+
+
+class RunFolder:
+    """Where a run keeps its checkpoints and results.
+
+    Args:
+        path: Made when first written to.
+        settings: What a resumed run must share with the run it continues; JSON values.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self.path = path
+        self.settings = settings
+        self.model = path / "mask.keras"
+        self.metrics = path / "metrics.json"
+        self._last = path / "last.keras"
+        self._state = path / "state.json"
+
+    def save(self, model: Any, state: dict[str, Any]) -> None:
+        """Keep the model with its optimiser, then the state: a state on disk always has its model."""
+        save_model(model, self._last)
+        write_json(self._state, {**state, "settings": self.settings})
+
+    def resume(self) -> tuple[Any, dict[str, Any]]:
+        """The last epoch's compiled model and the state saved with it.
+
+        Raises:
+            ConfigError: There is nothing to go on with, or the settings differ.
+        """
+        import keras  # noqa: PLC0415
+
+        if not (self._state.exists() and self._last.exists()):
+            raise ConfigError(
+                f"Nothing to resume in {self.path}: start without --resume, or give the --out of that run."
+            )
+        state = json.loads(self._state.read_text(encoding="utf-8"))
+        then = state.pop("settings")
+        changed = [name for name in then.keys() | self.settings.keys() if then.get(name) != self.settings.get(name)]
+        if changed:
+            raise ConfigError(f"{self._state} was made with another {', '.join(sorted(changed))}: repeat its options.")
+        return keras.models.load_model(self._last), state
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Save a Keras model so that a crash leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"part.{path.name}")
+    model.save(temporary)
+    temporary.replace(path)
+
+
+def epoch_verbosity() -> int:
+    """Keras's ``verbose``: a moving bar on a terminal, a line an epoch in a log."""
+    return 1 if sys.stdout.isatty() else 2

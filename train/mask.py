@@ -1,0 +1,357 @@
+"""``python -m train mask``: the mask classifier, from labelled pictures to a Keras model with its figures.
+
+The default recipe keeps three classes in the order of `edge.values.LABELS`: MobileNetV2, head first, then the upper
+layers on a cosine schedule, over views that are cut, varied and degraded alike for all classes. ``--preset report``
+follows the student report instead (`train.mask_report`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.values import LABELS, Image, Label
+from train import plots
+from train.checkpoints import RunFolder, epoch_verbosity, save_model
+from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
+from train.mask_figures import describe, figures
+from train.mask_views import LEAST_PAINTED_SIDE, Deck, plain_view
+from train.reproducible import command, versions, write_json
+
+LEAST_TRAINED_SIDE = 12.0
+"""Annotated faces with a shorter side in pixels show no mask; they are left out."""
+
+LEAST_REPORTED_SIDE = 40.0
+"""Figures are given over annotated faces of at least this short side in pixels, and over all."""
+
+HELD_OUT = 0.1
+"""Of the groups, for choosing the best epoch."""
+
+EPILOG = """\
+data layouts (--data may be repeated and mixed):
+  a folder          with_mask/, without_mask/, mask_worn_incorrectly/ with pictures in them
+  labels.csv        file,label[,source,group,split]; rows with split=val are kept for validation
+  COCO json         boxes in whole photos; categories with_mask, without_mask, mask_worn_incorrectly,
+                    and face (mask state not annotated: taken as without_mask)
+
+what is written to --out (default runs/mask, which git ignores):
+  mask.keras        the best epoch so far, from the first epoch on: RGB in [-1, 1] to probabilities
+  last.keras        the last epoch with its optimiser; state.json: what --resume continues from
+  metrics.json      command, seed, seconds, versions and figures; curves*.png, confusion*.png
+  boxes.json        faces that --detector found, so that the next run need not look again
+
+examples:
+  python -m train mask --data faces/train.json --data masks/labels.csv --validation faces/val.json \\
+      --weights imagenet --detector yunet.onnx
+  python -m train mask --data faces/train.json --resume           goes on where it was stopped
+  python -m train mask --preset report --data dataset             two folders: with_mask, without_mask
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``python -m train mask``."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("--data", action="append", type=Path, required=True, metavar="PATH", help="folder, labels.csv or COCO json")
+    add(
+        "--validation", action="append", type=Path, default=[], metavar="PATH", help="only reported on, never chosen by"
+    )
+    add("--preset", choices=("default", "report"), default="default", help="recipe; report: the student report's")
+    add("--weights", default="imagenet", metavar="imagenet|PATH|none", help="of the backbone (default: %(default)s)")
+    add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs/mask"),
+        metavar="DIR",
+        help="checkpoints and results (default: %(default)s)",
+    )
+    add("--size", type=int, help="input side in pixels (default: 128; report: 224)")
+    add("--width", type=float, default=1.0, help="MobileNetV2's channel multiplier (default: %(default)s)")
+    add("--margin", type=float, default=0.3, help="around a face, of its longer side, each side (default: %(default)s)")
+    add("--epochs", type=int, help="in all, warm-up included (default: 16; report: 20)")
+    add("--warmup-epochs", type=int, default=1, help="with the backbone frozen (default: %(default)s)")
+    add("--faces", type=int, default=10_000, help="drawn an epoch (default: %(default)s)")
+    add("--batch", type=int, default=32, help="faces in a batch (default: %(default)s)")
+    add("--learning-rate", type=float, help="peak while fine-tuning (default: 5e-4; report: 1e-4)")
+    add(
+        "--train-from",
+        default="block_4",
+        metavar="LAYER",
+        help="first backbone layer tuned, or all (default: %(default)s)",
+    )
+    add("--no-paint", action="store_true", help="draw no masks or hands on bare faces")
+    add("--seed", type=int, default=1, help="default: %(default)s")
+    add("--workers", type=int, default=2, help="threads that make views (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from --out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as the options say.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: The options or the data cannot be used.
+    """
+    _check(args)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if args.preset == "report":
+        from train import mask_report  # noqa: PLC0415
+
+        mask_report.ReportRun(args).run()
+    else:
+        _Run(args).run()
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    at_least = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1, "warmup_epochs": 0}
+    for name, least in at_least.items():
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
+    if not 0 <= args.margin <= 2:
+        raise ConfigError(f"--margin is {args.margin}: give a fraction of the face between 0 and 2.")
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What a run works on."""
+
+    train: list[Sample]
+    held_out: list[Sample]
+    validation: list[Sample]
+    unreadable: list[Path]
+
+    def counts(self) -> Counter[Label]:
+        """Faces to train on, by class."""
+        return Counter(sample.label for sample in self.train)
+
+    def reported(self) -> dict[str, list[Sample]]:
+        """The sets that figures are given for, by name, empty ones left out."""
+        annotated = [s for s in self.validation if s.annotated]
+        sets = {
+            "held_out": self.held_out,
+            "validation": self.validation,
+            "validation_annotated": annotated,
+            "validation_annotated_40px": [s for s in annotated if s.short_side >= LEAST_REPORTED_SIDE],
+        }
+        return {name: samples for name, samples in sets.items() if samples}
+
+
+def gather(args: argparse.Namespace) -> Faces:
+    """Read, check, locate and split the faces that the options name, saying what was found."""
+    samples = [sample for path in args.data for sample in read(path)]
+    reported = [replace(sample, validation=True) for path in args.validation for sample in read(path)]
+    samples = [s for s in samples if s.short_side >= LEAST_TRAINED_SIDE]
+    kept, unreadable = drop_unreadable([*samples, *reported], say)
+    if args.detector is not None:
+        kept = locate(kept, YuNet(args.detector), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
+    validation = [sample for sample in kept if sample.validation]
+    training = [sample for sample in kept if not sample.validation]
+    if not training:
+        raise ConfigError("None of the --data can be trained on: every picture is unreadable or kept for validation.")
+    train, held = hold_out(training, HELD_OUT, args.seed)
+    for name, part in (("training", train), ("held out", held), ("validation", validation)):
+        counts = Counter(str(sample.label) for sample in part)
+        say(f"{name}: {len(part)} faces, " + ", ".join(f"{label} {counts[label]}" for label in LABELS))
+    if unreadable:
+        say(f"Skipped {len(unreadable)} unreadable images")
+    return Faces(train, held, validation, unreadable)
+
+
+def say(line: str) -> None:
+    """Tell the operator how far the run is."""
+    print(line, flush=True)
+
+
+class _Run:
+    """One run of the default recipe. An epoch is one call of fit, so that stopping between epochs loses nothing."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.size: int = args.size or 128
+        self.epochs: int = args.epochs or 16
+        self.peak: float = args.learning_rate or 5e-4
+        self.folder = RunFolder(args.out, self._settings())
+        self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "best_loss": None}
+
+    def _settings(self) -> dict[str, Any]:
+        kept = ("width", "margin", "warmup_epochs", "faces", "batch", "train_from", "seed", "no_paint")
+        return {
+            **{name: getattr(self.args, name) for name in kept},
+            "size": self.size,
+            "epochs": self.epochs,
+            "learning_rate": self.peak,
+            "data": [str(path) for path in self.args.data],
+        }
+
+    def run(self) -> None:
+        """Train what is left to train, keeping the best epoch, then report on it."""
+        import keras  # noqa: PLC0415
+
+        from train.mask_model import classifier  # noqa: PLC0415
+
+        keras.utils.set_random_seed(self.args.seed)
+        if self.args.resume:
+            model, self.state = self.folder.resume()
+            say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.epochs}")
+        else:
+            model = classifier(self.size, self.args.width, self.args.weights, len(LABELS), dropout=0.3)
+        faces = gather(self.args)
+        deck = Deck(faces.train, LABELS, paint=not self.args.no_paint)
+        say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
+        for epoch in range(len(self.state["history"]), self.epochs):
+            began = time.monotonic()
+            self._enter_phase(model, epoch)
+            row = self._epoch(model, deck, epoch) | self._choose(model, faces.held_out, epoch)
+            self.state["seconds"] += time.monotonic() - began
+            self.state["history"].append(row)
+            self.folder.save(model, self.state)
+        self._report(faces)
+
+    def _enter_phase(self, model: Any, epoch: int) -> None:
+        """Compile anew where a phase begins: the head alone, then the upper layers; else change nothing."""
+        import keras  # noqa: PLC0415
+
+        from train.mask_model import thaw  # noqa: PLC0415
+
+        warmup = min(self.args.warmup_epochs, self.epochs - 1)
+        if epoch == warmup:
+            thaw(model, self.args.train_from)
+            optimizer = keras.optimizers.AdamW(self._schedule(warmup), weight_decay=1e-4, global_clipnorm=5.0)
+        elif epoch == 0:
+            thaw(model, None)
+            optimizer = keras.optimizers.Adam(1e-3)
+        else:
+            return
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.05)
+        model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+
+    def _schedule(self, warmup: int) -> Any:
+        """Half an epoch up to the peak, then a cosine down to a thousandth of it."""
+        import keras  # noqa: PLC0415
+
+        steps = math.ceil(self.args.faces / self.args.batch)
+        rise = steps // 2
+        return keras.optimizers.schedules.CosineDecay(
+            self.peak * 0.1,
+            steps * (self.epochs - warmup) - rise,
+            alpha=0.001,
+            warmup_target=self.peak,
+            warmup_steps=rise,
+        )
+
+    def _epoch(self, model: Any, deck: Deck, epoch: int) -> dict[str, Any]:
+        from train.mask_batches import Batches  # noqa: PLC0415
+
+        args = self.args
+
+        def make(_: int, rng: np.random.Generator) -> tuple[Image, Label]:
+            draw = deck.draw(rng)
+            return deck.view(draw, self.size, args.margin, rng), draw.label
+
+        views = Batches(
+            make, count=args.faces, batch=args.batch, labels=LABELS, seed=(args.seed, epoch), workers=args.workers
+        )
+        seen = model.fit(views, initial_epoch=epoch, epochs=epoch + 1, verbose=epoch_verbosity(), shuffle=False).history
+        return {"epoch": epoch + 1, "loss": seen["loss"][-1], "accuracy": seen["accuracy"][-1]}
+
+    def _choose(self, model: Any, held_out: Sequence[Sample], epoch: int) -> dict[str, Any]:
+        """Measure on the held-out faces, and keep the model if it is the best so far."""
+        import keras  # noqa: PLC0415
+
+        found = None
+        if held_out:
+            found = figures(indices(held_out, LABELS), predict(model, held_out, self.size, self.args.margin))
+            say(describe(f"epoch {epoch + 1}, held out", found) + f", balanced loss {found['balanced_loss']}")
+        loss = found and found["balanced_loss"]
+        if loss is None or self.state["best_loss"] is None or loss <= self.state["best_loss"]:
+            self.state["best_loss"], self.state["best_epoch"] = loss, epoch + 1
+            save_model(keras.Model(model.inputs, model.outputs, name="mask"), self.folder.model)
+            self._write_metrics({"held_out": found})
+        kept = ("balanced_loss", "accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
+        return {f"held_out_{key}": found[key] for key in kept} if found else {}
+
+    def _write_metrics(self, found: dict[str, Any]) -> None:
+        metrics = {
+            "task": "mask",
+            "preset": "default",
+            "command": command(),
+            "seed": self.args.seed,
+            "seconds": round(self.state["seconds"], 1),
+            "versions": versions(),
+            "size": self.size,
+            "margin": self.args.margin,
+            "width": self.args.width,
+            "labels": [str(label) for label in LABELS],
+            "best_epoch": self.state.get("best_epoch"),
+            "settings": self.folder.settings,
+            "history": self.state["history"],
+        }
+        write_json(self.folder.metrics, metrics | found)
+
+    def _report(self, faces: Faces) -> None:
+        """Measure the best epoch's model on everything held back, and draw the plots."""
+        import keras  # noqa: PLC0415
+
+        model = keras.models.load_model(self.folder.model)
+        found: dict[str, Any] = {}
+        for name, samples in faces.reported().items():
+            probabilities = predict(model, samples, self.size, self.args.margin)
+            found[name] = figures(indices(samples, LABELS), probabilities)
+            say(describe(name, found[name]))
+            picture = self.folder.path / f"confusion_{name}.png"
+            plots.confusion(picture, name.replace("_", " "), found[name]["confusion"], LABELS)
+        found["training_faces"] = {str(label): count for label, count in faces.counts().items()}
+        found["unreadable"] = [str(path) for path in faces.unreadable]
+        self._write_metrics(found)
+        draw_history(self.folder.path, self.state["history"])
+        say(f"Wrote {self.folder.model} (epoch {self.state['best_epoch']}) and {self.folder.metrics}")
+
+
+def indices(samples: Sequence[Sample], labels: Sequence[Label]) -> NDArray[np.int64]:
+    """(N,) positions of the samples' labels in ``labels``."""
+    return np.array([labels.index(sample.label) for sample in samples], np.int64)
+
+
+def predict(model: Any, samples: Sequence[Sample], size: int, margin: float, batch: int = 64) -> NDArray[Any]:
+    """(N, classes) probabilities of faces cut as the device cuts them."""
+    from train.mask_batches import Batches  # noqa: PLC0415
+
+    def make(position: int, _: np.random.Generator) -> tuple[Image, Label]:
+        return plain_view(samples[position], size, margin), samples[position].label
+
+    return np.asarray(model.predict(Batches(make, count=len(samples), batch=batch), verbose=0))
+
+
+def draw_history(out: Path, history: Sequence[dict[str, Any]]) -> None:
+    """Loss, accuracy and the rates that matter, over epochs, as PNG in ``out``."""
+
+    def series(**keys: str) -> dict[str, list[float | None]]:
+        return {name.replace("_", " "): [row.get(key) for row in history] for name, key in keys.items()}
+
+    loss = series(training="loss", held_out="held_out_balanced_loss")
+    plots.curves(out / "curves_loss.png", "Loss (held out: plain views, balanced)", loss, "cross-entropy, nats")
+    accuracy = series(training="accuracy", held_out="held_out_accuracy")
+    plots.curves(out / "curves_accuracy.png", "Accuracy (training: degraded views)", accuracy, "accuracy")
+    rates = series(
+        bare_alarmed="held_out_bare_alarmed",
+        masked_wrongly_alarmed="held_out_masked_wrongly_alarmed",
+        badly_worn_flagged="held_out_badly_worn_flagged",
+    )
+    plots.curves(out / "curves_rates.png", "Held-out faces", rates, "rate")

@@ -1,0 +1,55 @@
+"""Batches for keras, made by worker threads: the only place where pictures meet keras. Import it lazily."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from edge.values import Image, Label
+from edge.vision.preprocess import normalise
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Pictures made on demand, one batch after another.
+
+    Args:
+        make: Given a position in the epoch and a generator that belongs to the batch, gives a (size, size, 3) uint8
+            RGB picture and its label.
+        count: Pictures in the epoch.
+        batch: Pictures in a batch.
+        labels: Classes in the order of the model's outputs; None leaves the truth out, for prediction.
+        seed: Fixes, with the batch's number, what the generator gives.
+        workers: Threads.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int, np.random.Generator], tuple[Image, Label]],
+        *,
+        count: int,
+        batch: int,
+        labels: Sequence[Label] | None = None,
+        seed: tuple[int, ...] = (0,),
+        workers: int = 2,
+    ) -> None:
+        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
+        self._make, self._count, self._batch = make, count, batch
+        self._labels = None if labels is None else list(labels)
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return math.ceil(self._count / self._batch)
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """(N, size, size, 3) float32 RGB in [-1, 1], then (N, classes) float32 one-hot where there are labels."""
+        rng = np.random.default_rng([*self._seed, index])
+        positions = range(index * self._batch, min(self._count, (index + 1) * self._batch))
+        images, truth = zip(*(self._make(position, rng) for position in positions), strict=True)
+        inputs = normalise(np.stack(images))
+        if self._labels is None:
+            return (inputs,)
+        return inputs, np.eye(len(self._labels), dtype=np.float32)[[self._labels.index(label) for label in truth]]

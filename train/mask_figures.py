@@ -1,0 +1,73 @@
+"""Figures of a mask classifier, from its probabilities: what the issue's bars are stated in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.values import LABELS, Label
+
+
+def figures(truth: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Label] = LABELS) -> dict[str, Any]:
+    """Figures of one set of faces.
+
+    An alarm is any answer other than ``with_mask``. Rates over no faces are None.
+
+    Args:
+        truth: (N,) indices into ``labels``.
+        probabilities: (N, len(labels)).
+        labels: Names of the columns.
+
+    Returns:
+        JSON-ready: faces, accuracy, bare_alarmed, masked_wrongly_alarmed, badly_worn_flagged, recall and precision a
+        class, balanced_loss (mean over classes of the mean cross-entropy, in nats), confusion (rows are the truth).
+    """
+    answer = probabilities.argmax(axis=1)
+    confusion = np.zeros((len(labels), len(labels)), int)
+    np.add.at(confusion, (truth, answer), 1)
+    chosen = probabilities[np.arange(len(truth)), truth]
+    losses = [-np.log(np.clip(chosen[truth == k], 1e-7, 1)).mean() for k in range(len(labels)) if (truth == k).any()]
+    totals, said, right = confusion.sum(axis=1), confusion.sum(axis=0), np.diag(confusion)
+    alarmed = {label: _alarmed(confusion, labels, label) for label in Label}
+    return {
+        "faces": len(truth),
+        "accuracy": _rate(right.sum(), len(truth)),
+        "bare_alarmed": alarmed[Label.WITHOUT_MASK],
+        "masked_wrongly_alarmed": alarmed[Label.WITH_MASK],
+        "badly_worn_flagged": alarmed[Label.MASK_WORN_INCORRECTLY],
+        "balanced_loss": round(float(np.mean(losses)), 4) if losses else None,
+        "per_class": {
+            str(label): {
+                "faces": int(totals[k]),
+                "recall": _rate(right[k], totals[k]),
+                "precision": _rate(right[k], said[k]),
+            }
+            for k, label in enumerate(labels)
+        },
+        "confusion": confusion.tolist(),
+        "labels": [str(label) for label in labels],
+    }
+
+
+def _alarmed(confusion: NDArray[Any], labels: Sequence[Label], label: Label) -> float | None:
+    if label not in labels or Label.WITH_MASK not in labels:
+        return None
+    row = confusion[labels.index(label)]
+    return _rate(row.sum() - row[labels.index(Label.WITH_MASK)], row.sum())
+
+
+def _rate(part: float, whole: float) -> float | None:
+    return round(float(part) / float(whole), 4) if whole else None
+
+
+def describe(name: str, found: dict[str, Any]) -> str:
+    """One line for the terminal."""
+
+    def percent(key: str) -> str:
+        return "-" if found[key] is None else f"{100 * found[key]:.1f} %"
+
+    rates = ("accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
+    return f"{name}: {found['faces']} faces, " + ", ".join(f"{key.replace('_', ' ')} {percent(key)}" for key in rates)

@@ -1,0 +1,109 @@
+"""The mask classifier: MobileNetV2 (https://arxiv.org/abs/1801.04381) with a small head, in backend-neutral Keras 3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge.errors import ConfigError
+
+WEIGHTS_SIDE = 224
+BACKBONE = "mobilenet_v2"
+
+
+def backbone(size: int, width: float, weights: str) -> Any:
+    """MobileNetV2 without its classifier.
+
+    Args:
+        size: Of the square RGB input in [-1, 1], in pixels.
+        width: Multiplier of the channel counts ("alpha").
+        weights: ``imagenet`` (downloaded by Keras), ``none``, or the path of a .weights.h5 of this backbone.
+
+    Returns:
+        A keras.Model from (N, size, size, 3) float32 to (N, size/32, size/32, channels).
+
+    Raises:
+        ConfigError: The file is missing or does not fit this width.
+    """
+    import keras  # noqa: PLC0415
+
+    path = None if weights in ("imagenet", "none") else Path(weights)
+    if path is not None and not path.is_file():
+        raise ConfigError(f"No weights at {path}: give --weights imagenet, none, or the path of a .weights.h5 file.")
+    try:
+        net = keras.applications.MobileNetV2(
+            (size, size, 3),
+            alpha=width,
+            include_top=False,
+            weights="imagenet" if weights == "imagenet" else None,
+            name=BACKBONE,
+        )
+        if path is not None:
+            net.load_weights(path)
+    except (ValueError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"Weights {weights} do not fit MobileNetV2 of width {width} at {size} pixels: {reason}"
+        ) from error
+    return net
+
+
+def classifier(size: int, width: float, weights: str, classes: int, dropout: float) -> Any:
+    """The default recipe's model: global average pooling, dropout, softmax.
+
+    Batch normalisation runs on its ImageNet statistics throughout (``training=False``): batches are small, and the
+    statistics of augmented crops are not those of the door.
+
+    Returns:
+        A keras.Model from (N, size, size, 3) float32 RGB in [-1, 1] to (N, classes) probabilities.
+    """
+    import keras  # noqa: PLC0415
+
+    net = backbone(size, width, weights)
+    inputs = keras.Input((size, size, 3), name="image")
+    features = keras.layers.GlobalAveragePooling2D(name="pool")(net(inputs, training=False))
+    features = keras.layers.Dropout(dropout, name="dropout")(features)
+    outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
+    return keras.Model(inputs, outputs, name="mask")
+
+
+def report_classifier(size: int, width: float, weights: str, classes: int) -> Any:
+    """The student report's model: frozen backbone, AveragePooling 7x7, Flatten, Dense 128 ReLU, dropout 0.5, softmax.
+
+    At sizes whose feature map is smaller than 7x7 the pooling shrinks to fit; at 224 it is the report's.
+
+    Returns:
+        A keras.Model from (N, size, size, 3) float32 RGB in [-1, 1] to (N, classes) probabilities.
+    """
+    import keras  # noqa: PLC0415
+
+    net = backbone(size, width, weights)
+    net.trainable = False
+    inputs = keras.Input((size, size, 3), name="image")
+    features = net(inputs, training=False)
+    features = keras.layers.AveragePooling2D(min(7, int(features.shape[1])), name="pool")(features)
+    features = keras.layers.Flatten(name="flatten")(features)
+    features = keras.layers.Dense(128, activation="relu", name="dense")(features)
+    features = keras.layers.Dropout(0.5, name="dropout")(features)
+    outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
+    return keras.Model(inputs, outputs, name="mask_report")
+
+
+def thaw(model: Any, first_layer: str | None) -> None:
+    """Let the backbone learn from ``first_layer`` on; None freezes all of it.
+
+    Args:
+        model: From `classifier`.
+        first_layer: Prefix of the first backbone layer to train, such as ``block_6``; ``all`` trains everything.
+
+    Raises:
+        ConfigError: No layer's name starts so.
+    """
+    net = model.get_layer(BACKBONE)
+    net.trainable = True
+    learning = first_layer == "all"
+    for layer in net.layers:
+        learning = learning or (first_layer is not None and f"{layer.name}_".startswith(f"{first_layer}_"))
+        layer.trainable = learning
+    if first_layer is not None and not learning:
+        raise ConfigError(f"No layer {first_layer} in MobileNetV2: give --train-from all or block_1 to block_16.")

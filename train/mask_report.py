@@ -1,0 +1,208 @@
+"""``--preset report``: the student report's recipe, as its well-known tutorial gives it.
+
+224 pixels, frozen MobileNetV2, AveragePooling2D 7x7, Flatten, Dense 128 ReLU, dropout 0.5, softmax over the classes
+found, Adam at 1e-4, 20 epochs, batches of 32, a stratified 80/20 split, rotation 20 degrees, zoom 0.15, shift 0.2,
+shear 0.15 and mirroring. Whole pictures are used, as face crops; annotated boxes are cut out tightly. It splits by
+picture, not by group, so near-duplicates make its figures kinder than the default recipe's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.errors import ConfigError
+from edge.values import LABELS, Image, Label
+from edge.vision.preprocess import crop_face, resize
+from train import plots
+from train.checkpoints import RunFolder, epoch_verbosity, save_model
+from train.mask import indices, say
+from train.mask_data import Sample, drop_unreadable, load, read
+from train.mask_figures import describe, figures
+from train.reproducible import command, versions, write_json
+
+TEST_SHARE = 0.2
+ROTATION, ZOOM, SHIFT, SHEAR = 20.0, 0.15, 0.2, 0.15
+
+
+def stratified(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
+    """80 % to train on and 20 % to test on, with the classes in the same proportions."""
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+
+    try:
+        train, test = train_test_split(
+            list(samples), test_size=TEST_SHARE, stratify=[str(sample.label) for sample in samples], random_state=seed
+        )
+    except ValueError as error:
+        raise ConfigError(f"Too few pictures for a stratified 80/20 split, add some to each class: {error}") from error
+    return train, test
+
+
+def picture(sample: Sample, size: int) -> Image:
+    """The face stretched to (size, size, 3) uint8 RGB: the whole picture, or its box where one is annotated."""
+    image = load(sample.path)
+    if sample.bbox is not None:
+        return crop_face(image, sample.bbox, size, margin=0.0)
+    return cv2.cvtColor(resize(image, size, size), cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def augment(image: Image, rng: np.random.Generator) -> Image:
+    """Rotate, shear, zoom, shift and mirror at random, repeating the border, as the report's ImageDataGenerator does.
+
+    Args:
+        image: (S, S, 3) uint8 RGB.
+        rng: Where the variation comes from.
+
+    Returns:
+        The same shape and order.
+    """
+    side = image.shape[0]
+    angle = np.deg2rad(rng.uniform(-ROTATION, ROTATION))
+    shear = np.deg2rad(rng.uniform(-SHEAR, SHEAR))
+    rotate = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    lean = np.array([[1, -np.sin(shear)], [0, np.cos(shear)]])
+    linear = rotate @ lean @ np.diag(rng.uniform(1 - ZOOM, 1 + ZOOM, 2))
+    if rng.random() < 0.5:
+        linear = linear @ np.diag([-1.0, 1.0])
+    middle = np.full(2, (side - 1) / 2)
+    offset = middle - linear @ middle + rng.uniform(-SHIFT, SHIFT, 2) * side
+    matrix = np.hstack([linear, offset[:, None]])
+    return cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+
+
+class ReportRun:
+    """One run of the report's recipe; the options are those of `train.mask.add_arguments`."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.size: int = args.size or 224
+        self.epochs: int = args.epochs or 20
+        self.rate: float = args.learning_rate or 1e-4
+        samples, self.unreadable = drop_unreadable([sample for path in args.data for sample in read(path)], say)
+        self.labels = [label for label in LABELS if any(sample.label is label for sample in samples)]
+        if len(self.labels) < 2:
+            found = ", ".join(self.labels) or "no readable picture"
+            raise ConfigError(f"Two classes are needed, but --data has {found}: add a folder with another class.")
+        self.train, self.test = stratified(samples, args.seed)
+        self.folder = RunFolder(args.out, self._settings())
+        self.state: dict[str, Any] = {"history": [], "seconds": 0.0}
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "preset": "report",
+            "size": self.size,
+            "width": self.args.width,
+            "epochs": self.epochs,
+            "learning_rate": self.rate,
+            "batch": self.args.batch,
+            "seed": self.args.seed,
+            "labels": [str(label) for label in self.labels],
+            "data": [str(path) for path in self.args.data],
+        }
+
+    def run(self) -> None:
+        """Train what is left to train, then report on the last epoch, as the report does."""
+        say(f"{len(self.train)} faces to train on, {len(self.test)} to test on; classes {', '.join(self.labels)}")
+        model = self._model()
+        for epoch in range(len(self.state["history"]), self.epochs):
+            began = time.monotonic()
+            seen = model.fit(
+                self._batches(self.train, (self.args.seed, epoch)),
+                validation_data=self._batches(self.test, None),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                shuffle=False,
+                verbose=epoch_verbosity(),
+            ).history
+            self.state["seconds"] += time.monotonic() - began
+            self.state["history"].append({"epoch": epoch + 1, **{name: values[-1] for name, values in seen.items()}})
+            self.folder.save(model, self.state)
+        self._report(model)
+
+    def _model(self) -> Any:
+        import keras  # noqa: PLC0415
+
+        from train.mask_model import report_classifier  # noqa: PLC0415
+
+        keras.utils.set_random_seed(self.args.seed)
+        if self.args.resume:
+            model, self.state = self.folder.resume()
+            say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.epochs}")
+            return model
+        model = report_classifier(self.size, self.args.width, self.args.weights, len(self.labels))
+        optimizer = keras.optimizers.Adam(self.rate)
+        model.compile(optimizer=optimizer, loss="categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+        return model
+
+    def _batches(self, samples: Sequence[Sample], seed: tuple[int, int] | None) -> Any:
+        """The pictures in order, or, given a seed, shuffled and varied by it."""
+        from train.mask_batches import Batches  # noqa: PLC0415
+
+        order = np.arange(len(samples)) if seed is None else np.random.default_rng(seed).permutation(len(samples))
+
+        def make(position: int, rng: np.random.Generator) -> tuple[Image, Label]:
+            sample = samples[order[position]]
+            image = picture(sample, self.size)
+            return (image if seed is None else augment(image, rng)), sample.label
+
+        return Batches(
+            make,
+            count=len(samples),
+            batch=self.args.batch,
+            labels=self.labels,
+            seed=seed or (self.args.seed,),
+            workers=self.args.workers,
+        )
+
+    def _report(self, model: Any) -> None:
+        import keras  # noqa: PLC0415
+        from sklearn.metrics import classification_report  # noqa: PLC0415
+
+        save_model(keras.Model(model.inputs, model.outputs, name="mask"), self.folder.model)
+        truth = indices(self.test, self.labels)
+        probabilities = np.asarray(model.predict(self._batches(self.test, None), verbose=0))
+        found = figures(truth, probabilities, self.labels)
+        names = [str(label) for label in self.labels]
+        named = {"labels": list(range(len(names))), "target_names": names, "zero_division": 0}
+        answers = probabilities.argmax(axis=1)
+        text = classification_report(truth, answers, **named)
+        say(text)
+        say(describe("test", found))
+        out = self.folder.path
+        (out / "classification_report.txt").write_text(text, encoding="utf-8")
+        for key, unit in (("accuracy", "accuracy"), ("loss", "cross-entropy, nats")):
+            series = {
+                name: [row[f] for row in self.state["history"]]
+                for name, f in (("training", key), ("test", f"val_{key}"))
+            }
+            plots.curves(out / f"curves_{key}.png", f"Training {key}, report's recipe", series, unit)
+        plots.confusion(out / "confusion_test.png", "test", found["confusion"], names)
+        self._write_metrics(found, classification_report(truth, answers, output_dict=True, **named))
+        say(f"Wrote {self.folder.model} and {self.folder.metrics}")
+
+    def _write_metrics(self, found: dict[str, Any], by_sklearn: dict[str, Any]) -> None:
+        metrics = {
+            "task": "mask",
+            "preset": "report",
+            "command": command(),
+            "seed": self.args.seed,
+            "seconds": round(self.state["seconds"], 1),
+            "versions": versions(),
+            "size": self.size,
+            "margin": 0.0,
+            "width": self.args.width,
+            "labels": [str(label) for label in self.labels],
+            "settings": self.folder.settings,
+            "training_faces": {str(k): v for k, v in Counter(s.label for s in self.train).items()},
+            "unreadable": [str(path) for path in self.unreadable],
+            "history": self.state["history"],
+            "test": found,
+            "classification_report": by_sklearn,
+        }
+        write_json(self.folder.metrics, metrics)
