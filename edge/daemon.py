@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ from edge.counts import CountStore, store_path
 from edge.errors import StoreError
 from edge.events import STANDARD_OUTPUT, EventLog, SceneTime, Summary, open_file
 from edge.live import Screen, counted
-from edge.notify import Notifier
+from edge.notify import Notifier, is_journal
 from edge.outbox import Outbox, standard_error, standard_output
 from edge.people import PeopleTracker
 from edge.pipeline import load_pipeline
@@ -332,9 +333,9 @@ def _source(
 
 
 def _open_screen(options: Options, source: Source, clock: Clock) -> Screen:
-    if options.events == STANDARD_OUTPUT:
-        return Screen(standard_error(not source.live), clock, sys.stderr.isatty(), options.quiet)
-    return Screen(standard_output(not source.live), clock, sys.stdout.isatty(), options.quiet)
+    to_error = options.events == STANDARD_OUTPUT
+    stream, open_outbox = (sys.stderr, standard_error) if to_error else (sys.stdout, standard_output)
+    return Screen(open_outbox(not source.live), clock, stream.isatty(), options.quiet, is_journal(stream, os.environ))
 
 
 def _open_counts(settings: CountSettings, clock: Clock, parts: ExitStack) -> Counts:

@@ -24,9 +24,12 @@ WORDS: Mapping[Verdict, str] = {
 
 
 class Screen:
-    """Readable text. On a terminal one line is rewritten in place; elsewhere a line is added now and then."""
+    """Readable text. On a terminal one line is rewritten in place; elsewhere a line is added now and then.
 
-    def __init__(self, outbox: Outbox, clock: Clock, terminal: bool, quiet: bool) -> None:
+    In the journal there is a line an event and no more: the journal stamps each, and systemd shows how it goes.
+    """
+
+    def __init__(self, outbox: Outbox, clock: Clock, terminal: bool, quiet: bool, journal: bool = False) -> None:
         """Write to ``outbox``.
 
         Args:
@@ -34,9 +37,10 @@ class Screen:
             clock: Paces the line.
             terminal: Whether ``outbox`` is a terminal.
             quiet: Write nothing at all.
+            journal: Whether ``outbox`` leads to systemd's journal.
         """
         self.outbox = outbox
-        self._clock, self._terminal, self._quiet = clock, terminal, quiet
+        self._clock, self._terminal, self._quiet, self._journal = clock, terminal, quiet, journal
         self._every = TERMINAL_EVERY if terminal else PLAIN_EVERY
         self._last_at = self._first_at = clock.monotonic()
         self._last_frames = 0
@@ -56,13 +60,13 @@ class Screen:
             text = describe(event)
             if event.kind is EventKind.VERDICT and event.person in alarmed:
                 text += " - ALERT"
-            self.say(f"{scene_time.wall(event.at).astimezone():%H:%M:%S} {text}")
+            self.say(text if self._journal else f"{scene_time.wall(event.at).astimezone():%H:%M:%S} {text}")
 
     def update(self, frames: int, dropped: int, in_view: int, totals: Mapping[Verdict, int]) -> None:
         """Renew the live line if it is time to."""
         now = self._clock.monotonic()
         passed = now - self._last_at
-        if self._quiet or passed < self._every:
+        if self._quiet or self._journal or passed < self._every:
             return
         fps = (frames - self._last_frames) / passed
         self._last_at, self._last_frames = now, frames

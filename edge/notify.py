@@ -9,6 +9,16 @@ import contextlib
 import os
 import socket
 from collections.abc import Mapping
+from typing import TextIO
+
+
+def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether ``stream`` leads to systemd's journal: then ``JOURNAL_STREAM`` names its device and inode."""
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or no file at all
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 class Notifier:

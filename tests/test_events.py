@@ -16,6 +16,7 @@ import pytest
 from edge.clock import ManualClock
 from edge.events import EventLog, SceneTime, Summary, open_file
 from edge.live import Screen, describe
+from edge.notify import is_journal
 from edge.outbox import CAPACITY, Outbox
 from edge.values import Event, EventKind, Verdict
 
@@ -222,6 +223,25 @@ class TestScreen:
         assert first.startswith(" 10.0 fps | 2 people in view | visits: with mask 0, no mask 0,")
         assert first.endswith("unsure 0 | 5 frames dropped")
         assert others == [first, first]
+
+    def test_in_the_journal_which_stamps_lines_itself_an_event_is_a_bare_line_and_nothing_else_is(
+        self, outbox: Outbox, collector: Collector
+    ) -> None:
+        clock = ManualClock()
+        screen = Screen(outbox, clock, terminal=False, quiet=False, journal=True)
+        clock.advance(60)
+        screen.update(600, 0, 1, {})
+        screen.events([Event(EventKind.VISIT_STARTED, 0.0, person=3)], SceneTime(clock))
+        outbox.close()
+        assert collector.text == "person 3: arrived\n"
+
+    def test_the_journal_is_known_by_the_device_and_inode_that_systemd_names(self, tmp_path: Path) -> None:
+        with (tmp_path / "journal").open("w") as journal, (tmp_path / "other").open("w") as other:
+            status = os.fstat(journal.fileno())
+            environment = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+            assert is_journal(journal, environment)
+            assert not is_journal(other, environment)
+            assert not is_journal(journal, {})
 
     def test_what_is_said_does_not_mix_with_the_live_line(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock()
