@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.connection import Connection, explain
-from deploy.device import Device, Target, ask
+from deploy.device import Device, Sudo, Target, ask
 from deploy.errors import DeployError
 from deploy.payload import BUILD, build_payload, build_wheel, release_name
 
@@ -108,12 +108,14 @@ def for_each(jobs: Sequence[Job], work: Callable[[Job], None]) -> None:
 def look_at(job: Job) -> None:
     """Ask the host what it is."""
     job.device = ask(job.connection)
+    if job.device.sudo is Sudo.NEEDLESS:
+        job.connection.sudo = ()
 
 
 def ask_passwords(jobs: Sequence[Job], terminal: bool) -> None:
     """Ask for what sudo wants, a host at a time; without a terminal, a host that wants a password has failed."""
     for job in jobs:
-        if job.device is None or not job.device.asks_password:
+        if job.device is None or job.device.sudo is not Sudo.PASSWORD:
             continue
         host = job.connection.host
         if terminal:
@@ -156,6 +158,8 @@ def run_installed(job: Job, *command: str) -> None:
         host = job.connection.host
         raise DeployError(f"No release is installed on {host}; install one with 'make deploy HOST={host}'.")
     run_installer(job, INSTALLED, *command)
+    if command[0] == "uninstall":
+        job.connection.run(["rm", "-rf", STAGE])
 
 
 def run_installer(job: Job, script: str, *command: str) -> None:

@@ -69,6 +69,7 @@ class Connection:
         config: An SSH configuration file in place of the user's own.
         interactive: Whether ssh may ask on the terminal, for a password or whether a new host key is right.
         control: A folder for the socket that lets all commands share one connection.
+        sudo: Words before a command that is to run as root.
         password: What sudo on the device asks for, where it asks.
     """
 
@@ -76,6 +77,7 @@ class Connection:
     config: Path | None = None
     interactive: bool = False
     control: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="maskgate-", dir=SHORT_FOLDER)))
+    sudo: Sequence[str] = ("sudo", "-n", "--")
     password: str | None = None
 
     def __post_init__(self) -> None:
@@ -115,7 +117,7 @@ class Connection:
         Returns:
             Exit code and the last line.
         """
-        sudo = ["sudo", "-n", "--"] if self.password is None else ["sudo", "-S", "-p", "", "--"]
+        sudo = self.sudo if self.password is None else ("sudo", "-S", "-p", "", "--")
         with subprocess.Popen(  # noqa: S603 - a list, and the remote part is quoted
             [*self._ssh(), self.host, shlex.join([*sudo, *command])],
             stdin=subprocess.PIPE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from deploy.errors import DeployError
@@ -20,7 +21,11 @@ echo "systemd=$([ -d /run/systemd/system ] && echo yes)"
 echo "free_kb=$(df -Pk . | awk 'NR == 2 { print $4 }')"
 echo "rsync=$(command -v rsync)"
 echo "current=$(basename "$(readlink /opt/maskgate/current)")"
-echo "sudo=$(sudo -n true 2>&1 && echo free)"
+if [ "$(id -u)" = 0 ]; then sudo=root
+elif sudo -n true 2>/dev/null; then sudo=free
+else sudo=$(sudo -n true 2>&1 | tail -n 1)
+fi
+echo "sudo=$sudo"
 """
 """Plain POSIX sh; one answer a line."""
 
@@ -90,6 +95,14 @@ class Target:
         }
 
 
+class Sudo(Enum):
+    """How a user becomes root."""
+
+    NEEDLESS = "is root"
+    FREE = "without a password"
+    PASSWORD = "with a password"  # noqa: S105 - none
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """A device that can run maskgate.
@@ -98,13 +111,13 @@ class Device:
         target: Decides which wheels fit.
         free_bytes: Free space in the home of the user who logs in.
         current: The release that runs there, or an empty string.
-        asks_password: Whether sudo there wants a password.
+        sudo: How that user becomes root.
     """
 
     target: Target
     free_bytes: int
     current: str
-    asks_password: bool
+    sudo: Sudo
 
 
 def ask(remote: Remote) -> Device:
@@ -133,7 +146,7 @@ def read_answers(host: str, answers: dict[str, str]) -> Device:
     if not answers.get("rsync"):
         raise DeployError(f"{host} has no rsync; run 'sudo apt install rsync' there, then run this again.")
     target = Target(answers["machine"], answers.get("codename") or "unknown", python, int(glibc[1]))
-    return Device(target, 1024 * int(answers["free_kb"]), answers["current"], _sudo_asks(host, answers["sudo"]))
+    return Device(target, 1024 * int(answers["free_kb"]), answers["current"], _sudo(host, answers["sudo"]))
 
 
 def _refuse_32_bit(host: str, answers: dict[str, str]) -> None:
@@ -158,9 +171,11 @@ def _python(host: str, answers: dict[str, str]) -> tuple[int, int]:
     return major, minor
 
 
-def _sudo_asks(host: str, answer: str) -> bool:
+def _sudo(host: str, answer: str) -> Sudo:
+    if answer == "root":
+        return Sudo.NEEDLESS
     if answer == "free":
-        return False
+        return Sudo.FREE
     if "password" in answer:
-        return True
+        return Sudo.PASSWORD
     raise DeployError(f"{host} gives you no sudo ({answer or 'sudo says nothing'}); log in as a user who may use it.")

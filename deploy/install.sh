@@ -14,6 +14,7 @@ CONFIG=/etc/maskgate/config.toml
 STATE=/var/lib/maskgate
 SERVICE=maskgate.service
 UNIT_LINK=/usr/local/lib/systemd/system/$SERVICE
+BOOT_LINK=/etc/systemd/system/multi-user.target.wants/$SERVICE
 TRIAL_UNIT=/run/systemd/system/$SERVICE
 LOCK=/run/lock/maskgate-install.lock
 # The distribution's own Python: it is the one that sees picamera2 and gpiozero.
@@ -23,6 +24,7 @@ SELF_TEST_FRAMES=60
 SELF_TEST_SECONDS=300
 HEALTHY_WITHIN=60
 HEALTHY_FOR=5
+WAITING_FOR_CAMERA=15
 HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
 
 building=
@@ -220,16 +222,35 @@ property() {
     systemctl show --property="$1" --value "$SERVICE"
 }
 
-# Healthy: it said that it is ready, keeps running, and keeps judging frames (only those feed the watchdog).
+# Each judged frame, and nothing else, feeds the watchdog.
+beat() {
+    property WatchdogTimestampMonotonic
+}
+
+judges_frames() {
+    systemctl --quiet is-active "$SERVICE" || return 1
+    before=$(beat)
+    sleep 3
+    [ "$(beat)" != "$before" ]
+}
+
+# Healthy: it said that it is ready, keeps running, and keeps judging frames. Where none were judged before, for want
+# of a camera, running is enough.
 wait_until_healthy() {
+    must_judge=$1
     started=$(property MainPID)
-    first_beat=$(property WatchdogTimestampMonotonic)
+    first_beat=$(beat)
     waited=0
     while [ "$waited" -lt "$HEALTHY_WITHIN" ]; do
         sleep 1
         waited=$((waited + 1))
         [ "$(property ActiveState)/$(property MainPID)" = "active/$started" ] || return 1
-        [ "$waited" -lt "$HEALTHY_FOR" ] || [ "$(property WatchdogTimestampMonotonic)" = "$first_beat" ] || return 0
+        [ "$waited" -ge "$HEALTHY_FOR" ] || continue
+        [ "$(beat)" = "$first_beat" ] || return 0
+        if [ -z "$must_judge" ] && [ "$waited" -ge "$WAITING_FOR_CAMERA" ]; then
+            say "It runs but has judged no frame yet. It last said: $(last_words)"
+            return 0
+        fi
     done
     return 1
 }
@@ -248,7 +269,7 @@ begin_trial() {
     mkdir -p "$(dirname "$TRIAL_UNIT")" &&
         sed "s|$BASE/current/|$RELEASES/$1/|g" "$RELEASES/$1/systemd/$SERVICE" >"$TRIAL_UNIT" &&
         reload &&
-        systemctl restart "$SERVICE" 2>/dev/null && wait_until_healthy
+        systemctl restart "$SERVICE" 2>/dev/null && wait_until_healthy "$2"
 }
 
 # Back to the unit on disk: the old release, or none.
@@ -264,6 +285,7 @@ end_trial() {
     fi
 }
 
+# One rename switches program and unit; 'systemctl enable' would resolve the links, so they are made by hand.
 point_current_at() {
     rm -f "$BASE/current.new"
     ln -s "releases/$1" "$BASE/current.new"
@@ -272,15 +294,19 @@ point_current_at() {
 }
 
 link_unit() {
-    [ "$(readlink "$UNIT_LINK")" != "$BASE/current/systemd/$SERVICE" ] || return 0
-    mkdir -p "$(dirname "$UNIT_LINK")"
+    mkdir -p "$(dirname "$UNIT_LINK")" "$(dirname "$BOOT_LINK")"
     ln -sfn "$BASE/current/systemd/$SERVICE" "$UNIT_LINK"
+    ln -sfn "$UNIT_LINK" "$BOOT_LINK"
+    # What 'systemctl enable' leaves here names one release for good, and hides all later ones.
+    [ ! -L "/etc/systemd/system/$SERVICE" ] || rm "/etc/systemd/system/$SERVICE"
 }
 
 activate() {
     old=$(current_release)
+    must_judge=
+    ! judges_frames || must_judge=yes
     say "Trying $1 ..."
-    if ! begin_trial "$1"; then
+    if ! begin_trial "$1" "$must_judge"; then
         why=$(last_words)
         end_trial
         die "$1 does not run healthily and was taken back; ${old:-nothing} runs now. It last said: ${why:-nothing}"
@@ -290,7 +316,6 @@ activate() {
     rm -f "$TRIAL_UNIT"
     trying=
     systemctl daemon-reload
-    systemctl --quiet enable "$SERVICE"
 }
 
 # Oldest first. A release that was rolled back from is never what a later rollback goes to: it moves to the front.
@@ -356,7 +381,8 @@ roll_back() {
 uninstall() {
     take_lock
     systemctl --quiet disable --now "$SERVICE" 2>/dev/null || :
-    rm -f "$TRIAL_UNIT" "$UNIT_LINK" "$CONFIG.new"
+    rm -f "$TRIAL_UNIT" "$UNIT_LINK" "$BOOT_LINK" "$CONFIG.new"
+    rmdir "$(dirname "$UNIT_LINK")" "$(dirname "$(dirname "$UNIT_LINK")")" 2>/dev/null || :
     reload
     default=$BASE/current/config.toml
     ! cmp -s "$default" "$CONFIG" || rm -f "$CONFIG"
