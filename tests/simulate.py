@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -160,6 +160,8 @@ class Scene:
             at += self._rng.expovariate(self.arrivals)
             self.walkers.append(self._walker(number, at))
         self._ghosts: list[tuple[BBox, int]] = []
+        self._waiting: deque[Walker] = deque()
+        self._here: list[Walker] = []
 
     def _walker(self, number: int, start: float) -> Walker:
         rng, faults = self._rng, self.faults
@@ -180,6 +182,7 @@ class Scene:
 
     def __iter__(self) -> Iterator[tuple[float, list[Reading], list[int | None]]]:
         end = max(walker.end for walker in self.walkers) + 3
+        self._waiting, self._here = deque(self.walkers), []
         for index in range(int(end * self.fps)):
             at = index / self.fps
             found = [(self._judge(walker, box), walker.number) for walker, box in self._visible(at)]
@@ -190,9 +193,10 @@ class Scene:
 
     def _visible(self, at: float) -> Iterator[tuple[Walker, BBox]]:
         """Faces that the detector finds, cut to the picture, with jitter."""
-        present = [
-            (walker, box) for walker in self.walkers if walker.start <= at < walker.end and (box := walker.box(at))
-        ]
+        while self._waiting and self._waiting[0].start <= at:
+            self._here.append(self._waiting.popleft())
+        self._here = [walker for walker in self._here if at < walker.end]
+        present = [(walker, box) for walker in self._here if (box := walker.box(at))]
         for walker, box in present:
             missed = walker.missed.step(self._rng)
             pillar = walker.hidden[0] <= at - walker.start < walker.hidden[1]

@@ -18,7 +18,7 @@ SMOOTHING = 0.25
 COASTING = 1.5
 """An unseen face slows down with this time constant, in seconds: people stop and turn behind what hides them."""
 
-IN_VIEW = 0.3
+IN_VIEW = 0.2
 """A face of which less than this share should still be inside the picture has left it."""
 
 REACH = 0.5
