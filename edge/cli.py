@@ -111,8 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if {"-v", "--verbose"} & set(words):
             traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split())
         print(
-            f"maskgate: unexpected error: {type(error).__name__}: {error}. Run it again with -v, and report what it"
+            f"maskgate: unexpected error: {what}. Run it again with -v, and report what it"
             " prints together with the output of `maskgate doctor`.",
             file=sys.stderr,
         )

@@ -32,7 +32,7 @@ class Window:
                 "--window needs a desktop and opencv-python: run `make desktop` in a graphical session,"
                 " or leave --window out."
             )
-        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        cv2.namedWindow(TITLE, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
         self._sized = False
 
     def show(self, image: Image) -> None:
@@ -44,8 +44,12 @@ class Window:
 
     def closed(self) -> bool:
         """Let the window react, and tell whether the user closed it."""
-        key = cv2.waitKey(1) & 0xFF
-        return key in (ord("q"), ESCAPE) or cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+        if cv2.waitKey(1) & 0xFF in (ord("q"), ESCAPE):
+            return True
+        try:
+            return cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1
+        except cv2.error:  # Qt has no answer once its last window is gone
+            return True
 
     def close(self) -> None:
         """Remove the window."""

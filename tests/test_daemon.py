@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -24,9 +24,10 @@ from edge import cli, daemon
 from edge.cameras.choose import Choice
 from edge.config import load
 from edge.daemon import Options
-from edge.errors import CameraError, StoreError
+from edge.errors import CameraError, ConfigError, StoreError
 from edge.notify import Notifier
 from edge.values import BBox, Face, Frame, Image, Reading
+from edge.window import Window
 
 NOBODY, MASKED, BARE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 FACE = Face(BBox(60, 40, 140, 120), 0.9)
@@ -394,6 +395,36 @@ class TestLive:
         before = [signal.getsignal(number) for number in daemon.STOP_SIGNALS]
         run(clip, store)
         assert [signal.getsignal(number) for number in daemon.STOP_SIGNALS] == before
+
+
+class TestWindow:
+    def test_without_a_desktop_one_sentence_names_the_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("DISPLAY", raising=False)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        with pytest.raises(ConfigError, match="run `make desktop` in a graphical session"):
+            Window()
+
+    def test_it_shows_each_frame_marked_and_closing_it_ends_the_run_cleanly(
+        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class FakeWindow:
+            shown: ClassVar[list[Image]] = []
+
+            def show(self, image: Image) -> None:
+                self.shown.append(image)
+
+            def closed(self) -> bool:
+                return len(self.shown) == 25
+
+            def close(self) -> None:
+                self.shown.append(picture(NOBODY))
+
+        monkeypatch.setattr("edge.window.Window", FakeWindow)
+        log = tmp_path / "log"
+        assert run(clip, store, window=True, events=str(log)) == 0
+        assert lines(log)[-1]["frames"] == 25
+        assert len(FakeWindow.shown) == 26
+        assert len(np.unique(FakeWindow.shown[24].reshape(-1, 3), axis=0)) > 10
 
 
 class TestServiceManager:
