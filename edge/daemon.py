@@ -362,7 +362,8 @@ def _signals(stopped: threading.Event) -> Iterator[None]:
         log.info("Stopping on %s.", signal.Signals(number).name)
         stopped.set()
 
-    previous = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+    previous = {number: signal.signal(number, handle) for number in heeded}
     try:
         yield
     finally:

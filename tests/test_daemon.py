@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
@@ -91,6 +92,22 @@ def alert(monkeypatch: pytest.MonkeyPatch) -> FakeAlert:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return tmp_path / "counts.db"
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system without a byte to spare."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False)
+    if mount.returncode != 0:
+        pytest.skip("only root may mount")
+    try:
+        with contextlib.suppress(OSError):
+            (place / "filler").write_bytes(bytes(2**20))
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def run(clip: Path, store: Path, **options: Any) -> int:
@@ -207,6 +224,16 @@ class TestWhenSomethingFails:
         assert code == StoreError.exit_code
         assert caplog.text.count("Counts cannot be written") <= 2
         assert "2 visits were not written" in caplog.text
+        assert "alarm on" in alert.told
+
+    def test_on_a_full_disk_alerts_go_on_and_the_visits_that_are_lost_are_counted(
+        self, clip: Path, full_disk: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        code = run(clip, full_disk / "counts.db", events=str(full_disk / "events.jsonl"))
+        assert code == StoreError.exit_code
+        assert "Counts cannot be written" in caplog.text
+        assert "2 visits were not written" in caplog.text
+        assert "9 events were not written" in caplog.text
         assert "alarm on" in alert.told
 
     def test_everything_is_off_after_an_unexpected_error(
@@ -395,6 +422,16 @@ class TestLive:
         before = [signal.getsignal(number) for number in daemon.STOP_SIGNALS]
         run(clip, store)
         assert [signal.getsignal(number) for number in daemon.STOP_SIGNALS] == before
+
+    def test_nohup_is_respected(self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            doorway.scene = MASKED
+            hang_up = ("visit_started", lambda: os.kill(os.getpid(), signal.SIGHUP))
+            _, events = live(store, tmp_path / "log", hang_up, ("verdict", stop))
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        assert events == ["visit_started", "verdict", "visit_ended", "summary"]
 
 
 class TestWindow:
