@@ -167,7 +167,7 @@ def test_a_walker_behind_a_pillar_comes_out_as_the_same_person() -> None:
     assert door.ended() == [Verdict.WITH_MASK]
 
 
-@pytest.mark.parametrize("fps", [4, 8, 30])
+@pytest.mark.parametrize("fps", [2, 4, 8, 30])
 def test_a_brisk_walker_is_one_person_at_any_frame_rate(fps: int) -> None:
     tracker = PeopleTracker(PeopleSettings())
     for frame in range(3 * fps):

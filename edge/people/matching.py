@@ -14,7 +14,7 @@ from edge.values import LABELS, BBox, Face, Reading
 LIKENESS = 0.4
 """Cost of a reading that is nothing like what is held of the person: masks tell people apart who cross."""
 
-COST_LIMIT = 1.15
+COST_LIMIT = 1.3
 """Pairs that cost more stay apart. A pair in place costs 0; one at the end of its reach, without overlap, 1."""
 
 FORBIDDEN = 1e3

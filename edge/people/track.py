@@ -48,6 +48,9 @@ CONFIRM_SPAN = 0.2
 CONFIRM_WITHIN = 0.4
 """Seconds that a face which is not yet a visit may go unseen before it is forgotten."""
 
+CONFIRM_WITHIN_FRAMES = 3
+"""But not before this many frames have passed, where they come slowly."""
+
 DOUBT = 0.2
 """Matching penalty of a track that is not yet a visit, and of one that is about to be given up."""
 
@@ -147,9 +150,11 @@ class Track:
         """Whether it was seen often and long enough to be a person."""
         return self.hits >= CONFIRM_HITS and self.last_seen - self.first_seen >= CONFIRM_SPAN
 
-    def expired(self, at: float, lost_after: float) -> bool:
-        """Whether it has been out of sight for too long."""
-        patience = lost_after if self.id is not None else min(lost_after, CONFIRM_WITHIN)
+    def expired(self, at: float, lost_after: float, frame_interval: float) -> bool:
+        """Whether it has been out of sight for too long. All in seconds."""
+        patience = lost_after
+        if self.id is None:
+            patience = min(lost_after, max(CONFIRM_WITHIN, CONFIRM_WITHIN_FRAMES * frame_interval))
         return at - self.last_seen >= patience
 
     def person(self) -> Person:

@@ -44,6 +44,7 @@ class PeopleTracker:
         self._settings = settings
         self._tracks: list[Track] = []
         self._now = -math.inf
+        self._frame_interval = 0.0
         self._next_id = 1
         self._totals = dict.fromkeys(Verdict, 0)
 
@@ -92,7 +93,10 @@ class PeopleTracker:
         Returns:
             What happened, in order: visits ended, started, verdicts.
         """
-        at = self._now = max(at, self._now)
+        at = max(at, self._now)
+        if self._tracks:
+            self._frame_interval = at - self._now
+        self._now = at
         sighted = [item for item in readings if self._in_zone(_bbox(item), frame_size)]
         events = self._end_visits(at)
         track_of = self._match(sighted, at, frame_size)
@@ -125,7 +129,7 @@ class PeopleTracker:
         known = [
             (track, candidate)
             for track in self._tracks
-            if not track.expired(at, lost_after) and (candidate := track.candidate(at, frame_size, lost_after))
+            if not self._has_expired(track, at) and (candidate := track.candidate(at, frame_size, lost_after))
         ]
         pairs = assign([candidate for _, candidate in known], sighted)
         return {face: known[index][0] for face, index in pairs.items()}
@@ -148,8 +152,11 @@ class PeopleTracker:
             events.append(Event(EventKind.VERDICT, at, track.id, track.ballot.verdict))
         return events
 
+    def _has_expired(self, track: Track, at: float) -> bool:
+        return track.expired(at, self._settings.lost_after, self._frame_interval)
+
     def _end_visits(self, at: float) -> list[Event]:
-        expired = [track for track in self._tracks if track.expired(at, self._settings.lost_after)]
+        expired = [track for track in self._tracks if self._has_expired(track, at)]
         if not expired:
             return []
         self._tracks = [track for track in self._tracks if track not in expired]
