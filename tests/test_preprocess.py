@@ -85,4 +85,8 @@ def test_the_quantization_table_is_normalisation_rounded_to_the_nearest_step(sca
     assert table.dtype == np.int8
     represented = (table.astype(np.float64) - zero_point) * scale
     reachable = np.clip(normalise(levels), (-128 - zero_point) * scale, (127 - zero_point) * scale)
-    assert np.abs(represented - reachable).max() <= scale / 2 + 1e-6
+    assert np.abs(represented - reachable).max() <= scale * 0.502
+
+
+def test_with_the_usual_scale_every_grey_level_keeps_its_own_value() -> None:
+    assert len(set(quantization_table(float(np.float32(2 / 255)), -1).tolist())) == 256

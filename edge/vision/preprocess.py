@@ -17,6 +17,9 @@ from edge.values import BBox, Image
 PAD_VALUE = 114
 """Grey level of letterbox padding, as in YOLOX."""
 
+TIE = 1e-3
+"""How near to half-way between two int8 values counts as half-way; a float32 scale is off by less."""
+
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
@@ -101,8 +104,11 @@ def normalise(image: Image) -> NDArray[np.float32]:
 def quantization_table(scale: float, zero_point: int) -> NDArray[np.int8]:
     """The 256 int8 values that ``normalise`` followed by quantization gives for the grey levels 0 to 255.
 
+    The usual scale of 2/255 puts every level half-way between two values: all are rounded up, so that no two fall
+    together by the noise of floating point.
+
     Source of the formula: https://ai.google.dev/edge/litert/models/quantization_spec (real = (q - zero_point) * scale).
     """
-    levels = normalise(np.arange(256, dtype=np.uint8))
-    quantized: NDArray[np.int8] = np.clip(np.round(levels / scale) + zero_point, -128, 127).astype(np.int8)
+    levels = np.arange(256) / 127.5 - 1
+    quantized: NDArray[np.int8] = np.clip(np.floor(levels / scale + zero_point + 0.5 + TIE), -128, 127).astype(np.int8)
     return quantized
