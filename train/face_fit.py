@@ -27,7 +27,8 @@ WEIGHT_DECAY = 0.01
 EMA_MOMENTUM = 0.998
 GRADIENT_NORM = 10.0
 
-MODEL_FILE, BACKUP_FOLDER, METRICS_FILE = "face.keras", "backup", "metrics.json"
+MODEL_FILE, METRICS_FILE = "face.keras", "metrics.json"
+BACKUP_FOLDER, AVERAGE_FILE = "backup", "average.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,9 @@ class Run:
         keras.utils.set_random_seed(settings.seed)
         self._trainer = FaceTrainer(build_face_model(settings.train_size, settings.train_size))
         self._detector = build_face_model(*settings.size)
+        self._average = Average(self._trainer.detector)
+        if resume:
+            self._average.load(out / BACKUP_FOLDER / AVERAGE_FILE)
         self._metrics["parameters"] = self._detector.count_params()
 
     def fit(self, faces: Faces) -> None:
@@ -117,18 +121,14 @@ class Run:
         backup = keras.callbacks.BackupAndRestore(
             self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
         )
-        # In this order: the backup takes the raw weights; then the averaged ones come in, and are measured.
-        callbacks = [
-            backup,
-            keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-            _EpochEnds(self, batches, faces.held_out),
-            keras.callbacks.TerminateOnNaN(),
-        ]
+        epoch_ends = _EpochEnds(self, batches, faces.held_out, self._average)
+        callbacks = [backup, epoch_ends, keras.callbacks.TerminateOnNaN()]
         self._trainer.fit(batches, epochs=settings.epochs, verbose=2, shuffle=False, callbacks=callbacks)
 
     def choose(self, epoch: int, logs: dict[str, float], photos: Sequence[Photo], images: dict[Path, Image]) -> None:
-        """Measure the weights as they are; keep the model where it is the best so far, and write the figures."""
-        self._detector.set_weights(self._trainer.detector.get_weights())
+        """Measure the averaged weights; keep the model where it is the best so far, and write the figures."""
+        self._average.save(self._out / BACKUP_FOLDER / AVERAGE_FILE)
+        self._detector.set_weights(self._average.weights)
         figures = self._measure(photos, images)
         row = {
             "epoch": epoch + 1,
@@ -185,12 +185,53 @@ class Run:
             self._metrics[name] = earlier[name]
 
 
-class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the batches their epoch, and has each finished epoch measured."""
+class Average:
+    """The moving average of all of a model's weights, as in YOLOX, short at first and then over some 500 batches.
 
-    def __init__(self, run: Run, batches: FaceBatches, held_out: Sequence[Photo]) -> None:
+    Keras's own (``use_ema``) leaves out the statistics of batch normalization; those of the present weights do not
+    fit the averaged ones, and such a model finds nothing until the learning rate is small.
+
+    Args:
+        model: Whose weights to average.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._updates = 0
+        self.weights: list[NDArray[np.float32]] = [weight.copy() for weight in model.get_weights()]
+
+    def update(self) -> None:
+        """Take in the model's weights after a batch."""
+        self._updates += 1
+        share = max(1 - EMA_MOMENTUM, 9 / (10 + self._updates))
+        for mean, value in zip(self.weights, self._model.get_weights(), strict=True):
+            mean[...] += (value - mean) * np.float32(share)
+
+    def save(self, path: Path) -> None:
+        """Write the state, so that the averaging can go on later."""
+        np.savez(path, *self.weights, updates=self._updates)
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            ConfigError: The file is absent or broken.
+        """
+        try:
+            with np.load(path) as saved:
+                self.weights = [saved[f"arr_{index}"] for index in range(len(self.weights))]
+                self._updates = int(saved["updates"])
+        except (OSError, KeyError, ValueError) as error:
+            raise ConfigError(f"{path} cannot be read ({error}): start anew without --resume.") from error
+
+
+class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells the batches their epoch, averages weights, and has each finished epoch measured."""
+
+    def __init__(self, run: Run, batches: FaceBatches, held_out: Sequence[Photo], average: Average) -> None:
         super().__init__()
         self._run = run
+        self._average = average
         self._batches = batches
         self._held_out = held_out
         self._images = {photo.path: read_image(photo.path) for photo in held_out}
@@ -198,6 +239,9 @@ class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
         self._batches.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
+        self._average.update()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         now = time.monotonic()
@@ -207,7 +251,7 @@ class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
-    """AdamW with a linear warm-up, then a cosine to a hundredth of the peak; it also averages the weights."""
+    """AdamW with a linear warm-up, then a cosine to a hundredth of the peak."""
     total = settings.epochs * settings.batches
     warmup = min(WARMUP_BATCHES, total // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -221,8 +265,6 @@ def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
         schedule,
         weight_decay=WEIGHT_DECAY,
         global_clipnorm=GRADIENT_NORM,
-        use_ema=True,
-        ema_momentum=EMA_MOMENTUM,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -1,0 +1,466 @@
+"""What the training of the face detector promises."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.errors import ConfigError
+from edge.runtime import Tensor
+from edge.values import BBox, Face
+from edge.vision.face_detector import Layout, decode
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("pycocotools")
+
+from train import face, face_data, face_eval, face_fit, face_loss, face_model  # noqa: E402
+
+SIZE = 64
+EDGE_TPU_LAYERS = {
+    "InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Add", "UpSampling2D", "Activation",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def grid() -> face_loss.Cells:
+    return face_loss.cells(SIZE, SIZE)
+
+
+def targets(*rows: tuple[float, ...]) -> np.ndarray:
+    """A batch of one picture with these boxes and kinds."""
+    batch = np.zeros((1, 6, 5), np.float32)
+    batch[0, : len(rows)] = np.reshape(rows, (-1, 5))
+    return batch
+
+
+def outputs(rng: np.random.Generator, size: int = SIZE, score: float = 0.5) -> dict[str, np.ndarray]:
+    """Maps as a model could give them."""
+    maps = {}
+    for stride in face_model.STRIDES:
+        cells = size // stride
+        maps[f"score_{stride}"] = np.full((1, cells, cells, 1), score, np.float32)
+        maps[f"bbox_{stride}"] = rng.normal(0, 0.5, (1, cells, cells, 4)).astype(np.float32)
+    return maps
+
+
+def coco(folder: Path, photos: int = 6, **more: Any) -> Path:
+    """A COCO file of pictures with one drawn face each."""
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    (folder / "images").mkdir(parents=True)
+    for index in range(photos):
+        picture = rng.integers(90, 130, (60, 80, 3)).astype(np.uint8)
+        cv2.ellipse(picture, (40, 30), (12, 16), 0, 0, 360, (150, 180, 230), -1)
+        name = f"images/{index}.png"
+        cv2.imwrite(str(folder / name), picture)
+        images.append({"id": index, "file_name": name, "width": 80, "height": 60})
+        annotations.append(
+            {"id": index, "image_id": index, "category_id": 1 + index % 4, "bbox": [28, 14, 24, 32], **more}
+        )
+    path = folder / "faces.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": []}))
+    return path
+
+
+# The model
+
+
+def test_the_model_has_a_score_and_a_bbox_map_for_each_stride() -> None:
+    model = face_model.build_face_model(96, 64)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.output.items()}
+    assert model.input_shape == (None, 64, 96, 3)
+    assert shapes == {
+        "score_8": (None, 8, 12, 1), "bbox_8": (None, 8, 12, 4),
+        "score_16": (None, 4, 6, 1), "bbox_16": (None, 4, 6, 4),
+        "score_32": (None, 2, 3, 1), "bbox_32": (None, 2, 3, 4),
+    }  # fmt: skip
+
+
+def test_the_model_has_only_layers_that_the_edge_tpu_maps() -> None:
+    model = face_model.build_face_model(SIZE, SIZE)
+    assert {type(layer).__name__ for layer in model.layers} <= EDGE_TPU_LAYERS
+    assert {layer.interpolation for layer in model.layers if isinstance(layer, keras.layers.UpSampling2D)} == {
+        "bilinear"
+    }
+    assert {float(layer.max_value) for layer in model.layers if isinstance(layer, keras.layers.ReLU)} == {6.0}
+
+
+def test_the_model_is_small() -> None:
+    assert face_model.build_face_model(SIZE, SIZE).count_params() < 500_000
+
+
+def test_an_untrained_model_finds_nothing_and_scores_are_probabilities() -> None:
+    maps = face_model.build_face_model(SIZE, SIZE)(np.zeros((1, SIZE, SIZE, 3), np.float32))
+    scores = np.concatenate([np.ravel(maps[f"score_{stride}"]) for stride in face_model.STRIDES])
+    assert 0 < scores.min() <= scores.max() < 0.1
+
+
+@pytest.mark.parametrize("size", [(300, 320), (320, 240), (0, 320)])
+def test_an_input_that_the_strides_do_not_divide_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match="multiples of 32"):
+        face_model.build_face_model(*size)
+
+
+# The loss
+
+
+@given(seed=st.integers(0, 1000))
+@settings(max_examples=15, deadline=None)
+def test_training_reads_boxes_from_the_maps_as_the_device_does(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    maps = outputs(rng)
+    for stride in face_model.STRIDES:
+        maps[f"score_{stride}"] = rng.uniform(0.01, 1, maps[f"score_{stride}"].shape).astype(np.float32)
+    here = face_loss.flatten(maps, face_loss.cells(SIZE, SIZE))
+    there = decode([Tensor(value) for value in maps.values()], Layout(SIZE, SIZE, face_model.STRIDES), 0.005, 1.0, 1000)
+    order = np.argsort(-np.asarray(here.scores)[0])
+    np.testing.assert_allclose(there.scores, np.asarray(here.scores)[0][order], rtol=1e-6)
+    np.testing.assert_allclose(there.boxes, np.asarray(here.boxes)[0][order], rtol=1e-4, atol=1e-3)
+
+
+@given(
+    x=st.floats(4, SIZE - 4),
+    y=st.floats(4, SIZE - 4),
+    width=st.floats(4, 60),
+    height=st.floats(4, 60),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_face_is_given_to_cells_around_its_centre(
+    x: float, y: float, width: float, height: float, seed: int
+) -> None:
+    grid = face_loss.cells(SIZE, SIZE)
+    box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    predictions = face_loss.flatten(outputs(np.random.default_rng(seed)), grid)
+    found = face_loss.assign(targets((*box, face_loss.FACE)), predictions, grid)
+    positive = np.asarray(found.positive)[0]
+    assert 1 <= positive.sum() <= face_loss.MAX_MATCHES
+    distance = np.abs(grid.centres[positive] - (x, y)).max(axis=1)
+    assert np.all(distance <= face_loss.REACH / 2 * grid.strides[positive] + 1e-3)
+    np.testing.assert_allclose(
+        np.asarray(found.boxes)[0][positive], np.tile(np.float32(box), (positive.sum(), 1)), rtol=1e-5
+    )
+
+
+def test_of_two_overlapping_faces_both_are_found_each_by_its_own_cells(grid: face_loss.Cells) -> None:
+    faces = [(8.0, 8.0, 32.0, 32.0), (26.0, 26.0, 50.0, 50.0)]
+    maps = outputs(np.random.default_rng(3))
+    found = face_loss.assign(targets(*[(*box, 1.0) for box in faces]), face_loss.flatten(maps, grid), grid)
+    lefts = np.asarray(found.boxes)[0][np.asarray(found.positive)[0]][:, 0]
+    assert set(lefts.tolist()) == {8.0, 26.0}
+
+
+def test_a_large_face_is_not_given_to_a_stride_that_cannot_see_it_whole() -> None:
+    grid = face_loss.cells(128, 128)
+    maps = outputs(np.random.default_rng(0), size=128)
+    found = face_loss.assign(targets((10, 10, 110, 110, face_loss.FACE)), face_loss.flatten(maps, grid), grid)
+    assert grid.strides[np.asarray(found.positive)[0]].min() >= 16
+
+
+def test_padding_is_nobody_and_an_ignore_region_silences_its_cells(grid: face_loss.Cells) -> None:
+    maps = outputs(np.random.default_rng(0))
+    found = face_loss.assign(targets((0, 0, 16, 16, face_loss.IGNORE)), face_loss.flatten(maps, grid), grid)
+    ignored = np.asarray(found.ignored)[0]
+    assert not np.any(found.positive)
+    corner = (grid.centres < 16 + grid.strides[:, None] / 2).all(axis=1)
+    np.testing.assert_array_equal(ignored, corner)
+
+
+def test_a_score_in_an_ignore_region_costs_nothing_and_elsewhere_it_does(grid: face_loss.Cells) -> None:
+    loud, quiet = outputs(np.random.default_rng(0), score=0.9), outputs(np.random.default_rng(0), score=1e-4)
+    everywhere = targets((0, 0, SIZE, SIZE, face_loss.IGNORE))
+    assert float(face_loss.detection_loss(everywhere, loud, grid)[0]) == pytest.approx(0, abs=1e-6)
+    assert float(face_loss.detection_loss(targets(), loud, grid)[0]) > 10
+    assert float(face_loss.detection_loss(targets(), quiet, grid)[0]) < 1e-3
+
+
+def test_the_box_loss_is_nothing_for_the_right_box_and_grows_with_the_distance(grid: face_loss.Cells) -> None:
+    def loss(shift: float) -> float:
+        maps = outputs(np.random.default_rng(0))
+        for stride in face_model.STRIDES:
+            cells = SIZE // stride
+            x, y = np.meshgrid(np.arange(cells) + 0.5, np.arange(cells) + 0.5)
+            maps[f"bbox_{stride}"][0, ..., 0] = (32 + shift) / stride - x
+            maps[f"bbox_{stride}"][0, ..., 1] = 32 / stride - y
+            maps[f"bbox_{stride}"][0, ..., 2:] = np.log(24 / stride)
+        return float(face_loss.detection_loss(targets((20, 20, 44, 44, face_loss.FACE)), maps, grid)[1])
+
+    assert loss(0) == pytest.approx(0, abs=1e-4)
+    assert loss(0) < loss(4) < loss(12) < loss(40)
+
+
+# The pictures
+
+
+@given(seed=st.integers(0, 10_000), zoom=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_boxes_stay_on_their_faces_when_a_picture_is_scaled_turned_and_flipped(seed: int, zoom: bool) -> None:
+    picture = np.zeros((90, 120, 3), np.uint8)
+    cv2.ellipse(picture, (70, 40), (15, 20), 0, 0, 360, (255, 255, 255), -1)
+    scene = face_data.Scene(picture, np.float32([[55, 20, 85, 60, face_loss.FACE]]))
+    placed = face_data.place(scene, 128, 128, np.random.default_rng(seed), zoom)
+    inside = [box for box in placed.boxes if box[4] == face_loss.FACE]
+    lit = (placed.image > 200).all(axis=2)
+    for x0, y0, x1, y1, _ in inside:
+        rows, columns = np.nonzero(lit)
+        drawn = BBox(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert drawn.iou(BBox(x0, y0, x1, y1)) > 0.6
+
+
+def test_hardly_visible_and_tiny_faces_are_ignored_and_absent_ones_dropped() -> None:
+    rows = [(10, 10, 40, 40), (-25, 10, 5, 40), (10, 10, 14, 40), (-40, 10, -5, 40), (40, 40, 80, 80)]
+    boxes = np.float32([(*row, face_loss.FACE) for row in rows])
+    clipped = face_data.clip_boxes(boxes, 64, 64)
+    assert clipped[:, 4].tolist() == [face_loss.FACE, face_loss.IGNORE, face_loss.IGNORE, face_loss.IGNORE]
+    assert clipped[3, :4].tolist() == [40, 40, 64, 64]
+
+
+def test_of_too_many_faces_the_largest_are_kept() -> None:
+    sides = np.arange(7, 7 + face_data.MAX_FACES + 5, dtype=np.float32)
+    boxes = np.column_stack([np.zeros((len(sides), 2)), sides, sides, np.full(len(sides), face_loss.FACE)])
+    target = face_data.to_target(boxes.astype(np.float32), 200)
+    assert target.shape == (face_data.MAX_FACES, 5)
+    assert sorted(target[:, 2]) == sides[5:].tolist()
+
+
+def batches(path: Path, seed: int = 1) -> face_data.FaceBatches:
+    return face_data.FaceBatches(face_data.read_coco(path), size=SIZE, batch_size=3, batches=2, seed=seed)
+
+
+def test_a_batch_depends_on_seed_epoch_and_number_only(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    one, two = batches(path), batches(path)
+    one[1]
+    np.testing.assert_array_equal(one[0][0], two[0][0])
+    np.testing.assert_array_equal(one[0][1], two[0][1])
+    assert np.any(one[0][0] != one[1][0])
+    first = two[0][0]
+    two.epoch = 1
+    assert np.any(first != two[0][0])
+    assert np.any(first != batches(path, seed=2)[0][0])
+
+
+def test_a_batch_is_what_the_model_takes(tmp_path: Path) -> None:
+    images, boxes = batches(coco(tmp_path))[0]
+    assert images.shape == (3, SIZE, SIZE, 3)
+    assert images.dtype == np.float32
+    assert -1 <= images.min() < images.max() <= 1
+    assert boxes.shape == (3, face_data.MAX_FACES, 5)
+
+
+def test_a_large_source_does_not_drown_a_small_one() -> None:
+    nothing = np.empty((0, 4), np.float32)
+    photos = [face_data.Photo(Path("a"), "large", nothing, nothing)] * 100
+    photos += [face_data.Photo(Path("b"), "small", nothing, nothing)] * 4
+    weights = face_data.source_weights(photos)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[:100].sum() == pytest.approx(10 / 12)
+
+
+# The data
+
+
+def test_any_category_is_a_face_and_crowds_count_neither_way(tmp_path: Path) -> None:
+    photos = face_data.read_coco(coco(tmp_path / "faces"))
+    assert [photo.boxes.tolist() for photo in photos] == [[[28, 14, 52, 46]]] * 6
+    crowds = face_data.read_coco(coco(tmp_path / "crowds", iscrowd=1))
+    assert [len(photo.boxes) for photo in crowds] == [0] * 6
+    assert [photo.ignore.tolist() for photo in crowds] == [[[28, 14, 52, 46]]] * 6
+
+
+def test_the_held_out_photos_are_never_trained_on_and_always_the_same(tmp_path: Path) -> None:
+    photos = face_data.read_coco(coco(tmp_path, photos=10))
+    rest, held = face_data.hold_out(photos, 0.3, seed=5)
+    assert (len(rest), len(held)) == (7, 3)
+    assert {photo.path for photo in rest}.isdisjoint(photo.path for photo in held)
+    assert [photo.path for photo in face_data.hold_out(photos, 0.3, seed=5)[1]] == [photo.path for photo in held]
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
+def test_a_file_that_is_not_coco_is_named_in_one_sentence(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "faces.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=r"faces\.json"):
+        face_data.read_coco(path)
+
+
+def test_an_absent_picture_and_an_undecodable_one_are_named(tmp_path: Path) -> None:
+    path = coco(tmp_path)
+    (tmp_path / "images/3.png").write_bytes(b"not a picture")
+    with pytest.raises(ConfigError, match=r"3\.png"):
+        face_data.read_image(tmp_path / "images/3.png")
+    (tmp_path / "images/3.png").unlink()
+    with pytest.raises(ConfigError, match=r"3\.png"):
+        face_data.read_coco(path)
+
+
+def test_a_teacher_that_is_no_model_is_named(tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher.onnx"
+    teacher.write_bytes(b"nothing")
+    with pytest.raises(ConfigError, match=r"teacher\.onnx"):
+        face_data.mark_missed_faces([], teacher)
+
+
+# The figures
+
+
+def photo(*boxes: tuple[float, float, float, float]) -> face_data.Photo:
+    return face_data.Photo(Path("p"), "", np.float32(boxes).reshape(-1, 4), np.empty((0, 4), np.float32))
+
+
+def test_recall_is_by_the_size_of_the_face_and_the_rest_is_unmatched() -> None:
+    photos = [photo((0, 0, 50, 60), (100, 0, 115, 30)), photo((0, 0, 25, 25))]
+    found = [
+        [Face(BBox(2, 2, 52, 62), 0.9), Face(BBox(200, 200, 230, 230), 0.45)],
+        [Face(BBox(0, 0, 25, 25), 0.45), Face(BBox(0, 0, 24, 25), 0.44)],
+    ]
+    figures = face_eval.score(photos, found)
+    assert figures["faces"] == {"8_20": 1, "20_40": 1, "40_up": 1}
+    assert figures["at_0.4"] == {"recall": {"8_20": 0.0, "20_40": 1.0, "40_up": 1.0}, "unmatched": 1.0}
+    assert figures["at_0.5"] == {"recall": {"8_20": 0.0, "20_40": 0.0, "40_up": 1.0}, "unmatched": 0.0}
+
+
+def test_average_precision_is_one_for_the_truth_and_nothing_for_nothing() -> None:
+    photos = [photo((0, 0, 50, 60)), photo((10, 10, 40, 40))]
+    truth = [[Face(BBox(0, 0, 50, 60), 0.9)], [Face(BBox(10, 10, 40, 40), 0.8)]]
+    assert face_eval.average_precision(photos, truth) == {"ap": 1.0, "ap50": 1.0}
+    assert face_eval.average_precision(photos, [[], []]) == {"ap": 0.0, "ap50": 0.0}
+
+
+def test_found_boxes_are_in_pixels_of_the_picture_whatever_its_size() -> None:
+    def predict(images: np.ndarray) -> dict[str, np.ndarray]:
+        maps = {f"score_{s}": np.zeros((len(images), 64 // s, 64 // s, 1), np.float32) for s in face_model.STRIDES}
+        maps |= {f"bbox_{s}": np.zeros((len(images), 64 // s, 64 // s, 4), np.float32) for s in face_model.STRIDES}
+        maps["score_16"][:, 1, 2] = 0.8
+        return maps
+
+    picture = np.zeros((128, 256, 3), np.uint8)
+    found = face_eval.detect([picture, picture[:64, :64]], predict, 64, 64)
+    assert [faces[0].bbox for faces in found] == [BBox(128, 64, 192, 128), BBox(32, 16, 48, 32)]
+
+
+# A run
+
+
+@pytest.fixture
+def tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network of a few layers in the place of the real one, whose training step takes half a minute to build."""
+
+    def build(width: int, height: int) -> keras.Model:
+        image = keras.Input((height, width, 3))
+        maps = {}
+        for stride in face_model.STRIDES:
+            x = keras.layers.BatchNormalization()(keras.layers.AveragePooling2D(stride)(image))
+            maps[f"score_{stride}"] = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x)
+            maps[f"bbox_{stride}"] = keras.layers.Conv2D(4, 3, padding="same")(x)
+        return keras.Model(image, maps)
+
+    monkeypatch.setattr(face_fit, "build_face_model", build)
+
+
+def arguments(path: Path, out: Path, *more: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    face.add_arguments(parser)
+    small = ["--size", "64", "64", "--train-size", "64", "--epochs", "2", "--batches", "2", "--batch", "2"]
+    return parser.parse_args(["--data", str(path), "--out", str(out), "--hold-out", "0.3", *small, *more])
+
+
+def stop_after_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = face_fit.Run.choose
+
+    def stop(self: face_fit.Run, *rest: Any) -> None:
+        choose(self, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(face_fit.Run, "choose", stop)
+
+
+def test_the_average_follows_all_weights_batch_norm_statistics_too() -> None:
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
+    average = face_fit.Average(model)
+    model.set_weights([np.full_like(weight, 10) for weight in model.get_weights()])
+    before = [weight.copy() for weight in average.weights]
+    average.update()
+    for start, weight in zip(before, average.weights, strict=True):
+        np.testing.assert_allclose(weight, start + (10 - start) * 9 / 11, rtol=1e-6)
+    for _ in range(2000):
+        average.update()
+    np.testing.assert_allclose(np.concatenate(average.weights), 10, rtol=0.05)
+
+
+def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
+    one, other = face_fit.Average(model), face_fit.Average(model)
+    model.set_weights([weight + 3 for weight in model.get_weights()])
+    one.update()
+    one.save(tmp_path / "average.npz")
+    other.load(tmp_path / "average.npz")
+    for average in (one, other):
+        average.update()
+    np.testing.assert_array_equal(np.concatenate(one.weights), np.concatenate(other.weights))
+    with pytest.raises(ConfigError, match=r"absent\.npz"):
+        other.load(tmp_path / "absent.npz")
+
+
+@pytest.mark.usefixtures("tiny_model")
+def test_an_interrupted_and_resumed_run_ends_where_an_uninterrupted_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = coco(tmp_path)
+    assert face.run(arguments(path, tmp_path / "whole", "--validation", str(path))) == 0
+    with monkeypatch.context() as patch:
+        stop_after_first_epoch(patch)
+        with pytest.raises(KeyboardInterrupt):
+            face.run(arguments(path, tmp_path / "halves"))
+    assert face.run(arguments(path, tmp_path / "halves", "--resume")) == 0
+
+    whole, halves = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "halves"))
+    assert [row["epoch"] for row in halves["history"]] == [1, 2]
+    for row, other in zip(whole["history"], halves["history"], strict=True):
+        assert row["learning_rate"] == pytest.approx(other["learning_rate"])
+        assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
+    assert whole["validation"]["photos"] == 6
+    assert whole["seed"] == 7
+    assert whole["seconds"] > 0
+    model = keras.models.load_model(tmp_path / "whole/face.keras", compile=False)
+    assert model.input_shape == (None, 64, 64, 3)
+    assert (tmp_path / "whole/curves_loss.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--resume"], "Nothing to resume"),
+        (["--epochs", "0"], "--epochs is 0"),
+        (["--hold-out", "1"], "--hold-out"),
+        (["--learning-rate", "0"], "--learning-rate"),
+        (["--train-size", "100"], "multiples of 32"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_one_sentence(tmp_path: Path, more: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        face.run(arguments(coco(tmp_path), tmp_path / "out", *more))
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(tmp_path: Path) -> None:
+    path, out = coco(tmp_path), tmp_path / "out"
+    (out / "backup").mkdir(parents=True)
+    (out / "metrics.json").write_text(json.dumps({"settings": {"seed": 7}}))
+    with pytest.raises(ConfigError, match="--resume"):
+        face.run(arguments(path, out))
+    with pytest.raises(ConfigError, match=r"another .*epochs.* repeat its options"):
+        face.run(arguments(path, out, "--resume"))
