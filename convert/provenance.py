@@ -12,6 +12,9 @@ from typing import Any
 from convert.check import ModelFacts
 from edge.errors import ConfigError
 
+PACKAGES = ("python", "tensorflow", "keras", "numpy")
+"""Whose versions are worth telling: what trained the model, not whatever else was installed."""
+
 KNOWN_FOLDERS = ("data", "weights")
 """Folders outside the project whose contents keep their place: ``/somewhere/data/faces`` becomes ``DATA/faces``."""
 
@@ -68,9 +71,11 @@ def training_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """What a training's metrics say of its end: seed, seconds, versions, and the figures of the epoch that was kept."""
     history = metrics.get("history") or []
     best = metrics.get("best_epoch")
-    kept = ("seed", "seconds", "parameters", "versions", "best_epoch")
+    kept = ("seed", "seconds", "parameters", "best_epoch")
+    versions = metrics.get("versions", {})
     return {
         **{key: metrics[key] for key in kept if metrics.get(key) is not None},
+        "versions": {package: versions[package] for package in PACKAGES if package in versions},
         "epochs": len(history),
         "best": next((epoch for epoch in history if epoch.get("epoch") == best), None),
     }
