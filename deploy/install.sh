@@ -229,9 +229,9 @@ beat() {
 
 judges_frames() {
     systemctl --quiet is-active "$SERVICE" || return 1
-    before=$(beat)
+    last_beat=$(beat)
     sleep 3
-    [ "$(beat)" != "$before" ]
+    [ "$(beat)" != "$last_beat" ]
 }
 
 # Healthy: it said that it is ready, keeps running, and keeps judging frames. Where none were judged before, for want

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from deploy.errors import DeployError
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+WHEELS_SECONDS = 7 * 86_400.0
+"""Wheels of other packages are taken again from here for this long; then newer ones are looked for."""
 KEEP_SECONDS = 86_400.0
 """Payloads of other releases go after this long; a deployment under way may still be reading a younger one."""
 MOST_ROUNDS = 5
@@ -61,13 +64,33 @@ def build_payload(wheel: Path, release: str, target: Target) -> Path:
     _forget_others(release)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    download_wheels([str(wheel), "pip"], target, folder / "wheels")
+    shutil.copytree(gather_wheels(wheel, target), folder / "wheels")
+    shutil.copy2(wheel, folder / "wheels")
     for file in _shipped_files():
         copy = folder / file.relative_to(ROOT / "deploy" if file.is_relative_to(ROOT / "deploy") else ROOT)
         copy.parent.mkdir(exist_ok=True)
         shutil.copy2(file, copy)
     (folder / "VERSION").write_text(f"{release}\n", "utf-8")
     _write_checksums(folder)
+    return folder
+
+
+def gather_wheels(wheel: Path, target: Target) -> Path:
+    """A folder with every wheel that ``wheel`` needs on ``target``, itself left out; fetched once a week.
+
+    Raises:
+        DeployError: A wheel that fits cannot be found or fetched.
+    """
+    wishes = [*_requirements(wheel), _constraints(target).read_text("utf-8") if _constraints(target).exists() else ""]
+    folder = BUILD / "wheels" / f"{target}-{hashlib.sha256('/'.join(wishes).encode()).hexdigest()[:8]}"
+    if folder.exists() and time.time() - folder.stat().st_mtime < WHEELS_SECONDS:
+        return folder
+    part = folder.with_name(f"part-{folder.name}")
+    download_wheels([str(wheel), "pip"], target, part)
+    (part / wheel.name).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+    os.utime(folder)
     return folder
 
 
@@ -99,17 +122,25 @@ def missing_requirements(wheels: Path, target: Target) -> set[str]:
 
 
 def _needs(wheel: Path, target: Target) -> Iterator[Requirement]:
-    with ZipFile(wheel) as archive:
-        name = next(entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA"))
-        metadata = HeaderParser().parsestr(archive.read(name).decode())
-    for line in metadata.get_all("Requires-Dist", []):
+    for line in _requirements(wheel):
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({**target.markers, "extra": ""}):
             yield requirement
 
 
+def _requirements(wheel: Path) -> list[str]:
+    with ZipFile(wheel) as archive:
+        name = next(entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA"))
+        metadata = HeaderParser().parsestr(archive.read(name).decode())
+    return metadata.get_all("Requires-Dist", [])
+
+
+def _constraints(target: Target) -> Path:
+    return ROOT / "deploy" / "constraints" / f"{target.codename}.txt"
+
+
 def _pip_download(requirements: list[str], target: Target, into: Path) -> None:
-    constraints = ROOT / "deploy" / "constraints" / f"{target.codename}.txt"
+    constraints = _constraints(target)
     _pip(
         "download",
         "--only-binary=:all:",

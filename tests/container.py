@@ -5,22 +5,21 @@ The root file system is made once by mmdebstrap and kept as a tarball in ``~/.ca
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 SUITE = "trixie"
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,openssh-server,rsync,sudo"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "maskgate-test"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "unshare", "ssh", "ssh-keygen", "rsync")
-USER = "pi"
+USER, GUEST = "pi", "guest"
 
 # A host with cgroup v1 controllers too gives the container's systemd a tree of its own that is v2 only.
 BOOT = r"""
@@ -84,93 +83,105 @@ def root_tarball() -> Path:
     return tarball
 
 
-@dataclass(frozen=True)
-class Container:
-    """A booted device.
+class Login(NamedTuple):
+    """A way in: the name of the machine with one of its users, in an SSH configuration."""
+
+    host: str
+    ssh_config: Path
+
+
+class Machine:
+    """A device that boots, loses power and is reached by SSH alone, as ``pi`` with sudo.
 
     Attributes:
         root: Its root folder, as seen from here.
-        ssh_config: Names it ``door``, with its port, user and key.
+        host: Its name in ``ssh_config``; ``guest`` there is a user without sudo.
+        ssh_config: Port, users, key and host key.
     """
 
-    root: Path
-    ssh_config: Path
-    host: str = "door"
+    def __init__(self, work: Path) -> None:
+        """Prepare a machine under the empty folder ``work``; it is switched on as a context manager."""
+        self.root, self.host, self.ssh_config = work / "root", "door", work / "ssh_config"
+        self._work = work
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Machine:
+        """Unpack the root into memory, and boot."""
+        self.root.mkdir()
+        must(["mount", "-t", "tmpfs", "-o", "size=75%", "tmpfs", str(self.root)])
+        try:
+            must(["tar", "-xf", str(root_tarball()), "-C", str(self.root), "--numeric-owner"])
+            self._let_in()
+            self.boot()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Shut down, and forget."""
+        for process in self._processes:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        must(["umount", "--lazy", str(self.root)])
+
+    def boot(self) -> None:
+        """Switch on, and wait until it takes SSH connections."""
+        with (self._work / "console.log").open("ab") as console:
+            command = ["unshare", "--mount", "--cgroup", "--ipc", "--uts", "bash", "-c", BOOT, str(self.root)]
+            self._processes.append(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
+            )
+        wait_for(lambda: self.run("systemctl is-system-running --wait").stdout, 60, "the machine is up")
+
+    def cut_power(self) -> None:
+        """Nothing on it runs from one moment to the next. What it wrote is kept; memory is not."""
+        process = self._processes.pop()
+        process.kill()
+        process.wait()
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run shell words there as root."""
         return call(["ssh", "-F", str(self.ssh_config), self.host, "sudo", "-n", "sh", "-s"], input=command)
 
     def must(self, command: str) -> str:
-        """Run shell words there as root that have to work."""
+        """Run shell words there as root that have to work, and return what they print."""
         done = self.run(command)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
-    def property(self, name: str, unit: str = "maskgate.service") -> str:
-        """A property of a unit there."""
-        return self.must(f"systemctl show --property={name} --value {unit}")
+    def property(self, name: str) -> str:
+        """A property of the service."""
+        return self.must(f"systemctl show --property={name} --value maskgate.service")
 
+    def as_user(self, user: str) -> Login:
+        """The way in as another user."""
+        return Login(user, self.ssh_config)
 
-@contextlib.contextmanager
-def boot(work: Path) -> Iterator[Container]:
-    """Boot a container under ``work`` and wait until it takes SSH connections."""
-    root = work / "root"
-    root.mkdir(parents=True)
-    must(["mount", "-t", "tmpfs", "-o", "size=75%", "tmpfs", str(root)])
-    try:
-        must(["tar", "-xf", str(root_tarball()), "-C", str(root), "--numeric-owner"])
-        container = Container(root, _let_in(work, root))
-        with (
-            (work / "console.log").open("wb") as console,
-            subprocess.Popen(
-                ["unshare", "--mount", "--cgroup", "--ipc", "--uts", "bash", "-c", BOOT, str(root)],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-            ) as machine,
-        ):
-            try:
-                wait_for(
-                    lambda: container.run("systemctl is-system-running --wait").stdout, 60, "SSH into the container"
-                )
-                yield container
-            finally:
-                machine.terminate()
-                _reap(machine)
-    finally:
-        must(["umount", "--lazy", str(root)])
-
-
-def _reap(machine: subprocess.Popen[bytes]) -> None:
-    try:
-        machine.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        machine.kill()
-
-
-def _let_in(work: Path, root: Path) -> Path:
-    """Make a user with sudo and a key, an sshd on a free port of loopback, and the SSH configuration to get there."""
-    port = free_port()
-    key = work / "key"
-    must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
-    must(["chroot", str(root), "useradd", "--create-home", "--shell", "/bin/sh", USER])
-    (root / "etc/sudoers.d/pi").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
-    (root / "etc/ssh/sshd_config.d/test.conf").write_text(f"ListenAddress 127.0.0.1\nPort {port}\n")
-    home = root / "home" / USER / ".ssh"
-    home.mkdir()
-    (home / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
-    must(["chroot", str(root), "chown", "-R", f"{USER}:", f"/home/{USER}/.ssh"])
-    host_key = (root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
-    known = work / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{port} {' '.join(host_key)}\n")
-    config = work / "ssh_config"
-    config.write_text(
-        f"Host door\nHostName 127.0.0.1\nPort {port}\nUser {USER}\nIdentityFile {key}\nIdentitiesOnly yes\n"
-        f"UserKnownHostsFile {known}\nGlobalKnownHostsFile /dev/null\nHostKeyAlgorithms ssh-ed25519\n"
-        "StrictHostKeyChecking yes\nLogLevel ERROR\n"
-    )
-    return config
+    def _let_in(self) -> None:
+        """Users with a key, an sshd on a free port of loopback, and the SSH configuration to get there."""
+        port, key = free_port(), self._work / "key"
+        must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+        for user in (USER, GUEST):
+            must(["chroot", str(self.root), "useradd", "--create-home", "--shell", "/bin/sh", user])
+            folder = self.root / "home" / user / ".ssh"
+            folder.mkdir()
+            (folder / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
+            must(["chroot", str(self.root), "chown", "-R", f"{user}:", f"/home/{user}/.ssh"])
+        (self.root / "etc/sudoers.d/pi").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
+        (self.root / "etc/ssh/sshd_config.d/test.conf").write_text(f"ListenAddress 127.0.0.1\nPort {port}\n")
+        kind, host_key = (self.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
+        known = self._work / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{port} {kind} {host_key}\n")
+        self.ssh_config.write_text(
+            f"Host {self.host}\nUser {USER}\nHost {GUEST}\nUser {GUEST}\nHost *\nHostName 127.0.0.1\nPort {port}\n"
+            f"IdentityFile {key}\nIdentitiesOnly yes\nUserKnownHostsFile {known}\nGlobalKnownHostsFile /dev/null\n"
+            f"HostKeyAlgorithms {kind}\nStrictHostKeyChecking yes\nLogLevel ERROR\n"
+        )
 
 
 def free_port() -> int:

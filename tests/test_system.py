@@ -1,0 +1,413 @@
+"""The whole way onto a device: a Debian booted with its own systemd, reached through its own sshd, deployed into.
+
+The tests are one story, told in order; each leaves the device with a healthy release. `make test-system` runs them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.container import CACHE, GUEST, USER, Login, Machine, call, missing, must, wait_for
+
+ROOT = Path(__file__).parent.parent
+CHECKOUT = ("edge", "deploy", "systemd", "pyproject.toml", "README.md", "LICENSE")
+CONFIG = """\
+# The operator's own words.
+[camera]
+source = "demo"
+loop = true
+
+[alerts]
+output = "none"
+"""
+INSTALLER = "/opt/maskgate/current/install.sh"
+TRIAL = "/run/systemd/system/maskgate.service"
+
+pytestmark = [pytest.mark.system, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
+
+
+class Checkout:
+    """A copy of this checkout, to be changed and deployed. The wheels it needs are kept between runs of these tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in CHECKOUT:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, folder / name)
+        (CACHE / "wheels").mkdir(parents=True, exist_ok=True)
+        (folder / "build").mkdir()
+        (folder / "build" / "wheels").symlink_to(CACHE / "wheels")
+
+    def change_unit(self, old: str, new: str) -> None:
+        """Edit the unit: that alone makes another release."""
+        unit = self.folder / "systemd" / "maskgate.service"
+        text = unit.read_text()
+        assert old in text
+        unit.write_text(text.replace(old, new))
+
+    def command(self, machine: Machine | Login, *words: str) -> list[str]:
+        command, *options = words
+        return [
+            sys.executable,
+            "-m",
+            "deploy",
+            command,
+            machine.host,
+            *options,
+            "--ssh-config",
+            str(machine.ssh_config),
+        ]
+
+    def deploy(self, machine: Machine | Login, *words: str) -> tuple[int, str]:
+        """Run the deployment, and return its exit code and the host's line of the table."""
+        done = call(self.command(machine, *(words or ("install",))), cwd=self.folder)
+        print(done.stdout, done.stderr)
+        return done.returncode, done.stdout.splitlines()[-1] if done.stdout else done.stderr
+
+    def start_deploying(self, machine: Machine) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(machine, "install"),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with Machine(tmp_path_factory.mktemp("machine")) as machine:
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("first") / "checkout")
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The next release, as good as the first."""
+    checkout = Checkout(tmp_path_factory.mktemp("second") / "checkout")
+    checkout.change_unit("Description=Maskgate", "Description=Second maskgate")
+    return checkout
+
+
+def current(machine: Machine) -> str:
+    return machine.must("basename $(readlink /opt/maskgate/current)")
+
+
+def visits(machine: Machine) -> int:
+    """Visits that the device has stored, by its own command."""
+    table = machine.must(
+        "runuser -u maskgate -- env STATE_DIRECTORY=/var/lib/maskgate /opt/maskgate/current/venv/bin/maskgate"
+        " counts --csv --since 30d --by day"
+    )
+    return sum(int(row["visits"]) for row in csv.DictReader(io.StringIO(table)))
+
+
+def judging(machine: Machine) -> bool:
+    """Whether the service is up and judges frames: they alone feed the watchdog."""
+    before = machine.property("WatchdogTimestampMonotonic")
+    time.sleep(1)
+    return machine.property("ActiveState") == "active" and machine.property("WatchdogTimestampMonotonic") != before
+
+
+def system_files(machine: Machine) -> set[str]:
+    """Every file of the device but what any boot or login writes, with owner, kind, time and link."""
+    listing = machine.must(
+        r"""find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/tmp \
+        -o -path /var/log -o -path /var/lib/systemd -o -path /home -o -path /var/lib/maskgate \) -prune \
+        -o ! -type d -printf '%p %u %y %T@ %l\n'"""
+    )
+    return set(listing.splitlines())
+
+
+def paths(files: set[str]) -> set[str]:
+    return {line.split(" ")[0] for line in files}
+
+
+@pytest.fixture(scope="module")
+def before_anything(machine: Machine) -> set[str]:
+    return system_files(machine)
+
+
+def test_a_device_without_space_is_left_as_it_was(machine: Machine, first: Checkout, before_anything: set[str]) -> None:
+    machine.must("mkdir -p /opt && mount -t tmpfs -o size=30M tmpfs /opt")
+    code, line = first.deploy(machine)
+    machine.must("umount /opt")
+    assert code == 1
+    assert "There is no space: /opt has 30 MB free" in line
+    assert system_files(machine) == before_anything
+
+
+def test_a_user_without_sudo_is_told_so(machine: Machine, first: Checkout) -> None:
+    code, line = first.deploy(machine.as_user(GUEST))
+    assert code == 1
+    assert "sudo" in line
+
+
+def test_the_first_installation_ends_with_a_service_that_judges_frames(machine: Machine, first: Checkout) -> None:
+    machine.must(f"mkdir /etc/maskgate && cat > /etc/maskgate/config.toml <<'END'\n{CONFIG}END")
+    code, line = first.deploy(machine)
+    assert (code, "installed: " in line) == (0, True), line
+    assert machine.property("ActiveState") == "active"
+    assert machine.property("StatusText")
+    assert machine.run("systemctl is-enabled maskgate").stdout.strip() == "enabled"
+    assert judging(machine)
+    assert current(machine) in line
+
+
+def test_systemd_on_the_device_finds_nothing_to_complain_of(machine: Machine) -> None:
+    assert machine.must("systemd-analyze verify maskgate.service 2>&1") == ""
+    assert machine.must("systemctl show --property=FragmentPath --value maskgate") == (
+        "/usr/local/lib/systemd/system/maskgate.service"
+    )
+
+
+def test_deploying_the_same_again_changes_nothing(machine: Machine, first: Checkout) -> None:
+    before, process = system_files(machine), machine.property("MainPID")
+    code, line = first.deploy(machine)
+    assert (code, "unchanged: " in line) == (0, True), line
+    assert system_files(machine) == before
+    assert machine.property("MainPID") == process
+
+
+def test_the_journal_has_one_bare_line_an_event(machine: Machine) -> None:
+    wait_for(lambda: "arrived" in machine.must("journalctl -t maskgate -o cat"), 60, "somebody arrives")
+    lines = machine.must("journalctl -t maskgate -o cat --since -1min").splitlines()
+    assert any(line.startswith("person ") for line in lines)
+    assert not any("fps" in line for line in lines)
+
+
+def test_killed_it_is_back_within_five_seconds(machine: Machine) -> None:
+    process = machine.property("MainPID")
+    machine.must(f"kill -9 {process}")
+    wait_for(
+        lambda: machine.property("ActiveState") == "active" and machine.property("MainPID") not in ("0", process),
+        5,
+        "back after kill -9",
+    )
+
+
+def test_a_frozen_pipeline_is_restarted_by_the_watchdog(machine: Machine) -> None:
+    drop_in = "/etc/systemd/system/maskgate.service.d/test.conf"
+    machine.must(f"mkdir -p $(dirname {drop_in}); printf '[Service]\\nWatchdogSec=4\\n' > {drop_in}")
+    machine.must("systemctl daemon-reload; systemctl restart maskgate")
+    assert judging(machine)
+    process = machine.property("MainPID")
+    machine.must(f"kill -STOP {process}")
+    wait_for(lambda: machine.property("MainPID") not in ("0", process), 20, "the watchdog's restart")
+    assert "Watchdog timeout" in machine.must("journalctl -u maskgate --since -1min")
+    assert "most recent call first" in machine.must("journalctl -t maskgate --since -1min")
+    machine.must(f"rm -r $(dirname {drop_in}); systemctl daemon-reload; systemctl restart maskgate")
+
+
+PROBE = textwrap.dedent(
+    """\
+    import os, socket, sys
+
+    def attempt(name, act):
+        try:
+            act()
+            print(name, "ok", flush=True)
+        except OSError as error:
+            print(name, error.strerror, flush=True)
+
+    def write(path):
+        open(path, "w").close()
+
+    for place in ("/var/lib/maskgate", "/run/maskgate", "/tmp", "/etc", "/opt/maskgate", "/var/tmp/../cache"):
+        attempt(place, lambda: write(place + "/probe"))
+    attempt("home", lambda: os.listdir("/home/pi"))
+    attempt("device", lambda: os.close(os.open("/srv/device", os.O_RDWR)))
+    attempt("null", lambda: os.close(os.open("/dev/null", os.O_RDWR)))
+    attempt("packets", lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close())
+    attempt("network", lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close())
+    attempt("clock", lambda: __import__("time").clock_settime(0, 0))
+    """
+)
+ONLY_ONCE = r"""
+sed -e 's|^ExecStart=.*|ExecStart=/usr/bin/python3 /srv/probe.py|' -e 's/^Type=.*/Type=oneshot/' \
+    -e '/^Restart/d' -e '/^Watchdog/d' -e '/^NotifyAccess/d' -e '/^StartLimit/d' \
+    /opt/maskgate/current/systemd/maskgate.service > /run/systemd/system/probe.service
+"""
+
+
+def probe(machine: Machine, extra: str = "") -> dict[str, str]:
+    """What a program in the service's sandbox may do; ``extra`` is added to the unit."""
+    machine.must(f"{ONLY_ONCE}\nmkdir -p /run/systemd/system/probe.service.d")
+    machine.must(f"printf '[Service]\\nSyslogIdentifier=probe\\n{extra}' > /run/systemd/system/probe.service.d/x.conf")
+    machine.must("journalctl --rotate --vacuum-time=1s >/dev/null 2>&1; systemctl daemon-reload; systemctl start probe")
+    lines = machine.must("journalctl --sync; journalctl -t probe -o cat").splitlines()
+    return dict(line.split(" ", 1) for line in lines)
+
+
+def test_the_sandbox_holds_and_lets_through_what_the_service_needs(machine: Machine) -> None:
+    """A loop-control node stands for any device that is not listed: its driver is in every kernel."""
+    must(["mknod", "-m", "666", str(machine.root / "srv/device"), "c", "10", "237"])
+    (machine.root / "srv/probe.py").write_text(PROBE)
+    outside = machine.must("systemctl stop maskgate; runuser -u maskgate -- python3 /srv/probe.py")
+    assert "device ok" in outside
+
+    inside = probe(machine)
+    machine.must("systemctl start maskgate")
+    allowed = {name for name, answer in inside.items() if answer == "ok"}
+    assert allowed == {"/var/lib/maskgate", "/run/maskgate", "/tmp", "null", "network"}
+    assert inside["/etc"] == inside["/opt/maskgate"] == "Read-only file system"
+    assert inside["device"] == "Operation not permitted"
+    assert inside["packets"] == "Address family not supported by protocol"
+    assert not (machine.root / "tmp/probe").exists()
+
+    listed = probe(machine, "DeviceAllow=/srv/device rw\\n")
+    assert listed["device"] == "ok"
+
+
+def test_an_update_keeps_settings_and_counts_and_explains_the_new_keys(machine: Machine, second: Checkout) -> None:
+    wait_for(lambda: visits(machine) > 0, 60, "a visit is stored")
+    counted = visits(machine)
+    before = current(machine)
+    code, line = second.deploy(machine)
+    assert (code, f"(before: {before})" in line) == (0, True), line
+    assert current(machine) != before
+    assert machine.must("cat /etc/maskgate/config.toml") + "\n" == CONFIG
+    assert "# source = " in machine.must("cat /etc/maskgate/config.toml.new")
+    assert visits(machine) >= counted
+    assert machine.property("Description").startswith("Second")
+    assert judging(machine)
+
+
+def test_a_release_that_fails_in_service_is_taken_back_and_the_old_one_goes_on_counting(
+    machine: Machine, tmp_path: Path
+) -> None:
+    bad = Checkout(tmp_path / "checkout")
+    bad.change_unit("[Service]\n", "[Service]\nEnvironment=MASKGATE_DOOR_COLOUR=green\n")
+    good = current(machine)
+    counted = visits(machine)
+    code, line = bad.deploy(machine)
+    assert code == 1
+    assert f"does not run healthily and was taken back; {good} runs now" in line
+    assert "The environment sets MASKGATE_DOOR_COLOUR, which is no setting" in line
+    assert current(machine) == good
+    assert judging(machine)
+    wait_for(lambda: visits(machine) > counted, 60, "the old release counts on")
+
+
+def test_a_setting_that_the_new_release_does_not_know_stops_it_before_the_switch(
+    machine: Machine, tmp_path: Path
+) -> None:
+    process = machine.property("MainPID")
+    machine.must("cp -p /etc/maskgate/config.toml /srv/; echo 'colour = 1' >> /etc/maskgate/config.toml")
+    other = Checkout(tmp_path / "checkout")
+    other.change_unit("Description=Maskgate", "Description=Other maskgate")
+    code, line = other.deploy(machine)
+    machine.must("cp -p /srv/config.toml /etc/maskgate/config.toml")
+    assert code == 1
+    assert "self-test of the new release failed with exit code 2" in line
+    assert machine.property("MainPID") == process
+
+
+def test_rollback_goes_to_the_release_before_and_no_further(machine: Machine, second: Checkout) -> None:
+    newer = current(machine)
+    code, line = second.deploy(machine, "rollback")
+    assert (code, f"(before: {newer})" in line) == (0, True), line
+    older = current(machine)
+    assert older != newer
+    assert judging(machine)
+    code, line = second.deploy(machine, "rollback")
+    assert (code, f"There is no release older than {older}" in line) == (1, True), line
+    code, line = second.deploy(machine, "rollback", "--to", newer)
+    assert (code, current(machine)) == (0, newer)
+
+
+def test_two_deployments_at_once_are_told_apart(machine: Machine) -> None:
+    machine.must("flock -n /run/lock/maskgate-install.lock sleep 20 >/dev/null 2>&1 &")
+    done = machine.run(f"sh {INSTALLER} rollback")
+    machine.must("pkill -f 'sleep 20'")
+    assert done.returncode == 75
+    assert done.stderr.splitlines()[-1].startswith("maskgate-install: Another installation is under way")
+
+
+def test_power_lost_while_a_release_is_on_trial_boots_the_old_one(machine: Machine) -> None:
+    old = current(machine)
+    counted = visits(machine)
+    machine.must(f"(sh {INSTALLER} rollback >/dev/null 2>&1 &)")
+    wait_for(lambda: machine.run(f"test -e {TRIAL}").returncode == 0, 20, "the trial begins")
+    machine.cut_power()
+    machine.boot()
+    wait_for(lambda: judging(machine), 30, "the old release judges frames")
+    assert current(machine) == old
+    assert machine.run(f"test -e {TRIAL}").returncode == 1
+    assert visits(machine) >= counted - 1
+
+
+def test_a_connection_cut_amid_the_installation_leaves_nothing_half_done(machine: Machine, tmp_path: Path) -> None:
+    third = Checkout(tmp_path / "checkout")
+    third.change_unit("Description=Maskgate", "Description=Third maskgate")
+    old = current(machine)
+    machine.must(f"cd /opt/maskgate && cp -al releases/{old} releases/0.0.1 && sed -i 1i0.0.1 history")
+    deployment = third.start_deploying(machine)
+    assert deployment.stdout
+    for line in deployment.stdout:
+        if "Building the release" in line:
+            break
+    machine.run(f"pkill -KILL -u {USER} sshd")
+    told = deployment.communicate(timeout=60)[0].splitlines()[-1]
+    assert deployment.returncode == 1
+    assert "The connection to door was cut" in told
+    assert current(machine) == old
+    assert judging(machine)
+    wait_for(
+        lambda: machine.run("flock -n /run/lock/maskgate-install.lock true").returncode == 0, 120, "it ends by itself"
+    )
+    code, line = third.deploy(machine)
+    assert code == 0, line
+    assert machine.property("Description").startswith("Third")
+    assert judging(machine)
+
+
+def test_the_last_three_releases_are_kept(machine: Machine) -> None:
+    """The one before the first, put there above, is gone."""
+    kept = machine.must("ls /opt/maskgate/releases").split()
+    assert len(kept) == 3
+    assert "0.0.1" not in kept
+    assert sorted(kept) == sorted(machine.must("cat /opt/maskgate/history").split())
+    assert machine.must("tail -n 1 /opt/maskgate/history") == current(machine)
+
+
+def test_without_a_camera_the_service_waits_for_one(machine: Machine) -> None:
+    machine.must("sed -i 's|demo|/dev/video63|' /etc/maskgate/config.toml; systemctl restart maskgate")
+    wait_for(lambda: "Waiting for a camera" in machine.must("journalctl -t maskgate -o cat"), 20, "it says so")
+    assert machine.property("ActiveState") == "active"
+    machine.must("cp -p /srv/config.toml /etc/maskgate/config.toml; systemctl restart maskgate")
+
+
+def test_uninstalling_leaves_only_what_the_operator_and_the_door_made(
+    machine: Machine, first: Checkout, before_anything: set[str]
+) -> None:
+    code, line = first.deploy(machine, "uninstall")
+    assert code == 0
+    assert line.endswith("uninstalled: what is left is /var/lib/maskgate /etc/maskgate/config.toml")
+    accounts = {f"/etc/{name}" for name in ("group", "group-", "gshadow", "gshadow-", "passwd-", "shadow-")}
+    ours = {"/srv/device", "/srv/probe.py", "/srv/config.toml"}
+    left = paths(system_files(machine)) - paths(before_anything) - accounts - ours
+    assert left == {"/etc/maskgate/config.toml"}
+    assert paths(before_anything) <= paths(system_files(machine))
+    assert machine.must("stat -c '%U %a' /var/lib/maskgate") == "root 700"
+    assert machine.run("id maskgate").returncode != 0
+    assert machine.run("systemctl cat maskgate").returncode != 0
+    assert machine.run(f"test -e /home/{USER}/.cache/maskgate").returncode == 1

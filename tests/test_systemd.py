@@ -1,0 +1,53 @@
+"""The units, judged by systemd itself. What they do to a running service is in test_system.py."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.container import call
+
+ROOT = Path(__file__).parent.parent
+UNIT = ROOT / "systemd" / "maskgate.service"
+MOST_EXPOSED = 2.0
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (apt install systemd)"
+)
+
+
+@pytest.fixture
+def installed_unit(tmp_path: Path) -> Path:
+    """The unit with a program that exists: verify looks for it."""
+    program = tmp_path / "maskgate"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text("utf-8").replace("/opt/maskgate/current/venv/bin/maskgate", str(program)))
+    return unit
+
+
+@needs_systemd
+def test_systemd_finds_nothing_to_complain_of(installed_unit: Path) -> None:
+    done = call(["systemd-analyze", "verify", "--man=no", str(installed_unit)])
+    complaints = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    assert (done.returncode, complaints) == (0, [])
+
+
+@needs_systemd
+def test_verify_would_have_found_a_mistyped_directive(installed_unit: Path) -> None:
+    installed_unit.write_text(installed_unit.read_text().replace("ProtectHome=", "ProtectHouse="))
+    done = call(["systemd-analyze", "verify", "--man=no", str(installed_unit)])
+    assert "ProtectHouse" in done.stderr
+
+
+@needs_systemd
+def test_the_service_is_exposed_no_more_than_it_must_be() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED * 10:.0f}", str(UNIT)]
+    done = call([*command, "--no-pager"])
+    assert done.returncode == 0, done.stdout
+    exposure = re.search(r"Overall exposure level for .*: ([\d.]+)", done.stdout)
+    assert exposure and float(exposure[1]) <= MOST_EXPOSED
