@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from edge.values import LABELS, BBox, Face, Reading
 
-LIKENESS = 0.4
+LIKENESS = 0.7
 """Cost of a reading that is nothing like what is held of the person: masks tell people apart who cross."""
 
-COST_LIMIT = 1.3
+COST_LIMIT = 1.5
 """Pairs that cost more stay apart. A pair in place costs 0; one at the end of its reach, without overlap, 1."""
 
 FORBIDDEN = 1e3
