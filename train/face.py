@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--teacher", type=Path, metavar="ONNX", help="YuNet; what it is sure of and nobody annotated counts neither way"
     )
+    add("--weights", type=Path, metavar="KERAS", help="a trained face.keras to start from, instead of from nothing")
     add(
         "--out",
         type=Path,
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(
         data=tuple(str(path) for path in args.data),
         teacher=args.teacher and str(args.teacher),
+        weights=args.weights and str(args.weights),
         size=(args.size[0], args.size[1]),
         train_size=args.train_size,
         epochs=args.epochs,

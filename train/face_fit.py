@@ -38,6 +38,7 @@ class Settings:
     Attributes:
         data: COCO files.
         teacher: YuNet file, or None.
+        weights: Trained model to start from, or None.
         size: Width and height of the finished model's input, in pixels.
         train_size: Side of training pictures, in pixels.
         epochs: In all.
@@ -50,6 +51,7 @@ class Settings:
 
     data: tuple[str, ...]
     teacher: str | None
+    weights: str | None
     size: tuple[int, int]
     train_size: int
     epochs: int
@@ -96,6 +98,8 @@ class Run:
         keras.utils.set_random_seed(settings.seed)
         self._trainer = FaceTrainer(build_face_model(settings.train_size, settings.train_size))
         self._detector = build_face_model(*settings.size)
+        if settings.weights is not None:
+            self._trainer.detector.set_weights(_trained_weights(Path(settings.weights), self._detector))
         self._average = Average(self._trainer.detector)
         if resume:
             self._average.load(out / BACKUP_FOLDER / AVERAGE_FILE)
@@ -183,6 +187,21 @@ class Run:
             raise ConfigError(f"--resume with another {', '.join(changed)} than {path} has: repeat its options.")
         for name in ("seconds", "best_epoch", "history"):
             self._metrics[name] = earlier[name]
+
+
+def _trained_weights(path: Path, like: keras.Model) -> list[NDArray[np.float32]]:
+    """The weights of a saved detector.
+
+    Raises:
+        ConfigError: The file is absent, or is not a detector like this one.
+    """
+    try:
+        weights: list[NDArray[np.float32]] = keras.models.load_model(path, compile=False).get_weights()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--weights {path} cannot be loaded ({error}): name a face.keras of this version.") from error
+    if [weight.shape for weight in weights] != [weight.shape for weight in like.get_weights()]:
+        raise ConfigError(f"--weights {path} is of another network: name a face.keras of this version.")
+    return weights
 
 
 class Average:
