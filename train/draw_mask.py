@@ -21,6 +21,9 @@ from edge.values import Image, Label
 Point = tuple[float, float]
 Map = NDArray[np.float32]
 
+UPPER_POINTS = 60
+"""How many points of an outline lie on the upper edge."""
+
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
@@ -125,7 +128,7 @@ def draw_mask(portrait: Image, landmarks: Landmarks, mask: Mask, seed: int = 0) 
     picture = _cast_shadow(portrait.astype(np.float32), cover, landmarks)
     picture = _draw_loops(picture, outline, landmarks, mask)
     picture += cover[..., None] * (cloth - picture)
-    return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture + 0.5, 0, 255), np.uint8)
 
 
 def mask_outline(landmarks: Landmarks, mask: Mask) -> NDArray[np.float32]:
@@ -134,54 +137,50 @@ def mask_outline(landmarks: Landmarks, mask: Mask) -> NDArray[np.float32]:
     Returns:
         (N, 2) float32 points in pixels: along the upper edge from left to right, then along the jaw back to the left.
     """
-    top_middle, top_side, bottom_side = _edges(landmarks, mask.wear)
+    (top_x, top_y), side_y = _upper_edge(landmarks, mask.wear)
     puff = landmarks.width * (0.035 if mask.build is Build.FFP2 else 0.02)
-    jaw = _resample(np.array(landmarks.jaw, np.float32), 200)
-    jaw = jaw + _outward(jaw) * (puff * (1.6 if mask.wear is Wear.UNDER_CHIN else 1.0))
-    middle = int(np.argmax(jaw[:, 1]))
-    left = jaw[:middle][(jaw[:middle, 1] >= top_side) & (jaw[:middle, 1] >= bottom_side - landmarks.width)]
-    right = jaw[middle:][jaw[middle:, 1] >= top_side]
-    lower = np.concatenate([left, right])[::-1]
-    span = np.linspace(-1, 1, 60, dtype=np.float32)
+    jaw = _smooth_curve(landmarks.jaw)
+    jaw = jaw + _outward(jaw) * (puff * (2.2 if mask.wear is Wear.UNDER_CHIN else 1.0))
+    lower = jaw[jaw[:, 1] >= side_y][::-1]
+    (right_x, right_y), (left_x, left_y) = lower[0], lower[-1]
+    span = np.linspace(-1, 1, UPPER_POINTS, dtype=np.float32)
     peak = np.exp(-((span / 0.42) ** 2)) if mask.wear is Wear.PROPERLY else 1 - span**2
-    centre = (top_middle[0] - (left[0][0] + right[-1][0]) / 2) * (1 - np.abs(span))
-    x = np.linspace(left[0][0], right[-1][0], 60, dtype=np.float32) + centre
-    side = np.linspace(left[0][1], right[-1][1], 60, dtype=np.float32)
-    upper = np.stack([x, side + (top_middle[1] - side) * peak], axis=1)
+    off_middle = (top_x - (left_x + right_x) / 2) * (1 - np.abs(span))
+    side = np.linspace(left_y, right_y, UPPER_POINTS)
+    upper = np.stack([np.linspace(left_x, right_x, UPPER_POINTS) + off_middle, side + (top_y - side) * peak], axis=1)
     return np.concatenate([upper, lower]).astype(np.float32)
 
 
-def _edges(landmarks: Landmarks, wear: Wear) -> tuple[Point, float, float]:
-    """The top edge in the middle (x, y), the top edge's y at the sides, and y where the sides meet the jaw."""
+def _upper_edge(landmarks: Landmarks, wear: Wear) -> tuple[Point, float]:
+    """Where the upper edge is highest, (x, y), and the y at which it meets the sides of the face."""
     (bridge_x, bridge_y), (base_x, base_y) = landmarks.bridge, landmarks.nose_base
-    chin = landmarks.chin[1]
-    nose = base_y - bridge_y
-    lip = landmarks.lower_lip
+    lip_x, lip_y = landmarks.lower_lip
+    nose, chin = base_y - bridge_y, landmarks.chin[1] - lip_y
     if wear is Wear.PROPERLY:
-        return (bridge_x, bridge_y + 0.22 * nose), bridge_y + 0.62 * nose, chin
+        return (bridge_x, bridge_y + 0.28 * nose), bridge_y + 0.68 * nose
     if wear is Wear.NOSE_BARE:
-        return (base_x, base_y + 0.06 * nose), base_y - 0.1 * nose, chin
-    return (lip[0], lip[1] + 0.45 * (chin - lip[1])), lip[1] - 0.05 * (chin - lip[1]), chin
+        return (base_x, base_y + 0.06 * nose), base_y - 0.1 * nose
+    return (lip_x, lip_y + 0.3 * chin), lip_y - 0.25 * chin
 
 
-def _resample(points: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """A smooth curve through ``points``: ``count`` points, evenly spaced along a quadratic B-spline-like path."""
+def _smooth_curve(corners: tuple[Point, ...], count: int = 200) -> NDArray[np.float32]:
+    """``count`` points along the polyline through ``corners``, which are rounded off."""
+    points = np.array(corners)
     steps = np.r_[0, np.cumsum(np.hypot(*np.diff(points, axis=0).T))]
     at = np.linspace(0, steps[-1], count)
-    dense = np.stack([np.interp(at, steps, points[:, axis]) for axis in (0, 1)], axis=1)
+    dense = np.stack([np.interp(at, steps, along) for along in points.T], axis=1)
     radius = count // (2 * len(points)) * 2 + 1
     padded = np.pad(dense, ((radius, radius), (0, 0)), mode="reflect", reflect_type="odd")
     kernel = np.hanning(2 * radius + 3)[1:-1]
     kernel /= kernel.sum()
-    smooth = [np.convolve(padded[:, axis], kernel, mode="valid") for axis in (0, 1)]
-    return np.stack(smooth, axis=1).astype(np.float32)
+    return np.stack([np.convolve(along, kernel, mode="valid") for along in padded.T], axis=1).astype(np.float32)
 
 
 def _outward(curve: NDArray[np.float32]) -> NDArray[np.float32]:
     """Unit normals of a curve that runs from the left over the bottom to the right, pointing away from the face."""
     tangent = np.gradient(curve, axis=0)
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
-    return (normal / np.maximum(np.hypot(*normal.T), 1e-6)[:, None]).astype(np.float32)
+    return np.asarray(normal / np.maximum(np.hypot(*normal.T), 1e-6)[:, None], np.float32)
 
 
 def _coverage(outline: NDArray[np.float32], size: tuple[int, int], width: float) -> Map:
@@ -195,8 +194,7 @@ def _surface(outline: NDArray[np.float32], cover: Map, landmarks: Landmarks) -> 
     """Coordinates on the mask: across, -1 at its left edge to 1 at its right; down, 0 at its top to 1 at its bottom."""
     height, width = cover.shape
     columns = np.arange(width, dtype=np.float32)
-    half = len(outline) - 60
-    upper, lower = outline[:60], outline[60 : 60 + half][::-1]
+    upper, lower = outline[:UPPER_POINTS], outline[UPPER_POINTS:]
     top = np.interp(columns, upper[:, 0], upper[:, 1])
     lower = lower[np.argsort(lower[:, 0])]
     bottom = np.interp(columns, lower[:, 0], lower[:, 1])
@@ -214,48 +212,53 @@ def _light(portrait: Image, cover: Map, landmarks: Landmarks) -> Map:
     grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY).astype(np.float32)
     smooth = cv2.GaussianBlur(grey, (0, 0), landmarks.width * 0.09)
     inside = smooth[cover > 0.5]
-    return np.clip((smooth / np.percentile(inside, 70)) ** 0.45, 0.6, 1.1).astype(np.float32)
+    return np.asarray(np.clip((smooth / np.percentile(inside, 70)) ** 0.45, 0.6, 1.1), np.float32)
 
 
 def _relief(mask: Mask, across: Map, down: Map, landmarks: Landmarks, random: np.random.Generator) -> Map:
     """Brightness of the cloth: its roundness, its build, its wrinkles and its weave; about 1 where it faces us."""
     shade = 1.02 - 0.3 * np.abs(across) ** 2.6 - 0.22 * np.clip(down - 0.62, 0, 1) ** 1.3
     shade *= _BUILDS[mask.build](across, down)
-    wrinkles = random.standard_normal(across.shape).astype(np.float32)
-    wrinkles = cv2.GaussianBlur(wrinkles, (0, 0), landmarks.width * 0.09, sigmaY=landmarks.width * 0.018)
-    shade += wrinkles / wrinkles.std() * 0.022
-    weave = cv2.GaussianBlur(random.standard_normal(across.shape).astype(np.float32), (0, 0), landmarks.width / 300)
-    return (shade + weave / weave.std() * 0.012).astype(np.float32)
+    wrinkles = _noise(random, across.shape, landmarks.width * 0.09, landmarks.width * 0.018)
+    weave = _noise(random, across.shape, landmarks.width / 300, landmarks.width / 300)
+    return np.asarray(shade + 0.022 * wrinkles + 0.012 * weave, np.float32)
+
+
+def _noise(random: np.random.Generator, size: tuple[int, ...], across: float, down: float) -> Map:
+    """Gaussian noise smoothed over so many pixels across and down, scaled to a standard deviation of 1."""
+    noise = cv2.GaussianBlur(random.standard_normal(size), (0, 0), across, sigmaY=down)
+    return np.asarray(noise / noise.std(), np.float32)
 
 
 def _groove(position: Map, at: float, width: float, depth: float) -> Map:
     """A fold at ``position == at``: dark on its lower side, lit on its upper."""
     distance = (position - at) / width
-    return (-depth * distance * np.exp(0.5 - distance**2 / 2)).astype(np.float32)
+    return np.asarray(-depth * distance * np.exp(0.5 - distance**2 / 2), np.float32)
 
 
 def _line(position: Map, at: float, width: float, depth: float) -> Map:
     """A dark line at ``position == at``."""
-    return (-depth * np.exp(-(((position - at) / width) ** 2))).astype(np.float32)
+    return np.asarray(-depth * np.exp(-(((position - at) / width) ** 2)), np.float32)
 
 
 def _surgical(across: Map, down: Map) -> Map:
     sag = down + 0.05 * across**2
     pleats = sum(_groove(sag, at, 0.022, 0.13) for at in (0.36, 0.53, 0.7))
     wire = _groove(down, 0.11, 0.03, -0.08) * (np.abs(across) < 0.45)
-    return 1 + pleats + wire + _line(down, 0.05, 0.012, 0.1) + _line(down, 0.95, 0.015, 0.1)  # type: ignore[return-value]
+    hems = _line(down, 0.05, 0.012, 0.1) + _line(down, 0.95, 0.015, 0.1)
+    return np.asarray(1 + pleats + wire + hems, np.float32)
 
 
 def _ffp2(across: Map, down: Map) -> Map:
     ridge = 0.07 * np.exp(-((across / 0.05) ** 2)) - 0.1 * np.tanh(across / 0.12) * np.exp(-((across / 0.6) ** 2))
     seams = _line(np.abs(across), 0.86, 0.02, 0.1) + _line(down, 0.07, 0.012, 0.1) + _line(down, 0.93, 0.014, 0.1)
-    return (1 + ridge + seams).astype(np.float32)
+    return np.asarray(1 + ridge + seams, np.float32)
 
 
 def _cloth(across: Map, down: Map) -> Map:
     hem = _line(down, 0.06, 0.012, 0.22) + _line(down, 0.94, 0.015, 0.22) + _line(np.abs(across), 0.92, 0.015, 0.2)
     seam = _line(across, 0.0, 0.02, 0.25) + 0.12 * np.exp(-(((across + 0.06) / 0.05) ** 2))
-    return (1 + hem + seam).astype(np.float32)
+    return np.asarray(1 + hem + seam, np.float32)
 
 
 _BUILDS = {Build.SURGICAL: _surgical, Build.FFP2: _ffp2, Build.CLOTH: _cloth}
@@ -266,13 +269,12 @@ def _cast_shadow(picture: Map, cover: Map, landmarks: Landmarks) -> Map:
     drop = landmarks.width * 0.025
     moved = cv2.warpAffine(cover, np.array([[1, 0, 0], [0, 1, drop]], np.float32), cover.shape[::-1])
     soft = np.maximum(cv2.GaussianBlur(moved, (0, 0), drop), cv2.GaussianBlur(cover, (0, 0), drop * 0.6))
-    return picture * (1 - 0.38 * soft[..., None])  # type: ignore[no-any-return]
+    return np.asarray(picture * (1 - 0.38 * soft[..., None]), np.float32)
 
 
 def _draw_loops(picture: Map, outline: NDArray[np.float32], landmarks: Landmarks, mask: Mask) -> Map:
     """The two elastic loops, from the mask's corners to above and below each ear, with their shadow."""
-    upper_left, upper_right = outline[0], outline[59]
-    lower = outline[60:]
+    upper_left, upper_right, lower = outline[0], outline[UPPER_POINTS - 1], outline[UPPER_POINTS:]
     reach = upper_left[1] + 0.55 * (landmarks.chin[1] - upper_left[1])
     lower_left = lower[lower[:, 0] < landmarks.chin[0]]
     lower_right = lower[lower[:, 0] >= landmarks.chin[0]]
@@ -287,8 +289,8 @@ def _draw_loops(picture: Map, outline: NDArray[np.float32], landmarks: Landmarks
     for colour, offset, strength in ((np.zeros(3, np.float32), thick, 0.35), (elastic, 0, 0.95)):
         strokes = np.zeros(picture.shape[:2], np.uint8)
         for begin, end in ends:
-            ends_px = [(round((x) * 16), round((y + offset) * 16)) for x, y in (begin, end)]
-            cv2.line(strokes, ends_px[0], ends_px[1], 255, thick, cv2.LINE_AA, shift=4)
+            start, stop = ((round(x * 16), round((y + offset) * 16)) for x, y in (begin, end))
+            cv2.line(strokes, start, stop, 255, thick, cv2.LINE_AA, shift=4)
         alpha = cv2.GaussianBlur(strokes.astype(np.float32) / 255, (0, 0), 0.7 + offset * 0.5) * strength
         picture = picture + alpha[..., None] * (colour - picture)
     return picture

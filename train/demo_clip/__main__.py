@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -47,21 +48,29 @@ def write_clip(path: Path) -> None:
     """
     import av  # noqa: PLC0415  (only who makes the clip needs PyAV)
 
-    quality = {"crf": "21", "preset": "slow", "bf": "0", "g": str(5 * FPS)}
+    quality = {"crf": "21", "preset": "medium", "bf": "0", "g": str(5 * FPS)}
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=FPS, options=quality)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.thread_count = 1
-        for frame in frames():
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        for picture in frames():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
 
 
-def frames(seed: int = SEED) -> Iterator[Image]:
+def frames() -> Iterator[Image]:
     """Every picture of the clip in order, (HEIGHT, WIDTH, 3) uint8 BGR."""
-    room = build_room(seed)
-    for index in range(round(SECONDS * FPS)):
-        yield graded(_compose(room, index / FPS), seed + index)
+    return (frame(index) for index in range(round(SECONDS * FPS)))
+
+
+def frame(index: int) -> Image:
+    """The picture number ``index`` of the clip, from 0, (HEIGHT, WIDTH, 3) uint8 BGR."""
+    return graded(_compose(_room(), index / FPS), SEED + index)
+
+
+@cache
+def _room() -> Room:
+    return build_room(SEED)
 
 
 def _compose(room: Room, second: float) -> Map:
@@ -82,7 +91,9 @@ def _compose(room: Room, second: float) -> Map:
 
 def _add_person(picture: Map, walk: Walk, second: float) -> None:
     """Draw somebody where they are, with motion blur, in the light of the place, and casting a soft shadow."""
-    exposures = [_warped(walk, moment) for moment in (second, second + SHUTTER / 2, second + SHUTTER)]
+    way = np.subtract(_place(walk, second + SHUTTER), _place(walk, second))
+    moments = (second, second + SHUTTER / 2, second + SHUTTER) if np.abs(way).max() > 1 else (second,)
+    exposures = [_warped(walk, moment) for moment in moments]
     alpha = np.mean([cover for _, cover in exposures], axis=0)
     image = np.mean([colours for colours, _ in exposures], axis=0)
     size = _place(walk, second)[2]
@@ -112,10 +123,10 @@ def _warped(walk: Walk, second: float) -> tuple[Map, Map]:
     level = levels[min(len(levels) - 1, max(0, int(np.floor(np.log2(1 / scale)))))]
     bridge = level.landmarks.bridge
     matrix = cv2.getRotationMatrix2D(bridge, tilt, width / level.landmarks.width)
-    matrix[:, 2] += (x - bridge[0], y - bridge[1])
-    alpha = cv2.warpAffine(level.alpha, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
-    image = cv2.warpAffine(level.image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return image.astype(np.float32) * alpha[..., None], alpha  # type: ignore[return-value]
+    matrix[:, 2] += np.array((x - bridge[0], y - bridge[1]))
+    alpha = cv2.warpAffine(level.alpha, matrix, (WIDTH, HEIGHT))
+    image = cv2.warpAffine(level.image, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    return np.asarray(image * alpha[..., None], np.float32), np.asarray(alpha, np.float32)
 
 
 @cache
@@ -123,7 +134,7 @@ def _levels(person: str, mask: Mask | None) -> tuple[Portrait, ...]:
     """The person, masked, at full, half and quarter size, so that scaling down does not alias."""
     portrait = cast(person)
     if mask is not None:
-        portrait = Portrait(draw_mask(portrait.image, portrait.landmarks, mask, SEED), portrait.alpha, portrait.landmarks)
+        portrait = replace(portrait, image=draw_mask(portrait.image, portrait.landmarks, mask, SEED))
     levels = [portrait]
     for _ in range(2):
         last = levels[-1]

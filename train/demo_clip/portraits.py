@@ -1,7 +1,8 @@
-"""The people of the demo clip: two public-domain portraits, cut out of their background and dressed in other colours."""
+"""The people of the demo clip: two public-domain portraits, cut out, and dressed in other colours."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -42,12 +43,13 @@ def eileen() -> Portrait:
     """Astronaut Eileen Collins (NASA), from scikit-image; at twice the size of the original."""
     from skimage import data  # noqa: PLC0415  (only who makes the clip needs scikit-image)
 
-    original = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+    load: Callable[[], Image] = data.astronaut
+    original = np.ascontiguousarray(load()[..., ::-1])
     alpha = _silhouette(original, _EILEEN_OUTLINE)
     image = cv2.resize(_without_background(original, alpha), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    alpha = cv2.resize(alpha, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-    alpha = np.clip((cv2.GaussianBlur(alpha, (0, 0), 2.0) - 0.5) * 1.6 + 0.45, 0, 1)
-    return Portrait(image, alpha.astype(np.float32), _EILEEN_LANDMARKS.scaled(2))  # type: ignore[arg-type]
+    soft = cv2.GaussianBlur(cv2.resize(alpha, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), (0, 0), 2.0)
+    alpha = np.asarray(np.clip((soft - 0.5) * 1.6 + 0.45, 0, 1), np.float32)
+    return Portrait(np.asarray(image, np.uint8), alpha, _EILEEN_LANDMARKS.scaled(2))
 
 
 @cache
@@ -55,10 +57,18 @@ def grace() -> Portrait:
     """Rear Admiral Grace Hopper (US Navy), from matplotlib; the jacket is carried on below the picture."""
     from matplotlib import get_data_path  # noqa: PLC0415  (only who makes the clip needs matplotlib)
 
-    original = cv2.imread(str(Path(get_data_path()) / "sample_data" / "grace_hopper.jpg"))
+    file = Path(get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    original = np.asarray(cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR), np.uint8)
     alpha = _silhouette(original, _GRACE_OUTLINE)
-    image = _without_background(original, alpha)
+    image = _cooler(_without_background(original, alpha))
     return _with_longer_jacket(Portrait(image, alpha, _GRACE_LANDMARKS))
+
+
+def _cooler(picture: Image) -> Image:
+    """The print's red cast and its hard contrast taken back, towards the light of the room."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[..., None].astype(np.float32)
+    calm = grey + 0.78 * (picture - grey)
+    return np.asarray(np.clip(10 + 0.94 * calm, 0, 255), np.uint8)
 
 
 def _silhouette(picture: Image, outline: Polygon) -> Map:
@@ -70,10 +80,10 @@ def _silhouette(picture: Image, outline: Polygon) -> Map:
     hint[cv2.dilate(inside, reach) == 0] = cv2.GC_BGD
     hint[cv2.erode(inside, reach, borderValue=1) == 1] = cv2.GC_FGD
     cv2.setRNGSeed(0)
-    cv2.grabCut(picture, hint, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(picture, hint, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK)
     found = np.isin(hint, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     smooth = cv2.GaussianBlur(found, (0, 0), 1.5)
-    return np.clip((smooth - 0.5) * 2.0 + 0.4, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((smooth - 0.5) * 2.0 + 0.4, 0, 1), np.float32)
 
 
 def _without_background(picture: Image, alpha: Map) -> Image:
@@ -95,7 +105,7 @@ def _with_longer_jacket(portrait: Portrait) -> Portrait:
     image = cv2.copyMakeBorder(portrait.image, *border, value=(0, 0, 0)).astype(np.float32)
     alpha = cv2.copyMakeBorder(portrait.alpha, *border, value=0)
     body = np.zeros(alpha.shape, np.uint8)
-    cv2.fillPoly(body, [np.array(_GRACE_JACKET, np.int32) + (left, 0)], 255, cv2.LINE_AA)
+    cv2.fillPoly(body, [np.array(_GRACE_JACKET, np.int32) + np.array((left, 0))], 255, cv2.LINE_AA)
     drawn = cv2.GaussianBlur(body.astype(np.float32) / 255, (0, 0), 1.2)
     cloth = _more_cloth(portrait.image[540:600, 330:470], alpha.shape)
     for (x0, y0), (x1, y1) in _GRACE_FOLDS:
@@ -113,7 +123,7 @@ def _with_longer_jacket(portrait: Portrait) -> Portrait:
         place = image[y : y + 30, 230 + left : 262 + left]
         place += (disc / np.float32(255))[..., None] * (button - place)
     landmarks = portrait.landmarks.scaled(1, (left, 0))
-    return Portrait(image.astype(np.uint8), np.maximum(drawn, alpha), landmarks)  # type: ignore[arg-type]
+    return Portrait(np.asarray(image, np.uint8), np.asarray(np.maximum(drawn, alpha), np.float32), landmarks)
 
 
 def _more_cloth(sample: Image | Map, size: tuple[int, ...]) -> Map:
@@ -167,8 +177,8 @@ def _plain(image: Image, tags: tuple[Polygon, ...]) -> Image:
     for tag in tags:
         place = np.zeros(image.shape[:2], np.uint8)
         cv2.fillPoly(place, [np.array(tag, np.int32)], 1)
-        image = np.where(place[..., None] == 1, soft, image)
-    return image  # type: ignore[return-value]
+        image = np.asarray(np.where(place[..., None] == 1, soft, image), np.uint8)
+    return image
 
 
 _EILEEN_OUTLINE: Polygon = (
