@@ -353,7 +353,7 @@ def test_people_seen_perfectly_are_counted_perfectly() -> None:
     assert abs(outcome.counted - outcome.truth) <= 1, outcome
 
 
-@pytest.mark.parametrize(("burst", "tolerance"), [(1.0, 0.02), (4.0, 0.06)])
+@pytest.mark.parametrize(("burst", "tolerance"), [(1.0, 0.02), (4.0, 0.08)])
 def test_visits_are_counted_through_missed_faces_false_boxes_and_wrong_readings(burst: float, tolerance: float) -> None:
     outcome = simulated(100, Faults(burst=burst))
     assert abs(outcome.counted - outcome.truth) <= tolerance * outcome.truth, outcome
