@@ -26,11 +26,14 @@ from train import plots
 from train.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
 from train.mask_figures import describe, figures
-from train.mask_views import LEAST_PAINTED_SIDE, Deck, plain_view
+from train.mask_views import CLASS_SHARES, LEAST_PAINTED_SIDE, Deck, plain_view
 from train.reproducible import command, versions, write_json
 
 LEAST_TRAINED_SIDE = 12.0
 """Annotated faces with a shorter side in pixels show no mask; they are left out."""
+
+DOOR_SHARES = {Label.WITH_MASK: 0.6, Label.WITHOUT_MASK: 0.3, Label.MASK_WORN_INCORRECTLY: 0.1}
+"""What a door with a mask rule may see: the saved model answers for these shares, not for those training drew."""
 
 LEAST_REPORTED_SIDE = 40.0
 """Figures are given over annotated faces of at least this short side in pixels, and over all."""
@@ -70,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--preset", choices=("default", "report"), default="default", help="recipe; report: the student report's")
     add("--weights", default="imagenet", metavar="imagenet|PATH|none", help="of the backbone (default: %(default)s)")
+    add(
+        "--start-from",
+        type=Path,
+        metavar="MODEL",
+        help="last.keras of a run to train further; keep its --seed, for the split",
+    )
     add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
     add(
         "--out",
@@ -197,6 +206,7 @@ class _Run:
             "size": self.size,
             "epochs": self.epochs,
             "learning_rate": self.peak,
+            "start_from": self.args.start_from and str(self.args.start_from),
             "data": [str(path) for path in self.args.data],
         }
 
@@ -204,7 +214,7 @@ class _Run:
         """Train what is left to train, keeping the best epoch, then report on it."""
         import keras  # noqa: PLC0415
 
-        from train.mask_model import classifier  # noqa: PLC0415
+        from train.mask_model import adopt, classifier  # noqa: PLC0415
 
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
@@ -212,6 +222,8 @@ class _Run:
             say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.epochs}")
         else:
             model = classifier(self.size, self.args.width, self.args.weights, len(LABELS), dropout=0.3)
+            if self.args.start_from is not None:
+                adopt(model, self.args.start_from)
         faces = gather(self.args)
         deck = Deck(faces.train, LABELS, paint=not self.args.no_paint)
         say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
@@ -272,17 +284,22 @@ class _Run:
         return {"epoch": epoch + 1, "loss": seen["loss"][-1], "accuracy": seen["accuracy"][-1]}
 
     def _choose(self, model: Any, held_out: Sequence[Sample], epoch: int) -> dict[str, Any]:
-        """Measure on the held-out faces, and keep the model if it is the best so far."""
-        import keras  # noqa: PLC0415
+        """Measure on the held-out faces, and keep the model for the door if it is the best so far."""
+        from train.mask_model import for_door  # noqa: PLC0415
 
+        log_ratios = np.log([DOOR_SHARES[label] / CLASS_SHARES[label] for label in LABELS])
         found = None
         if held_out:
-            found = figures(indices(held_out, LABELS), predict(model, held_out, self.size, self.args.margin))
+            truth = indices(held_out, LABELS)
+            drawn = predict(model, held_out, self.size, self.args.margin)
+            weighed = drawn * np.exp(log_ratios)
+            found = figures(truth, weighed / weighed.sum(axis=1, keepdims=True))
+            found["balanced_loss"] = figures(truth, drawn)["balanced_loss"]
             say(describe(f"epoch {epoch + 1}, held out", found) + f", balanced loss {found['balanced_loss']}")
         loss = found and found["balanced_loss"]
         if loss is None or self.state["best_loss"] is None or loss <= self.state["best_loss"]:
             self.state["best_loss"], self.state["best_epoch"] = loss, epoch + 1
-            save_model(keras.Model(model.inputs, model.outputs, name="mask"), self.folder.model)
+            save_model(for_door(model, log_ratios.tolist()), self.folder.model)
             self._write_metrics({"held_out": found})
         kept = ("balanced_loss", "accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
         return {f"held_out_{key}": found[key] for key in kept} if found else {}

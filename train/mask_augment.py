@@ -21,7 +21,7 @@ ROI_MARGIN = 0.7
 LONGEST_FACE = 150
 """Faces larger than this many pixels are shrunk first: nothing in the views is finer."""
 
-FACE_SIDES = (18.0, 130.0)
+FACE_SIDES = (22.0, 130.0)
 """Face sizes in pixels that views are degraded to; uniform in the logarithm."""
 
 Landmarks = NDArray[np.float32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,37 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
     features = keras.layers.Dropout(0.5, name="dropout")(features)
     outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
     return keras.Model(inputs, outputs, name="mask_report")
+
+
+def adopt(model: Any, path: Path) -> None:
+    """Give a model from `classifier` the weights of a saved one of the same shape; ConfigError if it has another."""
+    import keras  # noqa: PLC0415
+
+    if not path.is_file():
+        raise ConfigError(f"No model at {path}: give --start-from the last.keras of an earlier run, or leave it out.")
+    try:
+        model.set_weights(keras.models.load_model(path, compile=False).get_weights())
+    except ValueError as error:
+        raise ConfigError(f"{path} has another shape: repeat the --size and --width it was trained with.") from error
+
+
+def for_door(model: Any, log_ratios: Sequence[float]) -> Any:
+    """A copy of a trained classifier whose answers expect other class shares than training drew.
+
+    The bias of the softmax gains ln(expected share / drawn share) a class, which is Bayes' rule for a changed prior
+    (Saerens et al. 2002, https://doi.org/10.1162/089976602753284446).
+
+    Args:
+        model: From `classifier`; left as it is, and its copy carries no optimiser.
+        log_ratios: One a class, in the order of the outputs.
+    """
+    import keras  # noqa: PLC0415
+
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    bias = clone.get_layer("probabilities").bias
+    bias.assign_add(keras.ops.convert_to_tensor(log_ratios, dtype=bias.dtype))
+    return keras.Model(clone.inputs, clone.outputs, name=model.name)
 
 
 def thaw(model: Any, first_layer: str | None) -> None:

@@ -17,10 +17,10 @@ from train import mask_augment, mask_paint
 from train.mask_data import Sample, face_box, load
 from train.mask_paint import BADLY, BADLY_SHARES, Wearing
 
-CLASS_SHARES = {Label.WITH_MASK: 0.36, Label.WITHOUT_MASK: 0.36, Label.MASK_WORN_INCORRECTLY: 0.28}
+CLASS_SHARES = {Label.WITH_MASK: 0.44, Label.WITHOUT_MASK: 0.32, Label.MASK_WORN_INCORRECTLY: 0.24}
 """How often each class is drawn; classes that the data lacks leave their share to the others."""
 
-PAINTED_SHARES = {Label.WITH_MASK: 0.2, Label.WITHOUT_MASK: 0.2, Label.MASK_WORN_INCORRECTLY: 0.45}
+PAINTED_SHARES = {Label.WITH_MASK: 0.15, Label.WITHOUT_MASK: 0.2, Label.MASK_WORN_INCORRECTLY: 0.4}
 """How many of a class's draws are bare faces painted on (for the bare: with something held before the mouth)."""
 
 REAL_CLOTH = 0.5
