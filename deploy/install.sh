@@ -41,7 +41,7 @@ Run it as root on the device. Exit code 0: done; 1: not done, and the device run
 EOF
 }
 
-# Told to the operator and to the journal. A cut SSH connection must not stop what is half done.
+# Told to the operator and to the journal.
 say() {
     printf '%s\n' "$*" 2>/dev/null || :
     logger -t maskgate-install -- "$*" 2>/dev/null || :
@@ -159,7 +159,8 @@ build_release() {
         die "The packages could not be installed; see pip's message above. The device runs what it ran before."
     add_installer "$dir"
     # Every key is a comment, so that a later release's better default takes effect where nobody chose otherwise.
-    "$dir/venv/bin/maskgate" config --example >"$dir/config.all" ||
+    : >"$dir/config.toml"
+    "$dir/venv/bin/maskgate" config --example --config "$dir/config.toml" >"$dir/config.all" ||
         die "The new release does not start: 'maskgate config --example' failed. The device runs what it ran before."
     sed 's/^\([a-z_]* = \)/# \1/' "$dir/config.all" >"$dir/config.toml"
     rm "$dir/config.all"
@@ -402,6 +403,29 @@ uninstall() {
     say "uninstalled: what is left is${left:- nothing}"
 }
 
+# Does the work in a session of its own that writes to a file, and shows that file. When SSH is cut, whoever shows it
+# stops or stalls on a terminal that nobody reads; the work does not notice.
+work_and_show() {
+    log=$(mktemp /run/maskgate-install.XXXXXX)
+    INSTALL_WORKER=yes setsid sh "$HERE/install.sh" "$@" >"$log" 2>&1 </dev/null &
+    worker=$!
+    trap 'kill "$worker"' INT TERM
+    tail --lines=+1 --follow --pid="$worker" "$log" &
+    viewer=$!
+    code=0
+    while kill -0 "$worker" 2>/dev/null; do
+        wait "$worker" && code=0 || code=$?
+    done
+    patience=5
+    while [ "$patience" -gt 0 ] && kill -0 "$viewer" 2>/dev/null; do
+        sleep 1
+        patience=$((patience - 1))
+    done
+    kill "$viewer" 2>/dev/null || :
+    rm -f "$log"
+    exit "$code"
+}
+
 main() {
     command=${1:-install}
     case $command in
@@ -410,6 +434,8 @@ main() {
         *) usage >&2; exit 2 ;;
     esac
     [ "$(id -u)" -eq 0 ] || die "Only root can do this; put sudo before it."
+    [ -n "${INSTALL_WORKER-}" ] || work_and_show "$@"
+    unset INSTALL_WORKER
     trap on_exit EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -25,8 +26,9 @@ USER, GUEST = "pi", "guest"
 BOOT = r"""
 umount -l /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# DevicePolicy= is a BPF program: systemd must be let load it.
 exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --keep-unit --register=no --resolv-conf=off \
-    --directory="$0" --boot
+    --capability=CAP_BPF --system-call-filter=bpf --directory="$0" --boot
 """
 
 
@@ -141,8 +143,9 @@ class Machine:
     def cut_power(self) -> None:
         """Nothing on it runs from one moment to the next. What it wrote is kept; memory is not."""
         process = self._processes.pop()
-        process.kill()
-        process.wait()
+        for init in must(["pgrep", "--parent", str(process.pid)]).split():
+            os.kill(int(init), signal.SIGKILL)
+        process.wait(timeout=30)
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run shell words there as root."""
