@@ -51,7 +51,7 @@ def heard(tmp_path_factory):
         env={**environment, "HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
