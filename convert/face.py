@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     """
     width, height = args.size
     quantize.must_exist(args.model)
-    metrics = provenance.read_metrics(args.metrics or args.model.parent / "metrics.json", "command")
+    stages = provenance.stages(args.metrics or args.model.parent / "metrics.json")
     photos = [photo for path in args.data for photo in read_coco(path)]
     validation = [photo for path in args.validation for photo in read_coco(path)]
     if not photos or not validation:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         input=InputSize(width=width, height=height),
         labels=("face",),
         strides=STRIDES,
-        training=provenance.portable_command(metrics["command"]),
+        training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
         data=provenance.describe_data(args.data, [photo.source for photo in photos], "photos"),
         figures={},
         card=f"{NAME}.md",
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
     compared = compare(judged, function, content, entry)
     figures = {
-        "training": provenance.training_figures(metrics),
+        "training": [provenance.training_figures(stage) for stage in stages],
         "conversion": provenance.conversion_figures(
             args.command_line, len(pictures), args.seed, quantize.versions(), facts
         ),

@@ -31,7 +31,8 @@ def run(args: argparse.Namespace) -> int:
     """
     quantize.must_exist(args.model)
     metrics_path = args.metrics or args.model.parent / "metrics.json"
-    metrics = provenance.read_metrics(metrics_path, "command", "margin", "labels")
+    stages = provenance.stages(metrics_path, "margin", "labels")
+    metrics = stages[-1]
     labels = tuple(label_named(name, metrics_path) for name in metrics["labels"])
     samples = [sample for path in args.data for sample in read(path)]
     judged = calibrate.some_of(validation_faces(args, labels), args.limit, args.seed)
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         input=InputSize(width=size, height=size),
         labels=labels,
         margin=margin,
-        training=provenance.portable_command(metrics["command"]),
+        training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
         data=provenance.describe_data(args.data, [sample.source for sample in samples], "faces"),
         figures={},
         card=f"{NAME}.md",
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"Comparing float and int8 on {len(judged)} faces", flush=True)
     compared = compare(judged, function, content, entry)
     figures = {
-        "training": provenance.training_figures(metrics),
+        "training": [provenance.training_figures(stage) for stage in stages],
         "conversion": provenance.conversion_figures(
             args.command_line, len(pictures), args.seed, quantize.versions(), facts
         ),

@@ -15,6 +15,8 @@ from edge.errors import ConfigError
 PACKAGES = ("python", "tensorflow", "keras", "numpy")
 """Whose versions are worth telling: what trained the model, not whatever else was installed."""
 
+MODEL_SUFFIX = ".keras"
+
 KNOWN_FOLDERS = ("data", "weights")
 """Folders outside the project whose contents keep their place: ``/somewhere/data/faces`` becomes ``DATA/faces``."""
 
@@ -36,6 +38,32 @@ def read_metrics(path: Path, *needed: str) -> dict[str, Any]:
     if absent:
         raise ConfigError(f"{path} does not say {', '.join(absent)}: name the metrics.json of this model's training.")
     return dict(metrics)
+
+
+def stages(path: Path, *needed: str) -> list[dict[str, Any]]:
+    """Read the metrics of a training and of those that it went on from, the earliest first.
+
+    A training went on from another where its command names a ``.keras`` file; that one's ``metrics.json`` is expected
+    beside it.
+
+    Args:
+        path: Of the last training's ``metrics.json``.
+        needed: Keys that the last one must have, beside ``command``.
+
+    Raises:
+        ConfigError: One of them cannot be read, or they go on from one another in a circle.
+    """
+    found = [read_metrics(path, "command", *needed)]
+    seen = {path.resolve()}
+    while starts := [Path(word) for word in _values(found[0]["command"]) if word.endswith(MODEL_SUFFIX)]:
+        earlier = (starts[0].parent / "metrics.json").resolve()
+        if earlier in seen:
+            raise ConfigError(
+                f"{earlier} says that its training went on from itself: keep each training in its own folder."
+            )
+        seen.add(earlier)
+        found.insert(0, read_metrics(earlier, "command"))
+    return found
 
 
 def portable_command(command: str) -> str:
@@ -68,12 +96,13 @@ def describe_data(paths: Iterable[Path], sources: Sequence[str], unit: str) -> t
 
 
 def training_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What a training's metrics say of its end: seed, seconds, versions, and the figures of the epoch that was kept."""
+    """What a training's metrics say of it: command, seed, seconds, versions, and the figures of the epoch kept."""
     history = metrics.get("history") or []
     best = metrics.get("best_epoch")
     kept = ("seed", "seconds", "parameters", "best_epoch")
     versions = metrics.get("versions", {})
     return {
+        "command": portable_command(metrics["command"]),
         **{key: metrics[key] for key in kept if metrics.get(key) is not None},
         "versions": {package: versions[package] for package in PACKAGES if package in versions},
         "epochs": len(history),
@@ -93,6 +122,11 @@ def conversion_figures(
         "bytes": facts.size,
         "operations": facts.operation_counts,
     }
+
+
+def _values(command: str) -> list[str]:
+    """The words of a command line, those after ``--option=`` too."""
+    return [word.partition("=")[2] if word.startswith("-") else word for word in shlex.split(command)]
 
 
 def _portable_argument(argument: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -44,7 +43,7 @@ def stage(folder: Path, name: str, content: bytes, entry: Entry) -> None:
 
 
 def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
-    """Copy converted models with their cards and manifest entries from ``source`` to ``target``.
+    """Copy converted models and their manifest entries from ``source`` to ``target``, and write their cards anew.
 
     The manifest is written last and in one go: a file that it does not know yet is refused, not run.
 
@@ -67,7 +66,7 @@ def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
         target.mkdir(parents=True, exist_ok=True)
         for model in models:
             (target / model.entry.file).write_bytes(model.content)
-            shutil.copyfile(source / model.entry.card, target / model.entry.card)
+            (target / model.entry.card).write_text(render_card(entries[model.name]), encoding="utf-8")
             _enter(target / MANIFEST, model.name, entries[model.name])
     except OSError as error:
         raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
@@ -88,9 +87,9 @@ def render_card(entry: Entry) -> str:
         labels=", ".join(entry.labels),
         bytes=f"{conversion['bytes']:,}",
         operations=operations,
-        training=entry.training,
+        training=entry.training.replace(" && ", "\n"),
         data=_lines(entry.data),
-        training_figures=tables.training_table(figures["training"]),
+        training_figures=tables.training_tables(figures["training"]),
         conversion=conversion["command"],
         validation_data=_lines(figures["validation"]["data"]),
         parity=tables.parity_tables(figures["validation"]),

@@ -76,11 +76,17 @@ def mask_tables(parity: Mapping[str, Any]) -> str:
     return "\n\n".join(_mask_table(name, compared) for name, compared in parity.items() if name in ("all", "40_up"))
 
 
-def training_table(training: Mapping[str, Any]) -> str:
-    """How a training ended: seed, time, versions, and the figures of the epoch that was kept."""
-    rows = [[_words(key), _plain(training[key])] for key in training if key not in ("best", "versions")]
-    rows += [[package, version] for package, version in training.get("versions", {}).items()]
-    rows += [[f"{_words(key)}, at the best epoch", _plain(value)] for key, value in _flat(training["best"] or {})]
+def training_tables(stages: Sequence[Mapping[str, Any]]) -> str:
+    """Each stage of a training: its command, its seed, time and versions, the figures of the epoch kept."""
+    return "\n\n".join(f"```\n{stage['command']}\n```\n\n{_training_table(stage)}" for stage in stages)
+
+
+def _training_table(stage: Mapping[str, Any]) -> str:
+    rows = [[_words(key), _plain(stage[key])] for key in stage if key not in ("best", "versions", "command")]
+    rows += [[package, version] for package, version in stage["versions"].items()]
+    rows += [
+        [f"best epoch: {_words(key)}", _plain(value)] for key, value in _flat(stage["best"] or {}) if key != "epoch"
+    ]
     return table(["", "value"], rows)
 
 
