@@ -353,7 +353,18 @@ class TestTraining:
         boxes = [(str(label), [5.0 + 20 * n, 10.0, 18.0, 20.0]) for n, label in enumerate(LABELS)]
         validation = coco(tmp_path / "val", [*boxes, ("with_mask", [10, 10, 50, 60])])
         data = folders(tmp_path / "data")
-        recipe = ["--faces", "8", "--epochs", "2", "--warmup-epochs", "0", "--train-from", "block_16"]
+        recipe = [
+            "--faces",
+            "8",
+            "--epochs",
+            "2",
+            "--learning-rate",
+            "0.01",
+            "--warmup-epochs",
+            "0",
+            "--train-from",
+            "block_16",
+        ]
         fixed = ["mask", "--data", str(data), "--validation", str(validation), *FAST, *recipe]
         whole, broken_off = tmp_path / "whole", tmp_path / "broken_off"
         self.keep_a_copy_after_epoch_1(monkeypatch, broken_off)

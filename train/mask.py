@@ -270,8 +270,10 @@ class _Run:
 
     def _epoch(self, model: Any, deck: Deck, epoch: int) -> dict[str, Any]:
         from train.mask_batches import Batches  # noqa: PLC0415
+        from train.mask_model import reseed_dropout  # noqa: PLC0415
 
         args = self.args
+        reseed_dropout(model, args.seed, epoch)
 
         def make(_: int, rng: np.random.Generator) -> tuple[Image, Label]:
             draw = deck.draw(rng)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge.errors import ConfigError
 
 WEIGHTS_SIDE = 224
@@ -119,6 +121,15 @@ def for_door(model: Any, log_ratios: Sequence[float]) -> Any:
     bias = clone.get_layer("probabilities").bias
     bias.assign_add(keras.ops.convert_to_tensor(log_ratios, dtype=bias.dtype))
     return keras.Model(clone.inputs, clone.outputs, name=model.name)
+
+
+def reseed_dropout(model: Any, seed: int, epoch: int) -> None:
+    """Fix what dropout will drop in an epoch: a saved model does not carry its random state, so resuming needs this."""
+    for number, layer in enumerate(model.layers):
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            state = generator.state
+            state.assign(np.random.SeedSequence([seed, epoch, number]).generate_state(2).astype(state.dtype))
 
 
 def thaw(model: Any, first_layer: str | None) -> None:

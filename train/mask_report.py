@@ -109,9 +109,12 @@ class ReportRun:
     def run(self) -> None:
         """Train what is left to train, then report on the last epoch, as the report does."""
         say(f"{len(self.train)} faces to train on, {len(self.test)} to test on; classes {', '.join(self.labels)}")
+        from train.mask_model import reseed_dropout  # noqa: PLC0415
+
         model = self._model()
         for epoch in range(len(self.state["history"]), self.epochs):
             began = time.monotonic()
+            reseed_dropout(model, self.args.seed, epoch)
             seen = model.fit(
                 self._batches(self.train, (self.args.seed, epoch)),
                 validation_data=self._batches(self.test, None),
