@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -346,6 +347,16 @@ def trained(folder: Path) -> np.ndarray:
     return np.concatenate([np.asarray(weight).ravel() for weight in weights])
 
 
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Run TensorFlow without building graphs: for a few tiny batches that takes a fraction of the time."""
+    tf = pytest.importorskip("tensorflow")
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eager")
 class TestTraining:
     def test_the_default_recipe_writes_model_figures_and_plots_and_resumes_exactly(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("keras", "tensorflow", "torch", "jax", "numpy", "opencv-python-headless", "scikit-learn")
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "numpy", "opencv-python-headless", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
