@@ -63,7 +63,7 @@ class CameraSettings(Section):
 class FaceSettings(Section):
     """The face detector."""
 
-    model: str = Field("face", description="Name in the model manifest, or path of a manifest's model file")
+    model: str = Field("face", description="Name in the shipped manifest, or PATH/manifest.json#name for your own")
     threshold: float = Field(0.5, gt=0, lt=1, description="Least score of a face in a stream, 0 to 1")
     still_threshold: float = Field(0.4, gt=0, lt=1, description="Least score of a face in a still, 0 to 1")
     nms_iou: float = Field(0.45, gt=0, lt=1, description="Boxes that overlap more are one face, IoU 0 to 1")
@@ -73,7 +73,7 @@ class FaceSettings(Section):
 class MaskSettings(Section):
     """The mask classifier."""
 
-    model: str = Field("mask", description="Name in the model manifest, or path of a manifest's model file")
+    model: str = Field("mask", description="Name in the shipped manifest, or PATH/manifest.json#name for your own")
 
 
 class RuntimeSettings(Section):
