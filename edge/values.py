@@ -140,6 +140,7 @@ class Person:
         verdict: What is held of the person now.
         first_seen: Scene seconds of the first frame.
         last_seen: Scene seconds of the last frame in which the face was found.
+        confidence: The verdict's share of the votes, 0 to 1; None while it is unsure.
     """
 
     id: int
@@ -147,6 +148,7 @@ class Person:
     verdict: Verdict
     first_seen: float
     last_seen: float
+    confidence: float | None = None
 
 
 class EventKind(str, Enum):
@@ -176,6 +178,7 @@ class Event:
         verdict: What is held of that person.
         seconds: How long the visit lasted.
         detail: Words for the operator, where the kind alone does not say enough.
+        confidence: The verdict's share of the votes, 0 to 1; None where there is no verdict or it is unsure.
     """
 
     kind: EventKind
@@ -184,12 +187,14 @@ class Event:
     verdict: Verdict | None = None
     seconds: float | None = None
     detail: str | None = None
+    confidence: float | None = None
 
     def fields(self) -> dict[str, Any]:
         """What the event says beside its name and time, JSON-ready, absent fields left out."""
         said = {
             "person": self.person,
             "verdict": self.verdict and str(self.verdict),
+            "confidence": None if self.confidence is None else round(self.confidence, 2),
             "seconds": None if self.seconds is None else round(self.seconds, 2),
             "detail": self.detail,
         }

@@ -94,6 +94,25 @@ def test_readings_that_contradict_each_other_leave_it_unsure() -> None:
     assert door.ended() == [Verdict.UNSURE]
 
 
+def test_the_verdict_says_how_large_its_share_of_the_votes_is() -> None:
+    door = Door()
+    door.see(reading(BARE, sure=0.7), seconds=2)
+    verdict = door.events[-1]
+    person = door.tracker.people[0]
+    (ended,) = door.tracker.finish(door.at)
+    assert verdict.confidence == pytest.approx(0.7, abs=0.1)
+    assert person.confidence == ended.confidence == pytest.approx(0.7, abs=0.05)
+    assert ended.fields()["confidence"] == round(ended.confidence, 2)
+
+
+def test_who_is_unsure_has_no_confidence() -> None:
+    door = Door()
+    (started,) = door.see(reading(BARE), seconds=0.3)
+    assert door.tracker.people[0].confidence is None
+    (ended,) = door.tracker.finish(door.at)
+    assert "confidence" not in {**started.fields(), **ended.fields()}
+
+
 def test_a_single_false_box_is_no_visit() -> None:
     door = Door()
     door.see(reading(BARE), seconds=0.1)

@@ -160,4 +160,5 @@ class Track:
     def person(self) -> Person:
         """What the rest of the program knows of this person."""
         assert self.id is not None
-        return Person(self.id, self.bbox, self.ballot.verdict, self.first_seen, self.last_seen)
+        ballot = self.ballot
+        return Person(self.id, self.bbox, ballot.verdict, self.first_seen, self.last_seen, ballot.confidence)

@@ -147,9 +147,9 @@ class PeopleTracker:
             self._next_id += 1
             events.append(Event(EventKind.VISIT_STARTED, track.first_seen, track.id))
             if track.ballot.verdict is not Verdict.UNSURE:
-                events.append(Event(EventKind.VERDICT, at, track.id, track.ballot.verdict))
+                events.append(_verdict(track, at))
         if vote is not None and track.ballot.cast(vote, at) and track.id is not None:
-            events.append(Event(EventKind.VERDICT, at, track.id, track.ballot.verdict))
+            events.append(_verdict(track, at))
         return events
 
     def _has_expired(self, track: Track, at: float) -> bool:
@@ -163,10 +163,16 @@ class PeopleTracker:
         return [self._end(track) for track in expired if track.id is not None]
 
     def _end(self, track: Track) -> Event:
-        verdict = track.ballot.verdict
-        self._totals[verdict] += 1
-        seconds = track.last_seen - track.first_seen
-        return Event(EventKind.VISIT_ENDED, track.last_seen, track.id, verdict, seconds)
+        ballot = track.ballot
+        self._totals[ballot.verdict] += 1
+        return Event(
+            EventKind.VISIT_ENDED,
+            track.last_seen,
+            track.id,
+            ballot.verdict,
+            seconds=track.last_seen - track.first_seen,
+            confidence=ballot.confidence,
+        )
 
     def _is_open_question(self, face: Face, track: Track | None, at: float) -> bool:
         if track is None or track.ballot.contested or track.ballot.last_at is None:
@@ -184,6 +190,11 @@ class PeopleTracker:
         (x, y), (width, height) = bbox.centre, frame_size
         polygon = np.array(self._settings.zone, np.float32)
         return cv2.pointPolygonTest(polygon, (x / width, y / height), measureDist=False) >= 0
+
+
+def _verdict(track: Track, at: float) -> Event:
+    ballot = track.ballot
+    return Event(EventKind.VERDICT, at, track.id, ballot.verdict, confidence=ballot.confidence)
 
 
 def _bbox(item: Face | Reading) -> BBox:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from edge.config import PeopleSettings
-from edge.values import LABELS, Reading, Verdict
+from edge.values import LABELS, Label, Reading, Verdict
 
 MEMORY = 1.5
 """Votes fade with this time constant, in seconds: a mask put on is believed within about as long."""
@@ -61,6 +61,11 @@ class Ballot:
         total = sum(self._votes) + PRIOR
         return tuple((vote + PRIOR / len(LABELS)) / total for vote in self._votes)
 
+    @property
+    def confidence(self) -> float | None:
+        """The verdict's share of the votes; None while it is unsure."""
+        return None if self.verdict is Verdict.UNSURE else self.shares[LABELS.index(Label(self.verdict.value))]
+
     def _weight(self, reading: Reading) -> float:
         """Between 0 and 1: the score, less for faces nearer to the least size than to twice that."""
         size = reading.face.bbox.short_side / (2 * self._settings.min_face)
@@ -71,8 +76,7 @@ class Ballot:
         leader = max(range(len(LABELS)), key=shares.__getitem__)
         if shares[leader] < self._settings.min_confidence:
             return
-        if self.verdict is not Verdict.UNSURE:
-            held = shares[[label.value for label in LABELS].index(self.verdict.value)]
-            if shares[leader] < held + self._settings.hysteresis:
-                return
+        held = self.confidence
+        if held is not None and shares[leader] < held + self._settings.hysteresis:
+            return
         self.verdict = Verdict(LABELS[leader].value)
