@@ -27,7 +27,8 @@ from edge.live import Screen, counted
 from edge.notify import Notifier, is_journal
 from edge.outbox import Outbox, standard_error, standard_output
 from edge.people import PeopleTracker
-from edge.pipeline import load_pipeline
+from edge.pipeline import StageTimes, load_pipeline
+from edge.status import CameraState, Sink, Status
 from edge.values import Event, EventKind, Face, Frame, Image, Reading
 
 TICK = 0.25
@@ -43,7 +44,13 @@ log = logging.getLogger(__name__)
 
 
 class Judge(Protocol):
-    """What the loop needs of a pipeline."""
+    """What the loop needs of a pipeline.
+
+    Attributes:
+        times: Of the last picture's stages.
+    """
+
+    times: StageTimes
 
     def detect(self, image: Image) -> list[Face]:
         """The faces in a picture."""
@@ -99,9 +106,9 @@ class Counts:
         self._thread.start()
 
     @property
-    def degraded(self) -> bool:
-        """Whether something counted is not on the disk and cannot be put there."""
-        return self._store.degraded is not None
+    def degraded(self) -> str | None:
+        """Why something counted is not on the disk, as a sentence; None while all is well."""
+        return self._store.degraded
 
     def record(self, event: Event) -> None:
         """Remember an event, its time on the store's clock, if it counts."""
@@ -147,13 +154,21 @@ class Door:
     event_log: EventLog | None = None
     window: Picture | None = None
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
+    sinks: Sequence[Sink] = ()
     max_frames: int | None = None
     frames: int = 0
     failed: set[str] = field(default_factory=set)
+    camera: CameraState = field(init=False)
+    image: Image | None = None
+    started_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Begin with a camera that has not sent anything yet."""
+        self.camera = CameraState(self.source.name)
 
     def run(self) -> Summary:
         """Watch until the source ends, the frames asked for are done, or somebody stops it."""
-        started = status_at = self.clock.monotonic()
+        self.started_at = status_at = self.clock.monotonic()
         self.notifier.ready(f"Watching through {self.source.name}")
         while not self._done():
             frame = self.source.next(TICK)
@@ -163,12 +178,13 @@ class Door:
             else:
                 self._publish(self.alerts.update([], self.people.people, self.source.now()))
             self._look_after_sinks()
+            self._show_status()
             if self.clock.monotonic() - status_at >= STATUS_EVERY:
                 status_at = self.clock.monotonic()
                 self.notifier.status(f"{self.frames} frames; {counted(self.people.totals)}")
         self.notifier.stopping()
         self._end_visits(self.source.now())
-        seconds = self.clock.monotonic() - started
+        seconds = self.clock.monotonic() - self.started_at
         return Summary(self.frames, seconds, self.source.dropped, self.people.totals)
 
     def finish(self, summary: Summary) -> None:
@@ -203,6 +219,8 @@ class Door:
         events = self.people.update([*readings, *settled], at, (width, height))
         self._publish(events + self.alerts.update(events, self.people.people, at))
         self.frames += 1
+        self.image = frame.image
+        self.camera = replace(self.camera, last_frame_at=self.clock.monotonic())
         if self.counts:
             self.counts.add_frames(1)
         self.notifier.alive()
@@ -210,17 +228,27 @@ class Door:
 
     def _publish(self, events: Sequence[Event]) -> None:
         self.screen.events(events, self.scene_time)
-        for event in events:
-            if self.event_log:
+        if self.event_log:
+            for event in events:
                 self.event_log.write(event)
-            if self.counts:
-                self.counts.record(replace(event, at=self.scene_time.monotonic(event.at)))
+        timed = [replace(event, at=self.scene_time.monotonic(event.at)) for event in events]
+        if self.counts:
+            for event in timed:
+                self.counts.record(event)
+        if timed:
+            for sink in self.sinks:
+                sink.tell(timed)
 
     def _camera_events(self, events: Sequence[Event]) -> None:
         self._publish(events)
         for event in events:
             if event.kind is EventKind.CAMERA_LOST:
                 self._end_visits(event.at)
+                trouble = event.detail or f"{self.source.name} is lost."
+                self.camera = replace(self.camera, trouble=trouble, losses=self.camera.losses + 1)
+                self.image = None
+            elif event.kind is EventKind.CAMERA_BACK:
+                self.camera = replace(self.camera, trouble=None)
 
     def _end_visits(self, at: float) -> None:
         events = self.people.finish(at)
@@ -233,6 +261,29 @@ class Door:
             from edge.draw import annotate  # noqa: PLC0415
 
             self.window.show(annotate(frame.image, people, totals))
+
+    def _show_status(self) -> None:
+        if not self.sinks:
+            return
+        status = Status(
+            at=self.clock.monotonic(),
+            started_at=self.started_at,
+            camera=self.camera,
+            frames=self.frames,
+            dropped=self.source.dropped,
+            people=self.people.people,
+            totals=self.people.totals,
+            alarm=self.alerts.sounding,
+            times=self.pipeline.times,
+            image=self.image,
+            troubles=tuple(self._troubles()),
+        )
+        for sink in self.sinks:
+            sink.show(status)
+
+    def _troubles(self) -> Iterator[str]:
+        if self.counts and self.counts.degraded:
+            yield self.counts.degraded
 
     def _look_after_sinks(self) -> None:
         if self.window and self.window.closed():
@@ -297,6 +348,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     output = open_alert(config.alerts)
     alerts = AlertPolicy(config.alerts, output)
     parts.callback(alerts.close)
+    sinks = _open_sinks(settings, source, clock, parts)
     for sentence in (*choice.why, f"Alerts: {output.name}."):
         screen.say(sentence)
     return Door(
@@ -312,8 +364,17 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
         event_log=event_log,
         window=window,
         notifier=Notifier(),
+        sinks=sinks,
         max_frames=options.max_frames,
     )
+
+
+def _open_sinks(settings: Settings, source: Source, clock: Clock, parts: ExitStack) -> list[Sink]:
+    """Screens, MQTT and metrics, as configured; each is closed with the rest."""
+    sinks: list[Sink] = []
+    for sink in sinks:
+        parts.callback(sink.close)
+    return sinks
 
 
 def _source(

@@ -45,6 +45,11 @@ class AlertPolicy:
         self._alerted: set[int] = set()
         self._welcoming = False
 
+    @property
+    def sounding(self) -> bool:
+        """Whether the alarm is on."""
+        return self._sounding is not None
+
     def update(self, events: Sequence[Event], people: Sequence[Person], at: float) -> list[Event]:
         """Take in what a frame changed.
 
