@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.board import temperature_celsius, throttled
 from edge.cameras.address import is_url, without_secrets
 from edge.cameras.devices import Device, capture_device, devices
 from edge.config import Config, Settings
@@ -158,6 +159,7 @@ def examine(machine: Machine, config: Config) -> list[Finding]:
         _disk,
         _clock,
         _temperature,
+        _throttled,
     )
     return list(dict.fromkeys(finding for check in checks for finding in check(machine, config)))
 
@@ -415,9 +417,7 @@ def _clock(machine: Machine, _: Config) -> Iterator[Finding]:
 
 
 def _temperature(machine: Machine, _: Config) -> Iterator[Finding]:
-    zones = (machine.root / "sys/class/thermal").glob("thermal_zone*")
-    readings = [reading for zone in zones if (reading := machine.text(f"{zone}/temp"))]
-    degrees = max((int(reading) / 1000 for reading in readings), default=None)
+    degrees = temperature_celsius(machine.root)
     if degrees is None:
         yield Finding("temperature", State.OK, "not measured here")
     elif degrees >= HOT:
@@ -426,3 +426,14 @@ def _temperature(machine: Machine, _: Config) -> Iterator[Finding]:
         )
     else:
         yield Finding("temperature", State.OK, f"{degrees:.0f} °C")
+
+
+def _throttled(machine: Machine, _: Config) -> Iterator[Finding]:
+    causes = [cause.replace("_", " ") for cause, now in (throttled(machine.root) or {}).items() if now]
+    if causes:
+        yield Finding(
+            "power",
+            State.WARNING,
+            f"the board slows itself down: {', '.join(causes)}",
+            "use the board's own power supply and a short cable; give it air or a heat sink",
+        )

@@ -258,6 +258,19 @@ class TestAccelerators:
         assert finding.state is state
 
 
+class TestPower:
+    def test_a_board_that_slows_itself_down_is_warned_of_with_the_cause(self, pi: Path, config: Config) -> None:
+        write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n"})
+        finding = found(examine(machine(pi), config), "power")
+        assert finding.state is State.WARNING
+        assert finding.text == "the board slows itself down: under voltage, throttled"
+        assert finding.remedy
+
+    def test_what_has_passed_is_not_warned_of(self, pi: Path, config: Config) -> None:
+        write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "50000\n"})
+        assert "power" not in {finding.name for finding in examine(machine(pi), config)}
+
+
 class TestOutput:
     @pytest.fixture
     def run(self, pi: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
