@@ -3,6 +3,7 @@
 Times are UTC seconds since 1970. The journal is a write-ahead log with ``synchronous=FULL``: a commit is one fsync of
 appended pages, and is on the disk when it returns. ``NORMAL`` would sync only at checkpoints, every thousand pages,
 and lose hours of visits with the power; a rollback journal would sync twice and write in place, which wears SD cards.
+Pages are small because every page that a visit touches is appended whole.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from edge.errors import StoreError
 from edge.values import Verdict
 
 VERDICT_COLUMNS = tuple(verdict.value for verdict in Verdict)
+
+PAGE_SIZE = 1024
+"""Of a new file, in bytes. A visit then costs half of what it does with SQLite's own 4096."""
 
 BUSY_TIMEOUT = 2.0
 """How long a lock of another program is waited for, in seconds."""
@@ -67,6 +71,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         _check(connection, path)
@@ -109,6 +114,17 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             raise StoreError(f"There are no counts in {path} yet; start maskgate run, or check counts.path.")
         return connection
     raise _unreadable(path, str(problem)) from problem
+
+
+def lifetime_totals(connection: sqlite3.Connection) -> dict[Verdict, int]:
+    """Visits by verdict since the store was begun, also those that are older than single visits are kept.
+
+    Raises:
+        sqlite3.Error: The store cannot be read.
+    """
+    sums = ", ".join(f"COALESCE(SUM({column}), 0)" for column in VERDICT_COLUMNS)
+    totals = connection.execute(f"SELECT {sums} FROM hours").fetchone()  # noqa: S608 - columns are our own
+    return dict(zip(Verdict, totals, strict=True))
 
 
 def set_aside(path: Path, now: datetime) -> Path:

@@ -9,9 +9,9 @@ minutes later. When the wall clock jumps against the monotonic one by more than 
 boot, by this process or an earlier one, is moved along: the clock was wrong before, not now. Time that a laptop slept
 is not a jump.
 
-**Wear.** Visits are committed at most ``commit_every`` after they ended, in one append of a few 4 KiB pages and one
-fsync; frames and uptime go along, or by themselves every ``FRAMES_EVERY``. Written with 200 visits an hour: 2.6 MB an
-hour (61 MB a day) with the default 5 s, 0.7 MB with 60 s; with nobody coming 0.1 MB (``python -m tests.bench_counts``,
+**Wear.** Visits are committed at most ``commit_every`` after they ended, in one append of a few 1 KiB pages and one
+fsync; frames and uptime go along, or by themselves every ``FRAMES_EVERY``. Written with 200 visits an hour: 1.3 MB an
+hour (30 MB a day) with the default 5 s, 0.3 MB with 60 s; with nobody coming 0.1 MB (``python -m tests.bench_counts``,
 on ext4, checkpoints of the log included, the file system's own journal not).
 """
 
@@ -100,6 +100,8 @@ class CountStore:
         self._pause = RETRY_AFTER
         self.degraded: str | None = None
         """Why counts cannot be written at present, as a sentence for the operator; None while all is well."""
+        self.before: Mapping[Verdict, int] | None = None
+        """Visits by verdict that were counted before this run; None until the store could be read."""
         self.notice: str | None = None
         """What happened to the store that the operator should know, once: a damaged file was set aside."""
         self._try(self._open)
@@ -185,6 +187,8 @@ class CountStore:
         self._connection = database.open_for_writing(self._path)
         try:
             database.transaction(self._connection, self._find_boot)
+            if self.before is None:
+                self.before = database.lifetime_totals(self._connection)
         except BaseException:
             self._disconnect()
             raise
