@@ -110,6 +110,11 @@ class Counts:
         """Why something counted is not on the disk, as a sentence; None while all is well."""
         return self._store.degraded
 
+    @property
+    def before(self) -> Mapping[Verdict, int] | None:
+        """Visits by verdict that were counted before this run; None until the store could be read."""
+        return self._store.before
+
     def record(self, event: Event) -> None:
         """Remember an event, its time on the store's clock, if it counts."""
         self._store.record(event)
