@@ -24,7 +24,7 @@ from edge.vision.face_detector import Layout, decode
 keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
-from train import face, face_data, face_eval, face_fit, face_loss, face_model  # noqa: E402
+from train import face, face_data, face_eval, face_fit, face_loss, face_model, face_teacher  # noqa: E402
 
 SIZE = 64
 EDGE_TPU_LAYERS = {
@@ -260,9 +260,9 @@ def test_a_batch_is_what_the_model_takes(tmp_path: Path) -> None:
 
 
 def test_a_large_source_does_not_drown_a_small_one() -> None:
-    nothing = np.empty((0, 4), np.float32)
-    photos = [face_data.Photo(Path("a"), "large", nothing, nothing)] * 100
-    photos += [face_data.Photo(Path("b"), "small", nothing, nothing)] * 4
+    nothing, one = np.empty((0, 4), np.float32), np.ones((1, 4), np.float32)
+    photos = [face_data.Photo(Path("a"), "large", one, nothing)] * 100
+    photos += [face_data.Photo(Path("b"), "small", np.repeat(one, 2, axis=0), nothing)] * 2
     weights = face_data.source_weights(photos)
     assert weights.sum() == pytest.approx(1)
     assert weights[:100].sum() == pytest.approx(10 / 12)
@@ -310,7 +310,14 @@ def test_a_teacher_that_is_no_model_is_named(tmp_path: Path) -> None:
     teacher = tmp_path / "teacher.onnx"
     teacher.write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"teacher\.onnx"):
-        face_data.mark_missed_faces([], teacher)
+        face_teacher.add_missed_faces([], teacher, tmp_path / "cache.json", print)
+
+
+def test_what_the_teacher_finds_is_added_where_nobody_annotated_it() -> None:
+    found = np.float32([(2, 2, 52, 62, 0.9), (100, 0, 115, 30, 0.8), (200, 0, 210, 12, 0.5)])
+    taught = face_teacher.with_missed(photo((0, 0, 50, 60)), found)
+    assert taught.boxes.tolist() == [[0, 0, 50, 60], [100, 0, 115, 30]]
+    assert taught.ignore.tolist() == [[200, 0, 210, 12]]
 
 
 # The figures

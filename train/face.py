@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import ConfigError
@@ -16,7 +17,7 @@ data:
 what is written to --out (default runs/face, which git ignores):
   face.keras        the best epoch so far on held-out photos, from the first epoch on: averaged weights,
                     RGB in [-1, 1] to score and bbox maps of strides 8, 16 and 32
-  backup/           what --resume continues from
+  backup/           what --resume continues from; teacher.json: what the teacher found
   metrics.json      command, settings, seconds, versions, figures of every epoch; curves_*.png
 
 examples:
@@ -37,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation", action="append", type=Path, default=[], metavar="COCO", help="only reported on, never chosen by"
     )
     add(
-        "--teacher", type=Path, metavar="ONNX", help="YuNet; what it is sure of and nobody annotated counts neither way"
+        "--teacher",
+        type=Path,
+        metavar="ONNX",
+        help="YuNet: faces that nobody annotated are added where it is sure, and count neither way where it is not",
     )
     add("--weights", type=Path, metavar="KERAS", help="a trained face.keras to start from, instead of from nothing")
     add(
@@ -94,7 +98,12 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     training = Run(settings, args.out, args.workers, args.resume)
-    faces = gather(args.data, args.validation, args.teacher, args.hold_out, args.seed)
+    faces = gather(args.data, args.validation, args.hold_out, args.seed)
+    if args.teacher:
+        from train.face_teacher import add_missed_faces  # noqa: PLC0415
+
+        taught = add_missed_faces(faces.training, args.teacher, args.out / "teacher.json", print)
+        faces = replace(faces, training=taught)
     training.fit(faces)
     training.report(faces.validation)
     return 0

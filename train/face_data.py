@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -20,7 +20,7 @@ from train.face_loss import FACE, IGNORE, PADDING
 MAX_FACES = 48
 """Rows of a target; of a busier picture the largest are kept."""
 
-SMALLEST_SIDE = 6.0
+SMALLEST_SIDE = 5.0
 """Pixels of the model's input; smaller faces are ignore regions."""
 
 LEAST_VISIBLE = 0.4
@@ -73,13 +73,12 @@ class Faces:
         }
 
 
-def gather(data: Sequence[Path], validation: Sequence[Path], teacher: Path | None, fraction: float, seed: int) -> Faces:
+def gather(data: Sequence[Path], validation: Sequence[Path], fraction: float, seed: int) -> Faces:
     """Read and split the photos that the options name.
 
     Args:
         data: COCO files to learn from and choose by.
         validation: COCO files to report on.
-        teacher: See ``mark_missed_faces``; None for none.
         fraction: Of ``data``, to hold out.
         seed: Of the split.
 
@@ -90,8 +89,6 @@ def gather(data: Sequence[Path], validation: Sequence[Path], teacher: Path | Non
     training, held_out = hold_out(photos, fraction, seed)
     if not (training and held_out):
         raise ConfigError(f"{len(photos)} photos cannot be split into training and held out: give more with --data.")
-    if teacher is not None:
-        training = mark_missed_faces(training, teacher)
     return Faces(training, held_out, [photo for path in validation for photo in read_coco(path)])
 
 
@@ -152,31 +149,14 @@ def read_image(path: Path) -> Image:
     return image  # type: ignore[return-value]
 
 
-def mark_missed_faces(photos: Sequence[Photo], teacher: Path, threshold: float = 0.6) -> list[Photo]:
-    """Add ignore regions where a published detector is sure of a face that nobody annotated.
-
-    Args:
-        photos: To go through.
-        teacher: A YuNet ONNX file that ``cv2.FaceDetectorYN`` takes.
-        threshold: The least score.
-
-    Raises:
-        ConfigError: The teacher cannot be loaded.
-    """
-    try:
-        detector = cv2.FaceDetectorYN.create(str(teacher), "", (320, 320), threshold)
-    except cv2.error as error:
-        raise ConfigError(f"The teacher {teacher} cannot be loaded ({error.err}): name a YuNet ONNX file.") from error
-    marked = []
-    for photo in photos:
-        image = read_image(photo.path)
-        detector.setInputSize((image.shape[1], image.shape[0]))
-        _, found = detector.detect(image)
-        boxes = np.empty((0, 4), np.float32) if found is None else found[:, :4].astype(np.float32)  # type: ignore[redundant-expr]
-        boxes[:, 2:] += boxes[:, :2]
-        missed = [box for box in boxes if not _overlaps(box, photo.boxes)]
-        marked.append(replace(photo, ignore=np.concatenate([photo.ignore, _boxes(missed)])))
-    return marked
+def overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
+    """Whether the intersection of a box, (4,), with any other exceeds 0.3 of the smaller of the two."""
+    if not len(others):
+        return False
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    overlap = np.prod(np.maximum(sides, 0), axis=1)
+    smaller = np.minimum(np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
+    return bool(np.any(overlap > 0.3 * smaller))
 
 
 class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -228,9 +208,10 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def source_weights(photos: Sequence[Photo]) -> NDArray[np.float64]:
-    """The probability of each photo, summing to 1: sources weigh by the square root of their number of photos."""
+    """The probability of each photo, summing to 1: sources weigh by the square root of their number of faces."""
     _, inverse, counts = np.unique([photo.source for photo in photos], return_inverse=True, return_counts=True)
-    weights = 1 / np.sqrt(counts[inverse])
+    faces = np.bincount(inverse, [len(photo.boxes) for photo in photos])
+    weights = (np.sqrt(np.maximum(faces, 1)) / counts)[inverse]
     return weights / weights.sum()  # type: ignore[no-any-return]
 
 
@@ -415,16 +396,6 @@ def _move(boxes: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np
     centres = (boxes[:, :2] + boxes[:, 2:4]) / 2 @ matrix[:, :2].T + matrix[:, 2]
     half = (boxes[:, 2:4] - boxes[:, :2]) / 2 * np.linalg.norm(matrix[:, :2], axis=0)
     return np.column_stack([centres - half, centres + half, boxes[:, 4]]).astype(np.float32)
-
-
-def _overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
-    """Whether the box's intersection with any other exceeds 0.3 of the smaller of the two."""
-    if not len(others):
-        return False
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    overlap = np.prod(np.maximum(sides, 0), axis=1)
-    smaller = np.minimum(np.prod(box[2:] - box[:2]), np.prod(others[:, 2:] - others[:, :2], axis=1))
-    return bool(np.any(overlap > 0.3 * smaller))
 
 
 def _boxes(rows: Sequence[Sequence[float] | NDArray[np.float32]]) -> NDArray[np.float32]:

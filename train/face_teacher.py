@@ -1,0 +1,97 @@
+"""Faces that nobody annotated: a published detector looks for them in enlarged photos before training begins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.values import Image
+from train.face_data import Photo, overlaps, read_image
+
+SURE = 0.7
+"""From this score on, what the teacher finds is a face to learn."""
+
+DOUBTFUL = 0.3
+"""From this score on, it counts neither way."""
+
+LONGEST_SIDE = 640
+"""Photos are enlarged to this longest side, in pixels: small faces are what annotators miss."""
+
+MOST_ENLARGED = 4.0
+
+Found = NDArray[np.float32]
+"""(N, 5): x0, y0, x1, y1 in pixels of the stored photo, and the score."""
+
+
+class Teacher:
+    """YuNet (https://github.com/ShiqiYu/libfacedetection.train), looking at enlarged photos.
+
+    Args:
+        model: An ONNX file that ``cv2.FaceDetectorYN`` takes.
+
+    Raises:
+        ConfigError: It cannot be loaded.
+    """
+
+    def __init__(self, model: Path) -> None:
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), DOUBTFUL)
+        except cv2.error as error:
+            raise ConfigError(f"The teacher {model} cannot be loaded ({error.err}): name a YuNet ONNX file.") from error
+
+    def find(self, image: Image) -> Found:
+        """What it takes for faces in a picture, (H, W, 3) uint8 BGR."""
+        scale = min(MOST_ENLARGED, LONGEST_SIDE / max(image.shape[:2]))
+        resized = cv2.resize(image, None, fx=scale, fy=scale)
+        self._net.setInputSize((resized.shape[1], resized.shape[0]))
+        _, rows = self._net.detect(resized)
+        if rows is None:
+            return np.empty((0, 5), np.float32)
+        found = np.asarray(rows, np.float32)
+        corners = np.column_stack([found[:, :2], found[:, :2] + found[:, 2:4]]) / scale
+        return np.column_stack([corners, found[:, -1]]).astype(np.float32)
+
+
+def add_missed_faces(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str], None]) -> list[Photo]:
+    """Add what a teacher finds and nobody annotated: faces it is sure of as faces, doubtful ones as ignore regions.
+
+    Args:
+        photos: To go through.
+        teacher: See ``Teacher``.
+        cache: JSON of what was found, so that the next run does not look again; read and extended.
+        say: Receives progress, one line at a time.
+
+    Raises:
+        ConfigError: The teacher cannot be loaded.
+    """
+    look = Teacher(teacher)
+    known: dict[str, list[list[float]]] = json.loads(cache.read_text("utf-8")) if cache.exists() else {}
+    taught = []
+    for number, photo in enumerate(photos):
+        key = str(photo.path)
+        if key not in known:
+            known[key] = np.round(look.find(read_image(photo.path)), 3).tolist()
+        if (number + 1) % 1000 == 0:
+            say(f"the teacher has seen {number + 1} of {len(photos)} photos")
+        taught.append(with_missed(photo, np.array(known[key], np.float32).reshape(-1, 5)))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.write_text(json.dumps(known), "utf-8")
+    return taught
+
+
+def with_missed(photo: Photo, found: Found) -> Photo:
+    """``photo`` with what of ``found`` overlaps no annotation."""
+    missed = np.array([row for row in found if not overlaps(row[:4], photo.boxes)], np.float32).reshape(-1, 5)
+    sure = missed[:, 4] >= SURE
+    return replace(
+        photo,
+        boxes=np.concatenate([photo.boxes, missed[sure, :4]]),
+        ignore=np.concatenate([photo.ignore, missed[~sure, :4]]),
+    )
