@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edge.errors import ConfigError
 
@@ -26,6 +35,8 @@ else:
 ENV_PREFIX = "MASKGATE_"
 ENV_FILE = "MASKGATE_CONFIG"
 SYSTEM_FILE = Path("/etc/maskgate/config.toml")
+SECRETS = frozenset({"mqtt.password"})
+"""Settings that are never shown, and never taken from where other programs could see them."""
 
 
 NOT_WIRED = -1
@@ -37,7 +48,7 @@ Pin = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(lambda pin: 
 class Section(BaseModel):
     """A group of settings: immutable, and no key but those declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
 
 
 class CameraSettings(Section):
@@ -145,17 +156,43 @@ class AlertSettings(Section):
     )
 
 
-class CountSettings(Section):
-    """The store of visits."""
+class MqttSettings(Section):
+    """Telling a broker, and through it Home Assistant."""
 
-    path: Path | None = Field(
+    host: str = Field("", pattern=r"^\S*$", description="Name or address of the broker; empty: nothing is sent")
+    port: int | None = Field(None, ge=1, le=65535, description="Of the broker; unset: 1883, with TLS 8883")
+    username: str | None = Field(None, min_length=1, description="Of the broker's account; unset: none")
+    password: SecretStr | None = Field(None, description="In the configuration file only; better password_file")
+    password_file: Path | None = Field(None, description="File whose first line is the password")
+    tls: bool = Field(False, description="Encrypt, and check the broker's certificate")
+    ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that vouch for the broker's; unset: those of the system"
+    )
+    door: str | None = Field(
         None,
-        description="SQLite file; unset: $STATE_DIRECTORY of the service, else ~/.local/state/maskgate/counts.db",
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="Name of this door, unlike that of any other at the broker; unset: the host name",
     )
-    commit_every: float = Field(
-        5.0, gt=0, le=60, description="Visits reach the disk at most this much later, in seconds"
+    prefix: str = Field(
+        "maskgate", pattern=r"^[^+#/$\s][^+#\s]*[^+#/\s]$", description="Topics begin with this and the door's name"
     )
-    retention_days: int = Field(31, ge=1, description="Single visits are kept this long, in days; hourly totals stay")
+    discovery_prefix: str = Field(
+        "homeassistant", pattern=r"^[^+#\s]*$", description="Where Home Assistant looks for devices; empty: not told"
+    )
+    keepalive: int = Field(
+        30, ge=5, le=3600, description="A broker or door that is silent for longer counts as gone, in seconds"
+    )
+    events: bool = Field(False, description="Also send each event as it happens, not only how things stand")
+
+    @model_validator(mode="after")
+    def _account_is_whole(self) -> MqttSettings:
+        if self.password and self.password_file:
+            raise ValueError("give password or password_file, not both")
+        if (self.password or self.password_file) and not self.username:
+            raise ValueError("a password needs a username")
+        if self.ca_file and not self.tls:
+            raise ValueError("ca_file does nothing without tls = true")
+        return self
 
 
 class Config(Section):
@@ -168,6 +205,7 @@ class Config(Section):
     people: PeopleSettings = PeopleSettings()
     alerts: AlertSettings = AlertSettings()
     counts: CountSettings = CountSettings()
+    mqtt: MqttSettings = MqttSettings()
 
 
 Layer = Mapping[str, Mapping[str, Any]]
@@ -269,6 +307,11 @@ def _read_environment(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         if name not in keys:
             raise ConfigError(f"The environment sets {name}, which is no setting{_nearest(name, keys)}.")
         section, field = keys[name]
+        if f"{section}.{field}" in SECRETS:
+            raise ConfigError(
+                f"The environment sets {name}, where other programs can see it; put {field} into the configuration "
+                f"file, or name a file with {name}_FILE."
+            )
         layer.setdefault(section, {})[field] = _from_text(text)
     return layer
 
@@ -313,5 +356,9 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"][:2])
-        origin = origins.get(key, "configuration")
-        raise ConfigError(f"{origin}: {key} = {first['input']!r} is wrong: {first['msg']}.") from error
+        whole_section = "." not in key
+        of_section = " and ".join({origin: None for name, origin in origins.items() if name.startswith(f"{key}.")})
+        origin = of_section if whole_section else origins.get(key, "configuration")
+        value = "" if whole_section or key in SECRETS else f" = {first['input']!r}"
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{origin}: {key}{value} is wrong: {said}.") from error

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from edge.cameras.address import without_secrets
 from edge.config import Config, Setting, Settings, declared
 
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def as_json(settings: Iterable[Setting]) -> dict[str, dict[str, Any]]:
-    """Value and origin of each setting, by its dotted key. Passwords in addresses are masked."""
+    """Value and origin of each setting, by its dotted key. Passwords are masked."""
     return {one.key: {"value": _plain(one.value), "origin": one.origin} for one in settings}
 
 
@@ -73,7 +75,7 @@ def _setting(key: str, one: Setting, origins: bool) -> Iterator[str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    if isinstance(value, Path):
+    if isinstance(value, (Path, SecretStr)):
         return str(value)
     return without_secrets(value) if isinstance(value, str) else value
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -29,7 +29,7 @@ from edge.outbox import Outbox, standard_error, standard_output
 from edge.people import PeopleTracker
 from edge.pipeline import StageTimes, load_pipeline
 from edge.status import CameraState, Sink, Status
-from edge.values import Event, EventKind, Face, Frame, Image, Reading
+from edge.values import Event, EventKind, Face, Frame, Image, Reading, Verdict
 
 TICK = 0.25
 """Longest wait for a frame before alerts and the camera's state are looked after, in seconds."""
