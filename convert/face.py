@@ -57,16 +57,8 @@ def run(args: argparse.Namespace) -> int:
     judged = calibrate.some_of(validation, args.limit, args.seed)
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
     compared = compare(judged, function, content, entry)
-    figures = {
-        "training": [provenance.training_figures(stage) for stage in stages],
-        "conversion": provenance.conversion_figures(
-            args.command_line, len(pictures), args.seed, quantize.versions(), facts
-        ),
-        "validation": {
-            "data": provenance.describe_data(args.validation, [photo.source for photo in judged], "photos"),
-            **compared,
-        },
-    }
+    data = provenance.describe_data(args.validation, [photo.source for photo in judged], "photos")
+    figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
     publish.stage(args.output, NAME, content, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0

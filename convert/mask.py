@@ -58,16 +58,8 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"Comparing float and int8 on {len(judged)} faces", flush=True)
     compared = compare(judged, function, content, entry)
-    figures = {
-        "training": [provenance.training_figures(stage) for stage in stages],
-        "conversion": provenance.conversion_figures(
-            args.command_line, len(pictures), args.seed, quantize.versions(), facts
-        ),
-        "validation": {
-            "data": provenance.describe_data(args.validation, [sample.source for sample in judged], "faces"),
-            **compared,
-        },
-    }
+    data = provenance.describe_data(args.validation, [sample.source for sample in judged], "faces")
+    figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
     publish.stage(args.output, NAME, content, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from convert import quantize
 from convert.check import ModelFacts
 from edge.errors import ConfigError
 
@@ -121,6 +123,29 @@ def conversion_figures(
         "versions": dict(versions),
         "bytes": facts.size,
         "operations": facts.operation_counts,
+    }
+
+
+def figures(
+    args: argparse.Namespace,
+    stages: Sequence[Mapping[str, Any]],
+    pictures: int,
+    facts: ModelFacts,
+    validation: Mapping[str, Any],
+) -> dict[str, Any]:
+    """All that a manifest entry says of how a model came about and what it is worth.
+
+    Args:
+        args: Of ``python -m convert face|mask``.
+        stages: Metrics of each training; see ``stages``.
+        pictures: How many the ranges were taken from.
+        facts: Of the converted model.
+        validation: The data compared on, and what was found; see ``convert.parity``.
+    """
+    return {
+        "training": [training_figures(stage) for stage in stages],
+        "conversion": conversion_figures(args.command_line, pictures, args.seed, quantize.versions(), facts),
+        "validation": dict(validation),
     }
 
 
