@@ -156,6 +156,19 @@ class AlertSettings(Section):
     )
 
 
+class CountSettings(Section):
+    """The store of visits."""
+
+    path: Path | None = Field(
+        None,
+        description="SQLite file; unset: $STATE_DIRECTORY of the service, else ~/.local/state/maskgate/counts.db",
+    )
+    commit_every: float = Field(
+        5.0, gt=0, le=60, description="Visits reach the disk at most this much later, in seconds"
+    )
+    retention_days: int = Field(31, ge=1, description="Single visits are kept this long, in days; hourly totals stay")
+
+
 class MqttSettings(Section):
     """Telling a broker, and through it Home Assistant."""
 
