@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import ConfigError
+from train.options import add_shared, require_at_least
 
 EPILOG = """\
 data:
@@ -35,22 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--data", action="append", type=Path, required=True, metavar="COCO", help="photos to learn from and choose by")
     add(
-        "--validation", action="append", type=Path, default=[], metavar="COCO", help="only reported on, never chosen by"
-    )
-    add(
         "--teacher",
         type=Path,
         metavar="ONNX",
         help="YuNet: faces that nobody annotated are added where it is sure, and count neither way where it is not",
     )
     add("--weights", type=Path, metavar="KERAS", help="a trained face.keras to start from, instead of from nothing")
-    add(
-        "--out",
-        type=Path,
-        default=Path("runs/face"),
-        metavar="DIR",
-        help="checkpoints and results (default: %(default)s)",
-    )
     add(
         "--size",
         type=int,
@@ -65,9 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=16, help="pictures in a batch (default: %(default)s)")
     add("--learning-rate", type=float, default=3e-3, help="at its peak (default: %(default)s)")
     add("--hold-out", type=float, default=0.05, help="part of --data to choose the epoch by (default: %(default)s)")
-    add("--seed", type=int, default=7, help="default: %(default)s")
-    add("--workers", type=int, default=2, help="threads that make pictures (default: %(default)s)")
-    add("--resume", action="store_true", help="go on from --out")
+    add_shared(parser, Path("runs/face"), seed=7)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -110,10 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    for name, least in AT_LEAST.items():
-        value = getattr(args, name)
-        if value < least:
-            raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
+    require_at_least(args, AT_LEAST)
     if not 0 < args.hold_out < 1:
         raise ConfigError(f"--hold-out is {args.hold_out}: give a fraction between 0 and 1.")
     if args.learning_rate <= 0:

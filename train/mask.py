@@ -27,6 +27,7 @@ from train.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
 from train.mask_figures import describe, figures
 from train.mask_views import CLASS_SHARES, LEAST_PAINTED_SIDE, Deck, plain_view
+from train.options import add_shared, require_at_least
 from train.reproducible import command, versions, write_json
 
 LEAST_TRAINED_SIDE = 12.0
@@ -62,15 +63,15 @@ examples:
 """
 
 
+AT_LEAST = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1, "warmup_epochs": 0}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m train mask``."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--data", action="append", type=Path, required=True, metavar="PATH", help="folder, labels.csv or COCO json")
-    add(
-        "--validation", action="append", type=Path, default=[], metavar="PATH", help="only reported on, never chosen by"
-    )
     add("--preset", choices=("default", "report"), default="default", help="recipe; report: the student report's")
     add("--weights", default="imagenet", metavar="imagenet|PATH|none", help="of the backbone (default: %(default)s)")
     add(
@@ -80,13 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="last.keras of a run to train further; keep its --seed, for the split",
     )
     add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
-    add(
-        "--out",
-        type=Path,
-        default=Path("runs/mask"),
-        metavar="DIR",
-        help="checkpoints and results (default: %(default)s)",
-    )
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")
     add("--width", type=float, default=1.0, help="MobileNetV2's channel multiplier (default: %(default)s)")
     add("--margin", type=float, default=0.3, help="around a face, of its longer side, each side (default: %(default)s)")
@@ -102,9 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="first backbone layer tuned, or all (default: %(default)s)",
     )
     add("--no-paint", action="store_true", help="draw no masks or hands on bare faces")
-    add("--seed", type=int, default=1, help="default: %(default)s")
-    add("--workers", type=int, default=2, help="threads that make views (default: %(default)s)")
-    add("--resume", action="store_true", help="go on from --out")
+    add_shared(parser, Path("runs/mask"), seed=1)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -128,11 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    at_least = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1, "warmup_epochs": 0}
-    for name, least in at_least.items():
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
+    require_at_least(args, AT_LEAST)
     if not 0 <= args.margin <= 2:
         raise ConfigError(f"--margin is {args.margin}: give a fraction of the face between 0 and 2.")
 

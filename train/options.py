@@ -1,0 +1,37 @@
+"""What the options of every training have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+
+def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
+    """Declare where results go, what is only reported on, the seed, the threads and ``--resume``."""
+    add = parser.add_argument
+    add(
+        "--validation", action="append", type=Path, default=[], metavar="PATH", help="only reported on, never chosen by"
+    )
+    add("--out", type=Path, default=out, metavar="DIR", help="checkpoints and results (default: %(default)s)")
+    add("--seed", type=int, default=seed, help="default: %(default)s")
+    add("--workers", type=int, default=2, help="threads that make pictures (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from --out")
+
+
+def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> None:
+    """Check whole-numbered options that are set.
+
+    Args:
+        args: Of the command line.
+        bounds: The least value by option, named as in ``args``.
+
+    Raises:
+        ConfigError: One is smaller.
+    """
+    for name, least in bounds.items():
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
