@@ -14,8 +14,8 @@ import pytest
 from edge.config import AlertSettings, PeopleSettings
 from edge.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.values import Verdict
+from train.demo_clip.draw_mask import Build, Landmarks, Mask, Wear, draw_mask
 from train.demo_clip.scenes import SCENES, SEEN, truth
-from train.draw_mask import Build, Landmarks, Mask, Wear, draw_mask
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = json.loads(DEMO_TRUTH.read_text("utf-8"))

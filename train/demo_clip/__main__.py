@@ -15,10 +15,10 @@ import numpy as np
 from edge.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.values import Image
 from train.demo_clip import portraits
+from train.demo_clip.draw_mask import Map, Mask, draw_mask
 from train.demo_clip.portraits import Portrait
 from train.demo_clip.room import DOOR_FACE, HEIGHT, WIDTH, Room, build_room, graded
 from train.demo_clip.scenes import FPS, SCENES, SECONDS, Walk, truth
-from train.draw_mask import Map, Mask, draw_mask
 
 SEED = 20
 SHUTTER = 0.016

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge.values import Image
-from train.draw_mask import Landmarks, Map
+from train.demo_clip.draw_mask import Landmarks, Map
 
 Polygon = tuple[tuple[int, int], ...]
 Point3 = tuple[float, float, float]

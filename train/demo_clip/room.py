@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import Image
-from train.draw_mask import Map
+from train.demo_clip.draw_mask import Map
 
 Colour = tuple[float, ...]
 Box = tuple[float, float, float, float]

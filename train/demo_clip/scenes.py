@@ -11,8 +11,8 @@ import numpy as np
 
 from edge.config import PeopleSettings
 from edge.values import BBox, Verdict
+from train.demo_clip.draw_mask import Build, Mask, Wear
 from train.demo_clip.room import DOOR, DOOR_FACE, HEIGHT, HORIZON, WIDTH
-from train.draw_mask import Build, Mask, Wear
 
 FPS = 20
 SECONDS = 28.5
