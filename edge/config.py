@@ -156,6 +156,23 @@ class AlertSettings(Section):
     )
 
 
+class WebSettings(Section):
+    """The kiosk page, the operator's page and /health."""
+
+    enabled: bool = Field(True, description="Serve the pages; not where a recording is played as fast as it goes")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on; one that others reach needs a token: maskgate token",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any that is free")
+    token_file: Path | None = Field(
+        None, description="Where maskgate token keeps the token's hash; unset: web-token beside the counts"
+    )
+    live_picture: bool = Field(False, description="Show visitors in a mirrored live picture, not as silhouettes")
+    language: str = Field("en", description="Of the pages: en, fr; auto takes what the browser asks for")
+
+
 class CountSettings(Section):
     """The store of visits."""
 
@@ -217,6 +234,7 @@ class Config(Section):
     runtime: RuntimeSettings = RuntimeSettings()
     people: PeopleSettings = PeopleSettings()
     alerts: AlertSettings = AlertSettings()
+    web: WebSettings = WebSettings()
     counts: CountSettings = CountSettings()
     mqtt: MqttSettings = MqttSettings()
 
