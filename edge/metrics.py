@@ -1,0 +1,155 @@
+"""What Prometheus reads at /metrics, from the newest status. docs/metrics.md lists the names.
+
+A frame costs two observations of a histogram; everything else is put together when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
+
+from edge import board
+from edge.clock import Clock
+from edge.status import Status
+from edge.values import Event, EventKind, Verdict
+
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0)
+"""Upper bounds, in seconds: from an accelerator's milliseconds to a board that is far too slow."""
+RATE_OVER = 10.0
+"""The frame rate is that of so many seconds."""
+MARK_EVERY = 1.0
+"""Between two marks of how many frames there were, in seconds."""
+
+
+class Metrics(Collector):
+    """A sink that Prometheus can read.
+
+    Args:
+        clock: The machine's.
+        about: Version of maskgate and of its models.
+        stale_after: A frame that is older, in seconds, is no picture of the door.
+        counts_degraded: Whether counts cannot be written at present.
+        mqtt_connected: Whether the broker is told; None where there is none.
+        temperature: Of the board, in degrees Celsius.
+        throttled: What slows the board down, by cause.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        about: Mapping[str, str],
+        stale_after: float,
+        *,
+        counts_degraded: Callable[[], bool] = lambda: False,
+        mqtt_connected: Callable[[], bool] | None = None,
+        temperature: Callable[[], float | None] = board.temperature_celsius,
+        throttled: Callable[[], Mapping[str, bool] | None] = board.throttled,
+    ) -> None:
+        self._clock = clock
+        self._about = about
+        self._stale_after = stale_after
+        self._counts_degraded = counts_degraded
+        self._mqtt_connected = mqtt_connected
+        self._temperature = temperature
+        self._throttled = throttled
+        self._status: Status | None = None
+        self._observed = 0
+        self._events = dict.fromkeys((EventKind.ALERT_ON, EventKind.CAMERA_BACK), 0)
+        self._marks: deque[tuple[float, int]] = deque(maxlen=int(RATE_OVER / MARK_EVERY) + 1)
+        self._registry = CollectorRegistry()
+        stages = Histogram(
+            "maskgate_stage_duration_seconds",
+            "Time a frame spent in a stage; next to none in classify where nobody was to be judged",
+            ["stage"],
+            buckets=BUCKETS,
+            registry=self._registry,
+        )
+        self._detect, self._classify = stages.labels("detect"), stages.labels("classify")
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Count what no status holds."""
+        for event in events:
+            if event.kind in self._events:
+                self._events[event.kind] += 1
+
+    def show(self, status: Status) -> None:
+        """Take in a status."""
+        if status.frames > self._observed:
+            self._observed = status.frames
+            self._detect.observe(status.times.detect)
+            self._classify.observe(status.times.classify)
+        if not self._marks or status.at - self._marks[-1][0] >= MARK_EVERY:
+            self._marks.append((status.at, status.frames))
+        self._status = status
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def page(self) -> tuple[bytes, str]:
+        """The page that Prometheus reads, and its content type. May be called from any thread."""
+        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def collect(self) -> Iterable[Metric]:
+        """Everything but the histograms, for the registry."""
+        info = {"version": self._about["maskgate"], "face": self._about["face"], "mask": self._about["mask"]}
+        yield InfoMetricFamily("maskgate_build", "Version of maskgate, SHA-256 of its models", value=info)
+        yield from self._board()
+        yield _gauge("counts_degraded", "Whether counts cannot be written and wait in memory", self._counts_degraded())
+        if self._mqtt_connected:
+            yield _gauge("mqtt_connected", "Whether the MQTT broker is told", self._mqtt_connected())
+        yield _counter("alerts", "Alarms that were started", self._events[EventKind.ALERT_ON])
+        yield _counter("camera_reconnects", "Times a lost camera came back", self._events[EventKind.CAMERA_BACK])
+        if self._status:
+            yield from self._of_status(self._status, self._clock.monotonic())
+
+    def _of_status(self, status: Status, now: float) -> Iterable[Metric]:
+        yield _counter("frames", "Frames processed", status.frames)
+        yield _counter("frames_dropped", "Frames that a newer one replaced before they were processed", status.dropped)
+        yield _gauge("frames_per_second", f"Frames processed a second, over {RATE_OVER:.0f} s", self._rate(status, now))
+        age = status.frame_age(now)
+        since_start = now - status.started_at
+        yield _gauge(
+            "last_frame_age_seconds",
+            "Age of the newest frame processed; before the first, time since the start",
+            since_start if age is None else age,
+        )
+        yield _gauge("people", "People in view", len(status.people))
+        yield _gauge("alarm", "Whether the alarm sounds", status.alarm)
+        in_service = not status.reasons(now, self._stale_after)
+        yield _gauge("camera_up", "Whether the camera sends fresh pictures", in_service)
+        yield _counter("camera_losses", "Times the camera was lost", status.camera.losses)
+        visits = CounterMetricFamily("maskgate_visits", "Visits that ended, by verdict", labels=["verdict"])
+        for verdict in Verdict:
+            visits.add_metric([verdict.value], status.totals.get(verdict, 0))
+        yield visits
+
+    def _board(self) -> Iterable[Metric]:
+        degrees = self._temperature()
+        if degrees is not None:
+            yield _gauge("temperature_celsius", "The board's hottest sensor", degrees)
+        causes = self._throttled()
+        if causes is not None:
+            family = GaugeMetricFamily("maskgate_throttled", "Whether the board slows itself down", labels=["cause"])
+            for cause, now in causes.items():
+                family.add_metric([cause], now)
+            yield family
+
+    def _rate(self, status: Status, now: float) -> float:
+        recent = [mark for mark in tuple(self._marks) if now - mark[0] <= RATE_OVER] or [(status.at, status.frames)]
+        at, frames = recent[0]
+        return (status.frames - frames) / max(now - at, MARK_EVERY)
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"maskgate_{name}", about, value=value)
+
+
+def _counter(name: str, about: str, value: float) -> Metric:
+    return CounterMetricFamily(f"maskgate_{name}", about, value=value)

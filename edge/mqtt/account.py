@@ -1,0 +1,66 @@
+"""The broker's password: where it comes from, and who else can see it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.config import MqttSettings, Settings
+from edge.errors import MaskgateError
+
+
+class BrokerError(MaskgateError, OSError):
+    """The broker cannot be told; the text says why and what to do."""
+
+
+def password(settings: MqttSettings) -> str | None:
+    """The password, read anew each time, so that a file that was mended is heeded without a restart.
+
+    Raises:
+        BrokerError: The file cannot be read or holds nothing.
+    """
+    if settings.password:
+        return settings.password.get_secret_value()
+    path = settings.password_file
+    if path is None:
+        return None
+    try:
+        lines = path.expanduser().read_text("utf-8").splitlines()
+    except OSError as error:
+        raise BrokerError(
+            f"The file of mqtt.password_file, {path}, cannot be read ({error.strerror}); check its name and owner."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise BrokerError(f"The file of mqtt.password_file, {path}, is not UTF-8 text; write it anew.") from error
+    if not lines or not lines[0]:
+        raise BrokerError(f"The file of mqtt.password_file, {path}, is empty; write the password into its first line.")
+    return lines[0]
+
+
+def exposures(settings: Settings) -> Iterator[str]:
+    """Who could learn the password that should not, a sentence each with its remedy."""
+    mqtt = settings.config.mqtt
+    holder = mqtt.password_file
+    if mqtt.password:
+        holder = Path(settings.origins["mqtt.password"])
+    if holder is None:
+        return
+    if _others_can_read(holder.expanduser()):
+        yield f"Everybody on this machine can read the MQTT password in {holder}; run: chmod o= {holder}"
+    if not mqtt.tls and not _is_this_machine(mqtt.host):
+        yield f"The MQTT password travels to {mqtt.host} unencrypted; set mqtt.tls = true."
+
+
+def _others_can_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o004)
+    except OSError:
+        return False
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,167 @@
+"""One connection to the broker, from its beginning to its end. Used by one thread only.
+
+After a loss a new link is made, not the old one mended: a client that reconnects sends again what was not
+acknowledged, and an old state could then overwrite a newer one.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage, MQTTv311, error_string
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edge.clock import Clock
+from edge.config import MqttSettings
+from edge.mqtt.account import BrokerError, password
+from edge.mqtt.topics import OFFLINE, Topics
+
+PORT, TLS_PORT = 1883, 8883
+ANSWER_WITHIN = 10.0
+"""A broker that takes longer to accept a connection will not, in seconds."""
+MOST_UNACKNOWLEDGED = 20
+"""Messages that may be under way; further ones wait, and of a state only the latest."""
+QOS = 1
+
+
+class Link:
+    """Speaks to the broker until it is lost.
+
+    Args:
+        settings: Of the broker.
+        topics: Of the door; the broker itself says that it is offline once the connection breaks.
+        clock: To give up waiting by.
+
+    Attributes:
+        born: Whether Home Assistant has said since last asked that it has started.
+    """
+
+    def __init__(self, settings: MqttSettings, topics: Topics, clock: Clock) -> None:
+        self.born = False
+        self._clock = clock
+        self._where = f"{settings.host}:{settings.port or (TLS_PORT if settings.tls else PORT)}"
+        self._settings = settings
+        self._birth_topic = f"{settings.discovery_prefix}/status"
+        self._answer: ReasonCode | None = None
+        self._under_way: set[int] = set()
+        self._client = Client(
+            CallbackAPIVersion.VERSION2, client_id=f"maskgate-{topics.door}", protocol=MQTTv311, clean_session=True
+        )
+        self._client.will_set(topics["availability"], OFFLINE, QOS, retain=True)
+        self._client.on_connect = self._on_connect
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+
+    @property
+    def ready(self) -> bool:
+        """Whether another message may be sent now."""
+        return len(self._under_way) < MOST_UNACKNOWLEDGED
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything sent has been acknowledged."""
+        return not self._under_way
+
+    def open(self) -> None:
+        """Connect and log in.
+
+        Raises:
+            BrokerError: It cannot be reached, cannot be trusted, or refuses.
+        """
+        self._client.username_pw_set(self._settings.username, password(self._settings))
+        if self._settings.tls:
+            self._trust()
+        self._connect()
+        deadline = self._clock.monotonic() + ANSWER_WITHIN
+        while self._answer is None:
+            self._loop(0.1, f"The MQTT broker {self._where} ends the connection; check mqtt.port and mqtt.tls.")
+            if self._clock.monotonic() > deadline:
+                raise BrokerError(f"What listens at {self._where} does not answer; is it an MQTT broker?")
+        if self._answer.is_failure:
+            raise self._refusal()
+        if self._settings.discovery_prefix:
+            self._client.subscribe(self._birth_topic, QOS)
+
+    def send(self, topic: str, payload: str, retain: bool) -> int:
+        """Send, and return the number by which ``acknowledged`` knows the message."""
+        sent = self._client.publish(topic, payload, QOS, retain)
+        self._under_way.add(sent.mid)
+        return sent.mid
+
+    def acknowledged(self, message: int) -> bool:
+        """Whether the broker has a message for certain."""
+        return message not in self._under_way
+
+    def attend(self, seconds: float) -> None:
+        """Send and receive for at most so long.
+
+        Raises:
+            BrokerError: The connection is lost.
+        """
+        self._loop(seconds, f"The connection to the MQTT broker {self._where} is lost.")
+
+    def close(self) -> None:
+        """Say goodbye, so that the broker does not report a loss, and let go of the socket. Safe in any state."""
+        self._client.disconnect()
+        # The client closes its socket when it is forgotten, and these callbacks would remember it.
+        self._client.on_connect = self._client.on_publish = self._client.on_message = None
+
+    def _trust(self) -> None:
+        ca_file = str(self._settings.ca_file.expanduser()) if self._settings.ca_file else None
+        try:
+            self._client.tls_set(ca_file)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise BrokerError(
+                f"The file of mqtt.ca_file, {ca_file}, cannot be used ({reason}); it must hold certificates as PEM."
+            ) from error
+
+    def _connect(self) -> None:
+        host, _, port = self._where.rpartition(":")
+        try:
+            self._client.connect(host, int(port), self._settings.keepalive)
+        except ssl.SSLCertVerificationError as error:
+            raise BrokerError(
+                f"The MQTT broker {self._where} is not trusted ({error.verify_message}); check mqtt.ca_file, and that "
+                "mqtt.host is a name in its certificate."
+            ) from error
+        except ssl.SSLError as error:
+            reason = (error.reason or str(error)).replace("_", " ").lower()
+            raise BrokerError(
+                f"The MQTT broker {self._where} does not speak TLS as asked ({reason}); check mqtt.port and mqtt.tls."
+            ) from error
+        except (OSError, ValueError) as error:  # a name that is no name raises UnicodeError
+            reason = getattr(error, "strerror", None) or str(error)
+            raise BrokerError(
+                f"The MQTT broker {self._where} cannot be reached ({reason}); check mqtt.host, mqtt.port and the "
+                "network."
+            ) from error
+
+    def _refusal(self) -> BrokerError:
+        return BrokerError(
+            f"The MQTT broker {self._where} refuses this door ({str(self._answer).lower()}); check mqtt.username and "
+            "mqtt.password or mqtt.password_file."
+        )
+
+    def _loop(self, seconds: float, lost: str) -> None:
+        code = self._client.loop(seconds)
+        if code == MQTTErrorCode.MQTT_ERR_SUCCESS or (self._answer and self._answer.is_failure):
+            return
+        if code == MQTTErrorCode.MQTT_ERR_KEEPALIVE:
+            raise BrokerError(f"The MQTT broker {self._where} has fallen silent.")
+        if code in (MQTTErrorCode.MQTT_ERR_CONN_LOST, MQTTErrorCode.MQTT_ERR_NO_CONN):
+            raise BrokerError(lost)
+        raise BrokerError(f"{lost.rstrip('.')} ({error_string(code).rstrip('.').lower()}).")
+
+    def _on_connect(self, _client: Client, _data: Any, _flags: Any, answer: ReasonCode, _: Properties | None) -> None:
+        self._answer = answer
+
+    def _on_publish(self, _client: Client, _data: Any, mid: int, _answer: ReasonCode, _: Properties) -> None:
+        self._under_way.discard(mid)
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        if message.topic == self._birth_topic and message.payload == b"online":
+            self.born = True

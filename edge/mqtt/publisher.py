@@ -1,0 +1,203 @@
+"""The sink that keeps a broker told, in a thread of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from edge.clock import Clock, rfc3339
+from edge.config import Settings
+from edge.events import SceneTime
+from edge.mqtt.account import BrokerError, exposures
+from edge.mqtt.discovery import documents
+from edge.mqtt.link import Link
+from edge.mqtt.topics import OFFLINE, ONLINE, states, topics
+from edge.status import Status
+from edge.values import Event, Verdict
+
+FIRST_PAUSE = 1.0
+"""Before the broker is tried again, in seconds; doubles up to ``LONGEST_PAUSE``, less up to half by chance, so that
+many doors do not come back in the same moment."""
+LONGEST_PAUSE = 30.0
+STEADY = 10.0
+"""A connection that lasted this long was a good one, in seconds."""
+CHANGES_EVERY = 0.5
+"""Between two messages on one topic, in seconds; the latest state wins."""
+TICK = 0.2
+"""Longest that a change waits while nothing comes from the broker, in seconds."""
+MOST_EVENTS = 500
+"""Events that wait for the broker; then the oldest are dropped, and counted."""
+GOODBYE = 2.0
+"""Longest that the end of a run waits for the broker, in seconds."""
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Tells the broker how things stand, and keeps telling whatever the broker does.
+
+    ``show`` and ``tell`` only leave a value for the thread. What is sent of a state is always the latest, so there is
+    no queue that could grow; events, if asked for, wait in a bounded one.
+
+    Args:
+        settings: The effective configuration, ``mqtt.host`` not empty.
+        clock: The machine's.
+        before: Visits by verdict that were counted before this run; None while that is not known.
+        about: Version of maskgate and of its models.
+
+    Attributes:
+        trouble: Why the broker is not told, as a sentence; None while it is.
+        connected: Whether it is told now.
+        dropped: Events that were dropped for want of a broker.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        before: Callable[[], Mapping[Verdict, int] | None],
+        about: Mapping[str, str],
+    ) -> None:
+        self.trouble: str | None = None
+        self.connected = False
+        self.dropped = 0
+        self._settings = settings.config.mqtt
+        self._stale_after = settings.config.camera.stale_after
+        self._clock = clock
+        self._before = before
+        self._scene_time = SceneTime(clock)
+        self._topics = topics(self._settings)
+        self._fixed = self._said_once(about)
+        self._status: Status | None = None
+        self._events: deque[str] = deque()
+        self._under_way: dict[int, str] = {}
+        self._sent: dict[str, tuple[str, float]] = {}
+        self._warned: str | None = None
+        self._closing = threading.Event()
+        for sentence in exposures(settings):
+            log.warning("%s", sentence)
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._thread.start()
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Leave events for the broker, if it is to hear of them."""
+        if not self._settings.events:
+            return
+        for event in events:
+            when = rfc3339(self._scene_time.wall(event.at))
+            self._events.append(json.dumps({"event": str(event.kind), "time": when, **event.fields()}))
+        self._drop_oldest()
+
+    def show(self, status: Status) -> None:
+        """Leave the newest status for the broker."""
+        self._status = status
+
+    def close(self) -> None:
+        """Say the last state and goodbye, if the broker listens; wait for that ``GOODBYE`` at most."""
+        self._closing.set()
+        self._thread.join(2 * GOODBYE if self.connected else TICK)
+
+    def _said_once(self, about: Mapping[str, str]) -> dict[str, str]:
+        """What does not change in a run, by topic, in the order in which it is to be heard."""
+        prefix = self._settings.discovery_prefix
+        discovery = documents(prefix, self._topics, about["maskgate"]) if prefix else {}
+        return {
+            self._topics["availability"]: ONLINE,
+            **discovery,
+            self._topics["version"]: json.dumps(dict(about)),
+        }
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._closing.is_set():
+            steady = self._serve()
+            failures = 0 if steady else min(failures + 1, 10)
+            pause = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
+            self._closing.wait(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, hides nothing
+
+    def _serve(self) -> bool:
+        """One connection, from its beginning to its end. Returns whether it was a steady one."""
+        began = None
+        link = Link(self._settings, self._topics, self._clock)
+        try:
+            link.open()
+            began = self._clock.monotonic()
+            self._welcome()
+            while not self._closing.is_set():
+                self._speak(link, CHANGES_EVERY)
+                link.attend(TICK)
+            self._say_goodbye(link)
+        except BrokerError as error:
+            self._note(str(error), began)
+        except Exception as error:  # whatever the library throws, the answer is to connect anew
+            log.exception("MQTT failed in a way that maskgate does not know.")
+            self._note(f"MQTT failed: {error!r}", began)
+        finally:
+            self.connected = False
+            link.close()
+            self._events.extendleft(reversed(self._under_way.values()))
+            self._under_way.clear()
+            self._drop_oldest()
+        return self._lasted(began) >= STEADY
+
+    def _lasted(self, began: float | None) -> float:
+        return 0.0 if began is None else self._clock.monotonic() - began
+
+    def _welcome(self) -> None:
+        self._sent.clear()
+        self.connected = True
+        self.trouble = None
+        log.info("Connected to the MQTT broker %s.", self._settings.host)
+
+    def _note(self, trouble: str, began: float | None) -> None:
+        """Remember what is wrong; warn of it once, and not of a loss that the next attempt mends."""
+        if began is not None and self._lasted(began) < STEADY:
+            trouble += f" It was made just before: is there another door with mqtt.door = {self._topics.door!r}?"
+        self.trouble = trouble
+        if began is not None and self._lasted(began) >= STEADY:
+            self._warned = None
+            log.info("%s", trouble)
+        elif trouble != self._warned:
+            self._warned = trouble
+            log.warning("%s It is tried again and again; counts are kept.", trouble)
+
+    def _speak(self, link: Link, changes_every: float) -> None:
+        """Send what has changed, as far as the broker keeps up."""
+        if link.born:
+            link.born = False
+            self._sent.clear()
+        now = self._clock.monotonic()
+        status = self._status
+        wanted = self._fixed
+        if status is not None:
+            wanted = wanted | states(self._topics, status, now, self._stale_after, self._before())
+        for topic, payload in wanted.items():
+            last, at = self._sent.get(topic, (None, -changes_every))
+            if link.ready and payload != last and (last is None or now - at >= changes_every):
+                link.send(topic, payload, retain=True)
+                self._sent[topic] = payload, now
+        self._send_events(link)
+
+    def _send_events(self, link: Link) -> None:
+        self._under_way = {
+            message: event for message, event in self._under_way.items() if not link.acknowledged(message)
+        }
+        while self._events and link.ready:
+            event = self._events.popleft()
+            self._under_way[link.send(self._topics["events"], event, retain=False)] = event
+
+    def _say_goodbye(self, link: Link) -> None:
+        deadline = self._clock.monotonic() + GOODBYE
+        self._speak(link, 0.0)
+        link.send(self._topics["availability"], OFFLINE, retain=True)
+        while not link.idle and self._clock.monotonic() < deadline:
+            link.attend(TICK)
+
+    def _drop_oldest(self) -> None:
+        while len(self._events) > MOST_EVENTS:
+            self._events.popleft()
+            self.dropped += 1
