@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 PYTHON ?= python3
 ARGS ?=
+SETTINGS ?= $(wildcard image.toml)
 VENV := .venv
 DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
@@ -17,7 +18,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test lint format train convert eval demo deploy rollback test-system clean
+.PHONY: help run desktop test lint format train convert eval demo deploy rollback image test-system clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -66,6 +67,11 @@ deploy: $(DEPLOY)/.ready ## install on devices over SSH: make deploy HOST=pi@doo
 rollback: $(DEPLOY)/.ready ## go back to the release before: make rollback HOST=pi@door1.local
 	@$(DEPLOY)/bin/python -m deploy rollback $(ARGS)
 
+image: export IMAGE_BASE = $(BASE)
+image: export IMAGE_SETTINGS = $(SETTINGS)
+image: $(DEPLOY)/.ready ## make a card to flash: make image BASE=raspios-lite-arm64.img.xz SETTINGS=image.toml
+	@$(DEPLOY)/bin/python -m deploy image $(ARGS)
+
 test-system: $(DEV)/.ready ## boot a container with its own systemd and deploy into it (root; apt: see docs/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m system $(ARGS)
 
@@ -91,7 +97,7 @@ $(VENV)/.desktop: $(VENV)/.ready
 
 $(DEPLOY)/.ready:
 	@$(PYTHON) -m venv $(DEPLOY) || { rm -rf $(DEPLOY); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
-	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging
+	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging 'tomli; python_version < "3.11"'
 	@touch $@
 
 $(DEV)/.ready: pyproject.toml

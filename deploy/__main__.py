@@ -1,4 +1,4 @@
-"""``python -m deploy install|rollback HOST...``: what ``make deploy`` and ``make rollback`` call."""
+"""``python -m deploy install|rollback|uninstall HOST...`` and ``image``: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.card import read_card
 from deploy.connection import Connection, explain
 from deploy.device import Device, Sudo, Target, ask
 from deploy.errors import DeployError
+from deploy.image import Image, build_image
 from deploy.payload import BUILD, build_payload, build_wheel, release_name
 
 STAGE = ".cache/maskgate"
@@ -216,12 +218,67 @@ def parser() -> argparse.ArgumentParser:
     back = commands.add_parser("rollback", parents=[shared], help="go back to the release before")
     back.add_argument("--to", metavar="RELEASE", help="to this one")
     commands.add_parser("uninstall", parents=[shared], help="take everything away but counts and settings")
+    image = commands.add_parser("image", help="make a card's image of a base image that you downloaded")
+    image.add_argument("--base", type=Path, default=_named("IMAGE_BASE"), help="an .img or .img.xz; or in IMAGE_BASE")
+    image.add_argument(
+        "--settings",
+        type=Path,
+        default=_named("IMAGE_SETTINGS"),
+        help="what the card is to be (TOML); or IMAGE_SETTINGS",
+    )
+    image.add_argument("--output", type=Path, help="the image to write; otherwise one named by release in build/image")
     return top
+
+
+def _named(variable: str) -> Path | None:
+    name = os.environ.get(variable)
+    return Path(name).expanduser() if name else None
+
+
+def make_image(options: argparse.Namespace) -> int:
+    """Make a card's image, and return the exit code: 0 if it is made, 1 if not, 2 for a wrong call."""
+    if options.base is None:
+        print(
+            "deploy: No base is named; download 'Raspberry Pi OS Lite (64-bit)' from "
+            "https://www.raspberrypi.com/software/operating-systems/ and run 'make image BASE=FILE.img.xz'.",
+            file=sys.stderr,
+        )
+        return USAGE_ERROR
+    try:
+        card = read_card(options.settings)
+    except DeployError as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    try:
+        image = build_image(options.base, card, options.output, lambda text: print(text, flush=True))
+    except DeployError as error:
+        print(f"deploy: {error}", file=sys.stderr)
+        return 1
+    print(describe(image, card.user if card.ssh_key else None, card.hostname))
+    return 0
+
+
+def describe(image: Image, user: str | None, hostname: str) -> str:
+    """What was made, and what to do with it."""
+    lines = [
+        "",
+        f"{image.file}",
+        f"  {image.size // 10**6} MB, SHA-256 {image.sha256}",
+        f"  {image.base.name} with maskgate {image.release}",
+        *(f"  Note: {note}" for note in image.notes),
+        "",
+        "Flash it with Raspberry Pi Imager (Choose OS > Use custom; leave its own settings out), or with",
+        f"  sudo dd if={image.file} of=/dev/sdX bs=4M conv=fsync status=progress",
+        "Put the card in and switch on: it finishes by itself within a few minutes and says so on the screen.",
+    ]
+    return "\n".join([*lines, *([f"Then: ssh {user}@{hostname}.local"] if user else [])])
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Deploy, and return the exit code: 0 if every host is done, 1 if one is not, 2 for a wrong call."""
     options = parser().parse_args(arguments)
+    if options.command == "image":
+        return make_image(options)
     terminal = Terminal()
     try:
         hosts = read_hosts(options)

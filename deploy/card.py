@@ -1,0 +1,193 @@
+"""What a card's owner chooses for ``make image``: a small TOML file, and the environment, which wins."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import DeployError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENV_PREFIX = "IMAGE_"
+NO_KEY = "none"
+"""As ``ssh_key``: a card into which nobody can log in."""
+WIFI = "wifi."
+KEY_KINDS = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
+SSH_KEY = re.compile(rf"{KEY_KINDS} [A-Za-z0-9+/]+=*( .*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Wifi:
+    """A wireless network. ``password`` is None for an open one."""
+
+    ssid: str
+    country: str
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a card is to be.
+
+    Attributes:
+        ssh_key: Lines of ``authorized_keys``; empty for a card into which nobody can log in.
+        hostname: The device's name in the network.
+        user: Who may log in, with sudo.
+        timezone: As in /usr/share/zoneinfo; None leaves the base's.
+        locale: As in /etc/locale.gen; None leaves the base's.
+        kiosk: Whether the page is shown full screen. Its packages are fetched at first boot.
+        packages: More packages to fetch at first boot.
+        config: A file of maskgate settings to begin with.
+        room_mb: Free space beyond what one release and one update need, in MB.
+        wifi: The wireless network to join.
+    """
+
+    ssh_key: str
+    hostname: str = "maskgate"
+    user: str = "pi"
+    timezone: str | None = None
+    locale: str | None = None
+    kiosk: bool = False
+    packages: tuple[str, ...] = ()
+    config: Path | None = None
+    room_mb: int = 0
+    wifi: Wifi | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One key: what its text must look like, and how that is said."""
+
+    pattern: str
+    form: str
+    read: Callable[[str], Any] = str
+
+
+def _yes(text: str) -> bool:
+    return text in ("true", "1", "yes")
+
+
+WISHES: Mapping[str, Wish] = {
+    "hostname": Wish(
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a name of up to 63 small letters, digits and dashes, like door1"
+    ),
+    "user": Wish(r"(?!root$)[a-z][a-z0-9-]{0,30}", "a user's name of small letters, digits and dashes; root is none"),
+    "ssh_key": Wish(r"(?s).+", "a public key, a file that has one, or 'none'"),
+    "timezone": Wish(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", "a time zone like Europe/Berlin"),
+    "locale": Wish(r"(C|[a-z]{2,3}_[A-Z]{2})\.UTF-8(@[a-z]+)?", "a locale like de_DE.UTF-8"),
+    "kiosk": Wish(r"true|false|yes|no|1|0", "true or false", _yes),
+    "packages": Wish(
+        r"([a-z0-9][a-z0-9.+-]+( |$))*",
+        "names of Debian packages, like python3-picamera2",
+        lambda text: tuple(text.split()),
+    ),
+    "config": Wish(r".+", "a file of maskgate settings", lambda text: Path(text).expanduser()),
+    "room_mb": Wish(r"\d{1,6}", "a number of megabytes", int),
+    "wifi.ssid": Wish(r"[^\x00-\x1f]{1,32}", "a network's name of 1 to 32 characters"),
+    "wifi.country": Wish(r"[A-Z]{2}", "a country's code of two capital letters, like DE"),
+    "wifi.password": Wish(r"[\x20-\x7e]{8,63}|[0-9a-fA-F]{64}", "a passphrase of 8 to 63 characters, or 64 hex digits"),
+}
+SECRET = "wifi.password"  # noqa: S105 - the name of one
+
+
+def read_card(file: Path | None, environment: Mapping[str, str] = os.environ) -> Card:
+    """The card that ``file`` and the environment describe: ``IMAGE_HOSTNAME``, ``IMAGE_WIFI_PASSWORD`` and so on.
+
+    Raises:
+        DeployError: A key does not exist, or a value is not what it should be. A password is never part of the text.
+    """
+    texts = _from_file(file) if file else {}
+    names = {ENV_PREFIX + key.replace(".", "_").upper(): key for key in WISHES}
+    texts |= {key: (environment[name], name) for name, key in names.items() if name in environment}
+    values = {key: _value(key, text, where) for key, (text, where) in texts.items()}
+    wifi = {key.removeprefix(WIFI): values.pop(key) for key in list(values) if key.startswith(WIFI)}
+    return Card(
+        **{**values, "ssh_key": _ssh_key(values.get("ssh_key")), "config": _config(values.get("config"))},
+        wifi=_wifi(wifi),
+    )
+
+
+def _from_file(file: Path) -> dict[str, tuple[str, str]]:
+    """Each key with its value as text and where it stands."""
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise DeployError(f"The card's settings {file} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeployError(f"The card's settings {file} are no TOML: {error}.") from error
+    wifi = table.pop("wifi", {})
+    flat = {**table, **({WIFI + key: value for key, value in wifi.items()} if isinstance(wifi, dict) else {"wifi": 1})}
+    unknown = [key for key in flat if key not in WISHES]
+    if unknown:
+        raise DeployError(f"{file} sets {unknown[0]}, which is no setting of a card; there are {', '.join(WISHES)}.")
+    return {key: (_text(value), str(file)) for key, value in flat.items()}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    return str(value)
+
+
+def _value(key: str, text: str, where: str) -> Any:
+    wish = WISHES[key]
+    if not re.fullmatch(wish.pattern, text):
+        told = "what is set" if key == SECRET else f"'{text}'"
+        raise DeployError(f"{where}: {key} must be {wish.form}; {told} is not.")
+    return wish.read(text)
+
+
+def _ssh_key(text: str | None) -> str:
+    if text is None:
+        keys = sorted(Path("~/.ssh").expanduser().glob("id_*.pub"))
+        example = f"~/.ssh/{keys[0].name}" if keys else "~/.ssh/id_ed25519.pub"
+        raise DeployError(
+            f'The card needs ssh_key = "{example}" in its settings (or IMAGE_SSH_KEY): there is no password to log in '
+            f'with; ssh_key = "{NO_KEY}" makes a card into which nobody can log in.'
+        )
+    if text == NO_KEY:
+        return ""
+    if not re.match(KEY_KINDS, text):
+        file = Path(text).expanduser()
+        try:
+            text = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DeployError(f"ssh_key: {file} is neither a public key nor a file that has one.") from error
+        if "PRIVATE KEY" in text:
+            raise DeployError(f"ssh_key: {file} is a private key, which must not leave this machine; name {file}.pub.")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines or not all(SSH_KEY.fullmatch(line) for line in lines):
+        raise DeployError("ssh_key: this is no public key of OpenSSH; it begins like 'ssh-ed25519 AAAA'.")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _config(file: Path | None) -> Path | None:
+    if file is None:
+        return None
+    try:
+        tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise DeployError(f"config: {file} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DeployError(f"config: {file} is no TOML: {error}.") from error
+    return file
+
+
+def _wifi(values: Mapping[str, str]) -> Wifi | None:
+    if not values:
+        return None
+    for key in ("ssid", "country"):
+        if key not in values:
+            raise DeployError(f"The card's Wi-Fi lacks {WIFI}{key}: {WISHES[WIFI + key].form}.")
+    return Wifi(**values)

@@ -1,0 +1,137 @@
+#!/bin/sh
+# Finishes a card that 'make image' made, at its first boot and without a network. Whatever breaks it, a power cut or a
+# full card, the next boot goes on: every step may be done twice.
+set -eu
+umask 022
+export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+SETUP=/var/lib/maskgate-setup
+RELEASE=$SETUP/release
+UNIT=maskgate-first-boot.service
+CONFIG=/etc/maskgate/config.toml
+REPORT=maskgate-first-boot.txt
+APT_ATTEMPTS=10
+APT_PAUSE=15
+
+say() {
+    printf 'maskgate: %s\n' "$*"
+}
+
+die() {
+    say "$*" >&2
+    exit 1
+}
+
+# Told on the card's boot partition, which every computer can read.
+leave_word() {
+    for folder in /boot/firmware /boot; do
+        if mountpoint --quiet "$folder"; then
+            { printf '%s\n\n' "$1"; journalctl --quiet --boot --unit="$UNIT" --output=cat; } >"$folder/$REPORT" || :
+            sync
+            return
+        fi
+    done
+}
+
+on_exit() {
+    code=$?
+    trap - EXIT
+    [ "$code" -ne 0 ] || exit 0
+    say "THIS CARD IS NOT FINISHED; the reason stands above. Switching the device off and on tries again."
+    say "More: journalctl -u $UNIT, or $REPORT on the card's boot partition."
+    leave_word "Not finished."
+    exit "$code"
+}
+
+# The account has no password: a key opens it, and sudo asks for none.
+let_operator_in() {
+    [ -s "$SETUP/authorized_keys" ] || return 0
+    id "$CARD_USER" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$CARD_USER"
+    usermod --lock "$CARD_USER"
+    for group in adm audio gpio video; do
+        ! getent group "$group" >/dev/null || usermod --append --groups "$group" "$CARD_USER"
+    done
+    home=$(getent passwd "$CARD_USER" | cut -d : -f 6)
+    group=$(id -gn "$CARD_USER")
+    install -d -m 700 -o "$CARD_USER" -g "$group" "$home/.ssh"
+    [ -e "$home/.ssh/authorized_keys" ] ||
+        install -m 600 -o "$CARD_USER" -g "$group" "$SETUP/authorized_keys" "$home/.ssh/authorized_keys"
+    ssh-keygen -A >/dev/null
+    systemctl enable --quiet --now ssh.service
+    say "$CARD_USER can log in with the SSH key; there is no password."
+}
+
+# Raspberry Pi OS keeps the radio off until a country is known.
+switch_radio_on() {
+    [ "$CARD_WIFI" = yes ] || return 0
+    ! command -v rfkill >/dev/null || rfkill unblock wlan || say "The radio could not be unblocked; see 'rfkill list'."
+    nmcli radio wifi on || say "NetworkManager does not answer; Wi-Fi comes with the next boot."
+}
+
+set_locale() {
+    [ -n "$CARD_LOCALE" ] || return 0
+    if [ "$CARD_LOCALE" != C.UTF-8 ]; then
+        say "Making the locale $CARD_LOCALE ..."
+        sed -i "s/^# *\($CARD_LOCALE\) UTF-8/\1 UTF-8/" /etc/locale.gen
+        locale-gen >/dev/null
+    fi
+    printf 'LANG=%s\n' "$CARD_LOCALE" >/etc/default/locale
+}
+
+place_config() {
+    [ -e "$SETUP/config.toml" ] && [ ! -e "$CONFIG" ] || return 0
+    systemd-sysusers "$RELEASE/systemd/maskgate.sysusers.conf"
+    install -D -m 640 -o root -g maskgate "$SETUP/config.toml" "$CONFIG"
+}
+
+is_installed() {
+    [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# A board without a clock of its own is years behind until the network tells it the time, and apt trusts no list from
+# the future.
+fetch_packages() {
+    missing=
+    for package in $CARD_PACKAGES; do
+        is_installed "$package" || missing="$missing $package"
+    done
+    [ -n "$missing" ] || return 0
+    say "Fetching from the network:$missing ..."
+    attempt=1
+    # shellcheck disable=SC2086 # one word a package
+    until apt-get -qq --error-on=any update &&
+        DEBIAN_FRONTEND=noninteractive apt-get -qq --yes --no-install-recommends install $missing; do
+        [ "$attempt" -lt "$APT_ATTEMPTS" ] ||
+            die "The packages could not be fetched:$missing. maskgate runs without them; connect the device to the internet and start it again."
+        attempt=$((attempt + 1))
+        sleep "$APT_PAUSE"
+    done
+    ! systemctl --quiet is-active maskgate.service || systemctl restart maskgate.service
+}
+
+forget() {
+    leave_word "Finished: $1"
+    systemctl disable --quiet "$UNIT"
+    rm -rf "$SETUP"
+    rm -f "/etc/systemd/system/$UNIT"
+    systemctl daemon-reload
+}
+
+main() {
+    [ "$(id -u)" -eq 0 ] || die "This runs at the first boot of a card, as root."
+    # shellcheck source=/dev/null
+    . "$SETUP/settings"
+    say "Finishing this card; it takes a few minutes, and only once."
+    let_operator_in
+    switch_radio_on
+    set_locale
+    place_config
+    sh "$RELEASE/install.sh" install
+    fetch_packages
+    [ "$CARD_KIOSK" != yes ] || sh "$RELEASE/install.sh" install --kiosk
+    forget "$(cat "$RELEASE/VERSION")"
+    say "This card is finished: maskgate runs."
+}
+
+trap on_exit EXIT
+main

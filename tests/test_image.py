@@ -1,0 +1,491 @@
+"""Card images: what is put into a base, and which bases and settings are refused.
+
+The base is a small one with the two partitions of a Raspberry Pi OS image; what was made of it is read by debugfs and
+mtools and judged by e2fsck and sfdisk. How such a card boots is in test_system_image.py.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import tempfile
+from collections import namedtuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from deploy import filesystems
+from deploy import image as image_module
+from deploy.__main__ import main
+from deploy.base import Base
+from deploy.card import Card, Wifi, read_card
+from deploy.contents import lock_passwords
+from deploy.errors import DeployError
+from deploy.filesystems import search_path
+from deploy.image import Image, build_image
+from deploy.partitions import read_layout
+from tests.container import call
+
+TOOLS = ("debugfs", "e2fsck", "resize2fs", "mcopy", "sfdisk", "mkfs.vfat", "mke2fs")
+LACKING = [tool for tool in TOOLS if not shutil.which(tool, path=search_path())]
+pytestmark = pytest.mark.skipif(
+    bool(LACKING), reason=f"not installed: {', '.join(LACKING)} (apt install e2fsprogs mtools fdisk dosfstools)"
+)
+
+MIB = 1 << 20
+BOOT, ROOT = 1 * MIB, 9 * MIB
+"""Where the partitions begin, in bytes."""
+ROOT_SIZE = 24 * MIB
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvjQfEUVi4kYTiGJEsFDcFJGJXpWeZCVaPRKu7cZIs1 me@desk\n"
+CARD = Card(KEY)
+SECRET = r" correct\horse#battery "
+OS_RELEASE = """\
+PRETTY_NAME="Debian GNU/Linux 13 (trixie)"
+NAME="Debian GNU/Linux"
+VERSION_CODENAME=trixie
+"""
+PACKAGES = ("libc6", "systemd", "python3", "sudo", "openssh-server", "network-manager", "userconf-pi", "locales")
+SHADOW = "root:*:1::::::\npi:$y$j9T$salt$hash:1::::::\nguest::1::::::\nlocked:!:1::::::\n"
+
+
+def status(packages: tuple[str, ...] = PACKAGES, architecture: str = "arm64") -> str:
+    """dpkg's list of what is installed, and one package that was removed."""
+    paragraphs = [
+        f"Package: {name}\nStatus: install ok installed\nArchitecture: {architecture}\nVersion: 2.41-12\n"
+        for name in packages
+    ]
+    return "\n".join([*paragraphs, "Package: python3-picamera2\nStatus: deinstall ok config-files\nVersion: 1\n"])
+
+
+def tree(folder: Path) -> Path:
+    """The root file system of a base: what is read of it, and little else."""
+    files = {
+        "usr/lib/os-release": OS_RELEASE,
+        "usr/bin/python3.13": "",
+        "usr/share/zoneinfo/Europe/Berlin": "zone",
+        "var/lib/dpkg/status": status(),
+        "etc/hostname": "raspberrypi\n",
+        "etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n",
+        "etc/shadow": SHADOW,
+        "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+        "etc/locale.gen": "# de_DE.UTF-8 UTF-8\n",
+        "etc/ssh/ssh_host_ed25519_key": "a key that all cards would share",
+        "etc/ssh/sshd_config.d/rename_user.conf": "Banner /usr/share/userconf-pi/sshd_banner\n",
+        "etc/systemd/system/multi-user.target.wants/.keep": "",
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (folder / "usr/bin/python3").symlink_to("python3.13")
+    (folder / "etc/os-release").symlink_to("../usr/lib/os-release")
+    (folder / "lib").symlink_to("usr/lib")
+    (folder / "etc/shadow").chmod(0o640)
+    return folder
+
+
+def pack(root: Path, image: Path) -> Path:
+    """A base image with ``root`` in its second partition."""
+    env = {**os.environ, "PATH": search_path()}
+    boot, body = image.with_suffix(".boot"), image.with_suffix(".root")
+    boot.write_bytes(bytes(ROOT - BOOT))
+    body.write_bytes(bytes(ROOT_SIZE))
+    assert call(["mkfs.vfat", "-n", "BOOTFS", str(boot)], env=env).returncode == 0
+    line = image.with_suffix(".txt")
+    line.write_text("console=tty1 root=PARTUUID=1234abcd-02 cfg80211.ieee80211_regdom=GB rootwait\n")
+    assert call(["mcopy", "-i", str(boot), str(line), "::cmdline.txt"], env=env).returncode == 0
+    made = call(["mke2fs", "-q", "-t", "ext4", "-F", "-E", "root_owner=0:0", "-d", str(root), str(body)], env=env)
+    assert made.returncode == 0, made.stderr
+    image.write_bytes(bytes(BOOT) + boot.read_bytes() + body.read_bytes())
+    layout = f"label: dos\nlabel-id: 0x1234abcd\nstart=2048, size={(ROOT - BOOT) // 512}, type=c\n"
+    layout += f"start={ROOT // 512}, size={ROOT_SIZE // 512}, type=83\n"
+    assert call(["sfdisk", "-q", str(image)], input=layout, env=env).returncode == 0
+    return image
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[Path]:
+    """A folder in memory where there is one: what these tools write they wait for."""
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if os.access(shared, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def tmp_path(memory: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def base(memory: Path) -> Path:
+    return pack(tree(memory / "tree"), memory / "raspios-lite-arm64.img")
+
+
+@pytest.fixture(scope="module")
+def payload(memory: Path) -> Path:
+    """A release, of which only the names matter here."""
+    folder = memory / "payload"
+    (folder / "wheels").mkdir(parents=True)
+    (folder / "VERSION").write_text("1.2.3-abc\n")
+    (folder / "wheels" / "maskgate-1.2.3-py3-none-any.whl").write_bytes(os.urandom(3 * MIB))
+    return folder
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Makes images in a folder of its own."""
+
+    base: Path
+    payload: Path
+    folder: Path
+
+    def build(self, card: Card = CARD, base: Path | None = None) -> Image:
+        def release(_base: Base, _tell: object) -> tuple[str, Path]:
+            return "1.2.3-abc", self.payload
+
+        return build_image(base or self.base, card, self.folder / "card.img", print, release)
+
+
+@pytest.fixture
+def workbench(base: Path, payload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    monkeypatch.setattr(image_module, "SPARE", 30 * MIB)
+    (tmp_path / "out").mkdir()
+    return Workbench(base, payload, tmp_path / "out")
+
+
+def debugfs(image: Path, request: str) -> str:
+    command = ["debugfs", "-R", request, f"{image}?offset={ROOT}"]
+    return call(command, env={**os.environ, "PATH": search_path()}).stdout
+
+
+def cat(image: Path, path: str) -> str:
+    return debugfs(image, f"cat {path}")
+
+
+def mode(image: Path, path: str) -> str:
+    """Kind, permission bits, user and group, like ``regular 0600 0 0``."""
+    stat = debugfs(image, f"stat {path}")
+    found = re.search(r"Type: (\w+) +Mode: +(\d+)(?:.*\n)*?User: +(\d+) +Group: +(\d+)", stat)
+    assert found, f"{path}: {stat}"
+    return " ".join(found.groups())
+
+
+def test_the_release_and_its_first_boot_are_in_the_image(workbench: Workbench) -> None:
+    image = workbench.build().file
+    setup = "/var/lib/maskgate-setup"
+    assert cat(image, f"{setup}/release/VERSION") == "1.2.3-abc\n"
+    wheel = "wheels/maskgate-1.2.3-py3-none-any.whl"
+    dumped = workbench.folder / "dumped"
+    debugfs(image, f"dump {setup}/release/{wheel} {dumped}")
+    assert dumped.read_bytes() == (workbench.payload / wheel).read_bytes()
+    assert cat(image, f"{setup}/authorized_keys") == KEY
+    assert mode(image, f"{setup}/first-boot.sh") == "regular 0755 0 0"
+    unit = "/etc/systemd/system/maskgate-first-boot.service"
+    assert f"ExecStart=/bin/sh {setup}/first-boot.sh" in cat(image, unit)
+    wanted = "/etc/systemd/system/multi-user.target.wants/maskgate-first-boot.service"
+    assert f'Fast link dest: "{unit}"' in debugfs(image, f"stat {wanted}")
+
+
+def test_both_file_systems_and_the_partition_table_are_sound(workbench: Workbench) -> None:
+    made = workbench.build()
+    env = {**os.environ, "PATH": search_path()}
+    table = call(["sfdisk", "--dump", str(made.file)], env=env).stdout
+    size = int(re.findall(r"size= *(\d+)", table)[1]) * 512
+    assert "label-id: 0x1234abcd" in table
+    assert size > ROOT_SIZE
+    assert made.file.stat().st_size == made.size == ROOT + size
+    assert call(["sfdisk", "--verify", str(made.file)], env=env).returncode == 0
+    root = workbench.folder / "root"
+    root.write_bytes(made.file.read_bytes()[ROOT:])
+    checked = call(["e2fsck", "-f", "-n", str(root)], env=env)
+    assert checked.returncode == 0, checked.stdout
+    boot = call(["mdir", "-b", "-i", f"{made.file}@@{BOOT}", "::/"], env=env)
+    assert set(boot.stdout.split()) == {"::/cmdline.txt", "::/maskgate.txt"}
+
+
+def test_the_base_stays_as_it_is_and_one_packed_by_xz_gives_the_same(workbench: Workbench) -> None:
+    before = hashlib.sha256(workbench.base.read_bytes()).hexdigest()
+    first = workbench.build()
+    packed = workbench.folder / "raspios.img.xz"
+    packed.write_bytes(lzma.compress(workbench.base.read_bytes(), preset=0))
+    second = workbench.build(base=packed)
+    assert hashlib.sha256(workbench.base.read_bytes()).hexdigest() == before
+    assert second.size == first.size
+    assert cat(second.file, "/var/lib/maskgate-setup/release/VERSION") == "1.2.3-abc\n"
+
+
+def test_the_digest_told_is_that_of_the_file(workbench: Workbench) -> None:
+    made = workbench.build()
+    assert hashlib.sha256(made.file.read_bytes()).hexdigest() == made.sha256
+    assert (workbench.folder / "card.img.sha256").read_text() == f"{made.sha256}  card.img\n"
+
+
+def test_nobody_gets_in_by_a_password_that_the_base_has(workbench: Workbench) -> None:
+    image = workbench.build().file
+    assert cat(image, "/etc/shadow") == (
+        "root:*:1::::::\npi:!$y$j9T$salt$hash:1::::::\nguest:!:1::::::\nlocked:!:1::::::\n"
+    )
+    assert mode(image, "/etc/shadow") == mode(workbench.base, "/etc/shadow")
+    assert "PasswordAuthentication no" in cat(image, "/etc/ssh/sshd_config.d/00-maskgate.conf")
+    assert mode(image, "/etc/sudoers.d/010_maskgate-user") == "regular 0440 0 0"
+    assert cat(image, "/etc/sudoers.d/010_maskgate-user") == "pi ALL=(ALL) NOPASSWD: ALL\n"
+
+
+def test_locking_passwords_twice_is_locking_them_once() -> None:
+    once = lock_passwords(SHADOW)
+    assert lock_passwords(once) == once
+
+
+def test_what_cards_of_one_base_must_not_share_is_gone(workbench: Workbench) -> None:
+    image = workbench.build().file
+    assert "ssh_host" in debugfs(workbench.base, "ls /etc/ssh")
+    assert "ssh_host" not in debugfs(image, "ls /etc/ssh")
+    assert cat(image, "/etc/machine-id") == ""
+
+
+def test_the_screen_asks_no_questions_at_first_boot(workbench: Workbench) -> None:
+    image = workbench.build().file
+    assert 'Fast link dest: "/dev/null"' in debugfs(image, "stat /etc/systemd/system/userconfig.service")
+    assert "rename_user" not in debugfs(image, "ls /etc/ssh/sshd_config.d")
+
+
+def test_name_time_zone_locale_kiosk_and_settings_are_those_chosen(workbench: Workbench, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[camera]\nsource = 'demo'\n")
+    card = replace(
+        CARD, hostname="door1", user="anna", timezone="Europe/Berlin", locale="de_DE.UTF-8", kiosk=True, config=config
+    )
+    made = workbench.build(card)
+    assert cat(made.file, "/etc/hostname") == "door1\n"
+    assert cat(made.file, "/etc/hosts") == "127.0.0.1\tlocalhost\n127.0.1.1\tdoor1\n"
+    assert 'Fast link dest: "../usr/share/zoneinfo/Europe/Berlin"' in debugfs(made.file, "stat /etc/localtime")
+    settings = cat(made.file, "/var/lib/maskgate-setup/settings").splitlines()
+    assert "CARD_USER='anna'" in settings
+    assert "CARD_LOCALE='de_DE.UTF-8'" in settings
+    assert "CARD_KIOSK='yes'" in settings
+    assert "CARD_PACKAGES='cage seatd chromium'" in settings
+    assert cat(made.file, "/var/lib/maskgate-setup/config.toml") == config.read_text()
+    assert any("chromium" in note and "needs the internet" in note for note in made.notes)
+
+
+def test_wifi_is_readable_by_root_alone_and_never_told(
+    workbench: Workbench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name is written as bytes, and blanks and backslashes of the password are escaped."""
+    made = workbench.build(replace(CARD, wifi=Wifi("12;Tür", "DE", SECRET)))
+    path = "/etc/NetworkManager/system-connections/maskgate.nmconnection"
+    lines = cat(made.file, path).splitlines()
+    assert "ssid=49;50;59;84;195;188;114;" in lines
+    assert r"psk=\scorrect\\horse#battery\s" in lines
+    assert mode(made.file, path) == "regular 0600 0 0"
+    assert made.file.stat().st_mode & 0o777 == 0o600
+    assert "battery" not in "".join(capsys.readouterr()) + repr(made.notes)
+    line = call(["mtype", "-i", f"{made.file}@@{BOOT}", "::cmdline.txt"]).stdout
+    assert line == "console=tty1 root=PARTUUID=1234abcd-02 rootwait cfg80211.ieee80211_regdom=DE\n"
+
+
+def test_packages_that_the_base_lacks_are_told(workbench: Workbench) -> None:
+    notes = workbench.build().notes
+    assert any("python3-picamera2 is not in the base" in note for note in notes)
+    assert not any("python3-picamera2 is not" in note for note in workbench.build(with_camera()).notes)
+
+
+def with_camera() -> Card:
+    return replace(CARD, packages=("python3-picamera2",))
+
+
+def changed(base: Path, folder: Path, change: str) -> Path:
+    """The base with one thing wrong."""
+    image = folder / "changed.img"
+    data = bytearray(base.read_bytes())
+    if change == "gzip":
+        data = bytearray(gzip.compress(bytes(data), 1))
+    elif change == "zeros":
+        data = bytearray(len(data))
+    elif change == "ntfs":
+        data[446 + 4] = 0x07
+    elif change == "one partition":
+        data[462:478] = bytes(16)
+    elif change == "swapped":
+        data[446:478] = data[462:478] + data[446:462]
+    elif change == "gpt":
+        data[446 + 4] = 0xEE
+    elif change == "short":
+        del data[-5 * MIB :]
+    image.write_bytes(data)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("gzip", r"found is a gzip archive: unpack it first; expected is .* an MBR with a FAT partition"),
+        ("zeros", r"found is no partition table; expected is"),
+        ("ntfs", r"found is an MBR with partitions of type 07 at 2048, 83 at 18432; expected is"),
+        ("one partition", r"found is an MBR with partitions of type 0c at 2048; expected is"),
+        ("swapped", r"partitions of type 83 at 18432, 0c at 2048; expected is"),
+        ("gpt", r"found is a GPT; expected is"),
+        ("short", r"changed.img is not whole: 5242880 bytes are missing at its end; download it again"),
+    ],
+)
+def test_another_layout_is_refused_with_what_was_found_and_what_is_expected(
+    workbench: Workbench, tmp_path: Path, change: str, sentence: str
+) -> None:
+    with pytest.raises(DeployError, match=sentence):
+        workbench.build(base=changed(workbench.base, tmp_path, change))
+    assert list(workbench.folder.iterdir()) == []
+
+
+def test_an_empty_file_is_no_image() -> None:
+    with pytest.raises(DeployError, match="no partition table"):
+        read_layout(b"", "empty.img")
+
+
+def test_a_download_that_broke_off_is_told_from_a_wrong_one(workbench: Workbench, tmp_path: Path) -> None:
+    packed = lzma.compress(workbench.base.read_bytes(), preset=0)
+    for number, data in enumerate((packed[: len(packed) // 2], packed[:-4000] + bytes(4000))):
+        broken = tmp_path / f"raspios{number}.img.xz"
+        broken.write_bytes(data)
+        with pytest.raises(DeployError, match=r"raspios\d.img.xz is not whole .*download it again"):
+            workbench.build(base=broken)
+    assert list(workbench.folder.iterdir()) == []
+
+
+def test_a_damaged_root_file_system_is_refused_and_nothing_is_left(workbench: Workbench, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.img"
+    data = bytearray(workbench.base.read_bytes())
+    data[ROOT + 1024 : ROOT + 4096] = os.urandom(3072)
+    damaged.write_bytes(data)
+    with pytest.raises(DeployError, match="e2fsck finds the root file system damaged"):
+        workbench.build(base=damaged)
+    assert list(workbench.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "sentence"),
+    [
+        ("var/lib/dpkg/status", status(architecture="armhf"), r"made for armhf.*use 'Raspberry Pi OS Lite \(64-bit\)'"),
+        ("var/lib/dpkg/status", status(("libc6", "python3", "sudo")), "lacks systemd, openssh-server"),
+        ("var/lib/dpkg/status", "", "is no Debian"),
+    ],
+)
+def test_a_system_that_cannot_run_maskgate_is_refused_with_the_image_to_take(
+    workbench: Workbench, tmp_path: Path, file: str, text: str, sentence: str
+) -> None:
+    root = tree(tmp_path / "tree")
+    (root / file).write_text(text)
+    with pytest.raises(DeployError, match=sentence):
+        workbench.build(base=pack(root, tmp_path / "other.img"))
+
+
+def test_a_system_with_an_old_python_is_refused(workbench: Workbench, tmp_path: Path) -> None:
+    root = tree(tmp_path / "tree")
+    (root / "usr/bin/python3").unlink()
+    (root / "usr/bin/python3").symlink_to("python3.9")
+    with pytest.raises(DeployError, match=r"has Python 3\.9, not 3.10 to 3.13"):
+        workbench.build(base=pack(root, tmp_path / "bullseye.img"))
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        (replace(CARD, timezone="Europe/Atlantis"), "knows no time zone 'Europe/Atlantis'"),
+        (replace(CARD, locale="xx_XX.UTF-8"), "knows no locale 'xx_XX.UTF-8'"),
+    ],
+)
+def test_what_the_base_does_not_know_is_refused(workbench: Workbench, card: Card, sentence: str) -> None:
+    with pytest.raises(DeployError, match=sentence):
+        workbench.build(card)
+    assert list(workbench.folder.iterdir()) == []
+
+
+def test_space_is_looked_at_before_anything_is_written(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 10 * 10**6))
+    with pytest.raises(DeployError, match="has 10 MB free and making the image takes"):
+        workbench.build()
+    assert list(workbench.folder.iterdir()) == []
+
+
+def test_missing_programs_are_named_with_their_packages(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(filesystems, "PLACES", ())
+    with pytest.raises(DeployError, match=r"Not installed here: debugfs, .*sudo apt install e2fsprogs mtools.*brew"):
+        workbench.build()
+
+
+def card_file(folder: Path, text: str) -> Path:
+    file = folder / "image.toml"
+    file.write_text(text)
+    return file
+
+
+def test_a_card_is_what_its_file_says_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / "key.pub").write_text(KEY)
+    text = (
+        f'hostname = "door1"\nssh_key = "{tmp_path}/key.pub"\nkiosk = true\npackages = ["vim", "python3-picamera2"]\n'
+    )
+    file = card_file(tmp_path, f'{text}[wifi]\nssid = "Shop"\ncountry = "DE"\n')
+    card = read_card(file, {"IMAGE_HOSTNAME": "door2", "IMAGE_WIFI_PASSWORD": SECRET, "UNRELATED": "1"})
+    assert card == Card(
+        KEY, hostname="door2", kiosk=True, packages=("vim", "python3-picamera2"), wifi=Wifi("Shop", "DE", SECRET)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "needs ssh_key = "),
+        ('ssh_key = "nonsense"', "neither a public key nor a file"),
+        ('hostname = "Door 1"', "hostname must be a name of up to 63 .*; 'Door 1' is not"),
+        ('user = "root"', "user must be a user's name"),
+        ('user = "x; reboot"', "user must be"),
+        ('timezone = "../../etc/shadow"', "timezone must be"),
+        ('locale = "de"', "locale must be a locale like"),
+        ('kiosk = "perhaps"', "kiosk must be true or false"),
+        ('packages = ["vim; reboot"]', "packages must be names of Debian packages"),
+        ('config = "/nonexistent.toml"\nssh_key = "none"', "config: /nonexistent.toml cannot be read"),
+        ('colour = "red"', "sets colour, which is no setting of a card; there are hostname, "),
+        ('wifi = "Shop"', "sets wifi, which is no setting"),
+        ('ssh_key = "none"\n[wifi]\nssid = "Shop"', "Wi-Fi lacks wifi.country"),
+        ('[wifi]\nssid = "Shop"\ncountry = "de"', "wifi.country must be a country's code"),
+        ("hostname = ", "are no TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_must_be(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(DeployError, match=sentence):
+        read_card(card_file(tmp_path, text), {})
+
+
+def test_a_wrong_password_is_not_repeated(tmp_path: Path) -> None:
+    file = card_file(tmp_path, '[wifi]\nssid = "Shop"\ncountry = "DE"\npassword = "short"\n')
+    with pytest.raises(DeployError, match=r"wifi\.password must be a passphrase") as told:
+        read_card(file, {})
+    assert "'short'" not in str(told.value)
+
+
+def test_a_private_key_does_not_leave_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
+    with pytest.raises(DeployError, match=r"is a private key, which must not leave this machine; name .*key\.pub"):
+        read_card(card_file(tmp_path, f'ssh_key = "{tmp_path}/key"'), {})
+
+
+def test_a_call_without_a_base_says_where_to_get_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IMAGE_BASE", raising=False)
+    assert main(["image"]) == 2
+    assert "make image BASE=FILE.img.xz" in capsys.readouterr().err
+
+
+def test_a_base_that_is_not_there_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = card_file(tmp_path, 'ssh_key = "none"')
+    assert main(["image", "--base", str(tmp_path / "no.img"), "--settings", str(settings)]) == 1
+    assert "no.img cannot be used: No such file or directory." in capsys.readouterr().err
