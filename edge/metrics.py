@@ -39,6 +39,12 @@ class Metrics(Collector):
         throttled: What slows the board down, by cause.
     """
 
+    trouble: str | None = None
+    """Never any: it waits to be asked."""
+
+    trouble: str | None = None
+    """Metrics wait to be asked, so none."""
+
     def __init__(
         self,
         clock: Clock,

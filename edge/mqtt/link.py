@@ -135,9 +135,9 @@ class Link:
             ) from error
         except (OSError, ValueError) as error:  # a name that is no name raises UnicodeError
             reason = getattr(error, "strerror", None) or str(error)
+            checks = "mqtt.host, mqtt.port, mqtt.tls" if self._settings.tls else "mqtt.host, mqtt.port"
             raise BrokerError(
-                f"The MQTT broker {self._where} cannot be reached ({reason}); check mqtt.host, mqtt.port and the "
-                "network."
+                f"The MQTT broker {self._where} cannot be reached ({reason}); check {checks} and the network."
             ) from error
 
     def _refusal(self) -> BrokerError:
@@ -150,8 +150,6 @@ class Link:
         code = self._client.loop(seconds)
         if code == MQTTErrorCode.MQTT_ERR_SUCCESS or (self._answer and self._answer.is_failure):
             return
-        if code == MQTTErrorCode.MQTT_ERR_KEEPALIVE:
-            raise BrokerError(f"The MQTT broker {self._where} has fallen silent.")
         if code in (MQTTErrorCode.MQTT_ERR_CONN_LOST, MQTTErrorCode.MQTT_ERR_NO_CONN):
             raise BrokerError(lost)
         raise BrokerError(f"{lost.rstrip('.')} ({error_string(code).rstrip('.').lower()}).")

@@ -1,0 +1,698 @@
+"""What an MQTT broker hears of a door, and Home Assistant through it: with a real broker, Debian's mosquitto."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge.clock import SystemClock
+from edge.config import Settings, load
+from edge.mqtt import Publisher, publisher
+from edge.mqtt.discovery import documents
+from edge.mqtt.link import MOST_UNACKNOWLEDGED
+from edge.mqtt.topics import Topics, topics
+from edge.status import CameraState, Status
+from edge.values import BBox, Event, EventKind, Person, Verdict
+
+ROOT = Path(__file__).parents[1]
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
+ABOUT = {"maskgate": "1.2.3", "face": "b6446fc2", "mask": "0892ab75"}
+MASKED, BARE = Verdict.WITH_MASK, Verdict.WITHOUT_MASK
+PATIENCE = 30.0
+"""How long a busy machine may take for what takes a moment, in seconds."""
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """What ``condition`` says as soon as that is true of anything."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Broker:
+    """A mosquitto on a port of its own that can be stopped and started again."""
+
+    folder: Path
+    options: str = "allow_anonymous true"
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Broker:
+        file = self.folder / "mosquitto.conf"
+        file.write_text(f"listener {self.port} 127.0.0.1\nuser root\n{self.options}\n")
+        self.process = subprocess.Popen([str(MOSQUITTO), "-c", file], stderr=subprocess.DEVNULL)
+        wait_for(self.listens)
+        return self
+
+    def listens(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    started = Broker(tmp_path).start()
+    yield started
+    started.stop()
+
+
+class Listener:
+    """Hears everything at a broker, and remembers the latest of each topic and how often each was heard."""
+
+    def __init__(self, port: int, **account: str) -> None:
+        self.latest: dict[str, str] = {}
+        self.retained: dict[str, bool] = {}
+        self.heard: list[tuple[str, str]] = []
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        if account:
+            self._client.username_pw_set(**account)
+        self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        payload = message.payload.decode()
+        self.latest[message.topic] = payload
+        self.retained[message.topic] = message.retain
+        self.heard.append((message.topic, payload))
+
+    def say(self, topic: str, payload: str) -> None:
+        self._client.publish(topic, payload, 1).wait_for_publish(PATIENCE)
+
+    def times(self, topic: str) -> int:
+        return sum(heard == topic for heard, _ in self.heard)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[..., Listener]]:
+    opened: list[Listener] = []
+
+    def listen(port: int, **account: str) -> Listener:
+        opened.append(Listener(port, **account))
+        return opened[-1]
+
+    yield listen
+    for listener in opened:
+        listener.close()
+
+
+@dataclass
+class Door:
+    """A publisher fed by a test in place of the loop, with the status it was last shown."""
+
+    publisher: Publisher
+    status: Status
+
+    def show(self, **changes: Any) -> None:
+        now = time.monotonic()
+        camera = replace(self.status.camera, last_frame_at=now)
+        self.status = replace(self.status, **{"at": now, "camera": camera} | changes)
+        self.publisher.show(self.status)
+
+
+OpenDoor = Callable[..., Door]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses of a test, not of a door."""
+    monkeypatch.setattr(publisher, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(publisher, "LONGEST_PAUSE", 0.3)
+
+
+@pytest.fixture
+def open_door(quick: None, tmp_path: Path) -> Iterator[OpenDoor]:
+    opened: list[Publisher] = []
+
+    def open_door(
+        port: int, before: Mapping[Verdict, int] | None = None, settings: Settings | None = None, **mqtt: Any
+    ) -> Door:
+        given = {"host": "127.0.0.1", "port": port, "door": "front"} | mqtt
+        settings = settings or load(environment={}, overrides={f"mqtt.{key}": value for key, value in given.items()})
+        one = Publisher(settings, SystemClock(), lambda: before, ABOUT)
+        opened.append(one)
+        now = time.monotonic()
+        return Door(one, Status(at=now, started_at=now, camera=CameraState("a camera")))
+
+    yield open_door
+    for one in opened:
+        one.close()
+
+
+def person(number: int) -> Person:
+    return Person(number, BBox(0, 0, 50, 50), MASKED, 0.0, 1.0)
+
+
+def counts(listener: Listener, door: str = "front") -> dict[str, int]:
+    return json.loads(listener.latest.get(f"maskgate/{door}/counts", "{}"))
+
+
+class TestWhatIsRetained:
+    def test_who_comes_later_hears_how_things_stand(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door = open_door(broker.port, before={MASKED: 100, BARE: 7})
+        early = listen(broker.port)
+        door.show(people=(person(1), person(2)), totals={MASKED: 3, Verdict.UNSURE: 1}, alarm=True)
+        wait_for(lambda: {"maskgate/front/counts", "maskgate/front/people"} <= set(early.latest))
+
+        late = listen(broker.port)
+        wait_for(lambda: len(late.latest) >= 6 + 7)
+        assert late.latest["maskgate/front/availability"] == "online"
+        assert late.latest["maskgate/front/people"] == "2"
+        assert late.latest["maskgate/front/alarm"] == "ON"
+        assert json.loads(late.latest["maskgate/front/camera"]) == {"ok": True, "trouble": None, "losses": 0}
+        assert json.loads(late.latest["maskgate/front/version"]) == ABOUT
+        assert counts(late) == {
+            "with_mask": 103,
+            "without_mask": 7,
+            "mask_worn_incorrectly": 0,
+            "unsure": 1,
+            "visits": 111,
+        }
+        assert all(late.retained.values())
+        assert door.publisher.connected
+
+    def test_a_camera_out_of_service_is_told_with_its_reason(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port), listen(broker.port)
+        door.show(camera=CameraState("usb:0", "usb:0 is unplugged.", time.monotonic(), 2))
+        said = wait_for(lambda: listener.latest.get("maskgate/front/camera"))
+        assert json.loads(said) == {"ok": False, "trouble": "usb:0 is unplugged.", "losses": 2}
+
+    def test_a_loop_that_hangs_is_told_though_it_no_longer_shows_anything(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port), listen(broker.port)
+        door.show()
+        wait_for(lambda: json.loads(listener.latest.get("maskgate/front/camera", "{}")).get("ok") is True)
+        wait_for(lambda: json.loads(listener.latest["maskgate/front/camera"])["ok"] is False)
+        assert "s old" in json.loads(listener.latest["maskgate/front/camera"])["trouble"]
+
+    def test_nothing_is_said_of_counts_until_those_before_this_run_are_known(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, before=None), listen(broker.port)
+        door.show(totals={MASKED: 3}, people=(person(1),))
+        wait_for(lambda: "maskgate/front/people" in listener.latest)
+        door.show(totals={MASKED: 4}, people=())
+        wait_for(lambda: listener.latest["maskgate/front/people"] == "0")
+        assert counts(listener) == {}
+
+    def test_a_crowd_that_comes_and_goes_is_told_twice_a_second_at_most_and_the_last_word_stands(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port), listen(broker.port)
+        wait_for(lambda: door.publisher.connected)
+        began = time.monotonic()
+        for number in range(150):
+            door.show(people=tuple(person(one) for one in range(number % 7)))
+            time.sleep(0.01)
+        door.show(people=tuple(person(one) for one in range(9)))
+        wait_for(lambda: listener.latest.get("maskgate/front/people") == "9")
+        assert 2 <= listener.times("maskgate/front/people") <= 2 + 2 * (time.monotonic() - began)
+
+    def test_what_does_not_change_is_not_said_again(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, before={}), listen(broker.port)
+        for _ in range(20):
+            door.show(people=(person(1),))
+            time.sleep(0.1)
+        assert listener.times("maskgate/front/people") == 1
+        assert listener.times("maskgate/front/counts") == 1
+
+
+class TestComingAndGoing:
+    def test_a_door_that_leaves_says_its_last_state_and_that_it_is_offline(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, before={}), listen(broker.port)
+        door.show(people=(person(1),))
+        wait_for(lambda: listener.latest.get("maskgate/front/people") == "1")
+        door.show(people=(), totals={BARE: 1})
+        door.publisher.close()
+        door.publisher.close()
+        wait_for(lambda: listener.latest.get("maskgate/front/availability") == "offline")
+        assert listener.latest["maskgate/front/people"] == "0"
+        assert counts(listener)["without_mask"] == 1
+        assert listener.heard[-1] == ("maskgate/front/availability", "offline")
+
+    def test_of_a_door_that_is_killed_the_broker_says_that_it_is_offline(
+        self, broker: Broker, listen: Callable[..., Listener]
+    ) -> None:
+        listener = listen(broker.port)
+        process = subprocess.Popen([sys.executable, "-c", OPEN_AND_WAIT, str(broker.port)], cwd=ROOT)
+        wait_for(lambda: listener.latest.get("maskgate/front/availability") == "online")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        wait_for(lambda: listener.latest["maskgate/front/availability"] == "offline")
+
+    def test_what_was_counted_while_the_broker_was_away_arrives_when_it_is_back(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, before = open_door(broker.port, before={MASKED: 10}), listen(broker.port)
+        door.show(totals={MASKED: 1})
+        wait_for(lambda: counts(before).get("with_mask") == 11)
+        broker.stop()
+        wait_for(lambda: not door.publisher.connected)
+        for number in range(2, 30):
+            door.show(totals={MASKED: number})
+        assert door.publisher.trouble
+
+        broker.start()
+        after = listen(broker.port)
+        wait_for(lambda: counts(after).get("with_mask") == 39)
+        wait_for(lambda: after.latest.get("maskgate/front/availability") == "online")
+        assert door.publisher.trouble is None
+
+    def test_a_broker_that_is_not_there_at_the_start_is_awaited(
+        self, tmp_path: Path, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        broker = Broker(tmp_path)
+        door = open_door(broker.port, before={})
+        door.show(totals={MASKED: 1})
+        wait_for(lambda: door.publisher.trouble)
+        try:
+            listener = listen(broker.start().port)
+            wait_for(lambda: counts(listener).get("with_mask") == 1)
+        finally:
+            broker.stop()
+
+    def test_a_second_door_of_the_same_name_is_suspected(
+        self, broker: Broker, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        first = open_door(broker.port)
+        wait_for(lambda: first.publisher.connected)
+        open_door(broker.port)
+        wait_for(lambda: "is there another door with mqtt.door = 'front'?" in caplog.text)
+
+    def test_two_doors_of_different_names_stand_side_by_side(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        listener = listen(broker.port)
+        for name, total in (("front", 3), ("back", 5)):
+            open_door(broker.port, before={}, door=name).show(totals={MASKED: total})
+        wait_for(lambda: counts(listener, "front").get("visits") == 3 and counts(listener, "back").get("visits") == 5)
+
+
+OPEN_AND_WAIT = """
+import sys, time
+from edge.clock import SystemClock
+from edge.config import load
+from edge.mqtt import Publisher
+
+settings = load(environment={}, overrides={
+    "mqtt.host": "127.0.0.1", "mqtt.port": int(sys.argv[1]), "mqtt.door": "front"})
+Publisher(settings, SystemClock(), lambda: None, {"maskgate": "1", "face": "2", "mask": "3"})
+time.sleep(120)
+"""
+
+
+class TestEvents:
+    def visit(self, number: int) -> Event:
+        return Event(EventKind.VISIT_ENDED, time.monotonic(), number, BARE, 2.5)
+
+    def test_events_are_not_sent_unless_asked_for(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port), listen(broker.port)
+        door.publisher.tell([self.visit(1)])
+        door.show()
+        wait_for(lambda: "maskgate/front/people" in listener.latest)
+        assert "maskgate/front/events" not in listener.latest
+
+    def test_each_event_is_sent_once_in_order_and_not_retained(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, events=True), listen(broker.port)
+        wait_for(lambda: door.publisher.connected and "maskgate/front/availability" in listener.latest)
+        for number in range(60):
+            door.publisher.tell([self.visit(number)])
+        wait_for(lambda: listener.times("maskgate/front/events") == 60)
+        told = [json.loads(payload) for topic, payload in listener.heard if topic == "maskgate/front/events"]
+        assert [event["person"] for event in told] == list(range(60))
+        assert {key: told[0][key] for key in ("event", "verdict", "seconds")} == {
+            "event": "visit_ended",
+            "verdict": "without_mask",
+            "seconds": 2.5,
+        }
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told[0]["time"])
+        late = listen(broker.port)
+        wait_for(lambda: "maskgate/front/availability" in late.latest)
+        assert "maskgate/front/events" not in late.latest
+
+    def test_those_that_the_broker_keeps_waiting_for_too_long_are_dropped_oldest_first_and_counted(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(publisher, "MOST_EVENTS", 10)
+        door, listener = open_door(broker.port, events=True), listen(broker.port)
+        wait_for(lambda: door.publisher.connected and "maskgate/front/availability" in listener.latest)
+        assert broker.process
+        broker.process.send_signal(signal.SIGSTOP)
+        for number in range(60):
+            door.publisher.tell([self.visit(number)])
+        broker.process.send_signal(signal.SIGCONT)
+        assert door.publisher.dropped >= 60 - 10 - MOST_UNACKNOWLEDGED
+        wait_for(lambda: listener.times("maskgate/front/events") + door.publisher.dropped == 60)
+        told = [json.loads(payload)["person"] for topic, payload in listener.heard if topic.endswith("/events")]
+        assert told == sorted(set(told))
+        assert told[-10:] == list(range(50, 60))
+
+
+class TestHomeAssistant:
+    def test_every_entity_is_described_as_home_assistant_documents(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, before={}), listen(broker.port)
+        door.show()
+        wait_for(lambda: sum(topic.startswith("homeassistant/") for topic in listener.latest) == 7)
+        wait_for(lambda: "maskgate/front/counts" in listener.latest)
+        described = {
+            topic: json.loads(payload)
+            for topic, payload in listener.latest.items()
+            if topic.startswith("homeassistant/")
+        }
+        assert len({document["unique_id"] for document in described.values()}) == 7
+        assert len({json.dumps(document["device"]) for document in described.values()}) == 1
+        for topic, document in described.items():
+            assert_documented(topic, document, listener.latest)
+
+    @pytest.mark.parametrize("verdict", list(Verdict))
+    def test_counters_only_ever_grow_and_are_read_from_the_totals(self, verdict: Verdict) -> None:
+        at = Topics("maskgate", "front")
+        document = json.loads(
+            documents("homeassistant", at, "1.2.3")[f"homeassistant/sensor/maskgate_front/{verdict}/config"]
+        )
+        assert document["state_class"] == "total_increasing"
+        assert document["state_topic"] == "maskgate/front/counts"
+        assert document["value_template"] == "{{ value_json." + verdict.value + " }}"
+
+    def test_a_restarted_home_assistant_is_told_again(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, before={}), listen(broker.port)
+        door.show()
+        camera = "homeassistant/binary_sensor/maskgate_front/camera/config"
+        wait_for(lambda: listener.times(camera) == 1 and listener.times("maskgate/front/counts") == 1)
+        listener.say("homeassistant/status", "offline")
+        listener.say("homeassistant/status", "online")
+        wait_for(lambda: listener.times(camera) == 2 and listener.times("maskgate/front/counts") == 2)
+
+    def test_without_a_discovery_prefix_only_the_doors_own_topics_are_used(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, before={}, discovery_prefix=""), listen(broker.port)
+        door.show()
+        wait_for(lambda: "maskgate/front/counts" in listener.latest)
+        assert {topic.split("/")[0] for topic in listener.latest} == {"maskgate"}
+
+
+DOCUMENTED = {
+    "sensor": {"state_class", "unit_of_measurement", "state_topic"},
+    "binary_sensor": {"payload_on", "payload_off", "state_topic"},
+}
+"""Keys of each platform that every document here must have."""
+ALLOWED = {
+    *("name", "unique_id", "icon", "device_class", "entity_category", "value_template", "json_attributes_topic"),
+    *("availability_topic", "payload_available", "payload_not_available", "qos", "device", "origin"),
+}
+"""Documented keys of both platforms: home-assistant.io/integrations/sensor.mqtt and binary_sensor.mqtt."""
+DEVICE_KEYS = {"identifiers", "name", "manufacturer", "model", "sw_version"}
+
+
+def assert_documented(topic: str, document: dict[str, Any], latest: Mapping[str, str]) -> None:
+    match = re.fullmatch(r"homeassistant/(sensor|binary_sensor)/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)/config", topic)
+    assert match, topic
+    required = DOCUMENTED[match[1]]
+    assert required <= set(document) <= required | ALLOWED
+    assert document["name"]
+    assert document["unique_id"] == f"{match[2]}_{match[3]}"
+    assert latest[document["availability_topic"]] == document["payload_available"] == "online"
+    assert document["payload_not_available"] == "offline"
+    assert document["qos"] == 1
+    assert set(document["device"]) == DEVICE_KEYS
+    assert document["device"]["identifiers"] == ["maskgate_front"]
+    assert document["origin"] == {"name": "maskgate", "sw_version": "1.2.3"}
+    assert document.get("state_class", "measurement") in ("measurement", "total_increasing")
+    assert document.get("device_class", "problem") == "problem"
+    assert document.get("entity_category", "diagnostic") == "diagnostic"
+    assert document.get("icon", "mdi:x").startswith("mdi:")
+    state = rendered(document.get("value_template", "{{ value }}"), latest[document["state_topic"]])
+    if match[1] == "binary_sensor":
+        assert state in (document["payload_on"], document["payload_off"])
+    else:
+        assert int(state) >= 0
+
+
+def rendered(template: str, payload: str) -> str:
+    """What Home Assistant makes of a payload, for the templates that are used here."""
+    if template == "{{ value }}":
+        return payload
+    if match := re.fullmatch(r"\{\{ value_json\.(\w+) \}\}", template):
+        return str(json.loads(payload)[match[1]])
+    match = re.fullmatch(r"\{\{ '(\w+)' if value_json\.(\w+) else '(\w+)' \}\}", template)
+    assert match, template
+    return match[1] if json.loads(payload)[match[2]] else match[3]
+
+
+class TestTrouble:
+    @pytest.fixture
+    def guarded(self, tmp_path: Path) -> Iterator[Broker]:
+        """A broker that knows one account: door, with the password open sesame."""
+        accounts = tmp_path / "accounts"
+        subprocess.run(["mosquitto_passwd", "-b", "-c", accounts, "door", "open sesame"], check=True)
+        started = Broker(tmp_path, f"allow_anonymous false\npassword_file {accounts}").start()
+        yield started
+        started.stop()
+
+    def test_a_broker_that_is_away_is_said_once_and_nobody_waits_for_it(
+        self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        port = free_port()
+        door = open_door(port)
+        wait_for(lambda: door.publisher.trouble)
+        began = time.monotonic()
+        for number in range(1000):
+            door.show(totals={MASKED: number})
+        assert time.monotonic() - began < 1.0
+        time.sleep(1.0)
+        assert [record.getMessage() for record in caplog.records] == [
+            f"The MQTT broker 127.0.0.1:{port} cannot be reached (Connection refused); check mqtt.host, mqtt.port and "
+            "the network. It is tried again and again; counts are kept."
+        ]
+
+    def test_the_right_password_from_a_file_is_accepted(
+        self, guarded: Broker, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("open sesame\n")
+        secret.chmod(0o640)
+        door = open_door(guarded.port, username="door", password_file=str(secret))
+        wait_for(lambda: door.publisher.connected)
+        assert caplog.records == []
+
+    def test_a_wrong_password_is_said_and_mended_without_a_restart(
+        self, guarded: Broker, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("open barley\n")
+        secret.chmod(0o600)
+        door = open_door(guarded.port, username="door", password_file=str(secret))
+        wait_for(lambda: "refuses this door (not authorized); check mqtt.username" in caplog.text)
+        assert "barley" not in caplog.text
+        time.sleep(0.5)
+        assert len(caplog.records) == 1
+        secret.write_text("open sesame\n")
+        wait_for(lambda: door.publisher.connected)
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (None, "cannot be read (No such file or directory)"),
+            (b"", "is empty"),
+            (b"\xff\xfe", "is not UTF-8"),
+        ],
+    )
+    def test_a_password_file_of_no_use_is_said(
+        self, open_door: OpenDoor, tmp_path: Path, content: bytes | None, said: str
+    ) -> None:
+        secret = tmp_path / "secret"
+        if content is not None:
+            secret.touch(0o600)
+            secret.write_bytes(content)
+        door = open_door(free_port(), username="door", password_file=str(secret))
+        trouble = wait_for(lambda: door.publisher.trouble)
+        assert f"The file of mqtt.password_file, {secret}, {said}" in trouble
+
+    def test_a_password_that_everybody_can_read_is_warned_of(
+        self, guarded: Broker, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text("open sesame\n")
+        secret.chmod(0o644)
+        door = open_door(guarded.port, username="door", password_file=str(secret))
+        wait_for(lambda: door.publisher.connected)
+        assert [record.getMessage() for record in caplog.records] == [
+            f"Everybody on this machine can read the MQTT password in {secret}; run: chmod o= {secret}"
+        ]
+
+    def test_so_is_one_in_the_configuration_file_and_one_that_travels_unencrypted(
+        self, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        file = tmp_path / "config.toml"
+        file.write_text('[mqtt]\nhost = "broker.invalid"\nusername = "door"\npassword = "open sesame"\n')
+        file.chmod(0o644)
+        open_door(1, settings=load(file, {}))
+        warnings = [record.getMessage() for record in caplog.records]
+        assert warnings[:2] == [
+            f"Everybody on this machine can read the MQTT password in {file}; run: chmod o= {file}",
+            "The MQTT password travels to broker.invalid unencrypted; set mqtt.tls = true.",
+        ]
+        assert "sesame" not in caplog.text
+
+    def test_something_that_is_no_broker_is_said(
+        self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("edge.mqtt.link.ANSWER_WITHIN", 0.3)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = silent.getsockname()[1]
+            open_door(port)
+            wait_for(lambda: f"What listens at 127.0.0.1:{port} does not answer; is it an MQTT broker?" in caplog.text)
+
+    def test_a_name_that_nobody_knows_is_said(self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+        open_door(1883, host="broker.invalid")
+        wait_for(lambda: "The MQTT broker broker.invalid:1883 cannot be reached" in caplog.text)
+
+    def test_leaving_does_not_wait_for_a_broker_that_is_away(self, open_door: OpenDoor) -> None:
+        door = open_door(free_port())
+        wait_for(lambda: door.publisher.trouble)
+        began = time.monotonic()
+        door.publisher.close()
+        assert time.monotonic() - began < 2.0
+
+    def test_a_link_that_hangs_is_noticed_and_the_door_goes_on(
+        self, broker: Broker, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        door = open_door(broker.port, keepalive=5)
+        wait_for(lambda: door.publisher.connected)
+        assert broker.process
+        broker.process.send_signal(signal.SIGSTOP)
+        try:
+            for number in range(100):
+                door.show(totals={MASKED: number})
+            wait_for(lambda: not door.publisher.connected)
+            assert f"{broker.port} is lost" in caplog.text
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: door.publisher.connected)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate authority and a broker's certificate for 127.0.0.1 and localhost."""
+    folder: Path = tmp_path_factory.mktemp("authority")
+    (folder / "names").write_text("subjectAltName = IP:127.0.0.1, DNS:localhost\n")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    for command in (
+        f"req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=authority",
+        f"req {key} -keyout broker.key -out broker.csr -subj /CN=broker",
+        "x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out broker.pem",
+    ):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+class TestTls:
+    @pytest.fixture
+    def encrypted(self, tmp_path: Path, authority: Path) -> Iterator[Broker]:
+        files = f"cafile {authority}/ca.pem\ncertfile {authority}/broker.pem\nkeyfile {authority}/broker.key"
+        started = Broker(tmp_path, f"allow_anonymous true\n{files}").start()
+        yield started
+        started.stop()
+
+    def test_a_broker_whose_certificate_is_vouched_for_is_told(
+        self, encrypted: Broker, authority: Path, open_door: OpenDoor
+    ) -> None:
+        door = open_door(encrypted.port, tls=True, ca_file=str(authority / "ca.pem"))
+        wait_for(lambda: door.publisher.connected)
+
+    @pytest.mark.parametrize(
+        ("settings", "said"),
+        [
+            ({"tls": True}, "is not trusted ("),
+            ({"tls": True, "ca_file": "/no/such.pem"}, "/no/such.pem, cannot be used (No such file or directory)"),
+            ({"tls": False}, "ends the connection; check mqtt.port and mqtt.tls"),
+        ],
+    )
+    def test_one_that_cannot_be_trusted_is_said_and_not_told(
+        self,
+        encrypted: Broker,
+        open_door: OpenDoor,
+        caplog: pytest.LogCaptureFixture,
+        settings: dict[str, Any],
+        said: str,
+    ) -> None:
+        door = open_door(encrypted.port, **settings)
+        wait_for(lambda: said in caplog.text)
+        assert said in (door.publisher.trouble or "")
+        assert not door.publisher.connected
+
+    def test_a_certificate_of_another_name_is_not_trusted(
+        self, encrypted: Broker, authority: Path, open_door: OpenDoor
+    ) -> None:
+        door = open_door(encrypted.port, host="127.0.0.2", tls=True, ca_file=str(authority / "ca.pem"))
+        trouble = wait_for(lambda: door.publisher.trouble)
+        assert "127.0.0.2" in trouble
+
+    def test_a_broker_without_tls_is_said(self, broker: Broker, open_door: OpenDoor) -> None:
+        door = open_door(broker.port, tls=True)
+        trouble = wait_for(lambda: door.publisher.trouble)
+        assert re.search(r"check .*mqtt\.port.*mqtt\.tls", trouble)
+
+
+def test_a_door_without_a_name_of_its_own_has_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "door1.example.org")
+    settings = load(environment={}).config.mqtt
+    assert topics(settings)["counts"] == "maskgate/door1-example-org/counts"
