@@ -80,6 +80,12 @@ COMMANDS: Mapping[str, Entry] = {
         "Look at this machine and say what maskgate needs, what is missing, and the command that mends it.",
     ),
     "counts": Entry("edge.counts", "print who came", "Print the visits counted, by hour or day."),
+    "alerts-off": Entry(
+        "edge.alerts.off",
+        "switch every lamp, buzzer and relay off",
+        "Switch every configured lamp, buzzer and relay off. The service does this after each of its ends, also after a"
+        " crash.",
+    ),
     "config": Entry(
         "edge.config_command",
         "print the settings",

@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from edge.alerts.quiet import QuietHours
 from edge.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -42,7 +43,11 @@ SECRETS = frozenset({"mqtt.password"})
 NOT_WIRED = -1
 """How a file says that a pin drives nothing: TOML has no null."""
 
-Pin = Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin)]
+Pin = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\S+$")] | None,
+    BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin),
+]
+"""A number or, where the library knows names, a name; None where nothing is wired."""
 
 
 class Section(BaseModel):
@@ -135,25 +140,57 @@ def _polygon_area(corners: tuple[tuple[float, float], ...]) -> float:
 
 
 class AlertSettings(Section):
-    """LED, buzzer and when they sound."""
+    """Lamps, buzzer, sound, relay, and when they are on."""
 
-    output: Literal["auto", "gpio", "none"] = Field(
-        "auto", description="gpio drives pins, none stays silent, auto takes gpio where there is one"
+    output: Literal["auto", "gpio", "gpiod", "none"] = Field(
+        "auto",
+        description="gpio drives a Raspberry Pi's pins, gpiod lines of alerts.chip, none no pins;"
+        " auto takes gpiod where a chip is named, else gpio where there is one",
     )
-    led_pin: Pin = Field(17, description="BCM number of the red LED's pin; -1 for none")
-    welcome_pin: Pin = Field(22, description="BCM number of the green LED's pin; -1 for none")
-    buzzer_pin: Pin = Field(27, description="BCM number of the buzzer's pin; -1 for none")
+    chip: str = Field("", description="For gpiod: path, name or label of the GPIO chip, as gpiodetect lists them")
+    led_pin: Pin = Field(
+        17, description="Pin of the red LED: BCM number; for gpiod offset or name of the line; -1 for none"
+    )
+    welcome_pin: Pin = Field(22, description="Pin of the green LED, likewise")
+    buzzer_pin: Pin = Field(27, description="Pin of the buzzer, likewise")
     buzzer: Literal["active", "passive"] = Field(
-        "active", description="active sounds when powered, passive needs a tone (PWM)"
+        "active", description="active sounds when powered, passive needs a tone (PWM; not with gpiod)"
     )
-    tone: float = Field(2000.0, ge=220, le=5000, description="Pitch of a passive buzzer, in hertz")
-    active_high: bool = Field(True, description="Whether a pin at 3.3 V switches its output on")
+    tone: float = Field(2000.0, ge=220, le=5000, description="Pitch of a passive buzzer and of the tone, in hertz")
+    active_high: bool = Field(True, description="Whether a pin at 3.3 V switches LEDs and buzzer on")
     on_time: float = Field(0.2, gt=0, le=10, description="Beep and flash length, in seconds")
     off_time: float = Field(0.2, ge=0, le=10, description="Pause between beeps, in seconds")
     duration: float = Field(3.0, gt=0, le=60, description="Longest an alarm sounds for one person, in seconds")
     refractory: float = Field(
         5.0, ge=0, le=600, description="After an alarm starts, no new one for this long, in seconds"
     )
+    quiet_hours: str = Field(
+        "",
+        description="When buzzer and sound keep silent, as HH:MM-HH:MM of local time (lamps go on); empty: never",
+    )
+    mute_pin: Pin = Field(-1, description="Pin of a button to ground that silences buzzer and sound; -1 for none")
+    mute_for: float = Field(
+        60.0, gt=0, le=86400, description="A press silences for this long, in seconds; a second one ends it"
+    )
+    sound: str = Field(
+        "none", min_length=1, description="Through the sound card: none, tone, or the path of a WAV file with a prompt"
+    )
+    sound_device: str = Field("default", min_length=1, description="ALSA's name of the sound card, as aplay -L lists")
+    relay_pin: Pin = Field(-1, description="Pin of a relay; -1 for none. Never let a way out depend on it")
+    relay: Literal["masked", "alarm"] = Field(
+        "masked",
+        description="masked energises it while somebody masked is here and nobody unmasked, alarm while an alarm is on",
+    )
+    relay_for: float = Field(
+        5.0, gt=0, le=60, description="Longest the relay is energised for one masked person, in seconds"
+    )
+    relay_active_high: bool = Field(True, description="Whether a pin at 3.3 V energises the relay")
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _quiet_hours_are_times_of_day(cls, text: str) -> str:
+        QuietHours.parse(text)
+        return text
 
 
 class WebSettings(Section):

@@ -289,6 +289,8 @@ class Door:
     def _troubles(self) -> Iterator[str]:
         if self.counts and self.counts.degraded:
             yield self.counts.degraded
+        if self.alerts.trouble:
+            yield self.alerts.trouble
 
     def _look_after_sinks(self) -> None:
         if self.window and self.window.closed():
@@ -351,7 +353,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     screen = _open_screen(options, source, clock)
     parts.callback(screen.outbox.close)
     output = open_alert(config.alerts)
-    alerts = AlertPolicy(config.alerts, output)
+    alerts = AlertPolicy(config.alerts, output, clock)
     parts.callback(alerts.close)
     sinks = _open_sinks(settings, source, clock, parts)
     for sentence in (*choice.why, f"Alerts: {output.name}."):

@@ -1,25 +1,19 @@
-"""The alert policy, and what it does to pins."""
+"""The alert policy: when the alarm sounds, when it keeps silent, and when the relay lets in."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from datetime import datetime, timezone
 
-import gpiozero
 import pytest
-from gpiozero.pins.mock import MockFactory, MockPWMPin
 
-from edge.alerts.choose import open_alert
-from edge.alerts.gpio import GpioAlert
-from edge.alerts.none import NoAlert
+from edge.alerts import Alert
 from edge.alerts.policy import AlertPolicy
-from edge.config import AlertSettings
-from edge.errors import AlertError, ConfigError
+from edge.alerts.quiet import QuietHours
+from edge.clock import ManualClock
+from edge.config import AlertSettings, load
+from edge.errors import ConfigError
 from edge.values import BBox, Event, EventKind, Person, Verdict
 
 BARE, BADLY, MASKED, UNSURE = (
@@ -30,13 +24,29 @@ BARE, BADLY, MASKED, UNSURE = (
 )
 
 
-class Recorder:
-    """An output that remembers what it was told."""
+class Recorder(Alert):
+    """An output that remembers what it was told; a test presses its button and breaks it."""
 
     name = "recorder"
 
     def __init__(self) -> None:
         self.said: list[tuple[str, bool]] = []
+        self.presses = 0
+        self.broken: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        return self.broken
+
+    def hush(self, on: bool) -> None:
+        self.said.append(("hush", on))
+
+    def relay(self, on: bool) -> None:
+        self.said.append(("relay", on))
+
+    def pressed(self) -> bool:
+        self.presses, presses = 0, self.presses
+        return presses > 0
 
     def alarm(self, on: bool) -> None:
         self.said.append(("alarm", on))
@@ -178,189 +188,211 @@ def test_closing_the_policy_closes_its_output(policy: AlertPolicy, output: Recor
     assert output.said[-1] == ("close", True)
 
 
-@pytest.fixture
-def pins() -> Iterator[Any]:
-    """gpiozero's simulated pins: ``pins(17)`` is BCM 17 and remembers its states and their times."""
-    factory = MockFactory(pin_class=MockPWMPin)
-    before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, factory
-    yield lambda number: factory.pin(f"GPIO{number}")
-    factory.reset()
-    gpiozero.Device.pin_factory = before
+def seen(output: Recorder, what: str) -> list[bool]:
+    """What one part of the output was told, in order."""
+    return [on for part, on in output.said if part == what]
 
 
-def settings(**changes: Any) -> AlertSettings:
-    return AlertSettings(**{"output": "gpio", "on_time": 0.1, "off_time": 0.1, "duration": 0.6, **changes})
+class TestMuteButton:
+    @pytest.fixture
+    def policy(self, output: Recorder) -> AlertPolicy:
+        return AlertPolicy(AlertSettings(mute_for=60.0), output)
 
+    def test_a_press_silences_an_alarm_and_the_lamp_goes_on(self, policy: AlertPolicy, output: Recorder) -> None:
+        policy.update([], [person(1, BARE)], at=0.0)
+        output.presses = 1
+        policy.update([], [person(1, BARE)], at=0.5)
 
-def states(pin: Any) -> list[float]:
-    return [state.state for state in pin.states]
+        assert output.said == [("alarm", True), ("hush", True)]
+        assert policy.hushed
+        assert policy.sounding
 
+    def test_while_muted_an_alarm_starts_silently(self, policy: AlertPolicy, output: Recorder) -> None:
+        output.presses = 1
+        policy.update([], [person(1, BARE)], at=0.0)
+        assert output.said == [("hush", True), ("alarm", True)]
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> float:
-    """How long it took; on a busy machine threads run late."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds
-        time.sleep(0.001)
-    return time.monotonic() - begin
+    def test_it_ends_by_itself(self, policy: AlertPolicy, output: Recorder) -> None:
+        output.presses = 1
+        for at in (0.0, 59.9, 60.0, 61.0):
+            policy.update([], [], at=at)
+        assert output.said == [("hush", True), ("hush", False)]
 
-
-def test_led_and_buzzer_beep_in_the_pattern_and_end_by_themselves(pins: Any) -> None:
-    alert = GpioAlert(settings(on_time=0.3, off_time=0.2, duration=1.4))
-    pins(17).clear_states()
-    pins(27).clear_states()
-    alert.alarm(on=True)
-    wait_until(lambda: len(pins(17).states) == len(pins(27).states) == 7)
-    time.sleep(0.6)
-
-    for number in (17, 27):
-        seen = pins(number).states
-        assert [state.state for state in seen] == [0, 1, 0, 1, 0, 1, 0]
-        beeps, pauses = seen[2::2], seen[3::2]
-        assert all(0.29 < state.timestamp < 2 for state in beeps)
-        assert all(0.19 < state.timestamp < 2 for state in pauses)
-    alert.close()
-
-
-def test_the_alarm_starts_and_stops_within_a_moment(pins: Any) -> None:
-    alert = GpioAlert(settings(on_time=5.0))
-    starts, stops = [], []
-    for _ in range(5):
-        alert.alarm(on=True)
-        starts.append(wait_until(lambda: pins(17).state and pins(27).state))
-        alert.alarm(on=False)
-        stops.append(wait_until(lambda: not pins(17).state and not pins(27).state))
-
-    assert min(starts) < 0.3
-    assert min(stops) < 0.3
-    alert.close()
-
-
-def test_the_green_light_follows_welcome(pins: Any) -> None:
-    alert = GpioAlert(settings())
-    alert.welcome(on=True)
-    assert pins(22).state == 1
-    alert.welcome(on=False)
-    assert pins(22).state == 0
-    alert.close()
-
-
-def test_outputs_that_are_switched_on_by_a_low_pin_rest_high(pins: Any) -> None:
-    alert = GpioAlert(settings(active_high=False, on_time=5.0))
-    assert [pins(number).state for number in (17, 22, 27)] == [1, 1, 1]
-    alert.welcome(on=True)
-    assert pins(22).state == 0
-    alert.close()
-
-
-def test_a_passive_buzzer_gets_a_square_wave_of_its_pitch(pins: Any) -> None:
-    alert = GpioAlert(settings(buzzer="passive", tone=880))
-    alert.alarm(on=True)
-    wait_until(lambda: len(pins(27).states) >= 4)
-
-    assert pins(27).frequency == 880
-    assert set(states(pins(27))) == {0, 0.5}
-    alert.close()
-    assert pins(27).function == "input"
-
-
-def test_a_pin_that_is_not_wired_is_not_touched(pins: Any) -> None:
-    alert = GpioAlert(settings(buzzer_pin=-1, welcome_pin=-1))
-    alert.alarm(on=True)
-    alert.welcome(on=True)
-
-    assert pins(17).function == "output"
-    assert (pins(27).function, pins(22).function) == ("input", "input")
-    alert.close()
-
-
-def test_closing_in_the_middle_of_a_beep_leaves_everything_off(pins: Any) -> None:
-    alert = GpioAlert(settings(on_time=5.0))
-    alert.alarm(on=True)
-    alert.welcome(on=True)
-    time.sleep(0.05)
-    alert.close()
-    alert.close()
-    alert.alarm(on=True)
-
-    for number in (17, 22, 27):
-        assert states(pins(number))[-1] == 0
-        assert pins(number).function == "input"
-
-
-def test_an_alarm_is_silenced_when_the_program_ends_without_closing(tmp_path: Path) -> None:
-    script = tmp_path / "ends.py"
-    script.write_text(
-        "import atexit, gpiozero\n"
-        "from gpiozero.pins.mock import MockFactory\n"
-        "gpiozero.Device.pin_factory = factory = MockFactory()\n"
-        "atexit.register(lambda: print([pin.state for pin in map(factory.pin, ('GPIO17', 'GPIO27'))]))\n"
-        "from edge.alerts.gpio import GpioAlert\n"
-        "from edge.config import AlertSettings\n"
-        "alert = GpioAlert(AlertSettings(output='gpio', on_time=5))\n"
-        "alert.alarm(on=True)\n"
-        "while not factory.pin('GPIO27').state: pass\n"
-        "raise SystemExit(3)\n"
-    )
-    ran = subprocess.run(
-        [sys.executable, script],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )
-    assert (ran.returncode, ran.stdout.strip()) == (3, "[False, False]"), ran.stderr
-
-
-def test_a_pin_in_use_is_named_with_its_setting(pins: Any) -> None:
-    taken = gpiozero.LED(27)
-    with pytest.raises(AlertError, match=r"alerts\.buzzer_pin \(BCM 27\)"):
-        GpioAlert(settings())
-    assert pins(17).function == "input"
-    taken.close()
-
-
-def test_two_outputs_on_one_pin_are_refused(pins: Any) -> None:
-    with pytest.raises(ConfigError, match=r"alerts\.led_pin and alerts\.buzzer_pin are both 17"):
-        open_alert(settings(buzzer_pin=17))
-
-
-def test_auto_takes_gpio_where_there_is_a_chip(pins: Any, tmp_path: Path) -> None:
-    (tmp_path / "gpiochip0").touch()
-    alert = open_alert(settings(output="auto"), devices=tmp_path)
-    assert alert.name == "gpio (red LED on 17, green LED on 22, active buzzer on 27)"
-    alert.close()
-
-
-def test_auto_stays_silent_without_a_chip_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
-    alert = open_alert(settings(output="auto"), devices=tmp_path)
-    assert isinstance(alert, NoAlert)
-    assert "no GPIO" in alert.name
-    alert.alarm(on=True)
-    alert.close()
+    def test_a_second_press_ends_it_and_a_third_begins_it_anew(self, policy: AlertPolicy, output: Recorder) -> None:
+        for at in (0.0, 10.0, 20.0):
+            output.presses = 1
+            policy.update([], [], at=at)
+        policy.update([], [], at=79.9)
+        assert seen(output, "hush") == [True, False, True]
+        policy.update([], [], at=80.0)
+        assert seen(output, "hush") == [True, False, True, False]
 
 
 @pytest.fixture
-def no_gpiozero(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "edge.alerts.gpio", raising=False)
-    monkeypatch.setitem(sys.modules, "gpiozero", None)
+def paris(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine in Paris: an hour ahead of UTC in winter, two in summer."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
-@pytest.mark.usefixtures("no_gpiozero")
-def test_auto_stays_silent_without_gpiozero_and_says_why(tmp_path: Path) -> None:
-    (tmp_path / "gpiochip0").touch()
-    assert "install gpiozero" in open_alert(settings(output="auto"), devices=tmp_path).name
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
 
 
-@pytest.mark.usefixtures("no_gpiozero")
-def test_gpio_without_gpiozero_is_an_error_with_its_remedy() -> None:
-    with pytest.raises(AlertError, match="install gpiozero") as caught:
-        open_alert(settings())
-    assert caught.value.exit_code == 6
+@pytest.mark.usefixtures("paris")
+class TestQuietHours:
+    @pytest.mark.parametrize(
+        ("moment", "quiet"),
+        [
+            ("2026-01-10T20:59", False),
+            ("2026-01-10T21:00", True),
+            ("2026-01-10T23:30", True),
+            ("2026-01-11T05:29", True),
+            ("2026-01-11T05:30", False),
+            ("2026-07-10T20:00", True),
+            ("2026-07-10T04:30", False),
+        ],
+    )
+    def test_over_midnight_they_are_those_of_the_wall_clock_in_winter_and_summer(
+        self, moment: str, quiet: bool
+    ) -> None:
+        hours = QuietHours.parse("22:00-06:30")
+        assert hours is not None
+        assert hours.at(utc(moment)) is quiet
+
+    @pytest.mark.parametrize(
+        ("moment", "quiet"), [("11:59", False), ("12:00", True), ("12:59", True), ("13:00", False)]
+    )
+    def test_within_a_day(self, moment: str, quiet: bool) -> None:
+        hours = QuietHours.parse("13:00 - 14:00")
+        assert hours is not None
+        assert hours.at(utc(f"2026-01-10T{moment}")) is quiet
+
+    def test_a_clock_that_was_plainly_never_set_silences_nothing(self) -> None:
+        hours = QuietHours.parse("00:00-23:59")
+        assert hours is not None
+        assert not hours.at(utc("1970-01-01T02:00"))
+        assert hours.at(utc("2026-01-10T02:00"))
+
+    def test_in_them_alarms_are_silent_from_the_first_moment_and_lamps_go_on(self, output: Recorder) -> None:
+        clock = ManualClock(utc("2026-01-10T22:00"))
+        policy = AlertPolicy(AlertSettings(quiet_hours="22:00-06:30"), output, clock)
+        policy.update([], [person(1, BARE)], at=0.0)
+        policy.update([], [person(1, MASKED)], at=1.0)
+        assert output.said == [("hush", True), ("alarm", True), ("alarm", False), ("welcome", True)]
+
+    def test_they_begin_and_end_by_the_clock_that_is_passed_in_also_when_it_is_set_meanwhile(
+        self, output: Recorder
+    ) -> None:
+        clock = ManualClock(utc("2026-01-10T20:59:59"))
+        policy = AlertPolicy(AlertSettings(quiet_hours="22:00-06:30"), output, clock)
+        told = []
+        for seconds in (1.0, 8.5 * 3600, 0.0):
+            policy.update([], [], at=clock.monotonic())
+            told.append(policy.hushed)
+            clock.advance(seconds)
+        clock.jump(-3600)
+        policy.update([], [], at=clock.monotonic())
+        assert [*told, policy.hushed] == [False, True, False, True]
+
+    def test_a_second_press_does_not_end_them(self, output: Recorder) -> None:
+        clock = ManualClock(utc("2026-01-10T22:00"))
+        policy = AlertPolicy(AlertSettings(quiet_hours="22:00-06:30"), output, clock)
+        for at in (0.0, 1.0):
+            output.presses = 1
+            policy.update([], [], at=at)
+        assert seen(output, "hush") == [True]
+
+    @pytest.mark.parametrize("text", ["22-6", "22:00", "10pm-6am", "25:00-06:00", "22:60-06:00", "08:00-08:00", "x"])
+    def test_what_cannot_be_understood_is_refused_with_its_key(self, text: str) -> None:
+        with pytest.raises(ConfigError, match=rf"alerts\.quiet_hours = '{text}' is wrong: "):
+            load(environment={"MASKGATE_ALERTS_QUIET_HOURS": text})
+
+    def test_none_are_configured_by_an_empty_text(self) -> None:
+        assert load(environment={}).config.alerts.quiet_hours == ""
 
 
-def test_none_is_silent_by_configuration() -> None:
-    assert open_alert(AlertSettings(output="none")).name == "none (by configuration)"
+class TestRelayThatLetsIn:
+    @pytest.fixture
+    def policy(self, output: Recorder) -> AlertPolicy:
+        return AlertPolicy(AlertSettings(relay_pin=23, relay_for=5.0), output)
+
+    def test_a_masked_person_is_let_in_for_a_while(self, policy: AlertPolicy, output: Recorder) -> None:
+        switched = []
+        for tick in range(100):
+            policy.update([], [person(1, MASKED)], at=tick / 10)
+            switched.append(seen(output, "relay")[-1])
+        assert switched == [True] * 50 + [False] * 50
+
+    @pytest.mark.parametrize("verdict", [BARE, BADLY, UNSURE])
+    def test_nobody_else_is(self, policy: AlertPolicy, output: Recorder, verdict: Verdict) -> None:
+        policy.update([], [person(1, verdict)], at=0.0)
+        policy.update([], [], at=1.0)
+        assert True not in seen(output, "relay")
+
+    @pytest.mark.parametrize("verdict", [BARE, BADLY])
+    def test_somebody_unmasked_beside_them_releases_it_at_once(
+        self, policy: AlertPolicy, output: Recorder, verdict: Verdict
+    ) -> None:
+        policy.update([], [person(1, MASKED)], at=0.0)
+        policy.update([], [person(1, MASKED), person(2, verdict)], at=1.0)
+        assert seen(output, "relay") == [True, False]
+
+    def test_once_the_unmasked_one_has_gone_the_masked_one_gets_the_whole_time(
+        self, policy: AlertPolicy, output: Recorder
+    ) -> None:
+        both = [person(1, MASKED), person(2, BARE)]
+        for tick in range(200):
+            policy.update([], both if tick < 100 else both[:1], at=tick / 10)
+        assert seen(output, "relay") == [True, False]
+        assert output.said.index(("relay", True)) > output.said.index(("alarm", True))
+
+    def test_it_is_released_when_they_leave(self, policy: AlertPolicy, output: Recorder) -> None:
+        policy.update([], [person(1, MASKED)], at=0.0)
+        policy.update([ended(1, 1.0)], [person(1, MASKED)], at=1.0)
+        assert seen(output, "relay") == [True, False]
+
+    def test_it_is_released_in_doubt_and_flickering_verdicts_do_not_prolong_it(
+        self, policy: AlertPolicy, output: Recorder
+    ) -> None:
+        energised = []
+        for tick in range(20):
+            policy.update([], [person(1, UNSURE if tick % 2 else MASKED)], at=tick / 2)
+            energised.append(seen(output, "relay")[-1])
+        assert energised == [True, False] * 5 + [False] * 10
+
+    def test_the_next_masked_person_is_let_in_too_and_the_output_is_told_anew(
+        self, policy: AlertPolicy, output: Recorder
+    ) -> None:
+        for tick in range(100):
+            there = [person(1, MASKED), person(2, MASKED)][: 1 if tick < 40 else 2]
+            policy.update([], there, at=tick / 10)
+        assert seen(output, "relay") == [True, True, False]
+
+    def test_a_door_without_a_relay_hears_nothing_of_it(self, output: Recorder) -> None:
+        AlertPolicy(AlertSettings(), output).update([], [person(1, MASKED)], at=0.0)
+        assert seen(output, "relay") == []
+
+
+def test_a_relay_for_the_alarm_follows_the_alarm_and_not_the_mute_button(output: Recorder) -> None:
+    policy = AlertPolicy(AlertSettings(relay_pin=23, relay="alarm", duration=3.0), output)
+    for at in (0.0, 1.0, 3.0):
+        output.presses = int(at == 1.0)
+        policy.update([], [person(1, BARE), person(2, MASKED)], at=at)
+    assert seen(output, "relay") == [True, False]
+
+
+def test_trouble_of_the_output_is_said_once_and_shown_and_the_alarms_go_on(
+    policy: AlertPolicy, output: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    output.broken = "The lamp is broken."
+    events = [event for at in (0.0, 1.0, 2.0) for event in policy.update([], [person(1, BARE)], at=at)]
+    assert caplog.messages == ["The lamp is broken. Alerts go on with what works."]
+    assert policy.trouble == "The lamp is broken."
+    assert [event.kind for event in events] == [EventKind.ALERT_ON]
+
+    output.broken = None
+    assert policy.trouble is None

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from edge import cli, daemon
+from edge.alerts import Alert
 from edge.cameras.choose import Choice
 from edge.config import load
 from edge.daemon import Options
@@ -50,7 +51,7 @@ class FakePipeline:
         return [Reading(face, (0.95, 0.04, 0.01) if masked else (0.02, 0.97, 0.01)) for face in faces]
 
 
-class FakeAlert:
+class FakeAlert(Alert):
     """Remembers what it was told."""
 
     name = "a lamp made for this test"

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Protocol
 
+class Alert:
+    """An output. This one does nothing; each real one overrides what it can do.
 
-class Alert(Protocol):
-    """An output: lamps and a sounder, or nothing. Calls return at once and may be repeated."""
+    Every call returns at once, may be repeated and never raises: what goes wrong is in ``trouble``. The frame loop
+    depends on that.
 
-    name: str
+    Attributes:
+        name: What it is, for the operator.
+    """
+
+    name: str = "none"
+
+    @property
+    def trouble(self) -> str | None:
+        """What does not work, as a sentence that says what to do; None while all is well."""
+        return None
 
     def alarm(self, on: bool) -> None:
-        """Start or stop the alarm: the red LED and the buzzer pattern."""
-        ...
+        """Start the alarm from its beginning, or stop it: the red LED, the buzzer pattern, the sound."""
+
+    def hush(self, on: bool) -> None:
+        """Keep buzzer and sound silent, or let them be heard again; lamps are not concerned."""
 
     def welcome(self, on: bool) -> None:
         """Light or darken the green LED: somebody is here and masked."""
-        ...
+
+    def relay(self, on: bool) -> None:
+        """Energise the relay, for no longer than configured unless told again, or release it."""
+
+    def pressed(self) -> bool:
+        """Whether the mute button was pressed since the last call."""
+        return False
 
     def close(self) -> None:
         """Everything to safe off. Safe to call twice."""
-        ...

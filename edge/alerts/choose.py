@@ -1,4 +1,4 @@
-"""Which output drives the alerts."""
+"""Which outputs give the alerts."""
 
 from __future__ import annotations
 
@@ -7,39 +7,62 @@ from pathlib import Path
 
 from edge.alerts import Alert
 from edge.alerts.none import NoAlert
+from edge.alerts.pins import KEYS, Lines, PinAlert
+from edge.alerts.together import Together
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
 
-PIN_KEYS = ("led_pin", "welcome_pin", "buzzer_pin")
+DEVICES = Path("/dev")
 
 
-def open_alert(settings: AlertSettings, devices: Path = Path("/dev")) -> Alert:
-    """Open the output that the settings ask for; ``auto`` never fails, its ``name`` says what it took and why.
+def open_alert(settings: AlertSettings, devices: Path = DEVICES) -> Alert:
+    """Open the outputs that the settings ask for; ``auto`` never fails, its ``name`` says what it took and why.
+
+    Sound that cannot be had is no reason to stop either: ``trouble`` says why.
 
     Args:
-        settings: Output, pins, pattern.
+        settings: Outputs, pins, pattern, sound.
         devices: Where GPIO chips appear.
 
     Raises:
-        ConfigError: Two outputs share a pin.
-        AlertError: ``gpio`` was asked for and cannot be driven.
+        ConfigError: Two parts share a pin, or a pin or chip is not named where it must be.
+        AlertError: ``gpio`` or ``gpiod`` was asked for and cannot be driven.
+    """
+    try:
+        lines = open_lines(settings, devices)
+    except AlertError as error:
+        if settings.output != "auto":
+            raise
+        pins: Alert = NoAlert(str(error))
+    else:
+        pins = PinAlert(lines, settings) if lines else NoAlert("by configuration")
+    if settings.sound == "none":
+        return pins
+    from edge.alerts.sound import open_sound  # noqa: PLC0415 - few doors have it
+
+    return Together([pins, open_sound(settings)])
+
+
+def open_lines(settings: AlertSettings, devices: Path = DEVICES) -> Lines | None:
+    """Open the pins that the settings ask for, all off; None where they ask for none.
+
+    Raises:
+        ConfigError: Two parts share a pin, or a pin or chip is not named where it must be.
+        AlertError: The pins cannot be driven.
     """
     _refuse_shared_pins(settings)
     if settings.output == "none":
-        return NoAlert("by configuration")
-    if settings.output == "gpio":
-        return _open_gpio(settings)
-    if not _has_gpio(devices):
-        return NoAlert(f"this machine has no GPIO: there is no {devices}/gpiochip*")
-    try:
-        return _open_gpio(settings)
-    except AlertError as error:
-        return NoAlert(str(error))
+        return None
+    if settings.output == "gpiod" or (settings.output == "auto" and settings.chip):
+        return _open_gpiod(settings, devices)
+    if settings.output == "auto" and not _has_gpio(devices):
+        raise AlertError(f"this machine has no GPIO: there is no {devices}/gpiochip*")
+    return _open_gpio(settings)
 
 
 def _refuse_shared_pins(settings: AlertSettings) -> None:
-    taken: dict[int, str] = {}
-    for key in PIN_KEYS:
+    taken: dict[int | str, str] = {}
+    for key in KEYS.values():
         pin = getattr(settings, key)
         if pin is None:
             continue
@@ -55,12 +78,23 @@ def _has_gpio(devices: Path) -> bool:
     return bool(os.environ.get("GPIOZERO_PIN_FACTORY")) or any(devices.glob("gpiochip*"))
 
 
-def _open_gpio(settings: AlertSettings) -> Alert:
+def _open_gpio(settings: AlertSettings) -> Lines:
     try:
-        from edge.alerts.gpio import GpioAlert  # noqa: PLC0415 - hardware packages are imported where they are needed
+        from edge.alerts.gpio import GpioLines  # noqa: PLC0415 - hardware packages are imported where they are needed
     except ImportError as error:
         raise AlertError(
             f"Cannot drive GPIO pins: {error}; install gpiozero (pip install 'maskgate[pi]'), "
             'or set alerts.output = "none".'
         ) from error
-    return GpioAlert(settings)
+    return GpioLines(settings)
+
+
+def _open_gpiod(settings: AlertSettings, devices: Path) -> Lines:
+    try:
+        from edge.alerts.libgpiod import GpiodLines  # noqa: PLC0415
+    except ImportError as error:
+        raise AlertError(
+            f"Cannot drive GPIO lines: {error}; install gpiod 2.1 or later (pip install 'maskgate[gpiod]'), "
+            'or set alerts.output = "none".'
+        ) from error
+    return GpiodLines(settings, devices)

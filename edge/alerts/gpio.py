@@ -1,17 +1,20 @@
-"""Lamps and a buzzer on GPIO pins, through gpiozero. Import it only where gpiozero is wanted."""
+"""Pins of a Raspberry Pi, through gpiozero. Import it only where gpiozero is wanted."""
 
 from __future__ import annotations
 
-import atexit
-import math
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import gpiozero
 
+from edge.alerts.pins import BUTTON, KEYS, ROLES, Role
 from edge.config import AlertSettings
 from edge.errors import AlertError
+
+BOUNCE = 0.05
+"""A button's contacts settle within this time, in seconds."""
 
 
 class Tone(gpiozero.PWMOutputDevice):  # type: ignore[misc]
@@ -22,15 +25,11 @@ class Tone(gpiozero.PWMOutputDevice):  # type: ignore[misc]
         return state
 
 
-class GpioAlert:
-    """A red LED and a buzzer that flash and beep together, and a green LED.
-
-    The pattern runs on gpiozero's threads and ends by itself after ``duration``, so that a program that hangs does not
-    leave the buzzer on. Pins that are None are not wired and not touched. Everything is off from the start, after
-    ``close`` and when the interpreter exits.
+class GpioLines:
+    """Output devices on BCM pins, and a button between a pin and ground. Pins that are None are not touched.
 
     Args:
-        settings: Pins (BCM numbers), pattern (seconds), pitch (hertz).
+        settings: Pins, their polarity, kind and pitch (hertz) of the buzzer.
 
     Raises:
         AlertError: A pin cannot be driven.
@@ -38,67 +37,69 @@ class GpioAlert:
 
     def __init__(self, settings: AlertSettings) -> None:
         self.name = f"gpio (red LED {_pin(settings.led_pin)}, green LED {_pin(settings.welcome_pin)}, "
-        self.name += f"{settings.buzzer} buzzer {_pin(settings.buzzer_pin)})"
+        self.name += f"{settings.buzzer} buzzer {_pin(settings.buzzer_pin)}"
+        self.name += f", {settings.relay} relay {_pin(settings.relay_pin)}" if settings.relay_pin is not None else ""
+        self.name += f", mute button {_pin(settings.mute_pin)})" if settings.mute_pin is not None else ")"
         self._settings = settings
-        self._welcome_lamp: Any = None
-        self._alarms: list[Any] = []
+        self._outputs: dict[Role, Any] = {}
+        self._presses = threading.Event()
         self._devices = ExitStack()
-        atexit.register(self.close)
-        try:
+        with ExitStack() as opened:
+            opened.callback(self.close)
             self._open()
-        except BaseException:
-            self.close()
-            raise
+            opened.pop_all()
 
-    def alarm(self, on: bool) -> None:
-        """Start the pattern from its beginning, or stop it."""
-        settings = self._settings
-        period = settings.on_time + settings.off_time
-        for device in self._alarms:
-            if on:
-                device.blink(settings.on_time, settings.off_time, n=math.ceil(settings.duration / period))
-            else:
-                device.off()
+    def set(self, role: Role, on: bool) -> None:
+        """Switch the pin of ``role``."""
+        if role in self._outputs:
+            self._outputs[role].value = on
 
-    def welcome(self, on: bool) -> None:
-        """Light or darken the green LED."""
-        if self._welcome_lamp is not None:
-            self._welcome_lamp.value = on
+    def pressed(self) -> bool:
+        """Whether the button was pressed since the last call."""
+        if not self._presses.is_set():
+            return False
+        self._presses.clear()
+        return True
 
     def close(self) -> None:
-        """Everything off, then the pins become inputs again. Safe to call twice."""
-        atexit.unregister(self.close)
-        self._alarms = []
-        self._welcome_lamp = None
+        """Everything off, then the pins become inputs again."""
+        self._outputs.clear()
         self._devices.close()
 
     def _open(self) -> None:
         settings = self._settings
-        self._welcome_lamp = self._device("welcome_pin", gpiozero.LED)
-        lamp = self._device("led_pin", gpiozero.LED)
-        if settings.buzzer == "passive":
-            sounder = self._device("buzzer_pin", Tone, frequency=settings.tone)
-        else:
-            sounder = self._device("buzzer_pin", gpiozero.Buzzer)
-        self._alarms = [device for device in (lamp, sounder) if device is not None]
+        for role in ROLES:
+            if getattr(settings, KEYS[role]) is None:
+                continue
+            if role == "buzzer" and settings.buzzer == "passive":
+                device = self._device(role, Tone, active_high=settings.active_high, frequency=settings.tone)
+            elif role == "relay":
+                device = self._device(role, gpiozero.DigitalOutputDevice, active_high=settings.relay_active_high)
+            else:
+                device = self._device(role, gpiozero.DigitalOutputDevice, active_high=settings.active_high)
+            self._devices.callback(device.off)
+            self._outputs[role] = device
+        if settings.mute_pin is not None:
+            button = self._device(BUTTON, gpiozero.Button, pull_up=True, bounce_time=BOUNCE)
+            button.when_pressed = self._presses.set
 
-    def _device(self, key: str, make: Callable[..., Any], **options: Any) -> Any:
-        """The device on the pin that ``key`` names, switched off and closed with the rest; None if not wired."""
-        pin = getattr(self._settings, key)
-        if pin is None:
-            return None
+    def _device(self, role: str, make: Callable[..., Any], **options: Any) -> Any:
+        """The device on the pin of ``role``, closed with the rest."""
+        pin = getattr(self._settings, KEYS[role])
         try:
-            device = make(pin, active_high=self._settings.active_high, **options)
-        # Pin factories raise what they like; lgpio's error is a bare Exception.
-        except Exception as error:
+            device = make(pin, **options)
+        except Exception as error:  # pin factories raise what they like; lgpio's error is a bare Exception
             raise AlertError(
-                f"Cannot drive alerts.{key} (BCM {pin}): {error}; is the pin free, is this user in the group gpio, "
-                "is lgpio installed (pip install 'maskgate[pi]')? alerts.output = \"none\" goes without."
+                f"Cannot drive alerts.{KEYS[role]} ({_bcm(pin)}): {error}; is the pin free, is this user in the group "
+                "gpio, is lgpio installed (pip install 'maskgate[pi]')? alerts.output = \"none\" goes without."
             ) from error
         self._devices.callback(device.close)
-        self._devices.callback(device.off)
         return device
 
 
-def _pin(number: int | None) -> str:
-    return "not wired" if number is None else f"on {number}"
+def _pin(pin: int | str | None) -> str:
+    return "not wired" if pin is None else f"on {pin}"
+
+
+def _bcm(pin: int | str) -> str:
+    return f"BCM {pin}" if isinstance(pin, int) else pin

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from edge.alerts import Alert
 
-class NoAlert:
-    """Stays silent.
+
+class NoAlert(Alert):
+    """Does nothing.
 
     Args:
         reason: Why, for the operator; becomes part of ``name``.
+        trouble: The sentence for health, where this is not what the operator asked for.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, trouble: str | None = None) -> None:
         self.name = f"none ({reason})"
+        self._trouble = trouble
 
-    def alarm(self, on: bool) -> None:
-        """Does nothing."""
-
-    def welcome(self, on: bool) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""
+    @property
+    def trouble(self) -> str | None:
+        """What keeps it from being more than nothing."""
+        return self._trouble

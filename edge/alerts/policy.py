@@ -1,4 +1,4 @@
-"""When the alarm sounds and the green light shines. Decides only; an ``Alert`` drives the hardware.
+"""When the alarm sounds, the green light shines and the relay lets in. Decides only; an ``Alert`` drives the hardware.
 
 The rules:
 
@@ -7,17 +7,27 @@ The rules:
 - For ``refractory`` after an alarm has started no other starts; who is held to be unmasked meanwhile waits, and is
   alerted when that time is over, if still here and still unmasked. Nothing ever blocks.
 - The green light shines while somebody masked is here and no alarm sounds.
+- In quiet hours, and for ``mute_for`` after the button was pressed, nothing sounds; lamps go on. A second press ends
+  the latter.
+- The relay is energised while the alarm is on, or while somebody masked is here and nobody is held to be unmasked:
+  for ``relay_for`` from when it first was for that person, and again after somebody unmasked has gone. Who is unsure
+  neither energises nor releases it.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.alerts import Alert
+from edge.alerts.quiet import QuietHours
+from edge.clock import Clock, SystemClock
 from edge.config import AlertSettings
 from edge.values import Event, EventKind, Person, Verdict
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +43,38 @@ class AlertPolicy:
     """Turns verdicts into alarms.
 
     Args:
-        settings: How long, how often.
+        settings: How long, how often, when not.
         output: What to switch; it is told only of changes.
+        clock: Whose wall time quiet hours follow; the machine's unless given.
     """
 
-    def __init__(self, settings: AlertSettings, output: Alert) -> None:
+    def __init__(self, settings: AlertSettings, output: Alert, clock: Clock | None = None) -> None:
         self._settings = settings
         self._output = output
+        self._clock = clock or SystemClock()
+        self._quiet_hours = QuietHours.parse(settings.quiet_hours)
         self._sounding: _Sounding | None = None
         self._last_start = -math.inf
         self._alerted: set[int] = set()
-        self._welcoming = False
+        self._welcoming = self._hushed = self._energised = False
+        self._muted_until = -math.inf
+        self._let_in: dict[int, float] = {}
+        self._said: set[str] = set()
 
     @property
     def sounding(self) -> bool:
         """Whether the alarm is on."""
         return self._sounding is not None
+
+    @property
+    def hushed(self) -> bool:
+        """Whether buzzer and sound are silent, by the button or the hour."""
+        return self._hushed
+
+    @property
+    def trouble(self) -> str | None:
+        """What the output cannot do, as a sentence; None while all is well."""
+        return self._output.trouble
 
     def update(self, events: Sequence[Event], people: Sequence[Person], at: float) -> list[Event]:
         """Take in what a frame changed.
@@ -63,9 +89,12 @@ class AlertPolicy:
         """
         ended = {event.person for event in events if event.kind is EventKind.VISIT_ENDED}
         here = [person for person in people if person.id not in ended]
+        self._hush(at)
         said = self._stop_if_over(here, at) + self._start_if_due(here, at)
         self._alerted = {person for person in self._alerted if person not in ended}
         self._welcome(self._sounding is None and any(person.verdict is Verdict.WITH_MASK for person in here))
+        self._switch_relay(here, at)
+        self._say_trouble()
         return said
 
     def close(self) -> None:
@@ -100,3 +129,37 @@ class AlertPolicy:
         if on != self._welcoming:
             self._welcoming = on
             self._output.welcome(on)
+
+    def _hush(self, at: float) -> None:
+        if self._output.pressed():
+            self._muted_until = -math.inf if at < self._muted_until else at + self._settings.mute_for
+        quiet = self._quiet_hours is not None and self._quiet_hours.at(self._clock.now())
+        on = quiet or at < self._muted_until
+        if on != self._hushed:
+            self._hushed = on
+            self._output.hush(on)
+
+    def _switch_relay(self, here: Sequence[Person], at: float) -> None:
+        if self._settings.relay_pin is None:
+            return
+        extended = False
+        if self._settings.relay == "alarm":
+            on = self._sounding is not None
+        elif any(person.verdict.alarming for person in here):
+            self._let_in.clear()
+            on = False
+        else:
+            masked = {person.id for person in here if person.verdict is Verdict.WITH_MASK}
+            extended = bool(masked - self._let_in.keys())
+            since = dict.fromkeys(masked, at) | self._let_in
+            self._let_in = {person.id: since[person.id] for person in here if person.id in since}
+            on = any(at - since[person] < self._settings.relay_for for person in masked)
+        if on != self._energised or extended:
+            self._energised = on
+            self._output.relay(on)
+
+    def _say_trouble(self) -> None:
+        trouble = self._output.trouble
+        if trouble and trouble not in self._said:
+            self._said.add(trouble)
+            log.warning("%s Alerts go on with what works.", trouble)

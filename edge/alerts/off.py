@@ -1,0 +1,38 @@
+"""``maskgate alerts-off``: every configured output to safe off, whatever a process that was killed left on.
+
+It opens no camera and no model. The service runs it after each end, so also after one that no program can catch.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from edge.alerts.choose import open_lines
+from edge.config import Settings
+from edge.errors import AlertError
+
+
+def add_arguments(_parser: argparse.ArgumentParser) -> None:
+    """There are none."""
+
+
+def run(_args: argparse.Namespace, settings: Settings) -> int:
+    """Switch everything off, say what, and return the exit code.
+
+    Raises:
+        AlertError: The pins cannot be driven, for example because another process drives them.
+    """
+    alerts = settings.config.alerts
+    try:
+        lines = open_lines(alerts)
+    except AlertError as error:
+        if alerts.output != "auto":
+            raise
+        print(f"No pins to switch off: {error}")  # noqa: T201
+        return 0
+    if lines is None:
+        print('No pins to switch off: alerts.output is "none".')  # noqa: T201
+        return 0
+    lines.close()
+    print(f"Off: {lines.name}.")  # noqa: T201
+    return 0

@@ -1,0 +1,63 @@
+"""The rhythm of an alarm, shared by lamps, buzzers and sound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edge.config import AlertSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """So many beeps, with pauses between them.
+
+    Attributes:
+        on_time: Length of a beep, in seconds.
+        off_time: Length of a pause, in seconds.
+        beeps: How many.
+    """
+
+    on_time: float
+    off_time: float
+    beeps: int
+
+    @classmethod
+    def of(cls, settings: AlertSettings) -> Rhythm:
+        """The rhythm that fills the configured duration; one long beep where there is no pause."""
+        beeps = math.ceil(settings.duration / (settings.on_time + settings.off_time))
+        if not settings.off_time:
+            return cls(settings.on_time * beeps, 0.0, 1)
+        return cls(settings.on_time, settings.off_time, beeps)
+
+
+class Pattern:
+    """A rhythm as it is played. Played late, beeps and pauses stretch and none is skipped; it ends by itself.
+
+    Attributes:
+        on: Whether a beep is to be heard now.
+        until: When that changes, in monotonic seconds; infinite while nothing is played.
+    """
+
+    def __init__(self, rhythm: Rhythm) -> None:
+        self._rhythm = rhythm
+        self._left = 0
+        self.stop()
+
+    def start(self, now: float) -> None:
+        """Play from the beginning."""
+        self._left, self.on, self.until = self._rhythm.beeps, False, now
+
+    def stop(self) -> None:
+        """Fall silent."""
+        self._left, self.on, self.until = 0, False, math.inf
+
+    def advance(self, now: float) -> None:
+        """Go on to what is due at monotonic second ``now``."""
+        if now < self.until:
+            return
+        if not self.on and self._left:
+            self._left -= 1
+            self.on, self.until = True, now + self._rhythm.on_time
+        else:
+            self.on, self.until = False, now + self._rhythm.off_time if self._left else math.inf

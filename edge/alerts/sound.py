@@ -1,0 +1,264 @@
+"""A tone or a spoken prompt through ALSA.
+
+``aplay`` of alsa-utils plays it, as a process that is stopped with the alarm: it is on every Raspberry Pi OS and in the
+archives of the other systems, whereas the Python packages need a compiler (pyalsaaudio) or a further library that
+lists every device first (sounddevice with PortAudio). The sound is kept in memory, so that no disk can fail it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import logging
+import os
+import shutil
+import subprocess
+import threading
+import time
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge.alerts import Alert
+from edge.alerts.none import NoAlert
+from edge.alerts.pattern import Rhythm
+from edge.config import AlertSettings
+
+TONE = "tone"
+RATE = 48_000
+"""Samples a second of the tone: the rate every card has."""
+LEVEL = 0.5
+"""Amplitude of the tone as a share of the largest."""
+RAMP = 0.005
+"""The tone swells and fades this long, so that it does not click, in seconds."""
+LARGEST = 10 * 2**20
+"""A prompt's file may be so large, in bytes."""
+POLL = 0.05
+"""Between two looks at a player that plays, in seconds."""
+SETTLE = 1.0
+"""A player that has read nothing after this long waits for its device; one that was killed ends within it; seconds."""
+SLACK = 5.0
+"""A player may take so much longer than its sound, in seconds."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A sound.
+
+    Attributes:
+        wav: A whole WAV file (PCM).
+        seconds: How long it is.
+        name: For the operator.
+    """
+
+    wav: bytes
+    seconds: float
+    name: str
+
+
+class UnplayableError(ValueError):
+    """A file holds no sound that can be played; the text says why."""
+
+
+def tone(rhythm: Rhythm, pitch: float) -> Clip:
+    """Beeps of a sine of ``pitch`` hertz in ``rhythm``: mono, 16 bits, 48,000 samples a second."""
+    samples = np.arange(round(rhythm.on_time * RATE))
+    distance_to_edge = np.minimum(samples, samples[::-1]) / RATE
+    envelope = LEVEL * np.minimum(1.0, distance_to_edge / RAMP)
+    beep = envelope * np.sin(2 * np.pi * pitch / RATE * samples)
+    pause = np.zeros(round(rhythm.off_time * RATE))
+    frames = np.tile(np.concatenate([beep, pause]), rhythm.beeps)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes((frames * np.iinfo(np.int16).max).astype("<i2").tobytes())
+    return Clip(file.getvalue(), len(frames) / RATE, f"{TONE} of {pitch:g} Hz")
+
+
+def read_clip(path: Path) -> Clip:
+    """Read a WAV file whole.
+
+    Raises:
+        UnplayableError: It is absent, too large or no PCM WAV; the text says what to do.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UnplayableError(f"{path} is larger than {LARGEST // 2**20} MiB: give a short prompt")
+        wav = path.read_bytes()
+        with wave.open(io.BytesIO(wav)) as clip:
+            seconds = clip.getnframes() / clip.getframerate()
+    except OSError as error:
+        raise UnplayableError(f"{path}: {error.strerror}; check the path and that this user may read it") from error
+    except (wave.Error, EOFError, ZeroDivisionError) as error:
+        raise UnplayableError(
+            f"{path} is no WAV file of plain PCM samples; make one: ffmpeg -i {path} -c:a pcm_s16le prompt.wav"
+        ) from error
+    return Clip(wav, seconds, str(path))
+
+
+def open_sound(settings: AlertSettings) -> Alert:
+    """The sound that the settings ask for; what it lacks is in its ``trouble``."""
+    program = shutil.which("aplay")
+    if program is None:
+        return _without("there is no aplay; install it: sudo apt install alsa-utils")
+    try:
+        if settings.sound == TONE:
+            clip = tone(Rhythm.of(settings), settings.tone)
+        else:
+            clip = read_clip(Path(settings.sound).expanduser())
+    except UnplayableError as error:
+        return _without(str(error))
+    if settings.sound != TONE and clip.seconds > settings.duration:
+        log.warning(
+            "The prompt %s takes %.1f s and is cut off after alerts.duration = %g s; raise it to hear the end.",
+            clip.name,
+            clip.seconds,
+            settings.duration,
+        )
+    return Sound(clip, settings.sound_device, program)
+
+
+def _without(reason: str) -> NoAlert:
+    return NoAlert(f"no sound: {reason}", f"Alarms have no sound: {reason}.")
+
+
+class Sound(Alert):
+    """Plays a clip once an alarm, through a player process that a thread of its own looks after.
+
+    At most one player runs. It is killed when the alarm stops or is hushed, on ``close`` and when the interpreter
+    exits. One that cannot play is reported in ``trouble``; the next alarm tries again.
+
+    Args:
+        clip: What to play.
+        device: ALSA's name of the output, as ``aplay -L`` lists them.
+        program: Where aplay is.
+    """
+
+    def __init__(self, clip: Clip, device: str, program: str = "aplay") -> None:
+        self.name = f"sound ({clip.name} through {device})"
+        self._clip, self._device = clip, device
+        self._command = [program, "-q", "-D", device, "-t", "wav", "-"]
+        self._file = _in_memory(clip.wav)
+        self._wanted = threading.Condition()
+        self._changed = self._closing = self._sounding = self._hushed = False
+        self._alarms = self._begun = 0
+        self._player: subprocess.Popen[bytes] | None = None
+        self._since = 0.0
+        self._trouble: str | None = None
+        atexit.register(self.close)
+        self._thread = threading.Thread(target=self._work, name="alert sound", daemon=True)
+        self._thread.start()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last alarm was not to be heard."""
+        return self._trouble
+
+    def alarm(self, on: bool) -> None:
+        """Play from the beginning, or stop."""
+        with self._wanted:
+            self._sounding = on
+            self._alarms += on
+            self._notify()
+
+    def hush(self, on: bool) -> None:
+        """Stop, and stay silent; or let the next alarm be heard."""
+        with self._wanted:
+            self._hushed = on
+            self._notify()
+
+    def close(self) -> None:
+        """Stop for good."""
+        atexit.unregister(self.close)
+        with self._wanted:
+            self._closing = True
+            self._notify()
+        self._thread.join(2 * SETTLE)
+
+    def _notify(self) -> None:
+        self._changed = True
+        self._wanted.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._changed, POLL if self._player else None)
+                self._changed = False
+                closing = self._closing
+                due = self._alarms if self._sounding and not self._hushed and not closing else None
+            if self._player:
+                self._look_after(self._player, due)
+            if due is not None and due != self._begun and not self._player:
+                self._begun = due
+                self._start()
+            if closing:
+                break
+        os.close(self._file)
+
+    def _start(self) -> None:
+        os.lseek(self._file, 0, os.SEEK_SET)
+        self._since = time.monotonic()
+        try:
+            self._player = subprocess.Popen(  # noqa: S603 - a fixed program, its arguments a list
+                self._command,
+                stdin=self._file,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C in the terminal is for maskgate, which stops the player itself
+            )
+        except OSError as error:
+            self._fail(f"{self._command[0]} cannot be started ({error.strerror})")
+
+    def _look_after(self, player: subprocess.Popen[bytes], due: int | None) -> None:
+        played = time.monotonic() - self._since
+        if player.poll() is not None:
+            self._ended(player)
+        elif due != self._begun or played > self._clip.seconds + SLACK:
+            self._stop(player, played)
+
+    def _ended(self, player: subprocess.Popen[bytes]) -> None:
+        assert player.stderr
+        said = player.stderr.read().decode(errors="replace").strip()
+        player.stderr.close()
+        self._player = None
+        if player.returncode == 0:
+            self._trouble = None
+        else:
+            self._fail(said.splitlines()[-1] if said else f"aplay ended with {player.returncode}")
+
+    def _stop(self, player: subprocess.Popen[bytes], played: float) -> None:
+        """Kill the player; one that hangs in its device may survive that and keeps a further one from starting."""
+        read_nothing = os.lseek(self._file, 0, os.SEEK_CUR) == 0
+        player.kill()
+        try:
+            player.wait(SETTLE)
+        except subprocess.TimeoutExpired:
+            self._fail("the device hangs and the player cannot be stopped")
+            return
+        assert player.stderr
+        player.stderr.close()
+        self._player = None
+        if (read_nothing and played > SETTLE) or played > self._clip.seconds + SLACK:
+            self._fail("the device does not answer")
+        elif played > SETTLE:
+            self._trouble = None
+
+    def _fail(self, why: str) -> None:
+        self._trouble = (
+            f"The alarm's sound cannot be played through {self._device}: {why}; check alerts.sound_device with"
+            " aplay -L, and that this user is in the group audio."
+        )
+
+
+def _in_memory(content: bytes) -> int:
+    """A descriptor of an anonymous file with this content, which every player reads from its start."""
+    file = os.memfd_create("maskgate-sound")
+    with os.fdopen(os.dup(file), "wb") as out:
+        out.write(content)
+    return file

@@ -1,0 +1,52 @@
+"""Several outputs as one: pins and sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from edge.alerts import Alert
+
+
+class Together(Alert):
+    """Tells each of ``outputs`` the same."""
+
+    def __init__(self, outputs: Sequence[Alert]) -> None:
+        self._outputs = tuple(outputs)
+        self.name = ", ".join(output.name for output in self._outputs)
+
+    @property
+    def trouble(self) -> str | None:
+        """The sentences of all that have trouble."""
+        return " ".join(output.trouble for output in self._outputs if output.trouble) or None
+
+    def alarm(self, on: bool) -> None:
+        """Start or stop the alarm of each."""
+        for output in self._outputs:
+            output.alarm(on)
+
+    def hush(self, on: bool) -> None:
+        """Silence each, or let each be heard."""
+        for output in self._outputs:
+            output.hush(on)
+
+    def welcome(self, on: bool) -> None:
+        """Light or darken each green LED."""
+        for output in self._outputs:
+            output.welcome(on)
+
+    def relay(self, on: bool) -> None:
+        """Energise or release each relay."""
+        for output in self._outputs:
+            output.relay(on)
+
+    def pressed(self) -> bool:
+        """Whether any mute button was pressed since the last call."""
+        presses = [output.pressed() for output in self._outputs]  # every one is asked
+        return any(presses)
+
+    def close(self) -> None:
+        """Each to safe off, also where another fails."""
+        with ExitStack() as outputs:
+            for output in self._outputs:
+                outputs.callback(output.close)
