@@ -629,6 +629,41 @@ class TestTrouble:
         wait_for(lambda: door.publisher.connected)
 
 
+class TestManyDoors:
+    @pytest.fixture
+    def kept_apart(self, tmp_path: Path) -> Iterator[Broker]:
+        """A broker with the documented access list, an account for each of two doors and one that may read all."""
+        documented = (ROOT / "docs/mqtt.md").read_text("utf-8")
+        rules = re.findall(r"^    (pattern .*)$", documented, re.MULTILINE)
+        assert rules
+        (tmp_path / "access").write_text("\n".join([*rules, "user reader", "topic read #"]) + "\n")
+        accounts = tmp_path / "accounts"
+        accounts.touch(0o600)
+        for name in ("front", "back", "reader"):
+            subprocess.run(["mosquitto_passwd", "-b", accounts, name, "sesame"], check=True)
+        options = f"allow_anonymous false\npassword_file {accounts}\nacl_file {tmp_path}/access"
+        started = Broker(tmp_path, options).start()
+        yield started
+        started.stop()
+
+    def test_the_documented_access_list_lets_a_door_speak_for_itself_only(
+        self, kept_apart: Broker, open_door: OpenDoor, listen: Callable[..., Listener], tmp_path: Path
+    ) -> None:
+        secret = tmp_path / "secret"
+        secret.touch(0o600)
+        secret.write_text("sesame")
+        listener = listen(kept_apart.port, username="reader", password="sesame")
+        account = {"password_file": str(secret)}
+        open_door(kept_apart.port, before={}, username="front", **account).show(totals={MASKED: 3})
+        wait_for(lambda: counts(listener).get("visits") == 3)
+        wait_for(lambda: "homeassistant/sensor/maskgate_front/people/config" in listener.latest)
+
+        impostor = open_door(kept_apart.port, before={}, username="back", door="side", **account)
+        impostor.show(totals={MASKED: 9})
+        wait_for(lambda: "homeassistant/sensor/maskgate_side/people/config" in listener.latest)
+        assert counts(listener, "side") == {}
+
+
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a certificate authority and a broker's certificate for 127.0.0.1 and localhost."""
