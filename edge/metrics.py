@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from edge import board
@@ -18,6 +18,8 @@ from edge.clock import Clock
 from edge.status import Status
 from edge.values import Event, EventKind, Verdict
 
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""Prometheus' text format, which every version of it reads."""
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0)
 """Upper bounds, in seconds: from an accelerator's milliseconds to a board that is far too slow."""
 RATE_OVER = 10.0
@@ -100,7 +102,7 @@ class Metrics(Collector):
 
     def page(self) -> tuple[bytes, str]:
         """The page that Prometheus reads, and its content type. May be called from any thread."""
-        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+        return generate_latest(self._registry), CONTENT_TYPE
 
     def collect(self) -> Iterable[Metric]:
         """Everything but the histograms, for the registry."""
