@@ -86,6 +86,11 @@ COMMANDS: Mapping[str, Entry] = {
         "Switch every configured lamp, buzzer and relay off. The service does this after each of its ends, also after a"
         " crash.",
     ),
+    "token": Entry(
+        "edge.token_command",
+        "make the token that opens the screens to the network",
+        "Make a token that opens the screens to the network, and print it once. Only its hash is kept.",
+    ),
     "config": Entry(
         "edge.config_command",
         "print the settings",

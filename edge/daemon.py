@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
@@ -19,7 +19,7 @@ from edge.cameras.choose import Choice, await_camera, open_camera
 from edge.cameras.loop import Looped
 from edge.cameras.source import LatestFrame, Recording, Source
 from edge.clock import Clock, SystemClock
-from edge.config import CameraSettings, CountSettings, Settings
+from edge.config import CameraSettings, Config, CountSettings, Settings
 from edge.counts import CountStore, store_path
 from edge.errors import StoreError
 from edge.events import STANDARD_OUTPUT, EventLog, SceneTime, Summary, open_file
@@ -29,7 +29,10 @@ from edge.outbox import Outbox, standard_error, standard_output
 from edge.people import PeopleTracker
 from edge.pipeline import StageTimes, load_pipeline
 from edge.status import CameraState, Sink, Status
-from edge.values import Event, EventKind, Face, Frame, Image, Reading, Verdict
+from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading, Verdict
+
+if TYPE_CHECKING:
+    from edge.web.sink import WebScreens
 
 TICK = 0.25
 """Longest wait for a frame before alerts and the camera's state are looked after, in seconds."""
@@ -48,9 +51,11 @@ class Judge(Protocol):
 
     Attributes:
         times: Of the last picture's stages.
+        runtime: What runs the models, for people.
     """
 
     times: StageTimes
+    runtime: str
 
     def detect(self, image: Image) -> list[Face]:
         """The faces in a picture."""
@@ -276,7 +281,7 @@ class Door:
             camera=self.camera,
             frames=self.frames,
             dropped=self.source.dropped,
-            people=self.people.people,
+            people=self._in_monotonic(self.people.people),
             totals=self.people.totals,
             alarm=self.alerts.sounding,
             times=self.pipeline.times,
@@ -286,11 +291,19 @@ class Door:
         for sink in self.sinks:
             sink.show(status)
 
+    def _in_monotonic(self, people: Sequence[Person]) -> tuple[Person, ...]:
+        ahead = self.clock.monotonic() - self.source.now()
+        return tuple(
+            replace(person, first_seen=person.first_seen + ahead, last_seen=person.last_seen + ahead)
+            for person in people
+        )
+
     def _troubles(self) -> Iterator[str]:
         if self.counts and self.counts.degraded:
             yield self.counts.degraded
         if self.alerts.trouble:
             yield self.alerts.trouble
+        yield from filter(None, (sink.trouble for sink in self.sinks))
 
     def _look_after_sinks(self) -> None:
         if self.window and self.window.closed():
@@ -356,6 +369,12 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     alerts = AlertPolicy(config.alerts, output, clock)
     parts.callback(alerts.close)
     sinks = _open_sinks(settings, source, clock, parts)
+    if config.web.enabled and (source.live or source.paced):
+        screens = _open_web(config, pipeline, choice, clock, {})
+        parts.callback(screens.close)
+        sinks.append(screens)
+        if screens.url:
+            screen.say(f"Screens: {screens.url} and {screens.url}operator.")
     for sentence in (*choice.why, f"Alerts: {output.name}."):
         screen.say(sentence)
     return Door(
@@ -382,6 +401,15 @@ def _open_sinks(settings: Settings, source: Source, clock: Clock, parts: ExitSta
     for sink in sinks:
         parts.callback(sink.close)
     return sinks
+
+
+def _open_web(
+    config: Config, pipeline: Judge, choice: Choice, clock: Clock, extra: Mapping[str, Callable[[], tuple[bytes, str]]]
+) -> WebScreens:
+    from edge.web.sink import Shown, WebScreens  # noqa: PLC0415
+
+    stored = None if choice.stand_in else store_path(config.counts)
+    return WebScreens(config, clock, Shown(pipeline.runtime, stored, extra))
 
 
 def _source(

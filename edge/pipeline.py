@@ -30,9 +30,11 @@ class Pipeline:
         classifier: Judges them.
         threshold: Least score of a face, in (0, 1).
         monotonic: Seconds, to measure the stages by.
+        runtime: What runs the models, for people.
 
     Attributes:
         times: Of the last picture.
+        runtime: What runs the models, for people: ``litert, 2 threads``.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Pipeline:
         classifier: Classifier,
         threshold: float,
         monotonic: Callable[[], float] = time.perf_counter,
+        runtime: str = "",
     ) -> None:
         self.times = StageTimes()
+        self.runtime = runtime
         self._detector = detector
         self._classifier = classifier
         self._threshold = threshold
@@ -81,11 +85,9 @@ def load_pipeline(config: Config, threshold: float | None = None, max_faces: int
     face = load_model(config.face.model, FaceEntry)
     mask = load_model(config.mask.model, MaskEntry)
     backend, threads = config.runtime.backend, config.runtime.threads
-    detector = FaceDetector(
-        open_model(face.content, backend, threads, name=str(face.path)),
-        face.entry,
-        config.face.nms_iou,
-        max_faces or config.face.max_faces,
-    )
-    classifier = MaskClassifier(open_model(mask.content, backend, threads, name=str(mask.path)), mask.entry)
-    return Pipeline(detector, classifier, threshold or config.face.threshold)
+    face_model = open_model(face.content, backend, threads, name=str(face.path))
+    mask_model = open_model(mask.content, backend, threads, name=str(mask.path))
+    detector = FaceDetector(face_model, face.entry, config.face.nms_iou, max_faces or config.face.max_faces)
+    classifier = MaskClassifier(mask_model, mask.entry)
+    runtimes = dict.fromkeys((face_model.runtime, mask_model.runtime))
+    return Pipeline(detector, classifier, threshold or config.face.threshold, runtime="; ".join(runtimes))

@@ -83,6 +83,11 @@ class Status:
 class Sink(Protocol):
     """Somebody who is told. Calls return at once and never raise; what is slow has a thread and a bounded queue."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nobody can be told at present, as a sentence; None while all is well."""
+        ...
+
     def tell(self, events: Sequence[Event]) -> None:
         """Hear what happened, the events' times in monotonic seconds of the machine's clock."""
         ...

@@ -28,6 +28,7 @@ from edge.config import load
 from edge.daemon import Options
 from edge.errors import CameraError, ConfigError, StoreError
 from edge.notify import Notifier
+from edge.pipeline import StageTimes
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.window import Window
 
@@ -42,6 +43,9 @@ def picture(colour: tuple[int, int, int]) -> Image:
 
 class FakePipeline:
     """Finds one face in pictures that are not blue; a green one is masked, a red one is bare."""
+
+    times = StageTimes()
+    runtime = "a runtime made for this test"
 
     def detect(self, image: Image) -> list[Face]:
         return [] if image[80, 100].argmax() == 0 else [FACE]

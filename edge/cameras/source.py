@@ -33,12 +33,14 @@ class Source(Protocol):
     Attributes:
         name: What the operator calls it.
         live: Whether it runs on the machine's clock, until it is closed.
+        paced: Whether it keeps the pace of the scene, so that somebody could watch.
         dropped: Frames that were replaced by a newer one before anybody took them.
         ended: Whether there will be no more frames.
     """
 
     name: str
     live: bool
+    paced: bool
     dropped: int
     ended: bool
 
@@ -80,9 +82,9 @@ class Recording:
         """
         self.name = camera.name
         self.ended = False
+        self.paced = realtime
         self._camera, self._clock, self._stopped = camera, clock, stopped
         self._start: float | None = None
-        self._realtime = realtime
         self._now = 0.0
 
     def next(self, timeout: float) -> Frame | None:
@@ -93,7 +95,7 @@ class Recording:
             self.ended = True
             return None
         self._now = frame.captured_at
-        if self._realtime:
+        if self.paced:
             self._hold_back(frame)
         return frame
 
@@ -124,6 +126,7 @@ class LatestFrame:
     """
 
     live = True
+    paced = True
     ended = False
 
     def __init__(

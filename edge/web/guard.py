@@ -1,0 +1,193 @@
+"""Who may look: the Host and Origin checks, the token, and the brake on those who guess it.
+
+Three kinds of visitors:
+
+- On the device itself (a loopback peer that asks for a loopback name): welcome. The name is checked because a web page
+  from elsewhere could point its own name at 127.0.0.1 and read what the browser beside the door may read.
+- From the network: only with the token, as ``Authorization: Bearer`` or as the cookie that ``/login`` sets.
+- Guessers: after a few wrong tokens an address waits, twice as long each time; so does everybody unknown while very
+  many guess at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from edge.clock import Clock
+from edge.web.token import Secret
+
+FREE_TRIES = 5
+"""Wrong tokens of one address before it has to wait."""
+LONGEST_WAIT = 300.0
+"""In seconds."""
+MOST_ADDRESSES = 1024
+"""Addresses whose wrong tokens are remembered; the one that guessed longest ago is forgotten first."""
+FORGOTTEN_AFTER = 900.0
+"""An address that guessed no more for so long begins anew, in seconds."""
+GLOBAL_TRIES = 60
+"""Wrong tokens of all addresses together ..."""
+GLOBAL_PERIOD = 60.0
+"""... in so many seconds; then only addresses that were right before may try."""
+
+
+@dataclass(slots=True)
+class _Record:
+    wrong: int = 0
+    last_at: float = 0.0
+    blocked_until: float = 0.0
+
+
+class Limiter:
+    """Slows guessing, per address and in all, in bounded memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._records: OrderedDict[str, _Record] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._period_began = clock.monotonic()
+        self._wrong_in_period = 0
+
+    def wait(self, address: str) -> float:
+        """Seconds until ``address`` may try a token; 0 if it may now."""
+        now, key = self._clock.monotonic(), _network(address)
+        self._renew_period(now)
+        record = self._records.get(key)
+        own = record.blocked_until - now if record else 0.0
+        crowded = self._wrong_in_period >= GLOBAL_TRIES and key not in self._known
+        everybodys = self._period_began + GLOBAL_PERIOD - now if crowded else 0.0
+        return max(own, everybodys, 0.0)
+
+    def wrong(self, address: str) -> None:
+        """Remember a wrong token."""
+        now, key = self._clock.monotonic(), _network(address)
+        self._renew_period(now)
+        self._wrong_in_period += 1
+        record = self._records.pop(key, None)
+        if record is None or now - record.last_at > FORGOTTEN_AFTER:
+            record = _Record()
+        record.wrong += 1
+        record.last_at = now
+        if record.wrong >= FREE_TRIES:
+            doubled: float = 2.0 ** min(record.wrong - FREE_TRIES, 16)
+            record.blocked_until = now + min(LONGEST_WAIT, doubled)
+        self._remember(self._records, key, record)
+
+    def right(self, address: str) -> None:
+        """Remember a right token."""
+        key = _network(address)
+        self._records.pop(key, None)
+        self._known.pop(key, None)
+        self._remember(self._known, key, None)
+
+    def _renew_period(self, now: float) -> None:
+        if now - self._period_began >= GLOBAL_PERIOD:
+            self._period_began, self._wrong_in_period = now, 0
+
+    @staticmethod
+    def _remember(store: OrderedDict, key: str, value: object) -> None:  # type: ignore[type-arg]
+        store[key] = value
+        if len(store) > MOST_ADDRESSES:
+            store.popitem(last=False)
+
+
+class Standing(Enum):
+    """What a visitor is."""
+
+    TRUSTED = "trusted"
+    UNKNOWN = "unknown"
+    """Has shown no token, or a cookie that is void."""
+    WRONG = "wrong"
+    BLOCKED = "blocked"
+
+
+class Visitor(NamedTuple):
+    """What a visitor is, and how long one that is blocked has to wait, in seconds."""
+
+    standing: Standing
+    wait: float = 0.0
+
+
+class Guard:
+    """Decides. One a server.
+
+    Args:
+        secret: Of the token; None where only the device itself can reach the server.
+        clock: Paces those who guess.
+    """
+
+    def __init__(self, secret: Secret | None, clock: Clock) -> None:
+        self.secret = secret
+        self._limiter = Limiter(clock)
+
+    def host_is_ours(self, host: str) -> bool:
+        """Whether a request for the name ``host`` is meant for us. On the network a name proves nothing."""
+        return self.secret is not None or is_loopback_name(host)
+
+    def visitor(self, peer: str, host: str, forwarded: bool, bearer: str | None, session: str | None) -> Visitor:
+        """What the sender of a request is.
+
+        Args:
+            peer: Its address.
+            host: The name it asked for.
+            forwarded: Whether a proxy passed it on, so that ``peer`` is not the sender's address.
+            bearer: The token it shows, if any.
+            session: The cookie it shows, if any.
+        """
+        if self.secret is None or (_is_loopback(peer) and is_loopback_name(host) and not forwarded):
+            return Visitor(Standing.TRUSTED)
+        if bearer is not None:
+            return self.judge(peer, bearer)
+        admitted = session is not None and self.secret.admits(session)
+        return Visitor(Standing.TRUSTED if admitted else Standing.UNKNOWN)
+
+    def judge(self, peer: str, token: str) -> Visitor:
+        """Whether ``token`` is right, unless ``peer`` has to wait before it may try."""
+        if self.secret is None:
+            return Visitor(Standing.TRUSTED)
+        wait = self._limiter.wait(peer)
+        if wait > 0:
+            return Visitor(Standing.BLOCKED, wait)
+        if self.secret.opens(token):
+            self._limiter.right(peer)
+            return Visitor(Standing.TRUSTED)
+        self._limiter.wrong(peer)
+        return Visitor(Standing.WRONG)
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether a Host header, with or without a port, names this very machine."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return name == "localhost" or (name is not None and _is_loopback(name))
+
+
+def same_origin(origin: str | None, host: str) -> bool:
+    """Whether a form was sent from a page of ours: its Origin names the Host that was asked; tools send none."""
+    return origin is None or origin in (f"http://{host}", f"https://{host}")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (mapped or parsed).is_loopback
+
+
+def _network(address: str) -> str:
+    """What stands for one guesser: an IPv4 address, or the /64 that a single IPv6 host may number at will."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
+    return address

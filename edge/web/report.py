@@ -1,0 +1,134 @@
+"""What the operator's page shows: how things stand, what was counted today, what happened lately."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from edge.board import temperature_celsius
+from edge.clock import Clock, rfc3339
+from edge.counts import database
+from edge.counts.report import Row, read_rows
+from edge.errors import StoreError
+from edge.events import SceneTime
+from edge.web.feed import Feed
+from edge.web.state import counted, health, mode
+from edge.web.streams import describe
+
+COUNTS_FOR = 5.0
+"""Counts read from the disk are shown for so long, in seconds."""
+EVENTS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What does not change during a run.
+
+    Attributes:
+        version: Of maskgate.
+        models: What is loaded, a line each for people: task, name, hash.
+        runtime: What runs them.
+        counts: The store of visits; None where this run's visits are not stored.
+        stale_after: A frame that is older, in seconds, is no picture of the door.
+    """
+
+    version: str
+    models: tuple[Mapping[str, str], ...]
+    runtime: str
+    counts: Path | None
+    stale_after: float
+
+
+class Report:
+    """Gathers it. The disk is read in a worker thread, at most every few seconds."""
+
+    def __init__(self, feed: Feed, clock: Clock, about: About) -> None:
+        self._feed, self._clock, self._about = feed, clock, about
+        self._scene_time = SceneTime(clock)
+        self._reading = asyncio.Lock()
+        self._today: dict[str, Any] = {}
+        self._today_at: float | None = None
+
+    async def full(self) -> dict[str, Any]:
+        """Everything, JSON-ready; seconds, degrees Celsius, UTC."""
+        now, status = self._clock.monotonic(), self._feed.status
+        word, reasons = health(status, now, self._about.stale_after)
+        said: dict[str, Any] = {
+            "time": rfc3339(self._clock.now()),
+            "mode": str(mode(status, now, self._about.stale_after)),
+            "health": str(word),
+            "reasons": list(reasons),
+            "version": self._about.version,
+            "models": [dict(model) for model in self._about.models],
+            "runtime": self._about.runtime,
+            "temperature": await asyncio.to_thread(temperature_celsius),
+            "fps": self._feed.fps(),
+            "today": await self._counts(),
+            "events": [describe(told, self._scene_time) for told in self._feed.since(0)[-EVENTS_SHOWN:]],
+        }
+        if status is not None:
+            said |= {
+                "started": rfc3339(self._scene_time.wall(status.started_at)),
+                "uptime": round(now - status.started_at, 1),
+                "frames": status.frames,
+                "dropped": status.dropped,
+                "frame_age": status.frame_age(now),
+                "stages": {"detect": status.times.detect, "classify": status.times.classify},
+                "camera": {
+                    "name": status.camera.name,
+                    "trouble": status.camera.trouble,
+                    "losses": status.camera.losses,
+                },
+                "people": [{"id": person.id, "verdict": str(person.verdict)} for person in status.people],
+                "alarm": status.alarm,
+                "since_start": counted(status.totals),
+                "troubles": list(status.troubles),
+            }
+        return said
+
+    async def _counts(self) -> dict[str, Any]:
+        """Today's counts by hour. Visits of the last seconds are still on their way to the disk."""
+        async with self._reading:
+            now = self._clock.monotonic()
+            if self._today_at is None or now - self._today_at >= COUNTS_FOR:
+                self._today = await asyncio.to_thread(read_today, self._about.counts, self._clock.now())
+                self._today_at = now
+            return self._today
+
+
+def read_today(store: Path | None, now: datetime) -> dict[str, Any]:
+    """Counts of the local day that contains ``now``, by hour, JSON-ready; or why there are none.
+
+    Args:
+        store: The SQLite file; None where visits are not stored.
+        now: Aware.
+    """
+    if store is None:
+        return {"hours": [], "trouble": None, "stored": False}
+    local = now.astimezone()
+    midnight = datetime(local.year, local.month, local.day).astimezone()
+    try:
+        connection = database.open_for_reading(store)
+        try:
+            rows = read_rows(connection, midnight, "hour")
+        finally:
+            connection.close()
+    except (StoreError, sqlite3.Error) as error:
+        return {"hours": [], "trouble": str(error), "stored": True}
+    return {"hours": _hours(rows), "trouble": None, "stored": True}
+
+
+def _hours(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [
+        {
+            "start": f"{row.start:%H:%M}",
+            **dict(zip(database.VERDICT_COLUMNS, row.verdicts, strict=True)),
+            "visits": row.visits,
+        }
+        for row in rows
+    ]

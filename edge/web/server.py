@@ -1,0 +1,123 @@
+"""The HTTP server: uvicorn in a thread of its own. Imported there, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from edge.about import about
+from edge.clock import Clock
+from edge.config import Config
+from edge.web.app import Screens, Site
+from edge.web.feed import Feed
+from edge.web.guard import Guard
+from edge.web.report import About
+from edge.web.sink import Shown
+
+REQUEST_WITHIN = 10.0
+"""A request must be complete this soon after its first byte, and come this soon after the connection, in seconds."""
+LARGEST_HEAD = 16 * 1024
+"""Of a request: its line and headers, in bytes."""
+MOST_CONNECTIONS = 128
+FAREWELL = 1
+"""Longest wait for streams to end when the server stops, in seconds."""
+
+
+class Connection(H11Protocol):
+    """uvicorn's, which would wait for ever for a request that never ends."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in bytes; a request that is complete ends the wait, the beginning of another starts one."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        super().connection_lost(exc)
+        self._unwatch()
+
+    def _watch(self) -> None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle and not cycle.response_complete:
+            self._unwatch()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_WITHIN, self.transport.abort)
+
+    def _unwatch(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Server(uvicorn.Server):
+    """Serves until ``should_exit`` is set, from any thread."""
+
+    def __init__(self, screens: Screens) -> None:
+        """Make the pages of ``screens``."""
+        self._site = Site(screens)
+        super().__init__(
+            uvicorn.Config(
+                self._site.app,
+                loop="asyncio",
+                http=Connection,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level=logging.CRITICAL,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_graceful_shutdown=FAREWELL,
+                h11_max_incomplete_event_size=LARGEST_HEAD,
+            )
+        )
+
+    def serve_on(self, listener: socket.socket) -> None:
+        """Serve on ``listener``, which is bound and listens; closed at the end."""
+        asyncio.run(self._serve_on(listener))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Bid those who look farewell, then stop."""
+        for stream in self._site.streams:
+            stream.audience.close()
+        await super().shutdown(sockets)
+
+    async def _serve_on(self, listener: socket.socket) -> None:
+        streams = [asyncio.create_task(stream.run()) for stream in self._site.streams]
+        await self.serve(sockets=[listener])
+        await asyncio.gather(*streams)
+
+
+def make_server(config: Config, clock: Clock, feed: Feed, guard: Guard, shown: Shown) -> Server:
+    """The server of the screens, as configured."""
+    facts = about(config)
+    models = {"face": config.face.model, "mask": config.mask.model}
+    return Server(
+        Screens(
+            feed=feed,
+            clock=clock,
+            guard=guard,
+            about=About(
+                version=facts["maskgate"],
+                models=tuple({"task": task, "name": name, "sha256": facts[task]} for task, name in models.items()),
+                runtime=shown.runtime,
+                counts=shown.counts,
+                stale_after=config.camera.stale_after,
+            ),
+            live_picture=config.web.live_picture,
+            language=config.web.language,
+            extra=shown.extra,
+        )
+    )

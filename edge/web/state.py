@@ -1,0 +1,120 @@
+"""What a status means to those who look: which message the kiosk shows, where it draws whom, and how healthy it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from edge.status import Status
+from edge.values import Person, Verdict
+
+DRAWN_FOR = 0.6
+"""A person out of sight for longer is no longer drawn, in seconds; the visit, and the message, last longer."""
+FIRST_HEARD = (Verdict.WITHOUT_MASK, Verdict.MASK_WORN_INCORRECTLY, Verdict.UNSURE, Verdict.WITH_MASK)
+"""Whose message is shown where several people stand at the door."""
+
+
+class Mode(str, Enum):
+    """The messages of the kiosk."""
+
+    STARTING = "starting"
+    WELCOME = "welcome"
+    UNSURE = Verdict.UNSURE.value
+    WITH_MASK = Verdict.WITH_MASK.value
+    WITHOUT_MASK = Verdict.WITHOUT_MASK.value
+    MASK_WORN_INCORRECTLY = Verdict.MASK_WORN_INCORRECTLY.value
+    OUT_OF_SERVICE = "out_of_service"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Health(str, Enum):
+    """How it stands, in a word. Only the first two serve the door."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    STARTING = "starting"
+    OUT_OF_SERVICE = "out of service"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def serving(self) -> bool:
+        """Whether the door is watched."""
+        return self in (Health.OK, Health.DEGRADED)
+
+
+def mode(status: Status | None, now: float, stale_after: float) -> Mode:
+    """The message to show at monotonic second ``now``.
+
+    Args:
+        status: The newest; None before the first.
+        now: When somebody looks.
+        stale_after: A frame that is older, in seconds, is no picture of the door.
+    """
+    if status is None:
+        return Mode.STARTING
+    if status.reasons(now, stale_after):
+        return Mode.OUT_OF_SERVICE
+    if status.camera.last_frame_at is None:
+        return Mode.STARTING
+    held = {person.verdict for person in status.people}
+    return next((Mode(verdict.value) for verdict in FIRST_HEARD if verdict in held), Mode.WELCOME)
+
+
+def health(status: Status | None, now: float, stale_after: float) -> tuple[Health, tuple[str, ...]]:
+    """How it stands at monotonic second ``now``, and why it is not well, a sentence each.
+
+    A trouble that leaves the alert working (counts that wait for the disk) degrades; a door that is not watched is out
+    of service.
+    """
+    if status is None:
+        return Health.STARTING, ("No picture has been processed yet.",)
+    if reasons := status.reasons(now, stale_after):
+        return Health.OUT_OF_SERVICE, (*reasons, *status.troubles)
+    if status.camera.last_frame_at is None:
+        return Health.STARTING, (f"{status.camera.name} has not sent a picture yet.",)
+    return (Health.DEGRADED, status.troubles) if status.troubles else (Health.OK, ())
+
+
+def snapshot(status: Status | None, now: float, stale_after: float) -> dict[str, Any]:
+    """What the kiosk draws, JSON-ready: the message, and people as in a mirror.
+
+    Positions are fractions of the picture, x from the left as the visitor sees it: mirrored, so that a step to the
+    right moves the figure to the right.
+    """
+    shown = mode(status, now, stale_after)
+    if status is None or status.image is None or shown in (Mode.STARTING, Mode.OUT_OF_SERVICE):
+        return {"mode": str(shown), "people": [], "alarm": False}
+    height, width = status.image.shape[:2]
+    return {
+        "mode": str(shown),
+        "people": people(status.people, status.at, (width, height)),
+        "alarm": status.alarm,
+        "aspect": round(width / height, 3),
+    }
+
+
+def people(visitors: Sequence[Person], at: float, frame_size: tuple[int, int]) -> list[dict[str, Any]]:
+    """Those in sight at second ``at``: id, verdict, and the face's box mirrored, in fractions of the picture."""
+    width, height = frame_size
+    return [
+        {
+            "id": person.id,
+            "verdict": str(person.verdict),
+            "x": round(1 - person.bbox.x1 / width, 3),
+            "y": round(person.bbox.y0 / height, 3),
+            "w": round(person.bbox.width / width, 3),
+            "h": round(person.bbox.height / height, 3),
+        }
+        for person in visitors
+        if at - person.last_seen <= DRAWN_FOR
+    ]
+
+
+def counted(totals: Mapping[Verdict, int]) -> dict[str, int]:
+    """Visits by verdict, every verdict named."""
+    return {str(verdict): totals.get(verdict, 0) for verdict in Verdict}

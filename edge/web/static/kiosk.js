@@ -1,0 +1,145 @@
+"use strict";
+/* The kiosk: shows what the server says, and "out of service" as soon as it says nothing any more. */
+
+const SILENCE = 4000; // ms without a word from the server (it speaks every second) before it counts as gone
+const REOPEN = 3000; // ms before a stream that the browser gave up is opened anew
+const SVG = "http://www.w3.org/2000/svg";
+const STAGE = 1000; // width of the mirror in its own units
+const KIT = { with_mask: "worn", without_mask: "missing", mask_worn_incorrectly: "slipped" };
+const WITHOUT_MIRROR = ["starting", "out_of_service"];
+
+const texts = JSON.parse(document.getElementById("texts").textContent);
+const body = document.body;
+const [icon, headline, detail, stage, picture] = ["icon", "headline", "detail", "stage", "picture"].map((id) =>
+  document.getElementById(id),
+);
+const message = document.querySelector(".message");
+const figures = new Map();
+let heardAt = performance.now();
+let stream = null;
+
+function show(mode) {
+  if (body.dataset.mode === mode && body.dataset.ready) return;
+  body.dataset.mode = mode;
+  body.dataset.ready = "yes";
+  icon.setAttribute("href", `#icon-${mode}`);
+  headline.textContent = texts[`kiosk.${mode}.headline`];
+  detail.textContent = texts[`kiosk.${mode}.detail`];
+  showPicture(!WITHOUT_MIRROR.includes(mode));
+  fit();
+}
+
+/* The largest headline whose longest word and last line still fit, in any language. */
+function fit() {
+  let [low, high] = [16, Math.min(innerWidth, innerHeight) * 0.26];
+  while (high - low > 1) {
+    const size = (low + high) / 2;
+    headline.style.fontSize = `${size}px`;
+    const fits = message.scrollHeight <= message.clientHeight && headline.scrollWidth <= message.clientWidth;
+    [low, high] = fits ? [size, high] : [low, size];
+  }
+  headline.style.fontSize = `${low}px`;
+}
+
+function draw(people, aspect) {
+  const height = STAGE / (aspect || 4 / 3);
+  stage.setAttribute("viewBox", `0 0 ${STAGE} ${height}`);
+  const seen = new Set(people.map((person) => person.id));
+  for (const [id, figure] of figures) {
+    if (seen.has(id)) continue;
+    figure.remove();
+    figures.delete(id);
+  }
+  for (const person of people.sort((a, b) => a.h - b.h)) place(person, height);
+  showGhost(people.length === 0, height);
+}
+
+function place(person, height) {
+  let figure = figures.get(person.id);
+  if (!figure) {
+    figure = group("body", "kit", "badge");
+    figures.set(person.id, figure);
+    stage.append(figure);
+  }
+  const [skin, kit, badge] = figure.children;
+  figure.setAttribute("class", `person ${person.verdict}`);
+  skin.setAttribute("class", "skin");
+  kit.setAttribute("class", "kit");
+  kit.setAttribute("href", KIT[person.verdict] ? `#${KIT[person.verdict]}` : "");
+  badge.setAttribute("href", `#badge-${person.verdict}`);
+  badge.setAttribute("y", "-92");
+  put(figure, (person.x + person.w / 2) * STAGE, (person.y + person.h / 2) * height, (person.h * height) / 108);
+}
+
+/* Where somebody could stand, while nobody does. */
+function showGhost(wanted, height) {
+  const ghost = figures.get("ghost");
+  if (!wanted || body.dataset.picture === "on") {
+    ghost?.remove();
+    figures.delete("ghost");
+  } else if (!ghost) {
+    const figure = group("body", "worn");
+    figure.setAttribute("class", "person ghost");
+    put(figure, STAGE / 2, height * 0.42, height / 420);
+    figures.set("ghost", figure);
+    stage.append(figure);
+  }
+}
+
+function group(...parts) {
+  const figure = document.createElementNS(SVG, "g");
+  for (const part of parts) {
+    const use = document.createElementNS(SVG, "use");
+    use.setAttribute("href", `#${part}`);
+    figure.append(use);
+  }
+  return figure;
+}
+
+function put(figure, x, y, scale) {
+  figure.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) scale(${Math.max(scale, 0.5).toFixed(3)})`;
+}
+
+function showPicture(wanted) {
+  if (body.dataset.picture !== "on" || picture.hidden !== wanted) return;
+  picture.hidden = !wanted;
+  if (wanted) picture.src = `/picture?${Date.now()}`;
+  else picture.removeAttribute("src");
+}
+
+function hear(state) {
+  heardAt = performance.now();
+  if (state.release !== body.dataset.release) {
+    location.reload();
+    return;
+  }
+  show(state.mode);
+  draw(state.people, state.aspect);
+}
+
+function lose() {
+  show("out_of_service");
+  draw([], 4 / 3);
+}
+
+function open() {
+  stream?.close();
+  stream = new EventSource("/events");
+  stream.addEventListener("state", (event) => hear(JSON.parse(event.data)));
+  stream.addEventListener("bye", lose);
+}
+
+/* A stream that the browser gave up was refused: a server that is well and refuses us wants the token. */
+async function reopen() {
+  if (stream.readyState !== EventSource.CLOSED) return;
+  const answer = await fetch("/", { method: "HEAD", cache: "no-store" }).catch(() => null);
+  if (answer?.redirected || answer?.status === 401) location.reload();
+  else open();
+}
+
+setInterval(() => performance.now() - heardAt > SILENCE && lose(), 500);
+setInterval(reopen, REOPEN);
+addEventListener("resize", fit);
+document.fonts.ready.then(fit);
+show(body.dataset.mode);
+open();

@@ -1,0 +1,203 @@
+"use strict";
+/* The operator's page: asks how things stand every two seconds, at once when something happens, and says when nobody answers. */
+
+const ASK_EVERY = 2000;
+const ASK_SOON = 200;
+const ANSWER_WITHIN = 5000;
+const SVG = "http://www.w3.org/2000/svg";
+const VERDICTS = ["with_mask", "without_mask", "mask_worn_incorrectly", "unsure"];
+const MARKS = { alert_on: "▲", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●" };
+const BAD = ["without_mask", "mask_worn_incorrectly"];
+const CHART = { width: 960, height: 260, left: 48, right: 10, top: 14, bottom: 34 };
+
+const texts = JSON.parse(document.getElementById("texts").textContent);
+const language = document.documentElement.lang;
+const number = new Intl.NumberFormat(language);
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+const byId = (id) => document.getElementById(id);
+const say = (key, values = {}) =>
+  (texts[`operator.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
+let timer = 0;
+
+function element(name, text = "", className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+/* Replace children only where their text changed, so that a reader's place and focus stay. */
+function fill(parent, children) {
+  const text = (nodes) => [...nodes].map((node) => node.outerHTML).join("");
+  if (text(parent.children) !== text(children)) parent.replaceChildren(...children);
+}
+
+function showHealth(health, reasons) {
+  const pill = byId("health");
+  if (pill.dataset.health !== health) {
+    pill.dataset.health = health;
+    pill.textContent = say(`health.${health}`);
+  }
+  byId("attention").hidden = reasons.length === 0;
+  fill(byId("reasons"), reasons.map((reason) => element("li", reason)));
+}
+
+function showCounts(today, sinceStart) {
+  const totals = Object.fromEntries(
+    VERDICTS.map((verdict) => [verdict, today.hours.reduce((sum, hour) => sum + hour[verdict], 0)]),
+  );
+  const shown = today.stored ? totals : (sinceStart ?? totals);
+  for (const verdict of VERDICTS) byId(`total-${verdict}`).textContent = number.format(shown[verdict]);
+  const visits = VERDICTS.reduce((sum, verdict) => sum + shown[verdict], 0);
+  byId("total-visits").textContent = number.format(visits);
+  byId("counts-note").textContent = today.trouble ?? say(today.stored ? "delay" : "not_stored");
+  showHours(today.hours);
+}
+
+function showHours(hours) {
+  const cells = (hour) => [hour.start, ...VERDICTS.map((verdict) => number.format(hour[verdict])), number.format(hour.visits)];
+  const rows = hours.map((hour) => {
+    const row = element("tr");
+    row.append(...cells(hour).map((cell) => element("td", cell)));
+    return row;
+  });
+  fill(byId("hours"), rows);
+  drawChart(hours);
+}
+
+function shape(name, attributes, text = "") {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+}
+
+function drawChart(hours) {
+  const { width, height, left, right, top, bottom } = CHART;
+  const [floor, span] = [height - bottom, height - bottom - top];
+  const most = nice(Math.max(4, ...hours.map((hour) => hour.visits)));
+  const drawn = [];
+  for (let step = 0; step <= 4; step += 1) {
+    const y = floor - (span * step) / 4;
+    drawn.push(shape("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }));
+    drawn.push(shape("text", { x: left - 8, y: y + 5, "text-anchor": "end" }, number.format((most * step) / 4)));
+  }
+  const slot = (width - left - right) / 24;
+  const narrow = innerWidth <= 480;
+  for (let hour = 0; hour < 24; hour += narrow ? 6 : 3) {
+    drawn.push(shape("text", { x: left + slot * (hour + 0.5), y: height - 8, "text-anchor": "middle" }, `${hour}:00`));
+  }
+  for (const hour of hours) drawn.push(...bars(hour, left + slot * startOf(hour), slot, floor, span / most));
+  if (!hours.some((hour) => hour.visits)) {
+    drawn.push(shape("text", { class: "none", x: (width + left) / 2, y: height / 2 }, say("no_visits")));
+  }
+  fill(byId("chart"), drawn);
+}
+
+const startOf = (hour) => Number(hour.start.slice(0, 2)) + Number(hour.start.slice(3)) / 60;
+
+function bars(hour, x, slot, floor, scale) {
+  let y = floor;
+  return VERDICTS.filter((verdict) => hour[verdict]).map((verdict) => {
+    const height = hour[verdict] * scale;
+    y -= height;
+    return shape("rect", { class: verdict, x: x + slot * 0.14, y, width: slot * 0.72, height });
+  });
+}
+
+/* A round number of four equal whole steps at or above `most`. */
+function nice(most) {
+  const step = most / 4;
+  const power = 10 ** Math.floor(Math.log10(step));
+  return 4 * power * [1, 2, 5, 10].find((factor) => factor * power >= step);
+}
+
+function describe(event) {
+  const verdict = event.verdict ? say(`verdict.${event.verdict}`) : "";
+  const seconds = event.seconds === undefined ? "" : number.format(event.seconds);
+  return say(`event.${event.event}`, { ...event, verdict, seconds });
+}
+
+function showEvents(events) {
+  const rows = events.toReversed().map((event) => {
+    const bad = event.event === "alert_on" || event.event === "camera_lost" || BAD.includes(event.verdict);
+    const good = event.event === "camera_back" || event.verdict === "with_mask";
+    const row = element("li", "", bad ? "bad" : good ? "good" : "");
+    const time = element("time", clock.format(new Date(event.time)));
+    time.dateTime = event.time;
+    const mark = element("span", MARKS[event.event] ?? "", "mark");
+    mark.ariaHidden = "true";
+    row.append(time, mark, element("span", describe(event), "what"));
+    return row;
+  });
+  fill(byId("events"), rows.length ? rows : [element("li", say("no_events"))]);
+}
+
+function duration(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  const parts = [Math.floor(minutes / 1440), Math.floor(minutes / 60) % 24, minutes % 60];
+  const units = ["day", "hour", "minute"];
+  const shown = parts.map((value, index) => [value, units[index]]).filter(([value]) => value);
+  if (!shown.length) shown.push([Math.floor(seconds), "second"]);
+  return shown
+    .slice(0, 2)
+    .map(([value, unit]) => new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(value))
+    .join(" ");
+}
+
+const fixed = (value, digits) => value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+function showSystem(status) {
+  const unknown = say("unknown");
+  const known = (value, text) => (value === null || value === undefined ? unknown : text(value));
+  const milliseconds = (stages) => `${fixed(stages.detect * 1000, 1)} + ${fixed(stages.classify * 1000, 1)} ms`;
+  const facts = {
+    camera: known(status.camera, (camera) => camera.name),
+    "camera.losses": known(status.camera, (camera) => number.format(camera.losses)),
+    frame_age: known(status.frame_age, (age) => say("ago", { seconds: fixed(age, 1) })),
+    fps: known(status.fps, (fps) => fixed(fps, 1)),
+    dropped: known(status.dropped, (dropped) => number.format(dropped)),
+    stages: known(status.stages, milliseconds),
+    in_view: known(status.people, (people) => number.format(people.length)),
+    alarm: known(status.alarm, (alarm) => say(alarm ? "alarm.on" : "alarm.off")),
+    runtime: status.runtime || unknown,
+    models: status.models.map((model) => `${model.name} (${model.sha256.slice(0, 12)})`).join(", "),
+    temperature: known(status.temperature, (degrees) => `${fixed(degrees, 1)} °C`),
+    uptime: known(status.uptime, duration),
+    version: status.version,
+  };
+  const rows = Object.entries(facts).flatMap(([key, value]) => [element("dt", say(key)), element("dd", value)]);
+  fill(byId("system"), rows);
+}
+
+function show(status) {
+  showHealth(status.health, status.reasons);
+  showCounts(status.today, status.since_start);
+  showEvents(status.events);
+  showSystem(status);
+}
+
+async function ask() {
+  clearTimeout(timer);
+  try {
+    const answer = await fetch("/api/status", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
+    if (answer.status === 401) location.reload();
+    if (!answer.ok) throw new Error(answer.statusText);
+    show(await answer.json());
+  } catch (error) {
+    console.warn(error);
+    showHealth("unreachable", [say("unreachable")]);
+  }
+  timer = setTimeout(ask, ASK_EVERY);
+}
+
+const stream = new EventSource("/events");
+stream.addEventListener("happened", () => {
+  clearTimeout(timer);
+  timer = setTimeout(ask, ASK_SOON);
+});
+stream.addEventListener("bye", ask);
+stream.addEventListener("state", (event) => {
+  if (JSON.parse(event.data).release !== document.body.dataset.release) location.reload();
+});
+ask();

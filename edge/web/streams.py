@@ -1,0 +1,224 @@
+"""What flows to browsers for as long as they look: server-sent events, and the live picture where it is allowed.
+
+Work is done once for all who look, and only while somebody does. Nobody's backlog is kept: who reads slowly gets the
+newest state and picture next, and the kernel ends the connection of who does not read at all (``server.READ_WITHIN``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from edge.clock import Clock, rfc3339
+from edge.events import SceneTime
+from edge.values import Image
+from edge.web.feed import Feed, Told
+from edge.web.state import snapshot
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+LOOK_EVERY = 0.1
+"""Between two looks at the slot, in seconds: at most ten states a second are sent."""
+HEARTBEAT = 1.0
+"""A state is sent this often even if nothing changed, in seconds: silence means that we are gone."""
+MOST_LISTENERS = 64
+MOST_VIEWERS = 8
+RECONNECT_MS = 2000
+PICTURE_EVERY = 0.1
+"""Between two pictures, in seconds."""
+PICTURE_WIDTH = 640
+"""Wider pictures are made smaller, in pixels."""
+JPEG_QUALITY = 75
+BOUNDARY = "maskgate-picture"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Audience:
+    """Those who listen to a stream, woken together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._woken = asyncio.Event()
+        self.size = 0
+        self.closed = False
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else fits in."""
+        return self.size >= self._most
+
+    @asynccontextmanager
+    async def member(self) -> AsyncIterator[None]:
+        """Count somebody in while the stream lasts."""
+        self.size += 1
+        try:
+            yield
+        finally:
+            self.size -= 1
+
+    async def wait(self) -> bool:
+        """Until the next ``wake``, or for a heartbeat. Returns whether it was the former."""
+        try:
+            await asyncio.wait_for(self._woken.wait(), HEARTBEAT)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def wake(self) -> None:
+        """Let everybody look."""
+        woken, self._woken = self._woken, asyncio.Event()
+        woken.set()
+
+    def close(self) -> None:
+        """Let everybody leave."""
+        self.closed = True
+        self.wake()
+
+
+class Events:
+    """The stream of states and events.
+
+    Args:
+        feed: Where the loop leaves them.
+        clock: Tells what is stale, and when things happened.
+        stale_after: A frame that is older, in seconds, is no picture of the door.
+        release: Of the pages, so that a kiosk that runs for months takes the new ones.
+    """
+
+    def __init__(self, feed: Feed, clock: Clock, stale_after: float, release: str) -> None:
+        self.audience = Audience(MOST_LISTENERS)
+        self._feed, self._clock, self._stale_after, self._release = feed, clock, stale_after, release
+        self._scene_time = SceneTime(clock)
+        self._state = b""
+        self._sent_at = 0.0
+        self._told: list[tuple[int, bytes]] = []
+        self._newest = 0
+
+    async def run(self) -> None:
+        """Look at the slot while somebody listens, and wake the listeners when there is something to say."""
+        while not self.audience.closed:
+            if self.audience.size and self.look():
+                self.audience.wake()
+            await asyncio.sleep(LOOK_EVERY)
+
+    def look(self) -> bool:
+        """Take in what is new. Returns whether it should be sent."""
+        now = self._clock.monotonic()
+        state = self._encode_state(now)
+        news = self._feed.since(self._newest)
+        if news:
+            self._newest = news[-1].number
+            self._told = [(told.number, self._encode(told)) for told in self._feed.since(0)]
+        if state == self._state and not news and now - self._sent_at < HEARTBEAT:
+            return False
+        self._state, self._sent_at = state, now
+        return True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one listener."""
+        async with self.audience.member(), _left(receive) as left:
+            if self.look():
+                self.audience.wake()
+            await _start(send, b"text/event-stream")
+            seen = _last_event_id(scope, self._newest)
+            await send(_part(f"retry: {RECONNECT_MS}\n\n".encode()))
+            while not self.audience.closed and not left():
+                news = [text for number, text in self._told if number > seen]
+                seen = max(seen, self._newest)
+                await send(_part(b"".join((*news, self._state))))
+                await self.audience.wait()
+            await send({"type": "http.response.body", "body": b"event: bye\ndata: {}\n\n", "more_body": False})
+
+    def _encode_state(self, now: float) -> bytes:
+        state = snapshot(self._feed.status, now, self._stale_after) | {"release": self._release}
+        return f"event: state\ndata: {json.dumps(state, separators=(',', ':'))}\n\n".encode()
+
+    def _encode(self, told: Told) -> bytes:
+        said = {"number": told.number, **describe(told, self._scene_time)}
+        return f"id: {told.number}\nevent: happened\ndata: {json.dumps(said)}\n\n".encode()
+
+
+class Pictures:
+    """The live picture: JPEG, encoded once for all who look."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.audience = Audience(MOST_VIEWERS)
+        self._feed = feed
+        self._shown: Image | None = None
+        self._part = b""
+
+    async def run(self) -> None:
+        """Encode the newest picture while somebody looks."""
+        while not self.audience.closed:
+            status = self._feed.status
+            image = status.image if status else None
+            if self.audience.size and image is not None and image is not self._shown:
+                self._shown = image
+                self._part = await asyncio.to_thread(_encode_picture, image)
+                self.audience.wake()
+            await asyncio.sleep(PICTURE_EVERY)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one viewer."""
+        del scope
+        async with self.audience.member(), _left(receive) as left:
+            await _start(send, f"multipart/x-mixed-replace; boundary={BOUNDARY}".encode())
+            await send(_part(f"--{BOUNDARY}\r\n".encode()))
+            while not self.audience.closed and not left():
+                if await self.audience.wait():
+                    await send(_part(self._part))
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def describe(told: Told, scene_time: SceneTime) -> dict[str, Any]:
+    """An event with its time in UTC, JSON-ready."""
+    event = told.event
+    return {"event": str(event.kind), "time": rfc3339(scene_time.wall(event.at)), **event.fields()}
+
+
+def _encode_picture(image: Image) -> bytes:
+    """A part of the stream, its boundary behind it: a browser shows a part when it has seen the boundary."""
+    height, width = image.shape[:2]
+    if width > PICTURE_WIDTH:
+        size = (PICTURE_WIDTH, round(height * PICTURE_WIDTH / width))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+    return b"".join((head, jpeg, f"\r\n--{BOUNDARY}\r\n".encode()))
+
+
+def _last_event_id(scope: Scope, newest: int) -> int:
+    """After which event a listener that was cut off goes on; a new one begins with what happens next."""
+    text = dict(scope["headers"]).get(b"last-event-id", b"")
+    return min(int(text), newest) if text.isdigit() else newest
+
+
+@asynccontextmanager
+async def _left(receive: Receive) -> AsyncIterator[Callable[[], bool]]:
+    """Tells whether the browser is gone."""
+
+    async def wait() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    gone = asyncio.create_task(wait())
+    try:
+        yield gone.done
+    finally:
+        gone.cancel()
+
+
+async def _start(send: Send, content_type: bytes) -> None:
+    headers: Headers = [(b"content-type", content_type), (b"x-accel-buffering", b"no")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+def _part(body: bytes) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
