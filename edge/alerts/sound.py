@@ -38,7 +38,8 @@ LARGEST = 10 * 2**20
 POLL = 0.05
 """Between two looks at a player that plays, in seconds."""
 SETTLE = 1.0
-"""A player that has read nothing after this long waits for its device; one that was killed ends within it; seconds."""
+"""A player that reads this much less than it should have played waits for its device; one that was killed ends within
+this time; in seconds."""
 SLACK = 5.0
 """A player may take so much longer than its sound, in seconds."""
 
@@ -234,7 +235,8 @@ class Sound(Alert):
 
     def _stop(self, player: subprocess.Popen[bytes], played: float) -> None:
         """Kill the player; one that hangs in its device may survive that and keeps a further one from starting."""
-        read_nothing = os.lseek(self._file, 0, os.SEEK_CUR) == 0
+        read = self._clip.seconds * os.lseek(self._file, 0, os.SEEK_CUR) / len(self._clip.wav)
+        late = min(played, self._clip.seconds) - read > SETTLE or played > self._clip.seconds + SLACK
         player.kill()
         try:
             player.wait(SETTLE)
@@ -244,8 +246,8 @@ class Sound(Alert):
         assert player.stderr
         player.stderr.close()
         self._player = None
-        if (read_nothing and played > SETTLE) or played > self._clip.seconds + SLACK:
-            self._fail("the device does not answer")
+        if late:
+            self._fail("the device does not take it in time")
         elif played > SETTLE:
             self._trouble = None
 
