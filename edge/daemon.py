@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
+from edge.about import about
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.choose import Choice, await_camera, open_camera
@@ -32,6 +33,8 @@ from edge.status import CameraState, Sink, Status
 from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading, Verdict
 
 if TYPE_CHECKING:
+    from edge.metrics import Metrics
+    from edge.mqtt import Publisher
     from edge.web.sink import WebScreens
 
 TICK = 0.25
@@ -194,6 +197,7 @@ class Door:
                 self.notifier.status(f"{self.frames} frames; {counted(self.people.totals)}")
         self.notifier.stopping()
         self._end_visits(self.source.now())
+        self._show_status()
         seconds = self.clock.monotonic() - self.started_at
         return Summary(self.frames, seconds, self.source.dropped, self.people.totals)
 
@@ -365,16 +369,20 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     counts = None if choice.stand_in else _open_counts(config.counts, clock, parts)
     screen = _open_screen(options, source, clock)
     parts.callback(screen.outbox.close)
-    output = open_alert(config.alerts)
-    alerts = AlertPolicy(config.alerts, output, clock)
-    parts.callback(alerts.close)
-    sinks = _open_sinks(settings, source, clock, parts)
+    broker = _open_broker(settings, counts, clock, parts)
+    sinks: list[Sink] = [broker] if broker else []
     if config.web.enabled and (source.live or source.paced):
-        screens = _open_web(config, pipeline, choice, clock, {})
+        metrics = _open_metrics(config, counts, broker, clock)
+        sinks.append(metrics)
+        screens = _open_web(config, pipeline, choice, clock, {"/metrics": metrics.page})
         parts.callback(screens.close)
         sinks.append(screens)
         if screens.url:
             screen.say(f"Screens: {screens.url} and {screens.url}operator.")
+    # Opened last, so that it is the first to be closed: nobody waits for a network while the alarm sounds.
+    output = open_alert(config.alerts)
+    alerts = AlertPolicy(config.alerts, output, clock)
+    parts.callback(alerts.close)
     for sentence in (*choice.why, f"Alerts: {output.name}."):
         screen.say(sentence)
     return Door(
@@ -395,12 +403,26 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     )
 
 
-def _open_sinks(settings: Settings, source: Source, clock: Clock, parts: ExitStack) -> list[Sink]:
-    """Screens, MQTT and metrics, as configured; each is closed with the rest."""
-    sinks: list[Sink] = []
-    for sink in sinks:
-        parts.callback(sink.close)
-    return sinks
+def _open_broker(settings: Settings, counts: Counts | None, clock: Clock, parts: ExitStack) -> Publisher | None:
+    if not settings.config.mqtt.host:
+        return None
+    from edge.mqtt import Publisher  # noqa: PLC0415
+
+    publisher = Publisher(settings, clock, lambda: counts.before if counts else None, about(settings.config))
+    parts.callback(publisher.close)
+    return publisher
+
+
+def _open_metrics(config: Config, counts: Counts | None, broker: Publisher | None, clock: Clock) -> Metrics:
+    from edge.metrics import Metrics  # noqa: PLC0415
+
+    return Metrics(
+        clock,
+        about(config),
+        config.camera.stale_after,
+        counts_degraded=lambda: bool(counts and counts.degraded),
+        mqtt_connected=(lambda: broker.connected) if broker else None,
+    )
 
 
 def _open_web(

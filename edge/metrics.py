@@ -44,9 +44,6 @@ class Metrics(Collector):
     trouble: str | None = None
     """Never any: it waits to be asked."""
 
-    trouble: str | None = None
-    """Metrics wait to be asked, so none."""
-
     def __init__(
         self,
         clock: Clock,
