@@ -37,6 +37,12 @@ def test_systemd_finds_nothing_to_complain_of(installed_unit: Path) -> None:
     assert (done.returncode, complaints) == (0, [])
 
 
+def test_whatever_the_end_the_alert_outputs_are_switched_off_by_the_same_settings() -> None:
+    commands = dict(re.findall(r"^(ExecStart|ExecStopPost)=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE))
+    program, config = re.fullmatch(r"(\S+) run .*(--config \S+)", commands["ExecStart"]).groups()  # type: ignore[union-attr]
+    assert commands["ExecStopPost"] == f"-{program} alerts-off {config}"
+
+
 @needs_systemd
 def test_verify_would_have_found_a_mistyped_directive(installed_unit: Path) -> None:
     installed_unit.write_text(installed_unit.read_text().replace("ProtectHome=", "ProtectHouse="))
