@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.clock import SystemClock
 from edge.config import Settings, load
+from edge.counts.database import lifetime_totals, open_for_reading
 from edge.mqtt import Publisher, publisher
 from edge.mqtt.discovery import documents
 from edge.mqtt.link import MOST_UNACKNOWLEDGED
@@ -340,6 +342,7 @@ OPEN_AND_WAIT = """
 import sys, time
 from edge.clock import SystemClock
 from edge.config import load
+from edge.counts.database import lifetime_totals, open_for_reading
 from edge.mqtt import Publisher
 
 settings = load(environment={}, overrides={
@@ -725,6 +728,73 @@ class TestTls:
         door = open_door(broker.port, tls=True)
         trouble = wait_for(lambda: door.publisher.trouble)
         assert re.search(r"check .*mqtt\.port.*mqtt\.tls", trouble)
+
+
+class TestWholeAppliance:
+    @pytest.fixture
+    def appliance(self, broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+        """Starts ``maskgate run`` on the demo clip, told of the broker, its screens on ``port``."""
+        started: list[subprocess.Popen[str]] = []
+
+        def appliance(port: int, *options: str) -> subprocess.Popen[str]:
+            config = tmp_path / "config.toml"
+            config.write_text(
+                f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ndoor = "front"\nevents = true\n'
+                f'[web]\nport = {port}\n[counts]\npath = "{tmp_path}/counts.db"\n[alerts]\noutput = "none"\n'
+            )
+            command = [sys.executable, "-m", "edge", "run", "--config", config, "--source", "demo", *options]
+            started.append(subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE))
+            return started[-1]
+
+        yield appliance
+        for process in started:
+            process.kill()
+            process.communicate()
+
+    def test_what_it_sees_reaches_the_broker_and_prometheus_and_the_totals_go_on_after_a_restart(
+        self,
+        broker: Broker,
+        listen: Callable[..., Listener],
+        appliance: Callable[..., subprocess.Popen[str]],
+        tmp_path: Path,
+    ) -> None:
+        listener, port = listen(broker.port), free_port()
+        process = appliance(port, "--realtime")
+        wait_for(lambda: counts(listener).get("visits", 0) >= 1, 4 * PATIENCE)
+        page = wait_for(lambda: page_at(port))
+        assert re.search(r"^maskgate_frames_total [1-9]", page, re.MULTILINE)
+        assert re.search(r"^maskgate_mqtt_connected 1.0$", page, re.MULTILINE)
+        assert 'maskgate_visits_total{verdict="with_mask"}' in page
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0
+        assert "maskgate:" not in errors
+        wait_for(lambda: listener.latest["maskgate/front/availability"] == "offline")
+        first = counts(listener)
+        assert first == stored(tmp_path / "counts.db")
+        assert listener.latest["maskgate/front/people"] == "0"
+        assert listener.latest["maskgate/front/alarm"] == "OFF"
+        ended = [json.loads(payload) for topic, payload in listener.heard if topic == "maskgate/front/events"]
+        assert sum(event["event"] == "visit_ended" for event in ended) == first["visits"]
+
+        process = appliance(port, "--quiet")
+        process.communicate(timeout=4 * PATIENCE)
+        after = stored(tmp_path / "counts.db")
+        assert after["visits"] > first["visits"]
+        wait_for(lambda: counts(listener) == after)
+
+
+def page_at(port: int) -> str | None:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+        return str(page.read().decode())
+    return None
+
+
+def stored(path: Path) -> dict[str, int]:
+    """What the store has counted in its life, as the broker is told of it."""
+    with contextlib.closing(open_for_reading(path)) as connection:
+        totals = {verdict.value: number for verdict, number in lifetime_totals(connection).items()}
+    return totals | {"visits": sum(totals.values())}
 
 
 def test_a_door_without_a_name_of_its_own_has_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
