@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from edge.board import temperature_celsius, throttled
 from edge.cameras.address import is_url, without_secrets
 from edge.cameras.devices import Device, capture_device, devices
+from edge.clock import SystemClock
 from edge.config import Config, Settings
 from edge.errors import MaskgateError
 
@@ -40,6 +41,8 @@ TIME_ERROR = 5
 """What adjtimex(2) returns while no time server has set the clock."""
 CORAL_USB = frozenset({"1a6e:089a", "18d1:9302"})
 """USB ids of the Coral accelerator before and after its firmware is loaded."""
+OLDEST_GPIOD = 2
+"""The first major version of gpiod whose interface is the present one."""
 RUNTIMES = {
     "ai-edge-litert": "ai_edge_litert",
     "tflite-runtime": "tflite_runtime",
@@ -110,6 +113,7 @@ class Machine:
         files_of: Folders of an importable module.
         query: What the kernel says of a video node.
         clock_is_set: Whether a time server has set the clock.
+        program: Where a command is.
     """
 
     root: Path = Path("/")
@@ -119,6 +123,7 @@ class Machine:
     files_of: Callable[[str], tuple[Path, ...] | None] = module_files
     query: Callable[[Path], Device | None] = capture_device
     clock_is_set: Callable[[], bool | None] = clock_is_set
+    program: Callable[[str], str | None] = shutil.which
 
     def text(self, path: str) -> str:
         """The content of a file of the system, by its path from the root, or nothing."""
@@ -155,6 +160,8 @@ def examine(machine: Machine, config: Config) -> list[Finding]:
         _models,
         _camera,
         _gpio,
+        _sound,
+        _quiet_hours,
         _accelerator,
         _disk,
         _clock,
@@ -323,22 +330,67 @@ def _video_nodes(machine: Machine) -> Iterator[Finding]:
 
 
 def _gpio(machine: Machine, config: Config) -> Iterator[Finding]:
-    chips = sorted(path.name for path in (machine.root / "dev").glob("gpiochip*"))
-    driver = next((name for name in ("lgpio", "rpi-lgpio", "pigpio") if machine.version_of(name)), None)
-    gpiozero = machine.version_of("gpiozero")
-    asked = config.alerts.output == "gpio"
-    limit = State.PROBLEM if asked else State.WARNING
-    if config.alerts.output == "none":
+    chips = ", ".join(sorted(path.name for path in (machine.root / "dev").glob("gpiochip*")))
+    alerts = config.alerts
+    limit = State.WARNING if alerts.output == "auto" else State.PROBLEM
+    if alerts.output == "none":
         yield Finding("gpio", State.OK, 'not used: alerts.output is "none"')
     elif not chips:
         yield Finding("gpio", limit, "no GPIO here: no lamp, no buzzer", 'set alerts.output = "none"')
-    elif not (gpiozero and driver):
-        missing = "gpiozero and lgpio are" if not gpiozero else "lgpio is"
+    elif alerts.output == "gpiod" or (alerts.output == "auto" and alerts.chip):
+        yield _gpiod(machine, chips, limit)
+    else:
+        yield _gpiozero(machine, chips, limit)
+
+
+def _gpiozero(machine: Machine, chips: str, limit: State) -> Finding:
+    driver = next((name for name in ("lgpio", "rpi-lgpio", "pigpio") if machine.version_of(name)), None)
+    gpiozero = machine.version_of("gpiozero")
+    if gpiozero and driver:
+        return Finding("gpio", State.OK, f"{chips}, gpiozero {gpiozero} with {driver}")
+    missing = "gpiozero and lgpio are" if not gpiozero else "lgpio is"
+    return Finding("gpio", limit, f"{chips}, but {missing} not installed", f"{PIP} install gpiozero lgpio")
+
+
+def _gpiod(machine: Machine, chips: str, limit: State) -> Finding:
+    gpiod = machine.version_of("gpiod")
+    if gpiod and int(gpiod.split(".")[0]) >= OLDEST_GPIOD:
+        return Finding("gpio", State.OK, f"{chips}, gpiod {gpiod}")
+    missing = f"gpiod {gpiod} is too old" if gpiod else "gpiod is not installed"
+    return Finding("gpio", limit, f"{chips}, but {missing}", f"{PIP} install 'gpiod>=2.1'")
+
+
+def _sound(machine: Machine, config: Config) -> Iterator[Finding]:
+    from edge.alerts.sound import TONE, UnplayableError, read_clip  # noqa: PLC0415
+
+    alerts = config.alerts
+    if alerts.sound == "none":
+        return
+    if machine.program("aplay") is None:
+        yield Finding("sound", State.WARNING, "alarms have no sound: there is no aplay", "sudo apt install alsa-utils")
+    elif alerts.sound_device == "default" and "[" not in machine.text("proc/asound/cards"):
         yield Finding(
-            "gpio", limit, f"{', '.join(chips)}, but {missing} not installed", f"{PIP} install gpiozero lgpio"
+            "sound", State.WARNING, "alarms have no sound: no sound card here", "plug one in; check: aplay -l"
         )
     else:
-        yield Finding("gpio", State.OK, f"{', '.join(chips)}, gpiozero {gpiozero} with {driver}")
+        yield Finding("sound", State.OK, f"{alerts.sound} through {alerts.sound_device}")
+    if alerts.sound != TONE:
+        try:
+            read_clip(Path(alerts.sound).expanduser())
+        except UnplayableError as error:
+            yield Finding("sound", State.WARNING, str(error), 'set alerts.sound = "tone", or to a prompt in a WAV file')
+
+
+def _quiet_hours(machine: Machine, config: Config) -> Iterator[Finding]:
+    hours = config.alerts.quiet_hours
+    if not hours:
+        return
+    text = f"{hours} by this machine's time, which is {SystemClock().now().astimezone():%H:%M (%Z)} now"
+    if machine.clock_is_set() is False:
+        text += " and was not set by a time server"
+        yield Finding("quiet hours", State.WARNING, text, "sudo timedatectl set-ntp true, or fit a real-time clock")
+    else:
+        yield Finding("quiet hours", State.OK, text)
 
 
 def _accelerator(machine: Machine, _: Config) -> Iterator[Finding]:

@@ -165,9 +165,10 @@ class TestWhatKeepsItFromRunning:
     def test_a_python_that_is_not_supported(self, pi: Path, config: Config, python: tuple[int, int]) -> None:
         assert self.problem(examine(machine(pi, python=python), config)).name == "python"
 
-    def test_gpio_that_was_asked_for_and_is_not_there(self, pi: Path, config: Config) -> None:
+    @pytest.mark.parametrize("output", ["gpio", "gpiod"])
+    def test_gpio_that_was_asked_for_and_is_not_there(self, pi: Path, config: Config, output: str) -> None:
         (pi / "dev/gpiochip0").unlink()
-        assert self.problem(examine(machine(pi), changed(config, alerts={"output": "gpio"}))).name == "gpio"
+        assert self.problem(examine(machine(pi), changed(config, alerts={"output": output}))).name == "gpio"
 
 
 class TestWhatLimitsIt:
@@ -202,6 +203,37 @@ class TestWhatLimitsIt:
         bare = {name: number for name, number in PACKAGES.items() if name not in ("gpiozero", "lgpio")}
         warning = self.warning(examine(machine(pi, version_of=bare.get), config))
         assert warning.text == "gpiochip0, but gpiozero and lgpio are not installed"
+
+    def test_gpiod_where_a_chip_is_named_and_it_is_missing_or_old(self, pi: Path, config: Config) -> None:
+        settings = changed(config, alerts={"chip": "gpiochip0", "led_pin": 3})
+        for number, text in ((None, "gpiod is not installed"), ("1.6.3", "gpiod 1.6.3 is too old")):
+            packages = PACKAGES | ({"gpiod": number} if number else {})
+            warning = self.warning(examine(machine(pi, version_of=packages.get), settings))
+            assert warning.text == f"gpiochip0, but {text}"
+            assert warning.remedy is not None
+            assert warning.remedy.endswith("pip install 'gpiod>=2.1'")
+
+    def test_sound_without_aplay(self, pi: Path, config: Config) -> None:
+        settings = changed(config, alerts={"sound": "tone"})
+        warning = self.warning(examine(machine(pi, program=lambda name: None), settings))
+        assert warning.remedy == "sudo apt install alsa-utils"
+
+    def test_sound_without_a_card(self, pi: Path, config: Config) -> None:
+        write(pi, {"proc/asound/cards": "--- no soundcards ---\n"})
+        settings = changed(config, alerts={"sound": "tone"})
+        assert "no sound card" in self.warning(examine(machine(pi, program=str), settings)).text
+
+    def test_a_prompt_that_is_not_there(self, pi: Path, config: Config) -> None:
+        write(pi, {"proc/asound/cards": " 0 [Headphones     ]: bcm2835_headpho - bcm2835 Headphones\n"})
+        settings = changed(config, alerts={"sound": str(pi / "prompt.wav")})
+        assert "prompt.wav: No such file" in self.warning(examine(machine(pi, program=str), settings)).text
+
+    def test_quiet_hours_by_a_clock_that_nobody_has_set(self, pi: Path, config: Config) -> None:
+        settings = changed(config, alerts={"quiet_hours": "22:00-06:00"})
+        findings = examine(machine(pi, clock_is_set=lambda: False), settings)
+        assert found(findings, "quiet hours").state is State.WARNING
+        findings = examine(machine(pi), settings)
+        assert found(findings, "quiet hours").text.startswith("22:00-06:00 by this machine's time, which is ")
 
     def test_a_store_in_a_folder_that_cannot_be_written(self, pi: Path, config: Config) -> None:
         warning = self.warning(examine(machine(pi), changed(config, counts={"path": Path("/proc/counts.db")})))
