@@ -57,14 +57,14 @@ function draw(people, aspect) {
 function place(person, height) {
   let figure = figures.get(person.id);
   if (!figure) {
-    figure = group("body", "kit", "badge");
+    figure = group("body", "", "badge");
     figures.set(person.id, figure);
     stage.append(figure);
   }
-  const [skin, kit, badge] = figure.children;
+  const [torso, kit, badge] = figure.children;
+  torso.setAttribute("class", "figure");
+  kit.setAttribute("class", "figure");
   figure.setAttribute("class", `person ${person.verdict}`);
-  skin.setAttribute("class", "skin");
-  kit.setAttribute("class", "kit");
   kit.setAttribute("href", KIT[person.verdict] ? `#${KIT[person.verdict]}` : "");
   badge.setAttribute("href", `#badge-${person.verdict}`);
   badge.setAttribute("y", "-92");

@@ -6,14 +6,14 @@ const ASK_SOON = 200;
 const ANSWER_WITHIN = 5000;
 const SVG = "http://www.w3.org/2000/svg";
 const VERDICTS = ["with_mask", "without_mask", "mask_worn_incorrectly", "unsure"];
-const MARKS = { alert_on: "▲", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●" };
+const MARKS = { alert_on: "▲", alert_off: "△", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●" };
 const BAD = ["without_mask", "mask_worn_incorrectly"];
-const CHART = { width: 960, height: 260, left: 48, right: 10, top: 14, bottom: 34 };
+const CHART = { height: 260, left: 48, right: 10, top: 14, bottom: 34 };
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const language = document.documentElement.lang;
 const number = new Intl.NumberFormat(language);
-const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" });
 const byId = (id) => document.getElementById(id);
 const say = (key, values = {}) =>
   (texts[`operator.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
@@ -73,7 +73,9 @@ function shape(name, attributes, text = "") {
 }
 
 function drawChart(hours) {
-  const { width, height, left, right, top, bottom } = CHART;
+  const { height, left, right, top, bottom } = CHART;
+  const width = byId("chart").clientWidth;
+  byId("chart").setAttribute("viewBox", `0 0 ${width} ${height}`);
   const [floor, span] = [height - bottom, height - bottom - top];
   const most = nice(Math.max(4, ...hours.map((hour) => hour.visits)));
   const drawn = [];
@@ -83,7 +85,7 @@ function drawChart(hours) {
     drawn.push(shape("text", { x: left - 8, y: y + 5, "text-anchor": "end" }, number.format((most * step) / 4)));
   }
   const slot = (width - left - right) / 24;
-  const narrow = innerWidth <= 480;
+  const narrow = width <= 480;
   for (let hour = 0; hour < 24; hour += narrow ? 6 : 3) {
     drawn.push(shape("text", { x: left + slot * (hour + 0.5), y: height - 8, "text-anchor": "middle" }, `${hour}:00`));
   }
@@ -120,7 +122,7 @@ function describe(event) {
 
 function showEvents(events) {
   const rows = events.toReversed().map((event) => {
-    const bad = event.event === "alert_on" || event.event === "camera_lost" || BAD.includes(event.verdict);
+    const bad = event.event !== "alert_off" && (event.event === "camera_lost" || BAD.includes(event.verdict));
     const good = event.event === "camera_back" || event.verdict === "with_mask";
     const row = element("li", "", bad ? "bad" : good ? "good" : "");
     const time = element("time", clock.format(new Date(event.time)));
