@@ -26,6 +26,8 @@ def with_tables(readme: str) -> str:
 def _default(value: object) -> str:
     if value is None or value == ():
         return "unset"
+    if value == "":
+        return "empty"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 

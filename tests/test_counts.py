@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from edge import counts
 from edge.clock import ManualClock, SystemClock
 from edge.config import CountSettings, load
 from edge.counts import CountStore, store_path
+from edge.counts.database import lifetime_totals, open_for_reading
 from edge.counts.report import HEADINGS, parse_since
 from edge.errors import ConfigError, StoreError
 from edge.values import Event, EventKind, Verdict
@@ -378,6 +379,145 @@ def test_a_failing_disk_is_retried_ever_less_often(
     assert len(attempts) < 15
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, 256 KiB large."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], capture_output=True, check=False)
+    if mount.returncode != 0:
+        pytest.skip("only root may mount")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def count_through_trouble(store: CountStore, path: Path, clock: ManualClock, mend: Callable[[], Any]) -> str:
+    """Counts while the disk is in trouble and after it is mended; nothing may be lost. Returns what was said."""
+    clock.advance(6)
+    store.record(visit(clock.monotonic(), BARE))
+    store.tick()
+    for _ in range(20):
+        clock.advance(30)
+        store.record(visit(clock.monotonic()))
+        store.tick()
+    said = store.degraded
+    mend()
+    clock.advance(61)
+    store.tick()
+    assert store.degraded is None
+    assert [verdict for _, verdict in visits(path)] == ["with_mask", "without_mask", *["with_mask"] * 20]
+    moments = [moment for moment, _ in visits(path)]
+    assert moments[-1] - moments[1] == timedelta(seconds=600)
+    assert sum(hourly(path).values()) == 22
+    assert said is not None
+    return said
+
+
+def test_a_disk_that_is_read_only_delays_counts_and_loses_none(
+    open_store: OpenStore, small_disk: Path, clock: ManualClock
+) -> None:
+    path = small_disk / "counts.db"
+    before = open_store(path=path)
+    before.record(visit(0.0))
+    before.close()
+
+    def remount(mode: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{mode}", small_disk], check=True)
+
+    remount("ro")
+    store = open_store(path=path)
+    assert "Read-only file system" in (store.degraded or "")
+    count_through_trouble(store, path, clock, lambda: remount("rw"))
+
+
+def test_a_disk_that_fills_up_delays_counts_and_loses_none(
+    open_store: OpenStore, small_disk: Path, clock: ManualClock
+) -> None:
+    path = small_disk / "counts.db"
+    store = open_store(path=path)
+    store.record(visit(0.0))
+    clock.advance(6)
+    store.tick()
+    filler = small_disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(512)):
+            pass
+    said = count_through_trouble(store, path, clock, filler.unlink)
+    assert "full" in said
+
+
+def test_a_file_that_is_damaged_during_a_run_is_set_aside_and_what_waits_is_written_to_a_new_one(
+    open_store: OpenStore, path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts.database, "BUSY_TIMEOUT", 0.05)
+    store = open_store()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.record(visit(0.0, BARE))
+        clock.advance(6)
+        store.tick()
+        assert store.degraded
+    path.write_bytes(b"scribbled over " * 2000)
+    clock.advance(6)
+    store.tick()
+    assert store.degraded is None
+    assert [verdict for _, verdict in visits(path)] == ["without_mask"]
+    (aside,) = path.parent.glob("counts.db.corrupt-*Z")
+    assert str(aside) in (store.notice or "")
+
+
+def test_what_was_counted_before_this_run_is_known_once_the_store_can_be_read(
+    open_store: OpenStore, path: Path, clock: ManualClock
+) -> None:
+    first = open_store()
+    assert first.before == dict.fromkeys(Verdict, 0)
+    for verdict in (MASKED, MASKED, BARE):
+        first.record(visit(0.0, verdict))
+    first.close()
+    assert first.before == dict.fromkeys(Verdict, 0)
+
+    moved = path.parent.rename(path.parent.with_name("elsewhere"))
+    path.parent.write_text("a file where the directory should be")
+    second = open_store()
+    second.record(visit(0.0, Verdict.UNSURE))
+    clock.advance(6)
+    second.tick()
+    assert second.before is None
+    path.parent.unlink()
+    moved.rename(path.parent)
+    clock.advance(61)
+    second.tick()
+    assert second.before == {MASKED: 2, BARE: 1, Verdict.MASK_WORN_INCORRECTLY: 0, Verdict.UNSURE: 0}
+
+
+def test_lifetime_totals_outlive_the_visits_they_were_made_of(
+    open_store: OpenStore, path: Path, clock: ManualClock
+) -> None:
+    store = open_store(retention_days=1)
+    store.record(visit(0.0, BARE))
+    clock.advance(3 * 86400)
+    store.record(visit(clock.monotonic()))
+    store.close()
+    assert len(visits(path)) == 1
+    with closing(open_for_reading(path)) as connection:
+        assert lifetime_totals(connection) == dict.fromkeys(Verdict, 0) | {BARE: 1, MASKED: 1}
+
+
+def test_a_visit_costs_the_card_less_than_ten_kilobytes(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
+    store = open_store()
+    log = Path(f"{path}-wal")
+    sizes = []
+    for _ in range(40):
+        clock.advance(18)
+        store.record(visit(clock.monotonic()))
+        clock.advance(6)
+        store.tick()
+        sizes.append(log.stat().st_size)
+    assert (sizes[-1] - sizes[0]) / 39 < 10_000
+
+
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
@@ -513,9 +653,11 @@ def test_the_csv_opens_in_a_spreadsheet(filled: Path, capsys: pytest.CaptureFixt
         *("start", "utc_offset", "with_mask", "without_mask", "mask_worn_incorrectly", "unsure"),
         *("visits", "frames", "uptime_seconds"),
     ]
-    assert (table[0]["start"], table[0]["utc_offset"]) == ("2025-03-03 04:30:00", "-03:30")
+    assert (table[0]["start"], table[0]["utc_offset"]) == ("2025-03-03 04:30:00", "UTC-03:30")
     assert sum(int(row["visits"]) for row in table) == 5
     assert text.isascii()
+    assert text.endswith("\r\n")
+    assert {cell[0] for row in csv.reader(io.StringIO(text)) for cell in row} & set("=+-@\t\r") == set()
 
 
 def test_since_leaves_out_what_is_older(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -566,6 +708,22 @@ def test_counts_can_be_read_while_they_are_written(
     ask(path, "--since", "2025-03-01")
     assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["total", "1"]
     assert store.degraded is None
+
+
+def test_counts_can_be_read_while_another_program_has_locked_the_file(
+    filled: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(filled, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ask(filled, "--since", "2025-03-01")
+    assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["total", "2"]
+
+
+def test_a_store_that_is_damaged_inside_is_said(filled: Path) -> None:
+    whole = filled.read_bytes()
+    filled.write_bytes(whole[:1024] + b"\xff" * (len(whole) - 1024))
+    with pytest.raises(StoreError, match="Cannot read the counts in"):
+        ask(filled, "--since", "2025-03-01")
 
 
 AS_NOBODY = """

@@ -146,11 +146,14 @@ def write_table(rows: Iterable[Row], out: TextIO) -> None:
 
 
 def write_csv(rows: Iterable[Row], out: TextIO) -> None:
-    """UTF-8 with a header (RFC 4180). Times are local, as spreadsheets read them; the offset from UTC stands beside."""
+    """ASCII with a header (RFC 4180). Times are local, as spreadsheets read them; the offset from UTC stands beside.
+
+    No cell begins with a character that a spreadsheet takes for the beginning of a formula, the offset's sign included.
+    """
     writer = csv.writer(out)
     writer.writerow(CSV_HEADINGS)
     for row in rows:
-        offset = row.start.isoformat()[-6:]
+        offset = f"UTC{row.start.isoformat()[-6:]}"
         start = f"{row.start:%Y-%m-%d %H:%M:%S}"
         writer.writerow((start, offset, *row.verdicts, row.visits, row.frames, round(row.uptime)))
 
