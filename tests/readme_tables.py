@@ -24,7 +24,7 @@ def with_tables(readme: str) -> str:
 
 
 def _default(value: object) -> str:
-    if value is None or value == ():
+    if value in (None, (), ""):
         return "unset"
     if value == "":
         return "empty"
