@@ -24,7 +24,7 @@ def with_tables(readme: str) -> str:
 
 
 def _default(value: object) -> str:
-    if value in (None, (), ""):
+    if value is None or value == ():
         return "unset"
     if value == "":
         return "empty"
