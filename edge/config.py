@@ -116,6 +116,9 @@ class PeopleSettings(Section):
     rejudge_every: float = Field(
         0.3, ge=0, le=5, description="A person whose verdict is settled is judged again this often, in seconds"
     )
+    rejudge_rate: float = Field(
+        10.0, gt=0, le=1000, description="But all settled people together no more often than this, times a second"
+    )
     zone: tuple[tuple[float, float], ...] = Field(
         (),
         description="Polygon of (x, y) as fractions of the picture; faces centred outside it are not counted",

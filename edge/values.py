@@ -76,6 +76,11 @@ class BBox(NamedTuple):
         return min(self.width, self.height)
 
     @property
+    def longer_side(self) -> float:
+        """The larger of width and height, in pixels."""
+        return max(self.width, self.height)
+
+    @property
     def centre(self) -> tuple[float, float]:
         """(x, y) of the middle."""
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2

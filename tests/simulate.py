@@ -1,6 +1,7 @@
 """People walking past a doorway camera, with their truth: what the tracker's tests and its benchmark run on.
 
-Walkers arrive at random, cross the picture, come towards the door, or stop in it and leave. A nearer face hides a
+Walkers arrive at random, cross the picture, come towards the door, stop in it and leave, or go out and come back at
+once. A nearer face hides a
 farther one, pillars hide some for a moment, boxes jitter, detections are missed, false boxes appear, readings are
 wrong: independently from frame to frame or, as real detectors do, in bursts.
 """
@@ -138,6 +139,25 @@ def stopping(rng: random.Random) -> list[tuple[float, float, float, float]]:
     ]
 
 
+def returning(rng: random.Random) -> list[tuple[float, float, float, float]]:
+    """In from a side, out there again, back after a moment outside and through: one visit."""
+    size, y, x = rng.uniform(60, 130), rng.uniform(150, 320), rng.uniform(200, 440)
+    left = rng.random() < 0.5
+    near, far = (-size, WIDTH + size) if left else (WIDTH + size, -size)
+    outside = (-0.6 if left else 0.6) * size + (0 if left else WIDTH)
+    arrive = rng.uniform(1.5, 3)
+    out = arrive + rng.uniform(1.5, 2.5)
+    back = out + rng.uniform(0.0, 0.4)
+    across = back + rng.uniform(3, 5)
+    return [
+        (0, near, y, size),
+        (arrive, x, y, size),
+        (out, outside, y, size),
+        (back + 0.01, outside, y + rng.uniform(-0.15, 0.15) * size, size),
+        (across, far, y, size),
+    ]
+
+
 @dataclass
 class Scene:
     """A stream of frames with ``visits`` walkers and their truth.
@@ -165,7 +185,7 @@ class Scene:
 
     def _walker(self, number: int, start: float) -> Walker:
         rng, faults = self._rng, self.faults
-        path = rng.choice([crossing, approaching, stopping])(rng)
+        path = rng.choices([crossing, approaching, stopping, returning], [6, 6, 6, 1])[0](rng)
         label = rng.choice(LABELS)
         walker = Walker(
             number,

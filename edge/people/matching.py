@@ -31,6 +31,7 @@ class Candidate:
         ratio: How much larger or smaller it may have become, as a factor of the longer side.
         shares: Of each label in the votes, in the order of ``LABELS``, summing to 1.
         penalty: Added to the cost of every pair, so that a track in full view wins over a doubtful one.
+        limit: Pairs that cost more stay apart, at most ``COST_LIMIT``.
     """
 
     bbox: BBox
@@ -39,6 +40,7 @@ class Candidate:
     ratio: float
     shares: tuple[float, ...]
     penalty: float
+    limit: float
 
 
 def assign(candidates: Sequence[Candidate], sighted: Sequence[Face | Reading]) -> dict[int, int]:
@@ -64,7 +66,7 @@ def _costs(candidates: Sequence[Candidate], sighted: Sequence[Face | Reading]) -
     faces = [item.face if isinstance(item, Reading) else item for item in sighted]
     a = np.array([candidate.bbox for candidate in candidates], np.float64)[:, None, :]
     b = np.array([face.bbox for face in faces], np.float64)[None, :, :]
-    reach, ratio, penalty = np.array([(c.reach, c.ratio, c.penalty) for c in candidates]).T[:, :, None]
+    reach, ratio, penalty, limit = np.array([(c.reach, c.ratio, c.penalty, c.limit) for c in candidates]).T[:, :, None]
 
     size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
     overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
@@ -76,7 +78,8 @@ def _costs(candidates: Sequence[Candidate], sighted: Sequence[Face | Reading]) -
 
     costs: NDArray[np.float64] = (1 - iou + np.minimum(distance, 1)) / 2 + penalty
     costs += LIKENESS * _unlikeness(candidates, sighted)
-    costs[(np.maximum(long_a / long_b, long_b / long_a) > ratio) | (distance > 1)] = FORBIDDEN
+    unlike_size = np.maximum(long_a / long_b, long_b / long_a) > ratio
+    costs[unlike_size | (distance > 1) | (costs > limit)] = FORBIDDEN
     return costs
 
 

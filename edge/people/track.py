@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from edge.people.matching import Candidate
+from edge.people.matching import COST_LIMIT, Candidate
 from edge.people.votes import Ballot
 from edge.values import BBox, Person
 
@@ -20,6 +20,12 @@ COASTING = 1.5
 
 IN_VIEW = 0.2
 """A face of which less than this share should still be inside the picture has left it."""
+
+IN_VIEW_MISSED = 0.45
+"""The same for a face that was missed for ``MISSED``: detectors hardly find half a face."""
+
+MISSED = 0.06
+"""Seconds a face goes unfound before that holds."""
 
 REACH = 0.5
 """A face may be found this far from where it is expected, in face sizes (longer sides)."""
@@ -42,14 +48,23 @@ SIZE_RATIO_GROWTH = 0.5
 CONFIRM_HITS = 3
 """Sightings before a face is a visit; fewer may be a false box."""
 
-CONFIRM_SPAN = 0.2
-"""Seconds those sightings span at least."""
+CONFIRM_SEEN = 0.2
+"""Seconds for which those sightings show it, the time between frames for each but the first: false boxes flicker."""
 
 CONFIRM_WITHIN = 0.4
 """Seconds that a face which is not yet a visit may go unseen before it is forgotten."""
 
 CONFIRM_WITHIN_FRAMES = 3
 """But not before this many frames have passed, where they come slowly."""
+
+LOST = 0.15
+"""A person who was missed for longer, in seconds, is lost: a face elsewhere is a newcomer (edge.people.rejoin)."""
+
+LOST_LIMIT = 0.7
+"""Highest matching cost of a face that is taken for a lost person at first sight: in place, and alike."""
+
+TOLERANCE = 1e-6
+"""Seconds by which sums of frame times may fall short."""
 
 DOUBT = 0.2
 """Matching penalty of a track that is not yet a visit, and of one that is about to be given up."""
@@ -58,6 +73,11 @@ DOUBT = 0.2
 def is_cut(bbox: BBox, frame_size: tuple[int, int]) -> bool:
     """Whether the edge of a (width, height) picture cuts the face."""
     return any(_cut_sides(bbox, frame_size))
+
+
+def _inside(bbox: BBox, frame_size: tuple[int, int]) -> BBox:
+    width, height = frame_size
+    return BBox(max(0.0, bbox.x0), max(0.0, bbox.y0), min(width, bbox.x1), min(height, bbox.y1))
 
 
 def _cut_sides(bbox: BBox, frame_size: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
@@ -75,9 +95,12 @@ class Track:
         whole: ``bbox`` with what the picture's edge cuts off put back, by the last size seen uncut.
         first_seen: Scene seconds of the first sighting.
         last_seen: Scene seconds of the latest sighting.
+        first_bbox: Where the face was found first, in pixels of the frame.
         hits: Sightings so far.
         id: The person's number once the visit has begun, else None.
         velocity: (x, y) of the centre, in pixels a second.
+        in_sight: Seconds the sightings show: the time between frames for each but the first.
+        unvoted: Those of them that could have voted since the last vote.
     """
 
     ballot: Ballot
@@ -85,9 +108,12 @@ class Track:
     whole: BBox
     first_seen: float
     last_seen: float
+    first_bbox: BBox
     hits: int = 1
     id: int | None = None
     velocity: tuple[float, float] = field(default=(0.0, 0.0))
+    in_sight: float = 0.0
+    unvoted: float = 0.0
 
     def predicted(self, at: float) -> BBox:
         """Where the whole face should be at ``at``: constant velocity that fades while it is unseen."""
@@ -95,30 +121,42 @@ class Track:
         dx, dy = self.velocity[0] * glide, self.velocity[1] * glide
         return BBox(self.whole.x0 + dx, self.whole.y0 + dy, self.whole.x1 + dx, self.whole.y1 + dy)
 
-    def candidate(self, at: float, frame_size: tuple[int, int], lost_after: float) -> Candidate | None:
-        """What matching needs: where, how far from there, how doubtful. None for a face that has left the picture.
-
-        Whoever enters where somebody has just walked out is somebody else.
-        """
-        whole = self.predicted(at)
-        width, height = frame_size
-        inside = BBox(max(0.0, whole.x0), max(0.0, whole.y0), min(width, whole.x1), min(height, whole.y1))
-        if inside.area < IN_VIEW * whole.area:
+    def candidate(
+        self, at: float, frame_size: tuple[int, int], lost_after: float, frame_interval: float
+    ) -> Candidate | None:
+        """What matching needs: where, how far from there, how doubtful. None for a face that has left the picture."""
+        if self.has_left(at, frame_size, frame_interval):
             return None
         unseen = at - self.last_seen
+        lost = self.id is not None and unseen - frame_interval > LOST
         growth = REACH_GROWTH if self.hits >= CONFIRM_HITS else REACH_GROWTH_UNKNOWN
         penalty = DOUBT * min(1.0, unseen / lost_after) + (DOUBT if self.id is None else 0.0)
         return Candidate(
-            inside,
+            _inside(self.predicted(at), frame_size),
             origin=self.bbox.centre,
-            reach=min(REACH + growth * unseen, REACH_LIMIT),
+            reach=REACH if lost else min(REACH + growth * unseen, REACH_LIMIT),
             ratio=SIZE_RATIO + SIZE_RATIO_GROWTH * unseen,
             shares=self.ballot.shares,
             penalty=penalty,
+            limit=LOST_LIMIT if lost else COST_LIMIT,
         )
 
-    def found(self, bbox: BBox, at: float, frame_size: tuple[int, int]) -> None:
-        """Take in a sighting."""
+    def has_left(self, at: float, frame_size: tuple[int, int], frame_interval: float) -> bool:
+        """Whether the face should be out of the picture by now."""
+        whole = self.predicted(at)
+        missed = at - self.last_seen - frame_interval
+        least = IN_VIEW_MISSED if missed > MISSED - TOLERANCE else IN_VIEW
+        return _inside(whole, frame_size).area < least * whole.area
+
+    def has_entered(self, frame_size: tuple[int, int]) -> bool:
+        """Whether it came into view across an edge of the picture."""
+        left, top, right, bottom = _cut_sides(self.first_bbox, frame_size)
+        vx, vy = self.velocity
+        return (left and vx > 0) or (right and vx < 0) or (top and vy > 0) or (bottom and vy < 0)
+
+    def found(self, bbox: BBox, at: float, frame_size: tuple[int, int], frame_interval: float) -> None:
+        """Take in a sighting, ``frame_interval`` seconds after the frame before it."""
+        self.in_sight += frame_interval
         whole = self._restored(bbox, frame_size)
         elapsed = at - self.last_seen
         if elapsed > 0:
@@ -148,14 +186,21 @@ class Track:
     @property
     def confirmed(self) -> bool:
         """Whether it was seen often and long enough to be a person."""
-        return self.hits >= CONFIRM_HITS and self.last_seen - self.first_seen >= CONFIRM_SPAN
+        return self.hits >= CONFIRM_HITS and self.in_sight >= CONFIRM_SEEN - TOLERANCE
 
     def expired(self, at: float, lost_after: float, frame_interval: float) -> bool:
         """Whether it has been out of sight for too long. All in seconds."""
         patience = lost_after
-        if self.id is None:
+        if self.id is None and not self.confirmed:
             patience = min(lost_after, max(CONFIRM_WITHIN, CONFIRM_WITHIN_FRAMES * frame_interval))
         return at - self.last_seen >= patience
+
+    def rejoined(self, newcomer: Track) -> None:
+        """Go on as the newcomer, who turned out to be this person."""
+        self.bbox, self.whole, self.velocity = newcomer.bbox, newcomer.whole, newcomer.velocity
+        self.last_seen = newcomer.last_seen
+        self.hits += newcomer.hits
+        self.unvoted = newcomer.unvoted
 
     def person(self) -> Person:
         """What the rest of the program knows of this person."""

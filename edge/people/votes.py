@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from edge.config import PeopleSettings
 from edge.values import LABELS, Label, Reading, Verdict
 
 MEMORY = 1.5
-"""Votes fade with this time constant, in seconds: a mask put on is believed within about as long."""
+"""Votes fade with this time constant, in seconds of sight: a mask put on is believed within about as long."""
 
 PRIOR = 0.15
 """Doubt: seconds of evenly split votes that every share is reckoned with, so that one reading decides nothing."""
@@ -23,37 +24,71 @@ LONGEST_VOTE = 0.3
 class Ballot:
     """The votes on one person.
 
-    A reading stands for the time since the one before it (at most ``LONGEST_VOTE``), weighted by detector score and
-    face size, and splits its vote by its probabilities. Votes are therefore seconds, whatever the frame rate
-    and however rarely a settled person is judged.
+    A reading stands for the time the face was in sight since the one before it (at most ``LONGEST_VOTE``), weighted
+    by detector score and face size, and splits its vote by its probabilities. Votes are therefore seconds, whatever
+    the frame rate and however rarely a settled person is judged; time out of sight neither adds to them nor fades
+    them.
+
+    Attributes:
+        readings: How many were cast.
+        last_at: Scene seconds of the latest reading; None before the first.
+        verdict: What is held of the person.
+        contested: Whether the latest reading disagreed with the verdict, or there is none yet.
     """
 
     def __init__(self, settings: PeopleSettings) -> None:
         self._settings = settings
         self._votes = [0.0] * len(LABELS)
+        self._seconds = 0.0
         self._first_at: float | None = None
+        self.readings = 0
         self.last_at: float | None = None
         self.verdict = Verdict.UNSURE
         self.contested = True
-        """Whether the latest reading disagreed with the verdict, or there is none yet."""
 
-    def cast(self, reading: Reading, at: float) -> bool:
-        """Count a reading taken at ``at`` scene seconds. Returns whether the verdict changed."""
-        since = FIRST_VOTE if self.last_at is None else at - self.last_at
-        fade = math.exp(-since / MEMORY)
-        weight = min(since, LONGEST_VOTE) * self._weight(reading)
-        self._votes = [
-            vote * fade + weight * probability
-            for vote, probability in zip(self._votes, reading.probabilities, strict=True)
-        ]
-        if self._first_at is None:
-            self._first_at = at
-        self.last_at = at
-        before = self.verdict
-        if at - self._first_at >= self._settings.dwell:
-            self._decide()
+    def cast(self, reading: Reading, at: float, seen: float) -> bool:
+        """Count a reading.
+
+        Args:
+            reading: Of this person.
+            at: Scene seconds of the frame.
+            seen: Seconds for which the face was in sight since the reading before.
+
+        Returns:
+            Whether the verdict changed.
+        """
+        stands_for = FIRST_VOTE if self.last_at is None else min(seen, LONGEST_VOTE)
+        weight = stands_for * self._weight(reading)
+        changed = self._add([weight * probability for probability in reading.probabilities], stands_for, at, at)
+        self.readings += 1
         self.contested = self.verdict.value != reading.label.value
+        return changed
+
+    def take_over(self, other: Ballot) -> bool:
+        """Count the votes on a newcomer who turned out to be this person. Returns whether the verdict changed."""
+        if other._first_at is None or other.last_at is None:
+            return False
+        self.readings += other.readings
+        self.contested = True
+        return self._add(other._votes, other._seconds, other._first_at, other.last_at)
+
+    def _add(self, votes: Sequence[float], seconds: float, first_at: float, last_at: float) -> bool:
+        """Count votes cast between two times, and decide. Returns whether the verdict changed."""
+        fade = math.exp(-seconds / MEMORY)
+        self._votes = [vote * fade + new for vote, new in zip(self._votes, votes, strict=True)]
+        self._seconds += seconds
+        self._first_at = first_at if self._first_at is None else self._first_at
+        self.last_at = last_at
+        before = self.verdict
+        if last_at - self._first_at >= self._settings.dwell:
+            self._decide()
         return self.verdict is not before
+
+    @property
+    def leaning(self) -> tuple[float, ...] | None:
+        """Each label's share of the votes without doubt; None before the first reading."""
+        total = sum(self._votes)
+        return tuple(vote / total for vote in self._votes) if total > 0 else None
 
     @property
     def shares(self) -> tuple[float, ...]:

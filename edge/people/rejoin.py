@@ -1,0 +1,136 @@
+"""Whether a newcomer is somebody who was lost a moment ago.
+
+A face that turns up where nobody is followed is not taken for a lost person at first sight, since a false box or a
+passer-by may lie where that person was last. It is followed as a newcomer until it was seen and read a few times; then
+place, size and mask together tell whether it is one of the lost, or a visit of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edge.people.track import Track
+from edge.values import BBox
+
+LIMIT = 1.0
+"""A newcomer whose cost is higher is somebody else."""
+
+UNREAD = 0.5
+"""Unlikeness reckoned with where one of the two was never judged."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far from what is expected a newcomer may be, and what that costs.
+
+    Attributes:
+        reach: Farthest from the way the lost person was on, in face sizes (longer sides).
+        reach_growth: Added to ``reach`` for every second away.
+        reach_limit: But never farther.
+        growth: Largest factor by which the longer side may have grown.
+        growth_growth: Added to ``growth`` for every second away.
+        shrinkage: Largest factor by which it may have shrunk; who walks away does not show the face.
+        place: Cost at the end of the reach.
+        growing: Cost of a size e times as large.
+        shrinking: Cost of a size e times as small.
+        unlikeness: Cost of a mask that is nothing like the one before.
+    """
+
+    reach: float
+    reach_growth: float
+    reach_limit: float
+    growth: float
+    growth_growth: float
+    shrinkage: float
+    place: float
+    growing: float
+    shrinking: float
+    unlikeness: float
+
+
+IN_THE_PICTURE = Tolerance(
+    reach=0.5,
+    reach_growth=3.0,
+    reach_limit=4.0,
+    growth=1.4,
+    growth_growth=1.2,
+    shrinkage=1.3,
+    place=0.75,
+    growing=0.6,
+    shrinking=2.5,
+    unlikeness=0.9,
+)
+"""For those who are lost in the picture. Unlikeness alone is no bar: a mask is put on with the face turned away."""
+
+AT_THE_EDGE = Tolerance(
+    reach=0.5,
+    reach_growth=0.0,
+    reach_limit=0.5,
+    growth=1.25,
+    growth_growth=0.0,
+    shrinkage=1.25,
+    place=0.5,
+    growing=1.4,
+    shrinking=1.4,
+    unlikeness=1.4,
+)
+"""For those who leave or enter: mostly somebody else, unless they are very like somebody who has left there."""
+
+
+def find(
+    lost: Iterable[Track], newcomer: Track, frame_size: tuple[int, int], lost_after: float, read: bool
+) -> Track | None:
+    """The lost person that the newcomer most probably is.
+
+    Args:
+        lost: Everybody who might have been lost; those who were seen since are passed over.
+        newcomer: Who came into view.
+        frame_size: (width, height) in pixels.
+        lost_after: Longest absence, in seconds.
+        read: Whether the newcomer's readings tell enough to count unlikeness.
+
+    Returns:
+        None for nobody known.
+    """
+    costs = [(_cost(track, newcomer, frame_size, lost_after, read), track) for track in lost]
+    least, track = min(costs, key=lambda pair: pair[0], default=(math.inf, None))
+    return track if least <= LIMIT else None
+
+
+def _cost(lost: Track, newcomer: Track, frame_size: tuple[int, int], lost_after: float, read: bool) -> float:
+    """From 0, in place and alike, upwards; infinite where they cannot be the same."""
+    at = newcomer.first_seen
+    away = at - lost.last_seen
+    if not 0 < away < lost_after:
+        return math.inf
+    way = lost.predicted(at)
+    across_edge = lost.has_left(at, frame_size, frame_interval=0.0) or newcomer.has_entered(frame_size)
+    allowed = AT_THE_EDGE if across_edge else IN_THE_PICTURE
+    before, now = max(lost.whole.longer_side, 1e-3), max(newcomer.whole.longer_side, 1e-3)
+    reach = min(allowed.reach + allowed.reach_growth * away, allowed.reach_limit) * (before + now) / 2
+    apart = _distance_to_way(newcomer.first_bbox, lost.bbox, way)
+    if apart > reach or not 1 / allowed.shrinkage < now / before < allowed.growth + allowed.growth_growth * away:
+        return math.inf
+    change = math.log(now / before)
+    size = allowed.growing * change if change > 0 else -allowed.shrinking * change
+    unlike = allowed.unlikeness * _unlikeness(lost, newcomer) if read else 0.0
+    return allowed.place * apart / reach + size + unlike
+
+
+def _distance_to_way(bbox: BBox, begin: BBox, end: BBox) -> float:
+    """Pixels from the centre of a box to the straight way between the centres of two."""
+    (x, y), (x0, y0), (x1, y1) = bbox.centre, begin.centre, end.centre
+    dx, dy = x1 - x0, y1 - y0
+    along = ((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-9)
+    share = min(1.0, max(0.0, along))
+    return math.hypot(x - x0 - share * dx, y - y0 - share * dy)
+
+
+def _unlikeness(lost: Track, newcomer: Track) -> float:
+    """From 0, read alike, to 1 (total variation distance)."""
+    before, now = lost.ballot.leaning, newcomer.ballot.leaning
+    if before is None or now is None:
+        return UNREAD
+    return sum(abs(a - b) for a, b in zip(before, now, strict=True)) / 2
