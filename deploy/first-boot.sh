@@ -121,7 +121,7 @@ main() {
     [ "$(id -u)" -eq 0 ] || die "This runs at the first boot of a card, as root."
     # shellcheck source=/dev/null
     . "$SETUP/settings"
-    say "Finishing this card; it takes a few minutes, and only once."
+    say "Finishing this card; it takes a few minutes, and only once. The clock says $(date -u '+%F %R') UTC."
     let_operator_in
     switch_radio_on
     set_locale

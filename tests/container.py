@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SUITE = "trixie"
-PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,openssh-server,rsync,sudo"
+PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,openssh-server,rsync,sudo,libfaketime"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "maskgate-test"
 TOOLS = ("mmdebstrap", "systemd-nspawn", "unshare", "ssh", "ssh-keygen", "rsync")
 USER, GUEST = "pi", "guest"
@@ -27,7 +27,7 @@ BOOT = r"""
 umount -l /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # DevicePolicy= is a BPF program: systemd must be let load it.
-exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --keep-unit --register=no --resolv-conf=off \
+exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --keep-unit --register=no --resolv-conf=off --timezone=off \
     --capability=CAP_BPF --system-call-filter=bpf --directory="$0" --boot
 """
 
@@ -61,9 +61,9 @@ def wait_for(true: Callable[[], object], seconds: float, what: str) -> float:
     return time.monotonic() - start
 
 
-def root_tarball() -> Path:
-    """The root file system, from the cache or made now."""
-    name = hashlib.sha256(f"{SUITE} {PACKAGES}".encode()).hexdigest()[:12]
+def root_tarball(packages: str = PACKAGES) -> Path:
+    """A root file system with ``packages``, from the cache or made now."""
+    name = hashlib.sha256(f"{SUITE} {packages}".encode()).hexdigest()[:12]
     tarball = CACHE / f"{SUITE}-{name}.tar"
     if not tarball.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def root_tarball() -> Path:
             [
                 "mmdebstrap",
                 "--variant=minbase",
-                f"--include={PACKAGES}",
+                f"--include={packages}",
                 '--aptopt=APT::Install-Recommends "false"',
                 "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -92,6 +92,11 @@ class Login(NamedTuple):
     ssh_config: Path
 
 
+def unpack_root(folder: Path, packages: str = PACKAGES) -> None:
+    """Unpack a root file system with ``packages`` into ``folder``."""
+    must(["tar", "-xf", str(root_tarball(packages)), "-C", str(folder), "--numeric-owner"])
+
+
 class Machine:
     """A device that boots, loses power and is reached by SSH alone, as ``pi`` with sudo.
 
@@ -99,21 +104,31 @@ class Machine:
         root: Its root folder, as seen from here.
         host: Its name in ``ssh_config``; ``guest`` there is a user without sudo.
         ssh_config: Port, users, key and host key.
+        key: The private key that opens it.
+        console: What it shows on its console.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, packages: str = PACKAGES) -> None:
         """Prepare a machine under the empty folder ``work``; it is switched on as a context manager."""
+        self._packages = packages
         self.root, self.host, self.ssh_config = work / "root", "door", work / "ssh_config"
-        self._work = work
+        self.key, self.console, self.port = work / "key", work / "console.log", free_port()
+        self._known_hosts = work / "known_hosts"
         self._processes: list[subprocess.Popen[bytes]] = []
+        must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)])
+        self.ssh_config.write_text(
+            f"Host {self.host}\nUser {USER}\nHost {GUEST}\nUser {GUEST}\nHost *\nHostName 127.0.0.1\n"
+            f"Port {self.port}\nIdentityFile {self.key}\nIdentitiesOnly yes\n"
+            f"UserKnownHostsFile {self._known_hosts}\nGlobalKnownHostsFile /dev/null\n"
+            "HostKeyAlgorithms ssh-ed25519\nStrictHostKeyChecking yes\nLogLevel ERROR\n"
+        )
 
     def __enter__(self) -> Machine:
-        """Unpack the root into memory, and boot."""
+        """Fill the root, in memory, and boot."""
         self.root.mkdir()
         must(["mount", "-t", "tmpfs", "-o", "size=75%", "tmpfs", str(self.root)])
         try:
-            must(["tar", "-xf", str(root_tarball()), "-C", str(self.root), "--numeric-owner"])
-            self._let_in()
+            self.fill()
             self.boot()
         except BaseException:
             self.__exit__()
@@ -131,14 +146,23 @@ class Machine:
                 process.wait()
         must(["umount", "--lazy", str(self.root)])
 
+    def fill(self) -> None:
+        """Make the root file system."""
+        unpack_root(self.root, self._packages)
+        self._let_in()
+
     def boot(self) -> None:
         """Switch on, and wait until it takes SSH connections."""
-        with (self._work / "console.log").open("ab") as console:
+        self.switch_on()
+        wait_for(lambda: self.run("systemctl is-system-running --wait").stdout, 60, "the machine is up")
+
+    def switch_on(self) -> None:
+        """Switch on."""
+        with self.console.open("ab") as console:
             command = ["unshare", "--mount", "--cgroup", "--ipc", "--uts", "bash", "-c", BOOT, str(self.root)]
             self._processes.append(
                 subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
             )
-        wait_for(lambda: self.run("systemctl is-system-running --wait").stdout, 60, "the machine is up")
 
     def cut_power(self) -> None:
         """Nothing on it runs from one moment to the next. What it wrote is kept; memory is not."""
@@ -161,30 +185,36 @@ class Machine:
         """A property of the service."""
         return self.must(f"systemctl show --property={name} --value maskgate.service")
 
+    def judging(self) -> bool:
+        """Whether the service is up and judges frames: they alone feed the watchdog."""
+        before = self.property("WatchdogTimestampMonotonic")
+        time.sleep(1)
+        return self.property("ActiveState") == "active" and self.property("WatchdogTimestampMonotonic") != before
+
     def as_user(self, user: str) -> Login:
         """The way in as another user."""
         return Login(user, self.ssh_config)
 
+    def know_host_key(self) -> None:
+        """Remember the host key that lies on it as the right one."""
+        kind, key = (self.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
+        self._known_hosts.write_text(f"[127.0.0.1]:{self.port} {kind} {key}\n")
+
+    def listen(self, root: Path) -> None:
+        """Let the sshd in the root file system ``root`` listen where the SSH configuration looks for it."""
+        (root / "etc/ssh/sshd_config.d/test.conf").write_text(f"ListenAddress 127.0.0.1\nPort {self.port}\n")
+
     def _let_in(self) -> None:
-        """Users with a key, an sshd on a free port of loopback, and the SSH configuration to get there."""
-        port, key = free_port(), self._work / "key"
-        must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+        """Users with a key, and an sshd on a port of loopback."""
         for user in (USER, GUEST):
             must(["chroot", str(self.root), "useradd", "--create-home", "--shell", "/bin/sh", user])
             folder = self.root / "home" / user / ".ssh"
             folder.mkdir()
-            (folder / "authorized_keys").write_text(key.with_suffix(".pub").read_text())
+            (folder / "authorized_keys").write_text(self.key.with_suffix(".pub").read_text())
             must(["chroot", str(self.root), "chown", "-R", f"{user}:", f"/home/{user}/.ssh"])
         (self.root / "etc/sudoers.d/pi").write_text(f"{USER} ALL=(ALL) NOPASSWD: ALL\n")
-        (self.root / "etc/ssh/sshd_config.d/test.conf").write_text(f"ListenAddress 127.0.0.1\nPort {port}\n")
-        kind, host_key = (self.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
-        known = self._work / "known_hosts"
-        known.write_text(f"[127.0.0.1]:{port} {kind} {host_key}\n")
-        self.ssh_config.write_text(
-            f"Host {self.host}\nUser {USER}\nHost {GUEST}\nUser {GUEST}\nHost *\nHostName 127.0.0.1\nPort {port}\n"
-            f"IdentityFile {key}\nIdentitiesOnly yes\nUserKnownHostsFile {known}\nGlobalKnownHostsFile /dev/null\n"
-            f"HostKeyAlgorithms {kind}\nStrictHostKeyChecking yes\nLogLevel ERROR\n"
-        )
+        self.listen(self.root)
+        self.know_host_key()
 
 
 def free_port() -> int:

@@ -27,20 +27,12 @@ from deploy.base import Base
 from deploy.card import Card, Wifi, read_card
 from deploy.contents import lock_passwords
 from deploy.errors import DeployError
-from deploy.filesystems import search_path
 from deploy.image import Image, build_image
 from deploy.partitions import read_layout
-from tests.container import call
+from tests.card_base import BOOT, MIB, MISSING, ROOT, debugfs, pack, run
 
-TOOLS = ("debugfs", "e2fsck", "resize2fs", "mcopy", "sfdisk", "mkfs.vfat", "mke2fs")
-LACKING = [tool for tool in TOOLS if not shutil.which(tool, path=search_path())]
-pytestmark = pytest.mark.skipif(
-    bool(LACKING), reason=f"not installed: {', '.join(LACKING)} (apt install e2fsprogs mtools fdisk dosfstools)"
-)
+pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
 
-MIB = 1 << 20
-BOOT, ROOT = 1 * MIB, 9 * MIB
-"""Where the partitions begin, in bytes."""
 ROOT_SIZE = 24 * MIB
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBvjQfEUVi4kYTiGJEsFDcFJGJXpWeZCVaPRKu7cZIs1 me@desk\n"
 CARD = Card(KEY)
@@ -90,25 +82,6 @@ def tree(folder: Path) -> Path:
     return folder
 
 
-def pack(root: Path, image: Path) -> Path:
-    """A base image with ``root`` in its second partition."""
-    env = {**os.environ, "PATH": search_path()}
-    boot, body = image.with_suffix(".boot"), image.with_suffix(".root")
-    boot.write_bytes(bytes(ROOT - BOOT))
-    body.write_bytes(bytes(ROOT_SIZE))
-    assert call(["mkfs.vfat", "-n", "BOOTFS", str(boot)], env=env).returncode == 0
-    line = image.with_suffix(".txt")
-    line.write_text("console=tty1 root=PARTUUID=1234abcd-02 cfg80211.ieee80211_regdom=GB rootwait\n")
-    assert call(["mcopy", "-i", str(boot), str(line), "::cmdline.txt"], env=env).returncode == 0
-    made = call(["mke2fs", "-q", "-t", "ext4", "-F", "-E", "root_owner=0:0", "-d", str(root), str(body)], env=env)
-    assert made.returncode == 0, made.stderr
-    image.write_bytes(bytes(BOOT) + boot.read_bytes() + body.read_bytes())
-    layout = f"label: dos\nlabel-id: 0x1234abcd\nstart=2048, size={(ROOT - BOOT) // 512}, type=c\n"
-    layout += f"start={ROOT // 512}, size={ROOT_SIZE // 512}, type=83\n"
-    assert call(["sfdisk", "-q", str(image)], input=layout, env=env).returncode == 0
-    return image
-
-
 @pytest.fixture(scope="module")
 def memory() -> Iterator[Path]:
     """A folder in memory where there is one: what these tools write they wait for."""
@@ -125,7 +98,7 @@ def tmp_path(memory: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def base(memory: Path) -> Path:
-    return pack(tree(memory / "tree"), memory / "raspios-lite-arm64.img")
+    return pack(tree(memory / "tree"), memory / "raspios-lite-arm64.img", ROOT_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -160,11 +133,6 @@ def workbench(base: Path, payload: Path, tmp_path: Path, monkeypatch: pytest.Mon
     return Workbench(base, payload, tmp_path / "out")
 
 
-def debugfs(image: Path, request: str) -> str:
-    command = ["debugfs", "-R", request, f"{image}?offset={ROOT}"]
-    return call(command, env={**os.environ, "PATH": search_path()}).stdout
-
-
 def cat(image: Path, path: str) -> str:
     return debugfs(image, f"cat {path}")
 
@@ -195,19 +163,19 @@ def test_the_release_and_its_first_boot_are_in_the_image(workbench: Workbench) -
 
 def test_both_file_systems_and_the_partition_table_are_sound(workbench: Workbench) -> None:
     made = workbench.build()
-    env = {**os.environ, "PATH": search_path()}
-    table = call(["sfdisk", "--dump", str(made.file)], env=env).stdout
+    table = run(["sfdisk", "--dump", str(made.file)])
     size = int(re.findall(r"size= *(\d+)", table)[1]) * 512
     assert "label-id: 0x1234abcd" in table
     assert size > ROOT_SIZE
     assert made.file.stat().st_size == made.size == ROOT + size
-    assert call(["sfdisk", "--verify", str(made.file)], env=env).returncode == 0
+    run(["sfdisk", "--verify", str(made.file)])
     root = workbench.folder / "root"
     root.write_bytes(made.file.read_bytes()[ROOT:])
-    checked = call(["e2fsck", "-f", "-n", str(root)], env=env)
-    assert checked.returncode == 0, checked.stdout
-    boot = call(["mdir", "-b", "-i", f"{made.file}@@{BOOT}", "::/"], env=env)
-    assert set(boot.stdout.split()) == {"::/cmdline.txt", "::/maskgate.txt"}
+    run(["e2fsck", "-f", "-n", str(root)])
+    assert set(run(["mdir", "-b", "-i", f"{made.file}@@{BOOT}", "::/"]).split()) == {
+        "::/cmdline.txt",
+        "::/maskgate.txt",
+    }
 
 
 def test_the_base_stays_as_it_is_and_one_packed_by_xz_gives_the_same(workbench: Workbench) -> None:
@@ -287,7 +255,7 @@ def test_wifi_is_readable_by_root_alone_and_never_told(
     assert mode(made.file, path) == "regular 0600 0 0"
     assert made.file.stat().st_mode & 0o777 == 0o600
     assert "battery" not in "".join(capsys.readouterr()) + repr(made.notes)
-    line = call(["mtype", "-i", f"{made.file}@@{BOOT}", "::cmdline.txt"]).stdout
+    line = run(["mtype", "-i", f"{made.file}@@{BOOT}", "::cmdline.txt"])
     assert line == "console=tty1 root=PARTUUID=1234abcd-02 rootwait cfg80211.ieee80211_regdom=DE\n"
 
 
@@ -382,7 +350,7 @@ def test_a_system_that_cannot_run_maskgate_is_refused_with_the_image_to_take(
     root = tree(tmp_path / "tree")
     (root / file).write_text(text)
     with pytest.raises(DeployError, match=sentence):
-        workbench.build(base=pack(root, tmp_path / "other.img"))
+        workbench.build(base=pack(root, tmp_path / "other.img", ROOT_SIZE))
 
 
 def test_a_system_with_an_old_python_is_refused(workbench: Workbench, tmp_path: Path) -> None:
@@ -390,7 +358,7 @@ def test_a_system_with_an_old_python_is_refused(workbench: Workbench, tmp_path: 
     (root / "usr/bin/python3").unlink()
     (root / "usr/bin/python3").symlink_to("python3.9")
     with pytest.raises(DeployError, match=r"has Python 3\.9, not 3.10 to 3.13"):
-        workbench.build(base=pack(root, tmp_path / "bullseye.img"))
+        workbench.build(base=pack(root, tmp_path / "bullseye.img", ROOT_SIZE))
 
 
 @pytest.mark.parametrize(

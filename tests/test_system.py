@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
-import subprocess
-import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.container import CACHE, GUEST, USER, Login, Machine, call, missing, must, wait_for
+from tests.checkout import Checkout
+from tests.container import GUEST, USER, Machine, missing, must, wait_for
 
-ROOT = Path(__file__).parent.parent
-CHECKOUT = ("edge", "deploy", "systemd", "pyproject.toml", "README.md", "LICENSE")
 CONFIG = """\
 # The operator's own words.
 [camera]
@@ -34,58 +29,6 @@ INSTALLER = "/opt/maskgate/current/install.sh"
 TRIAL = "/run/systemd/system/maskgate.service"
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
-
-
-class Checkout:
-    """A copy of this checkout, to be changed and deployed. The wheels it needs are kept between runs of these tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in CHECKOUT:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                folder.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, folder / name)
-        (CACHE / "wheels").mkdir(parents=True, exist_ok=True)
-        (folder / "build").mkdir()
-        (folder / "build" / "wheels").symlink_to(CACHE / "wheels")
-
-    def change_unit(self, old: str, new: str) -> None:
-        """Edit the unit: that alone makes another release."""
-        unit = self.folder / "systemd" / "maskgate.service"
-        text = unit.read_text()
-        assert old in text
-        unit.write_text(text.replace(old, new))
-
-    def command(self, machine: Machine | Login, *words: str) -> list[str]:
-        command, *options = words
-        return [
-            sys.executable,
-            "-m",
-            "deploy",
-            command,
-            machine.host,
-            *options,
-            "--ssh-config",
-            str(machine.ssh_config),
-        ]
-
-    def deploy(self, machine: Machine | Login, *words: str) -> tuple[int, str]:
-        """Run the deployment, and return its exit code and the host's line of the table."""
-        done = call(self.command(machine, *(words or ("install",))), cwd=self.folder)
-        print(done.stdout, done.stderr)
-        return done.returncode, done.stdout.splitlines()[-1] if done.stdout else done.stderr
-
-    def start_deploying(self, machine: Machine) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(machine, "install"),
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +61,6 @@ def visits(machine: Machine) -> int:
         " counts --csv --since 30d --by day"
     )
     return sum(int(row["visits"]) for row in csv.DictReader(io.StringIO(table)))
-
-
-def judging(machine: Machine) -> bool:
-    """Whether the service is up and judges frames: they alone feed the watchdog."""
-    before = machine.property("WatchdogTimestampMonotonic")
-    time.sleep(1)
-    return machine.property("ActiveState") == "active" and machine.property("WatchdogTimestampMonotonic") != before
 
 
 def system_files(machine: Machine) -> set[str]:
@@ -168,7 +104,7 @@ def test_the_first_installation_ends_with_a_service_that_judges_frames(machine: 
     assert machine.property("ActiveState") == "active"
     assert machine.property("StatusText")
     assert machine.run("systemctl is-enabled maskgate").stdout.strip() == "enabled"
-    assert judging(machine)
+    assert machine.judging()
     assert current(machine) in line
 
 
@@ -208,7 +144,7 @@ def test_a_frozen_pipeline_is_restarted_by_the_watchdog(machine: Machine) -> Non
     drop_in = "/etc/systemd/system/maskgate.service.d/test.conf"
     machine.must(f"mkdir -p $(dirname {drop_in}); printf '[Service]\\nWatchdogSec=4\\n' > {drop_in}")
     machine.must("systemctl daemon-reload; systemctl restart maskgate")
-    assert judging(machine)
+    assert machine.judging()
     process = machine.property("MainPID")
     machine.must(f"kill -STOP {process}")
     wait_for(lambda: machine.property("MainPID") not in ("0", process), 20, "the watchdog's restart")
@@ -288,7 +224,7 @@ def test_an_update_keeps_settings_and_counts_and_explains_the_new_keys(machine: 
     assert "# source = " in machine.must("cat /etc/maskgate/config.toml.new")
     assert visits(machine) >= counted
     assert machine.property("Description").startswith("Second")
-    assert judging(machine)
+    assert machine.judging()
 
 
 def test_a_release_that_fails_in_service_is_taken_back_and_the_old_one_goes_on_counting(
@@ -303,7 +239,7 @@ def test_a_release_that_fails_in_service_is_taken_back_and_the_old_one_goes_on_c
     assert f"does not run healthily and was taken back; {good} runs now" in line
     assert "The environment sets MASKGATE_DOOR_COLOUR, which is no setting" in line
     assert current(machine) == good
-    assert judging(machine)
+    assert machine.judging()
     wait_for(lambda: visits(machine) > counted, 60, "the old release counts on")
 
 
@@ -327,7 +263,7 @@ def test_rollback_goes_to_the_release_before_and_no_further(machine: Machine, se
     assert (code, f"(before: {newer})" in line) == (0, True), line
     older = current(machine)
     assert older != newer
-    assert judging(machine)
+    assert machine.judging()
     code, line = second.deploy(machine, "rollback")
     assert (code, f"There is no release older than {older}" in line) == (1, True), line
     code, line = second.deploy(machine, "rollback", "--to", newer)
@@ -349,7 +285,7 @@ def test_power_lost_while_a_release_is_on_trial_boots_the_old_one(machine: Machi
     wait_for(lambda: machine.run(f"test -e {TRIAL}").returncode == 0, 20, "the trial begins")
     machine.cut_power()
     machine.boot()
-    wait_for(lambda: judging(machine), 30, "the old release judges frames")
+    wait_for(machine.judging, 30, "the old release judges frames")
     assert current(machine) == old
     assert machine.run(f"test -e {TRIAL}").returncode == 1
     assert visits(machine) >= counted - 1
@@ -370,7 +306,7 @@ def test_a_connection_cut_amid_the_installation_leaves_nothing_half_done(machine
     assert deployment.returncode == 1
     assert "The connection to door was cut" in told
     assert current(machine) == old
-    assert judging(machine)
+    assert machine.judging()
     wait_for(
         lambda: machine.run("flock -n /run/lock/maskgate-install.lock true").returncode == 0,
         240,
@@ -380,7 +316,7 @@ def test_a_connection_cut_amid_the_installation_leaves_nothing_half_done(machine
     code, line = third.deploy(machine)
     assert (code, "unchanged: " in line) == (0, True), line
     assert machine.property("Description").startswith("Third")
-    assert judging(machine)
+    assert machine.judging()
 
 
 def test_the_last_three_releases_are_kept(machine: Machine) -> None:

@@ -1,0 +1,159 @@
+"""A card from `make image` in the device: its first boot, with real systemd, without a network, the clock decades off.
+
+The tests are one story, told in order. `make test-system` runs them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.card_base import MIB, MISSING, debugfs, pack
+from tests.checkout import Checkout
+from tests.container import Machine, missing, unpack_root, wait_for
+
+BASE_ROOT = 700 * MIB
+SETUP = "/var/lib/maskgate-setup"
+UNIT = "/etc/systemd/system/maskgate-first-boot.service"
+CONFIG = """\
+[camera]
+source = "demo"
+loop = true
+
+[alerts]
+output = "none"
+"""
+# A board without a clock of its own, years before anything on it was made.
+CLOCK = """\
+[Service]
+Environment=LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
+Environment="FAKETIME=@1996-02-29 12:00:00"
+"""
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(bool(missing() or MISSING), reason=missing() or MISSING or ""),
+]
+
+
+class Card(Machine):
+    """A device with a card from ``make image`` in it."""
+
+    def __init__(self, work: Path, checkout: Checkout) -> None:
+        super().__init__(work)
+        self.checkout = checkout
+        self.image = work / "card.img"
+        self.told = ""
+        self._work = work
+
+    def fill(self) -> None:
+        """Make base and card, and take the card's root file system out of it, owners and modes included."""
+        scratch = self.root / "scratch"
+        (scratch / "base").mkdir(parents=True)
+        unpack_root(scratch / "base")
+        self.listen(scratch / "base")
+        drop_in = scratch / "base" / UNIT.lstrip("/")
+        drop_in = drop_in.with_name(f"{drop_in.name}.d") / "clock.conf"
+        drop_in.parent.mkdir(parents=True)
+        drop_in.write_text(CLOCK)
+        base = pack(scratch / "base", scratch / "base.img", BASE_ROOT)
+        self.told = self.checkout.make_image(base, self.settings(), scratch / "card.img")
+        shutil.rmtree(scratch / "base")
+        base.unlink()
+        debugfs(scratch / "card.img", f"rdump / {self.root}")
+        # Taken out, a file is given its owner last, which takes away the bit that makes sudo work.
+        assert "Mode:  04755" in debugfs(scratch / "card.img", "stat /usr/bin/sudo")
+        (self.root / "usr/bin/sudo").chmod(0o4755)
+        shutil.rmtree(scratch)
+
+    def settings(self) -> Path:
+        """What the card is to be."""
+        (self._work / "config.toml").write_text(CONFIG)
+        settings = self._work / "image.toml"
+        settings.write_text(
+            f'hostname = "door1"\nssh_key = "{self.key}.pub"\ntimezone = "Europe/Berlin"\n'
+            f'config = "{self._work}/config.toml"\n'
+        )
+        return settings
+
+    def boot(self) -> None:
+        """Switch on, and wait for what the console says first."""
+        self.switch_on()
+        wait_for(lambda: "Finishing this card" in self.shown(), 120, "the first boot begins")
+
+    def shown(self) -> str:
+        """What is on the console."""
+        return self.console.read_text(errors="replace")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("image") / "checkout")
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[Card]:
+    with Card(tmp_path_factory.mktemp("card"), checkout) as card:
+        yield card
+
+
+def test_making_the_image_says_what_it_is_and_what_to_do_next(card: Card) -> None:
+    assert "base.img is Debian GNU/Linux 13 (trixie)" in card.told
+    assert "SHA-256" in card.told
+    assert "Raspberry Pi Imager" in card.told
+    assert card.told.splitlines()[-1] == "Then: ssh pi@door1.local"
+
+
+def test_a_power_cut_amid_the_first_boot_costs_only_time(card: Card) -> None:
+    wait_for(lambda: "Building the release" in card.shown(), 180, "the release is being built")
+    card.cut_power()
+    assert not (card.root / "opt/maskgate/current").exists()
+    card.boot()
+
+
+def test_the_first_boot_finishes_by_itself_and_says_so_on_the_console(card: Card) -> None:
+    wait_for(lambda: "This card is finished: maskgate runs." in card.shown(), 300, "the first boot ends")
+    assert "THIS CARD IS NOT FINISHED" not in card.shown()
+    assert "What the doctor found:" in card.shown()
+
+
+def test_the_service_judges_frames_as_after_any_installation(card: Card) -> None:
+    card.know_host_key()
+    assert card.judging()
+    assert card.must("systemctl is-enabled maskgate 2>&1 || true") == "enabled"
+    assert card.must("stat -c '%U %G %a' /etc/maskgate/config.toml") == "root maskgate 640"
+    assert card.must("cat /etc/maskgate/config.toml") + "\n" == CONFIG
+
+
+def test_the_clock_was_decades_off_while_it_was_installed(card: Card) -> None:
+    """The positive control: without it the story above would tell nothing of clocks."""
+    assert "The clock says 1996-02-29" in card.shown()
+
+
+def test_a_key_opens_the_device_and_no_password_does(card: Card) -> None:
+    assert card.must("hostname") == "door1"
+    assert card.must("getent shadow pi | cut -d : -f 2").startswith("!")
+    assert card.must("awk -F : '$2 !~ /^[!*]/' /etc/shadow") == ""
+    assert "passwordauthentication no" in card.must("/usr/sbin/sshd -T")
+    assert card.must("readlink /etc/localtime") == "../usr/share/zoneinfo/Europe/Berlin"
+
+
+def test_nothing_of_the_first_boot_is_left(card: Card) -> None:
+    assert card.must(f"ls -d {SETUP} {UNIT} /etc/systemd/system/*/maskgate-first-boot* 2>/dev/null || true") == ""
+
+
+def test_deploying_the_same_release_finds_nothing_to_do(card: Card, checkout: Checkout) -> None:
+    """Card and deployment end in the same layout."""
+    code, line = checkout.deploy(card)
+    assert (code, "unchanged: " in line) == (0, True), line
+
+
+def test_it_comes_up_by_itself_from_then_on(card: Card) -> None:
+    card.cut_power()
+    shown = len(card.shown())
+    Machine.boot(card)
+    wait_for(card.judging, 90, "frames are judged")
+    assert "Finishing this card" not in card.shown()[shown:]
