@@ -15,7 +15,24 @@ from edge.errors import ConfigError
 from edge.pipeline import Pipeline
 from edge.values import BBox, Face, Image, Label, Reading
 from train import evaluate
-from train.evaluate import Photo, Share, Truth, assess, confusion, figures, flagged, match, read_photos, recall, unmet
+from train.evaluate import unmet
+from train.hard_cases import Case, HardFace
+from train.measure import (
+    CaseCount,
+    Outcome,
+    Photo,
+    Share,
+    Truth,
+    assess,
+    confusion,
+    count_cases,
+    figures,
+    flagged,
+    match,
+    open_photo,
+    read_photos,
+    recall,
+)
 
 MASKED, BARE, BADLY = (0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.1, 0.2, 0.7)
 
@@ -52,6 +69,10 @@ def photo(folder: Path, number: int, *truths: Truth, ignored: tuple[BBox, ...] =
     path = folder / f"{number}.png"
     cv2.imwrite(str(path), np.full((200, 300, 3), number, np.uint8))
     return Photo(path, "", truths, ignored)
+
+
+def seen(shown: Photo, pipeline: Pipeline) -> Outcome:
+    return assess(shown, open_photo(shown), pipeline, 0.4, 0.3)
 
 
 def coco(folder: Path, *truths: Truth) -> Path:
@@ -114,7 +135,7 @@ def test_pairs_are_one_to_one_and_overlap_enough(truths: list[BBox], faces: list
 def test_recall_is_counted_by_the_shorter_side_of_the_annotated_face(tmp_path: Path) -> None:
     near, middle, far = square(0, 0, 60), square(100, 0, 30), BBox(200, 0, 290, 10)
     shown = photo(tmp_path, 0, *(Truth(bbox, "face") for bbox in (near, middle, far)))
-    outcome = assess(shown, told([read_as(near, BARE), read_as(far, BARE)]), 0.4, 0.3)
+    outcome = seen(shown, told([read_as(near, BARE), read_as(far, BARE)]))
     assert recall([outcome]) == Share(1, 1)
     assert recall([outcome], 20, 40) == Share(0, 1)
     assert recall([outcome], 8, 20) == Share(1, 1)
@@ -124,20 +145,20 @@ def test_a_badly_worn_verdict_on_a_bare_face_is_not_a_miss_but_a_masked_one_is(t
     places = [square(100 * index, 0, 60) for index in range(3)]
     shown = photo(tmp_path, 0, *(Truth(bbox, "without_mask") for bbox in places))
     answers = [read_as(bbox, said) for bbox, said in zip(places, (BARE, BADLY, MASKED), strict=True)]
-    table = confusion([assess(shown, told(answers), 0.4, 0.3)])
+    table = confusion([seen(shown, told(answers))])
     assert flagged(table[Label.WITHOUT_MASK]) == Share(2, 3)
 
 
 def test_the_confusion_matrix_knows_the_missed_and_leaves_out_the_far(tmp_path: Path) -> None:
     shown = photo(tmp_path, 0, Truth(square(0, 0, 60), "with_mask"), Truth(square(100, 0, 39), "with_mask"))
-    table = confusion([assess(shown, told([]), 0.4, 0.3)])
+    table = confusion([seen(shown, told([]))])
     assert table["with_mask"] == {"missed": 1}
     assert flagged(table["with_mask"]).value is None
 
 
 def test_faces_below_the_threshold_count_for_average_precision_only(tmp_path: Path) -> None:
     bbox = square(0, 0, 60)
-    outcome = assess(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, BARE, score=0.2)]), 0.4, 0.3)
+    outcome = seen(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, BARE, score=0.2)]))
     assert recall([outcome]) == Share(0, 1)
     assert outcome.unmatched == []
     assert len(outcome.swept) == 1
@@ -146,7 +167,7 @@ def test_faces_below_the_threshold_count_for_average_precision_only(tmp_path: Pa
 def test_a_box_on_nothing_is_unmatched_unless_its_place_is_ignored(tmp_path: Path) -> None:
     stray, crowd = square(0, 0, 50), square(200, 100, 50)
     shown = photo(tmp_path, 0, ignored=(crowd,))
-    outcome = assess(shown, told([read_as(stray, BARE), read_as(crowd, BARE)]), 0.4, 0.3)
+    outcome = seen(shown, told([read_as(stray, BARE), read_as(crowd, BARE)]))
     assert [reading.face.bbox for reading in outcome.unmatched] == [stray]
 
 
@@ -154,10 +175,47 @@ def test_average_precision_is_one_for_perfect_boxes_and_less_with_a_surer_stray(
     pytest.importorskip("pycocotools")
     bbox, stray = square(0, 0, 60), square(200, 100, 60)
     shown = photo(tmp_path, 0, Truth(bbox, "face"))
-    perfect = figures([assess(shown, told([read_as(bbox, BARE, 0.8)]), 0.4, 0.3)])
-    worse = figures([assess(shown, told([read_as(bbox, BARE, 0.8), read_as(stray, BARE, 0.9)]), 0.4, 0.3)])
+    perfect = figures([seen(shown, told([read_as(bbox, BARE, 0.8)]))])
+    worse = figures([seen(shown, told([read_as(bbox, BARE, 0.8), read_as(stray, BARE, 0.9)]))])
     assert perfect.ap_50 == pytest.approx(1.0)
     assert worse.ap_50 == pytest.approx(0.5)
+
+
+def test_probabilities_that_are_right_as_often_as_they_say_have_no_calibration_error(tmp_path: Path) -> None:
+    places = [square(60 * index, 0, 50) for index in range(4)]
+    half_sure = (0.5, 0.3, 0.2)
+    categories = ("with_mask", "with_mask", "without_mask", "mask_worn_incorrectly")
+    shown = photo(tmp_path, 0, *(Truth(bbox, name) for bbox, name in zip(places, categories, strict=True)))
+    found = figures([seen(shown, told([read_as(bbox, half_sure, 0.9) for bbox in places]))])
+    assert found.ece_label == pytest.approx(0)
+    assert found.ece_alarm == pytest.approx(0)
+    assert found.ece_face == pytest.approx(0.1), "all four are faces, and each score said 0.9"
+
+
+def test_faces_of_unknown_state_say_nothing_about_probabilities(tmp_path: Path) -> None:
+    bbox = square(0, 0, 60)
+    found = figures([seen(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, MASKED)]))])
+    assert found.ece_label is None
+    assert found.ece_alarm is None
+
+
+# Hard cases
+
+
+def test_a_case_counts_its_faces_those_found_and_those_judged_right(tmp_path: Path) -> None:
+    bare, masked, missed = (square(100 * index, 0, 60.3) for index in range(3))
+    shown = photo(tmp_path, 0, *(Truth(bbox, "face") for bbox in (bare, masked, missed)))
+    outcome = seen(shown, told([read_as(bare, BADLY), read_as(masked, BARE)]))
+    faces = [HardFace("0.png", (0, 0, 60, 60), True), HardFace("0.png", (100, 0, 60, 60), False)]
+    case = Case("beard", [*faces, HardFace("0.png", (200, 0, 60, 60), True)], "")
+    assert count_cases([case], [outcome], tmp_path) == [CaseCount("beard", faces=3, found=2, right=1)]
+
+
+def test_a_case_leaves_out_photos_that_were_not_measured_and_boxes_that_nobody_annotated(tmp_path: Path) -> None:
+    bbox = square(0, 0, 60)
+    outcome = seen(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, BARE)]))
+    case = Case("far", [HardFace("1.png", (0, 0, 60, 60), True), HardFace("0.png", (9, 0, 60, 60), True)], "")
+    assert count_cases([case], [outcome], tmp_path) == [CaseCount("far", faces=0, found=0, right=0)]
 
 
 # Reading the annotations
@@ -181,7 +239,7 @@ def test_a_file_that_is_not_coco_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.png"):
-        assess(Photo(tmp_path / "gone.png", "", ()), told([]), 0.4, 0.3)
+        open_photo(Photo(tmp_path / "gone.png", "", ()))
 
 
 # The command
@@ -212,6 +270,44 @@ def test_the_report_is_printed_and_written(one_bare_face: Path, capsys: pytest.C
     assert written["photos"] == 1
 
 
+def test_hard_cases_are_a_line_each(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = one_bare_face.parent / "cases.json"
+    face = {"photo": "0.png", "bbox": [0, 0, 60, 60], "alarm": True}
+    cases.write_text(json.dumps({"cases": {"beard": {"faces": [face]}, "child": {"faces": []}}}))
+    report = one_bare_face.parent / "report.json"
+    told_to = ["--data", str(one_bare_face), "--cases", str(cases), "--json", str(report)]
+    assert evaluate.main(told_to) == 0
+    printed = capsys.readouterr().out
+    assert "| beard | 1 | 1 | 1 |" in printed
+    assert "| child | 0 | 0 | 0 |" in printed
+    assert json.loads(report.read_text())["cases"][0] == {"name": "beard", "faces": 1, "found": 1, "right": 1}
+
+
+def test_a_temperature_is_fitted_on_faces_that_another_data_set_holds_out(
+    one_bare_face: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = one_bare_face.parent
+    (folder / "labels.csv").write_text(
+        "file,label,split\n0.png,without_mask,val\n0.png,with_mask,val\n0.png,without_mask,train\n"
+    )
+    whole = read_as(square(0, 0, 60), BARE)
+
+    class Bare(Told):
+        def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+            return [Reading(face, whole.probabilities) for face in faces]
+
+    def load(settings: Any, threshold: float, max_faces: int) -> Pipeline:
+        scripted = Bare({0: [whole]})
+        return Pipeline(scripted, scripted, threshold)
+
+    monkeypatch.setattr(evaluate, "load_pipeline", load)
+    assert evaluate.main(["--data", str(one_bare_face), "--temperature-on", str(folder / "labels.csv")]) == 0
+    printed = capsys.readouterr().out
+    assert "on 2 faces held out in labels.csv: 4.17" in printed, "right half of the time, it is far too sure"
+    assert "| as shipped |" in printed
+    assert "| temperature 4.17 |" in printed
+
+
 @pytest.mark.parametrize(
     ("bars", "code"),
     [
@@ -227,7 +323,7 @@ def test_a_missed_bar_is_the_exit_code(one_bare_face: Path, bars: str, code: int
 
 
 def test_a_missed_bar_is_said_with_its_value(tmp_path: Path) -> None:
-    outcome = assess(photo(tmp_path, 0, Truth(square(0, 0, 60), "face")), told([]), 0.4, 0.3)
+    outcome = seen(photo(tmp_path, 0, Truth(square(0, 0, 60), "face")), told([]))
     assert unmet(figures([outcome]), {"face_recall": 0.9}) == ["face_recall is 0.0000, less than 0.9"]
 
 

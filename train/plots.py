@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -59,4 +60,24 @@ def confusion(path: Path, title: str, matrix: Sequence[Sequence[int]], labels: S
     axes.set_xticks(range(len(labels)), names)
     axes.set_yticks(range(len(labels)), names)
     axes.set(title=title, xlabel="answered", ylabel="true")
+    canvas.print_png(str(path))
+
+
+def trade_off(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], x: str, y: str) -> None:
+    """Draw curves of what is gained against what it costs, a panel a group, two panels a row.
+
+    Args:
+        path: PNG to write.
+        panels: Title to series: (y, x) points by name.
+        x: What it costs, with its unit.
+        y: What is gained; the axis ends at 1.
+    """
+    figure, canvas = _figure(11, 4.2 * ((len(panels) + 1) // 2))
+    for number, (title, series) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot((len(panels) + 1) // 2, 2, number)
+        for (name, points), style in zip(series.items(), cycle(("-", "--", "-.", ":")), strict=False):
+            axes.plot([point[1] for point in points], [point[0] for point in points], style, label=name)
+        axes.set(title=title, xlabel=x, ylabel=y, xlim=(0, 2), ylim=(0, 1))
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend(loc="lower right")
     canvas.print_png(str(path))

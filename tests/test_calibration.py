@@ -1,0 +1,69 @@
+"""Calibration: what the error counts, and the temperature that mends it."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.errors import ConfigError
+from train.calibration import Calibration, Judged, calibration, fit_temperature, judge_held_out, log_loss, tempered
+
+
+def test_the_error_is_the_gap_between_what_is_said_and_what_is_so() -> None:
+    assert calibration([0.9] * 10, [True] * 6 + [False] * 4) == (pytest.approx(0.3), 10)
+
+
+def test_gaps_are_weighed_by_how_many_scores_a_bin_holds() -> None:
+    measured = calibration([0.95] * 3 + [0.05], [True, True, True, True])
+    assert measured == (pytest.approx((3 * 0.05 + 0.95) / 4), 4)
+
+
+def test_too_sure_and_too_unsure_do_not_cancel_out_across_bins() -> None:
+    assert calibration([0.8, 0.2], [False, True]) == (pytest.approx(0.8), 2)
+
+
+def test_the_bins_take_the_ends_of_the_range() -> None:
+    assert calibration([0.0, 1.0], [False, True]) == Calibration(0.0, 2)
+
+
+def test_of_no_scores_there_is_no_error() -> None:
+    assert calibration([], []) is None
+
+
+probabilities = st.lists(st.floats(0.01, 1), min_size=3, max_size=3).map(lambda p: np.array([p]) / sum(p))
+
+
+@given(probabilities, st.floats(0.2, 5))
+def test_a_temperature_keeps_the_order_and_the_sum(given: np.ndarray, temperature: float) -> None:
+    after = tempered(given, temperature)
+    assert after.sum() == pytest.approx(1)
+    assert list(np.argsort(after[0], kind="stable")) == list(np.argsort(given[0], kind="stable")) or len(
+        set(given[0])
+    ) < len(given[0])
+
+
+def test_a_temperature_of_one_changes_nothing() -> None:
+    given = np.array([[0.7, 0.2, 0.1]])
+    assert tempered(given, 1) == pytest.approx(given)
+
+
+@pytest.mark.parametrize("by", [0.5, 2.0])
+def test_the_temperature_that_spoilt_honest_probabilities_is_found_again(by: float) -> None:
+    honest = np.array([[0.6, 0.3, 0.1]] * 10)
+    truth = np.array([0] * 6 + [1] * 3 + [2])
+    spoilt = Judged(tempered(honest, 1 / by), truth)
+    assert fit_temperature(spoilt) == pytest.approx(by, abs=0.01)
+
+
+def test_log_loss_is_of_the_truth() -> None:
+    judged = Judged(np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]), np.array([0, 2]))
+    assert log_loss(judged) == pytest.approx((math.log(2) + math.log(4)) / 2)
+
+
+def test_data_that_holds_nothing_back_cannot_calibrate(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label\na.png,with_mask\n")
+    with pytest.raises(ConfigError, match="split val"):
+        judge_held_out(tmp_path / "labels.csv", lambda image, faces: [])

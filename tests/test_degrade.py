@@ -1,0 +1,102 @@
+"""The ablation: faces are degraded as told, all classes alike, and alarms are counted by class before and after."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.pipeline import Pipeline
+from edge.values import BBox, Face, Image, Reading
+from train import degrade
+from train.degrade import CHANGES, SMALL_SIDE, alarms, around, blurred, compressed, shrunk
+from train.measure import Photo, Share, Truth
+
+NOISE = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
+
+
+class ReadsSharpness:
+    """Takes whatever is sharp for masked: the shortcut that the ablation is there to show."""
+
+    def detect(self, image: Image, threshold: float) -> list[Face]:
+        return []
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        sharp = cv2.Laplacian(image, cv2.CV_64F).var() > 5000
+        return [Reading(face, (1.0, 0.0, 0.0) if sharp else (0.0, 1.0, 0.0)) for face in faces]
+
+
+def pipeline() -> Pipeline:
+    model = ReadsSharpness()
+    return Pipeline(model, model, 0.5)
+
+
+def photo(folder: Path, *truths: Truth) -> Photo:
+    path = folder / "0.png"
+    cv2.imwrite(str(path), NOISE)
+    return Photo(path, "", truths)
+
+
+@pytest.mark.parametrize("change", [change for change in CHANGES.values() if change])
+def test_a_change_keeps_the_size_and_takes_detail_away(change: degrade.Change) -> None:
+    changed = change(NOISE, 80)
+    assert changed.shape == NOISE.shape
+    assert changed.dtype == np.uint8
+    assert cv2.Laplacian(changed, cv2.CV_64F).var() < cv2.Laplacian(NOISE, cv2.CV_64F).var()
+
+
+def test_a_face_that_is_small_already_is_not_scaled() -> None:
+    assert np.array_equal(shrunk(NOISE, SMALL_SIDE), NOISE)
+
+
+def test_blur_grows_with_the_face() -> None:
+    assert blurred(NOISE, 200).std() < blurred(NOISE, 50).std()
+
+
+def test_jpeg_is_the_same_whatever_the_face_measures() -> None:
+    assert np.array_equal(compressed(NOISE, 40), compressed(NOISE, 80))
+
+
+def test_a_face_at_the_edge_keeps_its_place_in_what_is_cut_out() -> None:
+    bbox = BBox(0, 40, 50, 90)
+    cut, inside = around(NOISE, bbox)
+    assert np.array_equal(cut[int(inside.y0) : int(inside.y1), int(inside.x0) : int(inside.x1)], NOISE[40:90, 0:50])
+
+
+def test_a_model_that_reads_sharpness_is_shown_up(tmp_path: Path) -> None:
+    shown = photo(tmp_path, Truth(BBox(0, 0, 60, 60), "with_mask"), Truth(BBox(70, 0, 130, 60), "without_mask"))
+    measured = alarms([shown], pipeline())
+    assert measured["as it is"]["with_mask"] == Share(0, 1)
+    assert measured["all three"]["with_mask"] == Share(1, 1)
+    assert measured["as it is"]["mask_worn_incorrectly"] == Share(0, 0)
+
+
+def test_far_faces_and_those_of_unknown_state_are_left_out(tmp_path: Path) -> None:
+    shown = photo(tmp_path, Truth(BBox(0, 0, 60, 60), "face"), Truth(BBox(70, 0, 109, 60), "with_mask"))
+    assert all(share == Share(0, 0) for row in alarms([shown], pipeline()).values() for share in row.values())
+
+
+def test_the_command_prints_a_line_a_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo(tmp_path)
+    content = {
+        "images": [{"id": 1, "file_name": "0.png"}],
+        "categories": [{"id": 1, "name": "with_mask"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 60, 60]}],
+    }
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    monkeypatch.setattr(degrade, "load_pipeline", lambda settings, max_faces: pipeline())
+    report = tmp_path / "report.json"
+    assert degrade.main(["--data", str(tmp_path), "--json", str(report)]) == 0
+    printed = capsys.readouterr().out
+    assert "| as it is | none | 0.0% (0 of 1) | none |" in printed
+    assert "| all three | none | 100.0% (1 of 1) | none |" in printed
+    assert json.loads(report.read_text())["alarms"]["all three"]["with_mask"] == {"hits": 1, "total": 1}
+
+
+def test_a_wrong_path_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert degrade.main(["--data", str(tmp_path / "nowhere.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

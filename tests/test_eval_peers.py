@@ -1,0 +1,202 @@
+"""The peers: their decoders, and one table for all; the real ones too, where their files are at hand."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import config
+from edge.errors import ConfigError
+from edge.values import BBox, Face, Image, Reading
+from train import eval_peers
+from train.degrade import around
+from train.eval_peers import Once, Point, Row, Times, curve, measure, report, shipped, unmatched_at
+from train.measure import Photo, Truth, open_photo
+from train.peers import UNJUDGED, System, aizoo, blazeface, boxes, published
+
+ROOT = Path(__file__).parent.parent
+PEERS = Path(os.environ.get("PEERS", ROOT.parent / "shared/peers"))
+needs_peers = pytest.mark.skipif(
+    not (PEERS / "yunet_n_320.onnx").is_file(), reason=f"no published models in {PEERS}; name a folder with PEERS="
+)
+
+
+class Finds:
+    """Finds the same faces in every picture, and holds them for bare."""
+
+    def __init__(self, *faces: Face) -> None:
+        self.looks = 0
+        self._faces = faces
+
+    def detect(self, image: Image, threshold: float) -> list[Face]:
+        self.looks += 1
+        return [face for face in self._faces if face.score >= threshold]
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        return [Reading(face, (0.0, 1.0, 0.0)) for face in faces]
+
+
+def square(x: float, side: float = 60) -> BBox:
+    return BBox(x, 0, x + side, side)
+
+
+def photo(folder: Path, *truths: Truth) -> Photo:
+    cv2.imwrite(str(folder / "0.png"), np.zeros((100, 400, 3), np.uint8))
+    return Photo(folder / "0.png", "", truths)
+
+
+# Decoders
+
+
+def test_a_grid_is_the_middle_of_each_cell_row_by_row() -> None:
+    assert boxes.grid(2, 1).tolist() == [[0.25, 0.5], [0.75, 0.5]]
+
+
+def test_faces_are_clipped_to_the_picture_and_those_outside_are_dropped() -> None:
+    found = np.array([[-0.5, 0, 0.5, 1], [1.2, 0, 1.4, 1]], np.float32)
+    (face,) = boxes.not_empty(boxes.faces(np.zeros((10, 20, 3), np.uint8), found, np.array([0.9, 0.8], np.float32)))
+    assert face.bbox == BBox(0, 0, 10, 10)
+
+
+def test_aizoo_has_the_anchors_of_its_published_model() -> None:
+    centres, sides = aizoo.anchors()
+    assert centres.shape == sides.shape == (5972, 2)
+    assert centres[0] == pytest.approx([0.5 / 33, 0.5 / 33])
+    assert sides[0] == pytest.approx([0.04, 0.04])
+    assert sides[1] == pytest.approx([0.056, 0.056])
+    assert sides[2, 0] / sides[2, 1] == pytest.approx(0.62)
+    assert centres[-1] == pytest.approx([2.5 / 3, 2.5 / 3])
+
+
+def test_aizoo_offsets_move_and_stretch_an_anchor() -> None:
+    anchored = (np.array([[0.5, 0.5]], np.float32), np.array([[0.2, 0.4]], np.float32))
+    (decoded,) = aizoo.decode(np.array([[1, 0, 0, 5 * np.log(2)]], np.float32), anchored)
+    assert decoded == pytest.approx([0.42, 0.1, 0.62, 0.9])
+
+
+def test_blazeface_has_the_anchors_of_its_published_model() -> None:
+    centres = blazeface.anchors()
+    assert centres.shape == (896, 2)
+    assert centres[[0, 1]] == pytest.approx(np.full((2, 2), 1 / 32))
+    assert centres[[512, 517]] == pytest.approx(np.full((2, 2), 1 / 16))
+
+
+def test_blazeface_offsets_are_in_pixels_of_its_input() -> None:
+    regressors = np.zeros((1, 16), np.float32)
+    regressors[0, :4] = 32, 0, 64, 64
+    assert blazeface.decode(regressors, np.array([[0.5, 0.5]], np.float32))[0] == pytest.approx([0.5, 0.25, 1, 0.75])
+
+
+def test_boxes_that_overlap_are_blended_by_their_scores() -> None:
+    found = np.array([[0, 0, 1, 1], [0.1, 0, 1.1, 1], [5, 5, 6, 6]], np.float32)
+    blended, scores = blazeface.blend(found, np.array([0.8, 0.4, 0.9], np.float32), 0.3)
+    assert blended[0] == pytest.approx([5, 5, 6, 6])
+    assert blended[1] == pytest.approx([0.1 / 3, 0, 1 + 0.1 / 3, 1])
+    assert scores == pytest.approx([0.9, 0.8])
+
+
+def test_no_box_is_no_face() -> None:
+    none = np.empty((0, 4), np.float32)
+    assert blazeface.blend(none, np.empty(0, np.float32), 0.3)[0].shape == (0, 4)
+    assert boxes.best(none, np.empty(0, np.float32), 0.3).shape == (0,)
+
+
+# One run
+
+
+def test_systems_that_share_a_detector_look_once_at_each_picture(tmp_path: Path) -> None:
+    detector = Finds(Face(square(0), 0.9))
+    systems = [System("a", detector, detector, 0.5, ""), System("b", detector, UNJUDGED, 0.95, "")]
+    measured = measure(systems, [photo(tmp_path, Truth(square(0), "without_mask"))] * 2)
+    assert detector.looks == 2
+    assert [len([one for one in outcome.found if one]) for outcome in measured["a"]] == [1, 1]
+    assert [len([one for one in outcome.found if one]) for outcome in measured["b"]] == [0, 0], "its own threshold"
+
+
+def test_another_picture_is_looked_at_anew() -> None:
+    detector = Finds(Face(square(0), 0.9))
+    once, first, second = Once(detector), np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9, 3), np.uint8)
+    for image in (first, first, second, first):
+        once.detect(image, 0.5)
+    assert detector.looks == 3
+
+
+def test_a_curve_trades_recall_for_unmatched_boxes(tmp_path: Path) -> None:
+    detector = Finds(Face(square(0), 0.9), Face(square(200), 0.6), Face(square(100), 0.3))
+    system = System("a", detector, detector, 0.5, "")
+    shown = photo(tmp_path, Truth(square(0), "face"), Truth(square(100), "face"))
+    points = curve(measure([system], [shown])["a"], 40, 100)
+    assert points == [Point(0.5, 0), Point(0.5, 1), Point(1.0, 1)]
+    assert unmatched_at(points, 0.5) == 0
+    assert unmatched_at(points, 0.7) == 1
+    assert unmatched_at(points[:2], 0.7) is None
+
+
+def test_the_table_leaves_masks_empty_for_a_detector_alone(tmp_path: Path) -> None:
+    detector = Finds(Face(square(0), 0.9), Face(square(200), 0.9))
+    systems = [
+        System(eval_peers.OURS, Finds(Face(square(0), 0.9)), Finds(), 0.4, "ours"),
+        System(eval_peers.YARDSTICK, detector, detector, 0.5, "theirs"),
+        System("RFB-320", Finds(), UNJUDGED, 0.7, "alone"),
+    ]
+    outcomes = measure(systems, [photo(tmp_path, Truth(square(0), "without_mask"))])
+    times = [Times(2, 3), Times(4, 9), Times(1, 1)]
+    rows = [Row(system, outcomes[system.name], spent) for system, spent in zip(systems, times, strict=True)]
+    printed = report(rows, 1)
+    assert "| YuNet 320 + EscVM | 1.000 |  |  | 1.000 |  |  | 1.00 |" in printed
+    assert "| RFB-320 |  |  |  | 0.000 |  |  | 0.00 |" in printed
+    assert "| 2.0 | 0.50 | 3.0 |" in printed, "half of the yardstick's 4 ms"
+    assert "| 1.0 | 0.25 |  |" in printed
+    assert "* RFB-320: alone." in printed
+    eval_peers.draw(rows, tmp_path / "plot.png")
+    assert cv2.imread(str(tmp_path / "plot.png")) is not None
+
+
+def test_a_folder_without_the_peers_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = photo(tmp_path)
+    content = {"images": [{"id": 1, "file_name": shown.path.name}], "categories": [], "annotations": []}
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    assert eval_peers.main(["--data", str(tmp_path), "--peers", str(tmp_path)]) == ConfigError.exit_code
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "--peers" in said
+
+
+# The real ones
+
+
+def portrait() -> tuple[Image, BBox]:
+    """A near face: cut out of the picture of the demo clip, around the surest face that maskgate finds."""
+    image = open_photo(Photo(ROOT / "docs/images/demo.png", "", ()))
+    bbox = shipped(config.load().config).detector.detect(image, 0.5)[0].bbox
+    return around(image, bbox)
+
+
+@needs_peers
+def test_every_published_detector_finds_a_near_face_where_maskgate_does() -> None:
+    image, bbox = portrait()
+    for system in published(PEERS):
+        found = system.detector.detect(image, system.threshold)
+        assert any(face.bbox.iou(bbox) > 0.4 for face in found), system.name
+
+
+@needs_peers
+def test_every_published_classifier_gives_a_reading_a_face() -> None:
+    image, _ = portrait()
+    for system in published(PEERS):
+        faces = system.detector.detect(image, system.threshold)
+        readings = system.classifier.classify(image, faces)
+        assert [reading.face for reading in readings] == faces
+        assert all(sum(reading.probabilities) == pytest.approx(1) for reading in readings)
+
+
+@needs_peers
+def test_a_damaged_model_is_told_by_its_name(tmp_path: Path) -> None:
+    for path in PEERS.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes() if path.name != "yunet_n_320.onnx" else b"none")
+    with pytest.raises(ConfigError, match=r"yunet_n_320\.onnx"):
+        published(tmp_path)

@@ -1,0 +1,82 @@
+"""The list of hard cases: its form always, and where the photos are at hand, that each entry is an annotated face."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from edge.errors import ConfigError
+from train.hard_cases import HardFace, read_cases
+from train.measure import read_photos
+
+ROOT = Path(__file__).parent.parent
+LISTED = ROOT / "tests/hard_cases.json"
+DATA = Path(os.environ.get("DATA", ROOT.parent / "shared/data/faces/val.json"))
+NAMES = {
+    "hand over mouth",
+    "chin mask",
+    "bare nose",
+    "face shield",
+    "drawn face",
+    "scarf",
+    "low light",
+    "beard",
+    "child",
+    "far",
+    "profile",
+    "dark or patterned mask",
+    "glasses with mask",
+}
+
+
+def listed() -> list[HardFace]:
+    return [face for case in read_cases(LISTED) for face in case.faces]
+
+
+def test_every_case_has_faces_and_there_are_at_least_150() -> None:
+    assert {case.name for case in read_cases(LISTED) if case.faces} == NAMES
+    assert len(listed()) >= 150
+
+
+def test_no_face_is_listed_twice() -> None:
+    assert len({(face.photo, face.bbox) for face in listed()}) == len(listed())
+
+
+def test_every_entry_is_a_photo_a_box_of_whole_pixels_and_whether_it_calls_for_an_alarm() -> None:
+    for case in json.loads(LISTED.read_text("utf-8"))["cases"].values():
+        assert set(case) <= {"note", "faces"}
+        for face in case["faces"]:
+            assert set(face) == {"photo", "bbox", "alarm"}
+            assert len(face["bbox"]) == 4
+            assert all(type(side) is int for side in face["bbox"])
+            assert min(face["bbox"][2:]) > 0
+            assert not Path(face["photo"]).is_absolute()
+
+
+def test_a_case_with_few_real_examples_says_so() -> None:
+    few = {case.name: case.note for case in read_cases(LISTED) if len(case.faces) < 20}
+    assert few
+    assert all(note for name, note in few.items() if name != "chin mask")
+
+
+def test_badly_worn_masks_call_for_an_alarm() -> None:
+    worn = [face for case in read_cases(LISTED) if case.name in {"chin mask", "bare nose"} for face in case.faces]
+    assert worn
+    assert all(face.alarm for face in worn)
+
+
+@pytest.mark.skipif(not DATA.is_file(), reason=f"no validation photos at {DATA}; name a COCO file with DATA=")
+def test_every_entry_is_exactly_one_annotated_face() -> None:
+    truths = {photo.path: photo.truths for photo in read_photos(DATA)}
+    meant = {face: sum(face.is_at(truth.bbox) for truth in truths[DATA.parent / face.photo]) for face in listed()}
+    assert [face for face, count in meant.items() if count != 1] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"cases": {"far": {}}}', '{"cases": {"far": {"faces": [{"photo": "a.jpg"}]}}}']
+)
+def test_a_list_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cases.json").write_text(text)
+    with pytest.raises(ConfigError, match="not a list of hard cases"):
+        read_cases(tmp_path / "cases.json")

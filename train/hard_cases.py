@@ -1,0 +1,74 @@
+"""Hard cases by name: which annotated faces show a hand before the mouth, a beard, a face far away, and so on.
+
+The list names photos and boxes; no photo is in the project. Faces were picked by looking at them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from edge.errors import ConfigError
+from edge.values import BBox
+
+SLACK = 1.0
+"""Pixels by which a listed box, in whole pixels, may differ from the annotated one."""
+
+
+class HardFace(NamedTuple):
+    """A face of a case.
+
+    Attributes:
+        photo: Relative to the folder of the COCO file.
+        bbox: Left, top, width and height of the annotated box, in whole pixels.
+        alarm: Whether the face calls for an alarm, to the eye of who picked it: anything but a well-worn mask.
+    """
+
+    photo: str
+    bbox: tuple[int, int, int, int]
+    alarm: bool
+
+    def is_at(self, bbox: BBox) -> bool:
+        """Whether ``bbox`` is the annotated box that is meant."""
+        sides = (bbox.x0, bbox.y0, bbox.width, bbox.height)
+        return all(abs(side - listed) <= SLACK for side, listed in zip(sides, self.bbox, strict=True))
+
+
+class Case(NamedTuple):
+    """A name, its faces, and what is to be known of them, as where few could be found."""
+
+    name: str
+    faces: Sequence[HardFace]
+    note: str
+
+
+def read_cases(path: Path) -> list[Case]:
+    """Read a list of hard cases.
+
+    Raises:
+        ConfigError: It is absent or has another form.
+    """
+    try:
+        listed: Mapping[str, Mapping[str, object]] = json.loads(path.read_text("utf-8"))["cases"]
+        return [_case(name, content) for name, content in listed.items()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} is not a list of hard cases ({error!r}); restore it, or leave --cases out."
+        ) from error
+
+
+def _case(name: str, content: Mapping[str, object]) -> Case:
+    faces = content["faces"]
+    if not isinstance(faces, list):
+        raise TypeError(f"the faces of {name!r} are no list")
+    return Case(name, [_face(face) for face in faces], str(content.get("note", "")))
+
+
+def _face(entry: Mapping[str, object]) -> HardFace:
+    photo, bbox, alarm = entry["photo"], entry["bbox"], entry["alarm"]
+    if not (isinstance(photo, str) and isinstance(bbox, list) and isinstance(alarm, bool)):
+        raise TypeError(f"{entry} is not photo, bbox and alarm")
+    left, top, width, height = map(int, bbox)
+    return HardFace(photo, (left, top, width, height), alarm)
