@@ -353,6 +353,19 @@ time.sleep(120)
 
 
 class TestEvents:
+    def test_a_door_that_leaves_says_everything_that_waits_before_it_is_offline(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port, before={}, events=True), listen(broker.port)
+        wait_for(lambda: door.publisher.connected and "maskgate/front/availability" in listener.latest)
+        door.publisher.tell([self.visit(number) for number in range(300)])
+        door.show(totals={BARE: 300})
+        door.publisher.close()
+        wait_for(lambda: listener.latest["maskgate/front/availability"] == "offline")
+        assert listener.times("maskgate/front/events") == 300
+        assert counts(listener)["without_mask"] == 300
+        assert listener.heard[-1] == ("maskgate/front/availability", "offline")
+
     def visit(self, number: int) -> Event:
         return Event(EventKind.VISIT_ENDED, time.monotonic(), number, BARE, 2.5)
 
@@ -760,7 +773,7 @@ class TestWholeAppliance:
     ) -> None:
         listener, port = listen(broker.port), free_port()
         process = appliance(port, "--realtime")
-        wait_for(lambda: counts(listener).get("visits", 0) >= 1, 4 * PATIENCE)
+        wait_for(lambda: counts(listener).get("visits", 0) >= 1 or process.poll() is not None, 4 * PATIENCE)
         page = wait_for(lambda: page_at(port))
         assert re.search(r"^maskgate_frames_total [1-9]", page, re.MULTILINE)
         assert re.search(r"^maskgate_mqtt_connected 1.0$", page, re.MULTILINE)
@@ -777,7 +790,7 @@ class TestWholeAppliance:
         ended = [json.loads(payload) for topic, payload in listener.heard if topic == "maskgate/front/events"]
         assert sum(event["event"] == "visit_ended" for event in ended) == first["visits"]
 
-        process = appliance(port, "--quiet")
+        process = appliance(port, "--quiet", "--max-frames", "120")
         process.communicate(timeout=4 * PATIENCE)
         after = stored(tmp_path / "counts.db")
         assert after["visits"] > first["visits"]

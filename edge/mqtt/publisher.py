@@ -165,8 +165,8 @@ class Publisher:
             self._warned = trouble
             log.warning("%s It is tried again and again; counts are kept.", trouble)
 
-    def _speak(self, link: Link, changes_every: float) -> None:
-        """Send what has changed, as far as the broker keeps up."""
+    def _speak(self, link: Link, changes_every: float) -> bool:
+        """Send what has changed, as far as the broker keeps up. Returns whether there was room for all of it."""
         if link.born:
             link.born = False
             self._sent.clear()
@@ -181,6 +181,7 @@ class Publisher:
                 link.send(topic, payload, retain=True)
                 self._sent[topic] = payload, now
         self._send_events(link)
+        return link.ready
 
     def _send_events(self, link: Link) -> None:
         self._under_way = {
@@ -192,7 +193,8 @@ class Publisher:
 
     def _say_goodbye(self, link: Link) -> None:
         deadline = self._clock.monotonic() + GOODBYE
-        self._speak(link, 0.0)
+        while not self._speak(link, 0.0) and self._clock.monotonic() < deadline:
+            link.attend(TICK)
         link.send(self._topics["availability"], OFFLINE, retain=True)
         while not link.idle and self._clock.monotonic() < deadline:
             link.attend(TICK)
