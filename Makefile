@@ -18,7 +18,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test lint format train convert eval demo deploy rollback image test-system clean
+.PHONY: help run desktop test lint format train convert edgetpu eval eval-peers demo deploy rollback image test-system clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -51,8 +51,14 @@ train: $(DEV)/.ready ## train a model, for example: make train ARGS='mask --data
 convert: $(DEV)/.ready ## quantize a trained model to int8 TFLite, for example: make convert ARGS='mask --help'
 	@$(DEV_PYTHON) -m convert $(or $(ARGS),--help)
 
+edgetpu: $(DEV)/.ready ## compile the models for Google's Edge TPU, or predict what it would run: make edgetpu ARGS=--report
+	@$(DEV_PYTHON) -m convert edgetpu $(ARGS)
+
 eval: $(DEV)/.ready ## score the shipped models on annotated photos: make eval DATA=faces/val.json
-	@$(DEV_PYTHON) -m train.evaluate --data $(DATA) $(ARGS)
+	@$(DEV_PYTHON) -m train.evaluate --data $(DATA) --cases tests/hard_cases.json $(ARGS)
+
+eval-peers: $(DEV)/.ready ## score them beside published models: make eval-peers DATA=faces/val.json PEERS=peers/
+	@$(DEV_PYTHON) -m train.eval_peers --data $(DATA) --peers $(PEERS) $(ARGS)
 
 demo: $(DEV)/.ready ## make the demo clip again
 	@$(DEV_PYTHON) -m train.demo_clip $(ARGS)

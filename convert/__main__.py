@@ -16,12 +16,14 @@ SHIPPED = Path("edge/models")
 EPILOG = """\
 what you need:       pip install '.[train]'
 what comes before:   python -m train writes runs/mask/mask.keras and runs/face/face.keras, each with a metrics.json
-what comes next:     python -m convert publish makes the converted models the shipped ones
+what comes next:     python -m convert publish makes the converted models the shipped ones,
+                     python -m convert edgetpu compiles them for Google's Edge TPU
 
 examples:
   python -m convert face --data faces/train.json --validation faces/val.json
   python -m convert mask --data faces/train.json --data masks/labels.csv --validation faces/val.json
   python -m convert publish
+  python -m convert edgetpu --report
 """
 
 TASK_EPILOG = """\
@@ -36,6 +38,17 @@ what is written to --output (a manifest in it lets the device run the model befo
 """
 
 
+EDGETPU_EPILOG = """\
+Predicts for each operation whether the Edge TPU runs it, then compiles all models together with Google's
+edgetpu_compiler, so that they share the Edge TPU's memory, and each alone for comparison. Refuses a result that is not
+the same model or leaves too much on the CPU. docs/edgetpu.md says how to get the compiler.
+
+what is written to --models:
+  {name}_edgetpu.tflite            for the device; maskgate takes it where it finds an Edge TPU
+  manifest.json                    the entry of each model names the file and its hash
+"""
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     top = argparse.ArgumentParser(
@@ -44,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish")
+    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish|edgetpu")
     face = tasks.add_parser("face", help="convert the face detector")
     face.add_argument(
         "--size", type=int, nargs=2, default=(320, 320), metavar=("WIDTH", "HEIGHT"),
@@ -54,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     for name, task in (("face", face), ("mask", mask)):
         _add_conversion(task, name)
     _add_publication(tasks.add_parser("publish", help="make converted models the shipped ones"))
+    _add_edgetpu(tasks.add_parser("edgetpu", help="compile converted models for Google's Edge TPU"))
     return top
 
 
@@ -63,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     args.command_line = shlex.join(["python", "-m", "convert", *arguments])
     try:
-        return _publish(args) if args.task == "publish" else _convert(args)
+        return COMMANDS.get(args.task, _convert)(args)
     except MaskgateError as error:
         print(f"convert: {error}", file=sys.stderr)
         return error.exit_code
@@ -89,6 +103,16 @@ def _publish(args: argparse.Namespace) -> int:
     return 0
 
 
+def _edgetpu(args: argparse.Namespace) -> int:
+    from convert import edgetpu  # noqa: PLC0415
+
+    return edgetpu.run(args)
+
+
+COMMANDS = {"publish": _publish, "edgetpu": _edgetpu}
+"""Those that need no TensorFlow."""
+
+
 def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
     task.description = f"Convert the {name} model, check it, and measure what quantization costs."
     task.epilog = TASK_EPILOG.format(name=name)
@@ -111,6 +135,25 @@ def _add_publication(task: argparse.ArgumentParser) -> None:
     add("names", nargs="*", metavar="NAME", help="face, mask (default: all that were converted)")
     add("--from", type=Path, default=Path("runs/convert"), dest="source", metavar="DIR", help="default: %(default)s")
     add("--to", type=Path, default=SHIPPED, dest="target", metavar="DIR", help="default: %(default)s")
+
+
+def _add_edgetpu(task: argparse.ArgumentParser) -> None:
+    task.description = "Compile converted models for Google's Edge TPU, and check what came out."
+    task.epilog = EDGETPU_EPILOG
+    task.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = task.add_argument
+    add("names", nargs="*", metavar="NAME", help="face, mask (default: all in the manifest)")
+    add("--models", type=Path, default=SHIPPED, metavar="DIR", help="folder of the manifest (default: %(default)s)")
+    add("--compiler", type=Path, metavar="PROGRAM", help="default: edgetpu_compiler on the PATH")
+    add("--most-on-cpu", type=_natural, default=0, metavar="N", help="operations that may stay there (default: 0)")
+    add("--report", action="store_true", help="print the prediction, and compile nothing")
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is below 0")
+    return number
 
 
 def _positive(text: str) -> int:

@@ -10,6 +10,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ai_edge_litert import schema_py_generated as schema
@@ -43,6 +44,9 @@ SCALE_TOLERANCE = 0.02
 PROBABILITY_SCALE = 1 / 256
 PROBABILITY_ZERO = -128
 
+MOST_INTEGERS = 16
+"""Of a constant that may be axes, sizes or paddings."""
+
 MOST_BYTES = 4 * 2**20
 """Half of the Edge TPU's on-chip memory, so that both models fit in it together."""
 
@@ -60,6 +64,7 @@ class TensorFacts:
         scales: One, or one a channel; none where it is not quantized.
         zero_points: As many.
         axis: Of the channels.
+        integers: The values, where they are a few constant int32 that are not quantized: axes, sizes, paddings.
     """
 
     name: str
@@ -70,14 +75,23 @@ class TensorFacts:
     scales: tuple[float, ...]
     zero_points: tuple[int, ...]
     axis: int
+    integers: tuple[int, ...] = ()
 
 
 class Operation(NamedTuple):
-    """One step: its name in the schema and the tensors that it reads and writes."""
+    """One step.
+
+    Attributes:
+        name: In the schema; of a custom one ``CUSTOM`` and its own name.
+        inputs: The tensors that it reads, absent ones left out.
+        outputs: The tensors that it writes.
+        options: Its numbers and switches, by their names in the schema's Python: ``dilationHFactor``.
+    """
 
     name: str
     inputs: tuple[TensorFacts, ...]
     outputs: tuple[TensorFacts, ...]
+    options: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +238,7 @@ def _facts(model: Any, size: int) -> ModelFacts:
             _operation_name(model, operation),
             pick(operation.Inputs(index) for index in range(operation.InputsLength())),
             pick(operation.Outputs(index) for index in range(operation.OutputsLength())),
+            _options(operation),
         )
         for operation in (graph.Operators(index) for index in range(graph.OperatorsLength()))
     )
@@ -250,7 +265,23 @@ def _tensor(model: Any, tensor: Any) -> TensorFacts:
         scales=scales,
         zero_points=zero_points,
         axis=0 if quantization is None else quantization.QuantizedDimension(),
+        integers=() if scales else _integers(model.Buffers(tensor.Buffer()), _TYPES[tensor.Type()]),
     )
+
+
+def _integers(buffer: Any, type_name: str) -> tuple[int, ...]:
+    size = buffer.DataLength()
+    if type_name != "INT32" or not 0 < size <= 4 * MOST_INTEGERS or size % 4:
+        return ()
+    return struct.unpack(f"<{size // 4}i", buffer.DataAsNumpy().tobytes())
+
+
+def _options(operation: Any) -> dict[str, int]:
+    table = operation.BuiltinOptions()
+    if table is None:
+        return {}
+    options = schema.BuiltinOptionsCreator(operation.BuiltinOptionsType(), table)
+    return {name: int(value) for name, value in vars(options).items() if isinstance(value, int)}
 
 
 def _operation_name(model: Any, operation: Any) -> str:

@@ -8,7 +8,7 @@ from string import Template
 
 from convert import tables
 from edge.errors import ConfigError
-from edge.models import FaceEntry, Manifest, MaskEntry, ModelEntry, load_model, read_manifest
+from edge.models import FaceEntry, Manifest, MaskEntry, ModelEntry, edgetpu_content, load_model, read_manifest
 from train.reproducible import write_json
 
 MANIFEST = "manifest.json"
@@ -37,7 +37,7 @@ def stage(folder: Path, name: str, content: bytes, entry: Entry) -> None:
         write_json(folder / f"{name}-parity.json", parity)
         report = f"# {name}: float against int8\n\n{tables.parity_tables(parity)}\n"
         (folder / f"{name}-parity.md").write_text(report, encoding="utf-8")
-        _enter(folder / MANIFEST, name, entry)
+        enter(folder / MANIFEST, name, entry)
     except OSError as error:
         raise ConfigError(f"Cannot write to {folder} ({error.strerror}): name another --output.") from error
 
@@ -66,8 +66,10 @@ def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
         target.mkdir(parents=True, exist_ok=True)
         for model in models:
             (target / model.entry.file).write_bytes(model.content)
+            if model.entry.edgetpu and (compiled := edgetpu_content(model)):
+                (target / model.entry.edgetpu.file).write_bytes(compiled)
             (target / model.entry.card).write_text(render_card(entries[model.name]), encoding="utf-8")
-            _enter(target / MANIFEST, model.name, entries[model.name])
+            enter(target / MANIFEST, model.name, entries[model.name])
     except OSError as error:
         raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
     return chosen
@@ -96,10 +98,16 @@ def render_card(entry: Entry) -> str:
     )
 
 
-def _enter(manifest: Path, name: str, entry: Entry) -> None:
+def enter(manifest: Path, name: str, entry: Entry) -> None:
+    """Add a model to a manifest, or replace it there, in one go.
+
+    Raises:
+        ModelError: There is a manifest, and it cannot be read.
+        OSError: It cannot be written.
+    """
     models = read_manifest(manifest).models if manifest.exists() else {}
     entered = Manifest(version=1, models=dict(sorted({**models, name: entry}.items())))
-    write_json(manifest, entered.model_dump(mode="json"))
+    write_json(manifest, entered.model_dump(mode="json", exclude_unset=True))
 
 
 def _lines(items: Sequence[str]) -> str:

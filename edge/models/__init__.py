@@ -28,6 +28,17 @@ class InputSize(ManifestPart):
     height: int = Field(gt=0)
 
 
+class EdgeTpuVariant(ManifestPart):
+    """The same model, compiled for Google's Edge TPU."""
+
+    file: str = Field(pattern=r"^[^/\\]+$", description="Name of the file, beside the manifest")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
+    compiler: str = Field(description="Version of the compiler")
+    together_with: tuple[str, ...] = Field(
+        (), description="Models compiled in one go, which share the Edge TPU's memory with it"
+    )
+
+
 class ModelEntry(ManifestPart):
     """What is known of one model file, whatever its task."""
 
@@ -38,6 +49,7 @@ class ModelEntry(ManifestPart):
     data: tuple[str, ...] = Field(description="What it was trained from")
     figures: dict[str, Any] = Field(description="What was measured of it")
     card: str = Field(pattern=r"^[^/\\]+$", description="Name of its model card, beside the manifest")
+    edgetpu: EdgeTpuVariant | None = Field(None, description="For the Edge TPU, where it was compiled")
 
 
 class FaceEntry(ModelEntry):
@@ -125,6 +137,16 @@ def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
         raise ModelError(f"The model {name!r} in {manifest_path} is for {entry.task}; name one for the task asked.")
     path = manifest_path.parent / entry.file
     return ModelFile(name, path, entry, _proven_bytes(path, entry.sha256))
+
+
+def edgetpu_content(model: ModelFile[Entry]) -> bytes | None:
+    """The bytes of a model's variant for the Edge TPU, hashed before anything else sees them; None where it has none.
+
+    Raises:
+        ModelError: The manifest names one, and its file is absent or altered.
+    """
+    variant = model.entry.edgetpu
+    return None if variant is None else _proven_bytes(model.path.with_name(variant.file), variant.sha256)
 
 
 def _proven_bytes(path: Path, sha256: str) -> bytes:
