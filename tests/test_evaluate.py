@@ -283,6 +283,13 @@ def test_hard_cases_are_a_line_each(one_bare_face: Path, capsys: pytest.CaptureF
     assert json.loads(report.read_text())["cases"][0] == {"name": "beard", "faces": 1, "found": 1, "right": 1}
 
 
+def test_photos_without_a_hard_case_are_one_sentence(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases = one_bare_face.parent / "cases.json"
+    cases.write_text(json.dumps({"cases": {"child": {"faces": []}}}))
+    assert evaluate.main(["--data", str(one_bare_face), "--cases", str(cases)]) == 0
+    assert "None of the hard cases is among these photos." in capsys.readouterr().out
+
+
 def test_a_temperature_is_fitted_on_faces_that_another_data_set_holds_out(
     one_bare_face: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,8 +99,10 @@ def _run(args: argparse.Namespace) -> int:
     return 1 if misses else 0
 
 
-def case_table(counts: Iterable[CaseCount]) -> str:
+def case_table(counts: Sequence[CaseCount]) -> str:
     """A line a hard case, in counts."""
+    if not any(count.faces for count in counts):
+        return "None of the hard cases is among these photos."
     rows = [(count.name, *(str(number) for number in count[1:])) for count in counts]
     return markdown_table(("Hard case", "faces", "found", "of these judged right"), rows)
 
