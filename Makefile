@@ -8,6 +8,7 @@ DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
 DEPLOY := build/deploy-env
 DATA ?= ../shared/data/faces/val.json
+PEERS ?= ../shared/peers
 
 # picamera2 and libcamera come from the distribution on a Raspberry Pi: the environment must see them,
 # and must not replace the NumPy they were built against.
