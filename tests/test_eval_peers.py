@@ -166,6 +166,31 @@ def test_a_folder_without_the_peers_is_one_sentence(tmp_path: Path, capsys: pyte
     assert "--peers" in said
 
 
+@needs_peers
+def test_the_command_writes_tables_plot_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image, bbox = portrait()
+    cv2.imwrite(str(tmp_path / "0.png"), image)
+    content = {
+        "images": [{"id": 1, "file_name": "0.png"}],
+        "categories": [{"id": 2, "name": "without_mask"}],
+        "annotations": [
+            {"image_id": 1, "category_id": 2, "bbox": [bbox.x0, bbox.y0, bbox.width, bbox.height]},
+        ],
+    }
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    out, figures = tmp_path / "out", tmp_path / "figures.json"
+    told_to = ["--data", str(tmp_path), "--peers", str(PEERS), "--out", str(out), "--json", str(figures)]
+    assert eval_peers.main(told_to) == 0
+    assert (out / "recall.png").is_file()
+    written = json.loads(figures.read_text())
+    assert written["systems"][0]["system"] == eval_peers.OURS
+    yardstick = next(row for row in written["systems"] if row["system"] == eval_peers.YARDSTICK)
+    assert yardstick["find_ratio"] == 1
+    assert yardstick["recall"]["40 px and more"] == 1
+    printed = capsys.readouterr().out
+    assert all(f"| {row['system']} |" in printed for row in written["systems"])
+
+
 # The real ones
 
 

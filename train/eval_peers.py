@@ -204,8 +204,9 @@ def _run(args: argparse.Namespace) -> None:
     if not photos:
         raise ConfigError(f"{args.data} has no photo; name a COCO file with faces as --data.")
     systems = [shipped(config.load().config), *published(args.peers)]
-    args.out.mkdir(parents=True, exist_ok=True)
+    _make_folder(args.out)
     cv2.setNumThreads(THREADS)
+    print(f"Running {len(systems)} systems over {len(photos)} photos; that takes some minutes ...", file=sys.stderr)
     times = time_systems(systems, photos[:: max(1, len(photos) // args.timed)])
     outcomes = measure(systems, photos)
     rows = [Row(system, outcomes[system.name], times[system.name]) for system in systems]
@@ -215,6 +216,13 @@ def _run(args: argparse.Namespace) -> None:
     print(f"\nRecall against unmatched boxes: {plot}")
     if args.json:
         write_json(args.json, machine_readable(rows, args.data.name))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"Cannot write to {folder}: {error.strerror}; choose another --out.") from error
 
 
 def report(rows: Sequence[Row], photos: int) -> str:

@@ -148,7 +148,10 @@ def _figure_table(outcomes: Sequence[Outcome], values: Figures, table: Mapping[s
     rows += [
         ("Calibration error (ECE) of the label's probability", _ece(label_calibration(faces))),
         ("Calibration error (ECE) of an alarm's probability", _ece(alarm_calibration(faces))),
-        ("Calibration error (ECE) of the faces' scores", f"{values.ece_face:.3f}" if values.ece_face else "none"),
+        (
+            "Calibration error (ECE) of the faces' scores",
+            "none" if values.ece_face is None else f"{values.ece_face:.3f}",
+        ),
     ]
     rows.append(("Finding the faces of a photo, median", f"{values.ms_detect:.1f} ms"))
     if values.ms_classify is not None:
