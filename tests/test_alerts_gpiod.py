@@ -147,7 +147,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> float:
 
 class TestLines:
     def test_led_and_buzzer_start_within_a_moment_and_the_pattern_ends_by_itself(self, lab: Lab) -> None:
-        alert = open_alert(settings(lab, on_time=0.2, off_time=0.2, duration=0.8))
+        alert = open_alert(settings(lab, on_time=0.6, off_time=0.6, duration=2.4))
         starts = []
         for _ in range(5):
             alert.alarm(on=True)
@@ -159,7 +159,7 @@ class TestLines:
         alert.alarm(on=True)
         for wanted in (1, 0, 1, 0):
             wait_until(lambda wanted=wanted: lab.level(BUZZER) == wanted)
-        time.sleep(0.5)
+        time.sleep(1.0)
         assert (lab.level(LED), lab.level(BUZZER)) == (0, 0)
         alert.close()
 
@@ -294,11 +294,11 @@ class TestAfterAKill:
             "alert = open_alert(load(Path(sys.argv[1])).config.alerts)\n"
             "alert.alarm(on=True)\n"
             "alert.relay(on=True)\n"
-            "time.sleep(60)\n"
+            "time.sleep(180)\n"
         )
         door = subprocess.Popen([sys.executable, script, config], env=environment)
         try:
-            wait_until(lambda: lab.level(BUZZER) and lab.level(RELAY))
+            wait_until(lambda: lab.level(BUZZER) and lab.level(RELAY), seconds=120)
         finally:
             door.send_signal(signal.SIGKILL)
             door.wait()
