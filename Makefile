@@ -67,6 +67,7 @@ demo: $(DEV)/.ready ## make the demo clip again
 # A shell may export HOST itself, so only one that was given to make counts.
 deploy rollback: export DEPLOY_HOSTS = $(if $(filter command,$(firstword $(origin HOST))),$(HOST)) $(HOSTS)
 deploy rollback: export DEPLOY_INVENTORY = $(INVENTORY)
+deploy: export DEPLOY_KIOSK = $(KIOSK)
 
 deploy: $(DEPLOY)/.ready ## install on devices over SSH: make deploy HOST=pi@door1.local (or HOSTS="a b", INVENTORY=FILE)
 	@$(DEPLOY)/bin/python -m deploy install $(ARGS)

@@ -128,7 +128,7 @@ def ask_passwords(jobs: Sequence[Job], terminal: bool) -> None:
             )
 
 
-def install(job: Job, workshop: Workshop) -> None:
+def install(job: Job, workshop: Workshop, kiosk: bool) -> None:
     """Send a release and have it installed.
 
     Raises:
@@ -146,7 +146,7 @@ def install(job: Job, workshop: Workshop) -> None:
     job.tell(f"sending {release} ({size // 10**6} MB, less what is there already) ...")
     connection.run(["sh", "-s", "--", STAGE, release], PREPARE)
     connection.send(payload, f"{STAGE}/{release}")
-    run_installer(job, f"{STAGE}/{release}/install.sh", "install")
+    run_installer(job, f"{STAGE}/{release}/install.sh", "install", *(["--kiosk"] if kiosk else []))
 
 
 def run_installed(job: Job, *command: str) -> None:
@@ -214,7 +214,15 @@ def parser() -> argparse.ArgumentParser:
     )
     top = argparse.ArgumentParser(prog="python -m deploy", description="Install maskgate on devices over SSH.")
     commands = top.add_subparsers(dest="command", required=True)
-    commands.add_parser("install", parents=[shared], help="send this checkout's release, try it, switch to it")
+    forward = commands.add_parser(
+        "install", parents=[shared], help="send this checkout's release, try it, switch to it"
+    )
+    forward.add_argument(
+        "--kiosk",
+        action="store_true",
+        default=os.environ.get("DEPLOY_KIOSK", "") not in ("", "0"),
+        help="show its page full screen from now on, with the device's cage and chromium; or DEPLOY_KIOSK=1",
+    )
     back = commands.add_parser("rollback", parents=[shared], help="go back to the release before")
     back.add_argument("--to", metavar="RELEASE", help="to this one")
     commands.add_parser("uninstall", parents=[shared], help="take everything away but counts and settings")
@@ -303,7 +311,7 @@ def deploy(jobs: Sequence[Job], options: argparse.Namespace, terminal: Terminal)
     ask_passwords(jobs, sys.stdin.isatty())
     if options.command == "install":
         workshop = Workshop(terminal.tell)
-        for_each(jobs, lambda job: install(job, workshop))
+        for_each(jobs, lambda job: install(job, workshop, options.kiosk))
     else:
         command = [options.command, *([options.to] if getattr(options, "to", None) else [])]
         for_each(jobs, lambda job: run_installed(job, *command))

@@ -15,6 +15,9 @@ STATE=/var/lib/maskgate
 SERVICE=maskgate.service
 UNIT_LINK=/usr/local/lib/systemd/system/$SERVICE
 BOOT_LINK=/etc/systemd/system/multi-user.target.wants/$SERVICE
+KIOSK="maskgate-kiosk.service"
+KIOSK_LINK=/usr/local/lib/systemd/system/$KIOSK
+KIOSK_BOOT_LINK=/etc/systemd/system/multi-user.target.wants/$KIOSK
 TRIAL_UNIT=/run/systemd/system/$SERVICE
 LOCK=/run/lock/maskgate-install.lock
 # The distribution's own Python: it is the one that sees picamera2 and gpiozero.
@@ -33,7 +36,8 @@ scratch=
 
 usage() {
     cat <<'EOF'
-Usage: install.sh [install]           install the release beside this script, or the checkout around it
+Usage: install.sh [install] [--kiosk] install the release beside this script, or the checkout around it; with
+                                      --kiosk its page is shown full screen from now on
        install.sh rollback [RELEASE]  go back to the release before the current one, or to RELEASE
        install.sh uninstall           take everything away but the counts and your settings
 Run it as root on the device. Exit code 0: done; 1: not done, and the device runs what it ran before;
@@ -122,7 +126,7 @@ make_account() {
 # picamera2 and gpiozero come from the distribution: the environment must see them where they exist.
 sees_system_packages() {
     "$PYTHON" -c 'import sys; from importlib.util import find_spec as find
-sys.exit(not (find("picamera2") or find("gpiozero")))'
+sys.exit(not (find("picamera2") or find("gpiozero") or find("gpiod")))'
 }
 
 constraint_options() {
@@ -175,7 +179,10 @@ add_installer() {
     units=$HERE/systemd
     [ -d "$units" ] || units=$HERE/../systemd
     mkdir -p "$1/systemd"
-    cp "$units/$SERVICE" "$units/maskgate.sysusers.conf" "$1/systemd/"
+    for name in "$SERVICE" maskgate.sysusers.conf "$KIOSK" maskgate-kiosk.sysusers.conf; do
+        cp "$units/$name" "$1/systemd/"
+    done
+    cp "$HERE/kiosk.sh" "$1/kiosk.sh"
 }
 
 write_file() {
@@ -319,6 +326,34 @@ activate() {
     systemctl daemon-reload
 }
 
+check_kiosk() {
+    missing=
+    for program in cage seatd; do
+        command -v "$program" >/dev/null || missing="$missing $program"
+    done
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing="$missing chromium"
+    [ -z "$missing" ] ||
+        die "The kiosk needs packages that this device lacks: sudo apt install --no-install-recommends$missing, then run this again; or leave the kiosk out."
+}
+
+kiosk_is_on() {
+    [ -L "$KIOSK_BOOT_LINK" ]
+}
+
+switch_kiosk_on() {
+    make_account "$BASE/current/systemd/maskgate-kiosk.sysusers.conf"
+    mkdir -p "$(dirname "$KIOSK_LINK")" "$(dirname "$KIOSK_BOOT_LINK")"
+    ln -sfn "$BASE/current/systemd/$KIOSK" "$KIOSK_LINK"
+    ln -sfn "$KIOSK_LINK" "$KIOSK_BOOT_LINK"
+    systemctl daemon-reload
+}
+
+# The screen is no part of the trial: a door without one is watched all the same.
+show_page() {
+    kiosk_is_on || return 0
+    systemctl restart "$KIOSK" || say "The page is not shown; see 'journalctl -u maskgate-kiosk'."
+}
+
 # Oldest first. A release that was rolled back from is never what a later rollback goes to: it moves to the front.
 remember() {
     touch "$HISTORY"
@@ -343,10 +378,17 @@ runs_already() {
 
 install_release() {
     check_device
+    [ -z "$1" ] || check_kiosk
     take_lock
     release=$(release_name)
     if runs_already "$release"; then
-        say "unchanged: $release runs already"
+        if [ -n "$1" ] && ! kiosk_is_on; then
+            switch_kiosk_on
+            show_page
+            say "installed: the page of $release is shown full screen"
+        else
+            say "unchanged: $release runs already"
+        fi
         return
     fi
     if ! is_complete "$release"; then
@@ -361,6 +403,8 @@ install_release() {
     remember "$before" "$release"
     prune
     offer_config "$release"
+    [ -z "$1" ] || switch_kiosk_on
+    show_page
     say "installed: $release${before:+ (before: $before)}"
 }
 
@@ -376,13 +420,14 @@ roll_back() {
     fi
     activate "$release"
     offer_config "$release"
+    show_page
     say "rolled back: $release (before: $before)"
 }
 
 uninstall() {
     take_lock
-    systemctl --quiet disable --now "$SERVICE" 2>/dev/null || :
-    rm -f "$TRIAL_UNIT" "$UNIT_LINK" "$BOOT_LINK" "$CONFIG.new"
+    systemctl --quiet disable --now "$KIOSK" "$SERVICE" 2>/dev/null || :
+    rm -f "$TRIAL_UNIT" "$UNIT_LINK" "$BOOT_LINK" "$KIOSK_LINK" "$KIOSK_BOOT_LINK" "$CONFIG.new"
     rmdir "$(dirname "$UNIT_LINK")" "$(dirname "$(dirname "$UNIT_LINK")")" 2>/dev/null || :
     reload
     default=$BASE/current/config.toml
@@ -395,7 +440,9 @@ uninstall() {
         chmod 700 "$STATE"
     fi
     [ ! -e "$CONFIG" ] || chown root:root "$CONFIG"
-    ! id maskgate >/dev/null 2>&1 || userdel maskgate
+    for account in maskgate maskgate-kiosk; do
+        ! id "$account" >/dev/null 2>&1 || userdel "$account"
+    done
     left=
     for kept in "$STATE" "$CONFIG"; do
         [ ! -e "$kept" ] || left="$left $kept"
@@ -428,6 +475,11 @@ work_and_show() {
 
 main() {
     command=${1:-install}
+    kiosk=
+    case $command,${2-} in
+        --kiosk, | install,--kiosk) command=install kiosk=yes ;;
+        install,?* | uninstall,?*) usage >&2; exit 2 ;;
+    esac
     case $command in
         -h | --help | help) usage; return ;;
         install | rollback | uninstall) ;;
@@ -441,7 +493,7 @@ main() {
     trap 'exit 143' TERM
     trap '' HUP PIPE
     case $command in
-        install) install_release ;;
+        install) install_release "$kiosk" ;;
         rollback) roll_back "${2-}" ;;
         uninstall) uninstall ;;
     esac

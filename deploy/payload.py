@@ -172,9 +172,10 @@ def _git(*arguments: str) -> str:
 
 
 def _shipped_files() -> list[Path]:
-    """Beside the wheels: installer, units, constraints."""
+    """Beside the wheels: installer, kiosk, units, constraints."""
     deploy = ROOT / "deploy"
-    return [deploy / "install.sh", *sorted((ROOT / "systemd").iterdir()), *sorted((deploy / "constraints").iterdir())]
+    scripts = [deploy / "install.sh", deploy / "kiosk.sh"]
+    return [*scripts, *sorted((ROOT / "systemd").iterdir()), *sorted((deploy / "constraints").iterdir())]
 
 
 def _write_checksums(folder: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from deploy import payload
 from deploy.__main__ import main
-from deploy.connection import Connection
+from deploy.connection import Connection, explain
 from deploy.device import Sudo, Target, read_answers
 from deploy.errors import DeployError
 from tests.container import call, free_port, must, wait_for
@@ -177,6 +177,21 @@ def test_what_a_host_is_told_reaches_its_shell_as_given(door: Door) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("complaint", "sentence"),
+    [
+        ("ssh: connect to host door1 port 22: Connection timed out", "pi@door1 cannot be reached; check that it is on"),
+        ("ssh: connect to host door1 port 22: No route to host", "pi@door1 cannot be reached"),
+        ('rsync: write failed on "x": No space left on device (28)', "pi@door1 has no space left; make room"),
+        ("Received disconnect: Too many authentication failures", "pi@door1 does not accept your SSH key"),
+    ],
+)
+def test_what_ssh_and_rsync_complain_of_becomes_one_sentence(complaint: str, sentence: str) -> None:
+    told = explain("pi@door1", 255, f"some line before\n{complaint}\n")
+    assert told.startswith(sentence)
+    assert "\n" not in told
+
+
 def test_every_host_gets_its_line_though_one_fails_before_the_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,7 +311,7 @@ def test_wheels_are_gathered_until_none_is_missing(tmp_path: Path, monkeypatch: 
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed checkout with what a release takes from it."""
     root = tmp_path / "checkout"
-    for file in ("deploy/install.sh", "deploy/constraints/bookworm.txt", "systemd/maskgate.service"):
+    for file in ("deploy/install.sh", "deploy/kiosk.sh", "deploy/constraints/bookworm.txt", "systemd/maskgate.service"):
         (root / file).parent.mkdir(parents=True, exist_ok=True)
         (root / file).write_text("committed")
     git = ["git", "-C", str(root), "-c", "user.name=n", "-c", "user.email=e@x", "-c", "commit.gpgsign=false"]

@@ -12,7 +12,10 @@ from tests.container import call
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "systemd" / "maskgate.service"
-MOST_EXPOSED = 2.0
+KIOSK = ROOT / "systemd" / "maskgate-kiosk.service"
+FIRST_BOOT = ROOT / "systemd" / "maskgate-first-boot.service"
+MOST_EXPOSED = {UNIT: 2.0, KIOSK: 2.5}
+"""A browser needs more than the watch at the door: name spaces for its sandbox, and memory that it writes code to."""
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (apt install systemd)"
@@ -51,9 +54,18 @@ def test_verify_would_have_found_a_mistyped_directive(installed_unit: Path) -> N
 
 
 @needs_systemd
-def test_the_service_is_exposed_no_more_than_it_must_be() -> None:
-    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED * 10:.0f}", str(UNIT)]
+@pytest.mark.parametrize("unit", [KIOSK, FIRST_BOOT], ids=lambda unit: unit.stem)
+def test_systemd_finds_nothing_to_complain_of_in_the_other_units(unit: Path) -> None:
+    done = call(["systemd-analyze", "verify", "--man=no", str(unit)])
+    assert [line for line in done.stderr.splitlines() if unit.name in line] == []
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", MOST_EXPOSED, ids=lambda unit: unit.stem)
+def test_a_service_is_exposed_no_more_than_it_must_be(unit: Path) -> None:
+    most = MOST_EXPOSED[unit]
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={most * 10:.0f}", str(unit)]
     done = call([*command, "--no-pager"])
     assert done.returncode == 0, done.stdout
     exposure = re.search(r"Overall exposure level for .*: ([\d.]+)", done.stdout)
-    assert exposure and float(exposure[1]) <= MOST_EXPOSED
+    assert exposure and float(exposure[1]) <= most

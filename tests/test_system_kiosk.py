@@ -1,0 +1,117 @@
+"""The page, full screen: a real compositor and a real Chromium under their unit, on a screen in memory alone.
+
+`make test-system` runs these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from tests.checkout import Checkout
+from tests.container import PACKAGES, Machine, free_port, missing, wait_for
+
+KIOSK_PACKAGES = f"{PACKAGES},cage,seatd,chromium,grim"
+DROP_IN = "/etc/systemd/system/maskgate-kiosk.service.d/test.conf"
+IN_KIOSK = "runuser -u maskgate-kiosk -- env XDG_RUNTIME_DIR=/run/maskgate-kiosk WAYLAND_DISPLAY=wayland-0"
+
+pytestmark = [pytest.mark.system, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A device that has what a kiosk needs, and a screen of 1280 by 720 pixels that nobody sees."""
+    with Machine(tmp_path_factory.mktemp("kiosk"), KIOSK_PACKAGES) as machine:
+        port = free_port()
+        config = f'[camera]\nsource = "demo"\nloop = true\n[alerts]\noutput = "none"\n[web]\nport = {port}\n'
+        machine.must(f"mkdir /etc/maskgate && cat > /etc/maskgate/config.toml <<'END'\n{config}END")
+        environment = f"WLR_BACKENDS=headless WLR_RENDERER=pixman KIOSK_PAGE=http://127.0.0.1:{port}/"
+        machine.must(f"mkdir -p $(dirname {DROP_IN}) && printf '[Service]\\nEnvironment={environment}\\n' > {DROP_IN}")
+        yield machine
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("kiosk-release") / "checkout")
+
+
+def kiosk(machine: Machine, name: str) -> str:
+    return machine.must(f"systemctl show --property={name} --value maskgate-kiosk.service")
+
+
+def shows_page(machine: Machine, picture: Path) -> bool:
+    """Whether the page's stream is open, and the screen has more on it than one colour."""
+    if not listens(machine):
+        return False
+    if machine.run(f"{IN_KIOSK} grim - > /srv/screen.png").returncode:
+        return False
+    picture.write_bytes((machine.root / "srv/screen.png").read_bytes())
+    grey = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)
+    return grey is not None and float(grey.std()) > 5
+
+
+def listens(machine: Machine) -> bool:
+    """Whether the kiosk's user has a connection to the page; the kernel's table has numbers in hexadecimal."""
+    page = machine.must(f"sed -n 's/.*KIOSK_PAGE=http:..127.0.0.1:\\([0-9]*\\).*/\\1/p' {DROP_IN}")
+    user = machine.must("id -u maskgate-kiosk")
+    rows = [line.split() for line in machine.must("cat /proc/net/tcp").splitlines()[1:]]
+    return any(row[2] == f"0100007F:{int(page):04X}" and row[3] == "01" and row[7] == user for row in rows)
+
+
+def browser(machine: Machine) -> str:
+    """Process of the browser itself, or nothing."""
+    return machine.run("pgrep --oldest --uid maskgate-kiosk --full 'chromium.* --kiosk'").stdout.strip()
+
+
+def test_the_page_is_shown_once_it_answers(machine: Machine, checkout: Checkout, tmp_path: Path) -> None:
+    code, line = checkout.deploy(machine, "install", "--kiosk")
+    assert (code, "installed: " in line) == (0, True), line
+    assert machine.must("systemctl is-enabled maskgate-kiosk 2>&1 || true") == "enabled"
+    wait_for(lambda: shows_page(machine, tmp_path / "screen.png"), 120, "the page is on the screen")
+
+
+def test_systemd_on_the_device_finds_nothing_to_complain_of(machine: Machine) -> None:
+    assert machine.must("systemd-analyze verify maskgate-kiosk.service 2>&1") == ""
+
+
+def test_the_browser_keeps_its_own_sandbox(machine: Machine) -> None:
+    """A renderer has a system call filter of Chromium's over that of the unit, and process numbers of its own."""
+    renderer = machine.must("pgrep --newest --uid maskgate-kiosk --full 'type=renderer'")
+    status = dict(line.split(":\t", 1) for line in machine.must(f"cat /proc/{renderer}/status").splitlines())
+    assert status["Seccomp"] == "2"
+    assert status["NoNewPrivs"] == "1"
+    outside = machine.must(f"readlink /proc/{browser(machine)}/ns/net")
+    assert machine.must(f"readlink /proc/{renderer}/ns/net") != outside
+    assert int(status["Seccomp_filters"]) > int(filters(machine, browser(machine)))
+
+
+def filters(machine: Machine, process: str) -> str:
+    return machine.must(f"sed -n 's/^Seccomp_filters:\\t//p' /proc/{process}/status")
+
+
+@pytest.mark.parametrize("victim", ["browser", "compositor"])
+def test_what_dies_is_back_on_the_screen(machine: Machine, victim: str, tmp_path: Path) -> None:
+    process = browser(machine) if victim == "browser" else kiosk(machine, "MainPID")
+    machine.must(f"kill -9 {process}")
+    wait_for(lambda: browser(machine) not in ("", process), 60, "another browser")
+    wait_for(lambda: shows_page(machine, tmp_path / "screen.png"), 120, "the page is on the screen again")
+
+
+def test_an_update_shows_its_own_page_without_being_asked_to(machine: Machine, tmp_path: Path) -> None:
+    second = Checkout(tmp_path / "checkout")
+    second.change_unit("Description=Maskgate", "Description=Second maskgate")
+    before = kiosk(machine, "MainPID")
+    code, line = second.deploy(machine)
+    assert (code, "installed: " in line) == (0, True), line
+    assert kiosk(machine, "MainPID") not in ("0", before)
+
+
+def test_uninstalling_takes_the_kiosk_away_too(machine: Machine, checkout: Checkout) -> None:
+    code, line = checkout.deploy(machine, "uninstall")
+    assert code == 0, line
+    assert machine.run("systemctl cat maskgate-kiosk").returncode != 0
+    assert machine.run("id maskgate-kiosk").returncode != 0
+    assert browser(machine) == ""
