@@ -98,6 +98,16 @@ class RuntimeSettings(Section):
     backend: Literal["auto", "litert", "tflite-runtime", "tensorflow"] = Field(
         "auto", description="TFLite runtime; auto takes the first that is installed, in that order"
     )
+    accelerator: Literal["auto", "edgetpu", "cpu"] = Field(
+        "auto",
+        description="auto runs models on an Edge TPU where there is one, edgetpu also complains where there is none",
+    )
+    device: str = Field(
+        "", pattern=r"^((usb|pci):\d+)?$", description="Which Edge TPU: usb:0, pci:1; empty takes the first"
+    )
+    edgetpu_library: str = Field(
+        "libedgetpu.so.1", min_length=1, description="The Edge TPU's library: its name, or a path"
+    )
     threads: int = Field(0, ge=0, le=16, description="Threads a model uses; 0 takes half the cores, at most 4")
 
 

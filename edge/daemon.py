@@ -28,7 +28,7 @@ from edge.live import Screen, counted
 from edge.notify import Notifier, is_journal
 from edge.outbox import Outbox, standard_error, standard_output
 from edge.people import PeopleTracker
-from edge.pipeline import StageTimes, load_pipeline
+from edge.pipeline import Live, StageTimes, load_pipeline
 from edge.status import CameraState, Sink, Status
 from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading, Verdict
 
@@ -60,12 +60,26 @@ class Judge(Protocol):
     times: StageTimes
     runtime: str
 
+    @property
+    def trouble(self) -> str | None:
+        """Why models do not run where they should, as a sentence; None while all is well."""
+        ...
+
+    @property
+    def accelerated(self) -> bool | None:
+        """Whether models run on an accelerator now; None where none is used."""
+        ...
+
     def detect(self, image: Image) -> list[Face]:
         """The faces in a picture."""
         ...
 
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         """A reading for each of ``faces``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the accelerator."""
         ...
 
 
@@ -307,6 +321,8 @@ class Door:
             yield self.counts.degraded
         if self.alerts.trouble:
             yield self.alerts.trouble
+        if self.pipeline.trouble:
+            yield self.pipeline.trouble
         yield from filter(None, (sink.trouble for sink in self.sinks))
 
     def _look_after_sinks(self) -> None:
@@ -358,7 +374,8 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     choice = (await_camera if options.wait else open_camera)(config.camera, clock)
     source = _source(choice, config.camera, options, clock, stopped)
     parts.callback(source.close)
-    pipeline = load_pipeline(config)
+    pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))
+    parts.callback(pipeline.close)
     scene_time = SceneTime(clock, 0.0 if source.live else clock.monotonic())
     event_log = None
     if options.events:
@@ -372,7 +389,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     broker = _open_broker(settings, counts, clock, parts)
     sinks: list[Sink] = [broker] if broker else []
     if config.web.enabled and (source.live or source.paced):
-        metrics = _open_metrics(config, counts, broker, clock)
+        metrics = _open_metrics(config, counts, broker, pipeline, clock)
         sinks.append(metrics)
         screens = _open_web(config, pipeline, choice, clock, {"/metrics": metrics.page})
         parts.callback(screens.close)
@@ -413,7 +430,9 @@ def _open_broker(settings: Settings, counts: Counts | None, clock: Clock, parts:
     return publisher
 
 
-def _open_metrics(config: Config, counts: Counts | None, broker: Publisher | None, clock: Clock) -> Metrics:
+def _open_metrics(
+    config: Config, counts: Counts | None, broker: Publisher | None, pipeline: Judge, clock: Clock
+) -> Metrics:
     from edge.metrics import Metrics  # noqa: PLC0415
 
     return Metrics(
@@ -422,6 +441,7 @@ def _open_metrics(config: Config, counts: Counts | None, broker: Publisher | Non
         config.camera.stale_after,
         counts_degraded=lambda: bool(counts and counts.degraded),
         mqtt_connected=(lambda: broker.connected) if broker else None,
+        accelerated=lambda: pipeline.accelerated,
     )
 
 

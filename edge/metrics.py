@@ -37,6 +37,7 @@ class Metrics(Collector):
         stale_after: A frame that is older, in seconds, is no picture of the door.
         counts_degraded: Whether counts cannot be written at present.
         mqtt_connected: Whether the broker is told; None where there is none.
+        accelerated: Whether models run on an accelerator; None where none is used.
         temperature: Of the board, in degrees Celsius.
         throttled: What slows the board down, by cause.
     """
@@ -52,6 +53,7 @@ class Metrics(Collector):
         *,
         counts_degraded: Callable[[], bool] = lambda: False,
         mqtt_connected: Callable[[], bool] | None = None,
+        accelerated: Callable[[], bool | None] = lambda: None,
         temperature: Callable[[], float | None] = board.temperature_celsius,
         throttled: Callable[[], Mapping[str, bool] | None] = board.throttled,
     ) -> None:
@@ -60,6 +62,7 @@ class Metrics(Collector):
         self._stale_after = stale_after
         self._counts_degraded = counts_degraded
         self._mqtt_connected = mqtt_connected
+        self._accelerated = accelerated
         self._temperature = temperature
         self._throttled = throttled
         self._status: Status | None = None
@@ -109,6 +112,9 @@ class Metrics(Collector):
         yield _gauge("counts_degraded", "Whether counts cannot be written and wait in memory", self._counts_degraded())
         if self._mqtt_connected:
             yield _gauge("mqtt_connected", "Whether the MQTT broker is told", self._mqtt_connected())
+        accelerated = self._accelerated()
+        if accelerated is not None:
+            yield _gauge("accelerated", "Whether models run on the accelerator, not the processor", accelerated)
         yield _counter("alerts", "Alarms that were started", self._events[EventKind.ALERT_ON])
         yield _counter("camera_reconnects", "Times a lost camera came back", self._events[EventKind.CAMERA_BACK])
         if self._status:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from edge.clock import Clock
 from edge.config import Config
-from edge.models import FaceEntry, MaskEntry, load_model
+from edge.models import FaceEntry, MaskEntry, edgetpu_content, load_model
 from edge.runtime import open_model
+from edge.runtime.accelerator import Accelerator, Wish
 from edge.values import Face, Frame, Image, Reading
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import Classifier, MaskClassifier
+
+NOT_COMPILED = (
+    "Models run on the processor, because they are not compiled for the Edge TPU: run `make edgetpu` on a workstation."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,14 @@ class StageTimes:
 
     detect: float = 0.0
     classify: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a pipeline at a door has beside its settings: the machine's clock, and a folder to remember things in."""
+
+    clock: Clock
+    state: Path
 
 
 class Pipeline:
@@ -31,6 +46,8 @@ class Pipeline:
         threshold: Least score of a face, in (0, 1).
         monotonic: Seconds, to measure the stages by.
         runtime: What runs the models, for people.
+        accelerator: What may run them elsewhere; closed with the pipeline.
+        trouble: What will not change during the run, as a sentence.
 
     Attributes:
         times: Of the last picture.
@@ -44,13 +61,32 @@ class Pipeline:
         threshold: float,
         monotonic: Callable[[], float] = time.perf_counter,
         runtime: str = "",
+        *,
+        accelerator: Accelerator | None = None,
+        trouble: str | None = None,
     ) -> None:
         self.times = StageTimes()
         self.runtime = runtime
+        self._accelerator, self._trouble = accelerator, trouble
         self._detector = detector
         self._classifier = classifier
         self._threshold = threshold
         self._monotonic = monotonic
+
+    @property
+    def trouble(self) -> str | None:
+        """Why models do not run where they should, as a sentence; None while all is well."""
+        return self._accelerator.trouble if self._accelerator else self._trouble
+
+    @property
+    def accelerated(self) -> bool | None:
+        """Whether models run on the accelerator now; None where none is used."""
+        return self._accelerator.active if self._accelerator else None
+
+    def close(self) -> None:
+        """Let go of the accelerator."""
+        if self._accelerator:
+            self._accelerator.close()
 
     def process(self, frame: Frame) -> list[Reading]:
         """One reading for each face of the frame, the surest face first."""
@@ -71,13 +107,20 @@ class Pipeline:
         return readings
 
 
-def load_pipeline(config: Config, threshold: float | None = None, max_faces: int | None = None) -> Pipeline:
+def load_pipeline(
+    config: Config,
+    threshold: float | None = None,
+    max_faces: int | None = None,
+    *,
+    live: Live | None = None,
+) -> Pipeline:
     """Load both models into a runtime.
 
     Args:
         config: The effective configuration.
         threshold: Instead of ``config.face.threshold``.
         max_faces: Instead of ``config.face.max_faces``.
+        live: Of a door, which may use an accelerator; None computes everything on the processor, the same every time.
 
     Raises:
         ModelError: A model is missing, altered or not what it should be, or no runtime can run it.
@@ -85,9 +128,20 @@ def load_pipeline(config: Config, threshold: float | None = None, max_faces: int
     face = load_model(config.face.model, FaceEntry)
     mask = load_model(config.mask.model, MaskEntry)
     backend, threads = config.runtime.backend, config.runtime.threads
-    face_model = open_model(face.content, backend, threads, name=str(face.path))
-    mask_model = open_model(mask.content, backend, threads, name=str(mask.path))
+    on_processor = [open_model(one.content, backend, threads, name=str(one.path)) for one in (face, mask)]
+    compiled = [content for content in (edgetpu_content(face), edgetpu_content(mask)) if content]
+    accelerator = None
+    if live and config.runtime.accelerator != "cpu" and len(compiled) == len(on_processor):
+        wish = Wish(config.runtime.accelerator, config.runtime.device, config.runtime.edgetpu_library)
+        accelerator = Accelerator(on_processor, compiled, wish, live.clock, state=live.state)
+    face_model, mask_model = accelerator.models if accelerator else on_processor
     detector = FaceDetector(face_model, face.entry, config.face.nms_iou, max_faces or config.face.max_faces)
     classifier = MaskClassifier(mask_model, mask.entry)
-    runtimes = dict.fromkeys((face_model.runtime, mask_model.runtime))
-    return Pipeline(detector, classifier, threshold or config.face.threshold, runtime="; ".join(runtimes))
+    return Pipeline(
+        detector,
+        classifier,
+        threshold or config.face.threshold,
+        runtime="; ".join(dict.fromkeys((face_model.runtime, mask_model.runtime))),
+        accelerator=accelerator,
+        trouble=NOT_COMPILED if live and config.runtime.accelerator == "edgetpu" else None,
+    )

@@ -46,6 +46,8 @@ class FakePipeline:
 
     times = StageTimes()
     runtime = "a runtime made for this test"
+    trouble: str | None = None
+    accelerated: bool | None = None
 
     def detect(self, image: Image) -> list[Face]:
         return [] if image[80, 100].argmax() == 0 else [FACE]
@@ -53,6 +55,9 @@ class FakePipeline:
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         masked = image[80, 100].argmax() == 1
         return [Reading(face, (0.95, 0.04, 0.01) if masked else (0.02, 0.97, 0.01)) for face in faces]
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class FakeAlert(Alert):
@@ -89,7 +94,7 @@ def clip(tmp_path: Path) -> Path:
 def alert(monkeypatch: pytest.MonkeyPatch) -> FakeAlert:
     """The appliance with the fake pipeline and this alert output in place of its own."""
     output = FakeAlert()
-    monkeypatch.setattr(daemon, "load_pipeline", lambda config: FakePipeline())
+    monkeypatch.setattr(daemon, "load_pipeline", lambda config, live: FakePipeline())
     monkeypatch.setattr(daemon, "open_alert", lambda settings: output)
     return output
 
@@ -248,7 +253,7 @@ class TestWhenSomethingFails:
             def detect(self, image: Image) -> list[Face]:
                 raise ZeroDivisionError
 
-        monkeypatch.setattr(daemon, "load_pipeline", lambda config: Broken())
+        monkeypatch.setattr(daemon, "load_pipeline", lambda config, live: Broken())
         with pytest.raises(ZeroDivisionError):
             run(clip, store)
         assert alert.told == ["closed"]
@@ -271,7 +276,7 @@ DRIVER = f"{sys.executable} -c 'import test_daemon; test_daemon.main()'"
 
 def main() -> None:
     """The command with the fake pipeline, as a process of its own."""
-    daemon.load_pipeline = lambda config: FakePipeline()  # type: ignore[assignment,return-value]
+    daemon.load_pipeline = lambda config, live: FakePipeline()  # type: ignore[assignment,return-value]
     sys.exit(cli.main())
 
 
@@ -414,7 +419,7 @@ class TestLive:
                 time.sleep(20)
                 return []
 
-        monkeypatch.setattr(daemon, "load_pipeline", lambda config: Stuck())
+        monkeypatch.setattr(daemon, "load_pipeline", lambda config, live: Stuck())
         began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             run(Path("doorway"), store)

@@ -215,7 +215,11 @@ def test_every_name_in_the_rules_and_the_documentation_is_on_the_page_and_the_ot
     clock: ManualClock,
 ) -> None:
     whole = Appliance(
-        clock, temperature=lambda: 61.5, throttled=lambda: {"under_voltage": False}, mqtt_connected=lambda: True
+        clock,
+        temperature=lambda: 61.5,
+        throttled=lambda: {"under_voltage": False},
+        mqtt_connected=lambda: True,
+        accelerated=lambda: True,
     )
     whole.frame()
     names = {sample.name for family in whole.families().values() for sample in family.samples}

@@ -4,14 +4,14 @@
     (scores,) = model.invoke(picture)
     scores.real()
 
-An accelerator joins as one more backend: a file with an ``open_model`` of its own, and a line in ``BACKENDS``.
+``edge.runtime.accelerator`` puts an Edge TPU in front of models that were opened here.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
 
@@ -129,6 +129,25 @@ def open_model(content: bytes, backend: BackendName = "auto", threads: int = 0, 
     if refused:
         remedy = f"restore its file, or bring the runtime up to date: pip install --upgrade {PACKAGES[names[0]]}"
     raise ModelError(f"No runtime can run {name}: {'; '.join(refused + absent)}; {remedy}")
+
+
+def open_delegated(content: bytes, backend: str, library: str, options: Mapping[str, str]) -> Model:
+    """Load a model into a runtime together with a delegate: another library that takes over operations.
+
+    Args:
+        content: Of a .tflite file.
+        backend: A runtime's name.
+        library: Of the delegate: a name that the system's loader knows, or a path.
+        options: For the delegate.
+
+    Raises:
+        ImportError: The runtime is not installed.
+        OSError: The library is absent or not for this machine.
+        ValueError: The delegate refused.
+        RuntimeError: The runtime cannot prepare the model: the delegate took over none of what it alone can run.
+    """
+    module = importlib.import_module(BACKENDS[backend])
+    return cast("Model", module.open_delegated(content, library, options))
 
 
 def default_threads() -> int:

@@ -1,0 +1,436 @@
+"""Models on an Edge TPU, and on the processor whenever it is absent, pulled out, silent or its library crashes.
+
+The library is a real one, compiled here for the real runtime: a TFLite delegate that behaves as a test needs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge import pipeline
+from edge.clock import ManualClock
+from edge.config import Config
+from edge.errors import ModelError
+from edge.metrics import Metrics
+from edge.models import FaceEntry, MaskEntry, load_model
+from edge.pipeline import Live, load_pipeline
+from edge.runtime import Model, Tensor, open_model
+from edge.runtime.accelerator import FIRST_PAUSE, LONGEST_PAUSE, TRUSTED_AFTER, Accelerator, Wish
+from edge.runtime.edgetpu import INVOKE_LIMIT, EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
+from edge.runtime.pycoral import is_googles
+from tests.edgetpu_stand_in import with_custom_op
+
+SOURCE = Path(__file__).parent / "native" / "delegate.c"
+PATIENCE = 60.0
+"""Longest a loaded machine may take to start a process, in seconds."""
+
+Library = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """Compiles a delegate that behaves as told; its path."""
+    if not shutil.which("gcc"):
+        pytest.skip("no gcc to compile a delegate with")
+    folder = tmp_path_factory.mktemp("delegates")
+
+    def build(behaviour: str) -> str:
+        path = folder / f"{behaviour}.so"
+        if not path.exists():
+            subprocess.run(
+                ["gcc", "-shared", "-fPIC", "-pthread", f"-D{behaviour}", "-o", str(path), str(SOURCE)], check=True
+            )
+        return str(path)
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def contents() -> list[bytes]:
+    """The shipped models; a delegate that claims nothing runs them as they are, so they stand for compiled ones."""
+    return [load_model("face", FaceEntry).content, load_model("mask", MaskEntry).content]
+
+
+@pytest.fixture(scope="module")
+def on_processor(contents: list[bytes]) -> list[Model]:
+    return [open_model(content, "litert", threads=1) for content in contents]
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Path:
+    """The files of a machine with one Coral stick."""
+    plug_in(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def trigger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file whose appearance makes a delegate fail that does so later."""
+    monkeypatch.setenv("DELEGATE_TRIGGER", str(tmp_path / "pulled out"))
+    return tmp_path / "pulled out"
+
+
+def plug_in(root: Path, name: str = "1-1", ids: tuple[str, str] = ("18d1", "9302")) -> Path:
+    device = root / "sys/bus/usb/devices" / name
+    device.mkdir(parents=True)
+    for file, content in zip(("idVendor", "idProduct"), ids, strict=True):
+        (device / file).write_text(f"{content}\n")
+    return device
+
+
+def picture(model: Model, seed: int = 0) -> NDArray[Any]:
+    return np.random.default_rng(seed).integers(-128, 127, model.input.shape).astype(np.int8)
+
+
+def same(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    return all((a.real() == b.real()).all() for a, b in zip(one, other, strict=True))
+
+
+# The process that holds the Edge TPU
+
+
+def test_what_a_delegate_runs_is_what_the_processor_computes(
+    library: Library, contents: list[bytes], on_processor: list[Model]
+) -> None:
+    tpu = EdgeTpu.open(Order("litert", library("BEHAVES"), "usb:0"), contents, PATIENCE)
+    try:
+        for seed in (1, 2):
+            for number, model in enumerate(on_processor):
+                values = picture(model, seed)
+                assert same(tpu.invoke(number, values), model.invoke(values))
+    finally:
+        tpu.close()
+        tpu.close()
+    with pytest.raises(EdgeTpuError, match="closed"):
+        tpu.invoke(0, picture(on_processor[0]))
+
+
+def test_a_compiled_model_is_refused_by_the_real_runtime_where_nothing_claims_its_operation(
+    library: Library, contents: list[bytes]
+) -> None:
+    compiled = with_custom_op(contents[1])
+    with pytest.raises(ModelError, match=r"litert refused it .*edgetpu-custom-op"):
+        open_model(compiled, "litert", threads=1)
+    with pytest.raises(EdgeTpuError, match="unresolved custom op: edgetpu-custom-op") as raised:
+        EdgeTpu.open(Order("litert", library("BEHAVES")), [compiled], PATIENCE)
+    assert not isinstance(raised.value, EdgeTpuCrashError)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "device", "said"),
+    [("REFUSES", "", "the device is not there"), ("BEHAVES", "usb:1", "no such device")],
+)
+def test_a_delegate_that_refuses_is_quoted(
+    library: Library, contents: list[bytes], behaviour: str, device: str, said: str
+) -> None:
+    with pytest.raises(EdgeTpuError, match=said) as raised:
+        EdgeTpu.open(Order("litert", library(behaviour), device), contents, PATIENCE)
+    assert not isinstance(raised.value, EdgeTpuCrashError)
+
+
+def test_a_library_that_is_not_there_is_named(contents: list[bytes]) -> None:
+    with pytest.raises(EdgeTpuError, match="libedgetpu-of-nobody"):
+        EdgeTpu.open(Order("litert", "libedgetpu-of-nobody.so.1"), contents, PATIENCE)
+
+
+def test_a_library_that_crashes_costs_only_its_own_process(library: Library, contents: list[bytes]) -> None:
+    with pytest.raises(EdgeTpuCrashError, match="ended by SIGABRT"):
+        EdgeTpu.open(Order("litert", library("CRASHES")), contents, PATIENCE)
+
+
+def test_a_library_that_hangs_is_not_waited_for_and_its_process_is_ended(
+    library: Library, contents: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(real(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(EdgeTpuCrashError, match="did not answer within 3 s"):
+        EdgeTpu.open(Order("litert", library("HANGS")), contents, 3.0)
+    assert started[0].returncode is not None
+
+
+# What the kernel sees
+
+
+def test_cards_and_sticks_are_found_and_numbered(tmp_path: Path) -> None:
+    assert find_devices(tmp_path) == []
+    (tmp_path / "dev").mkdir()
+    for card in ("apex_0", "apex_1"):
+        (tmp_path / "dev" / card).touch()
+    plug_in(tmp_path, "1-1", ("1a6e", "089a"))
+    plug_in(tmp_path, "1-2", ("18d1", "9302"))
+    plug_in(tmp_path, "1-3", ("046d", "0825"))
+    assert find_devices(tmp_path) == ["pci:0", "pci:1", "usb:0", "usb:1"]
+
+
+@pytest.mark.parametrize(("file", "googles"), [("utils/edgetpu.py", True), ("hello.py", False)])
+def test_pycoral_is_googles_only_with_its_edge_tpu_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, googles: bool
+) -> None:
+    path = tmp_path / "pycoral" / file
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (tmp_path / "pycoral" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert is_googles() is googles
+
+
+# Falling back, and coming back
+
+
+@pytest.fixture
+def accelerate(
+    contents: list[bytes], on_processor: list[Model], sysfs: Path, library: Library
+) -> Iterator[Callable[..., tuple[Accelerator, ManualClock]]]:
+    """Makes an accelerator over the shipped models, with a delegate that behaves as told; closes it at the end."""
+    made: list[Accelerator] = []
+
+    def make(behaviour: str, kind: Any = "auto", device: str = "", **parts: Any) -> tuple[Accelerator, ManualClock]:
+        clock = ManualClock()
+        wish = Wish(kind, device, library(behaviour))
+        options = {"state": sysfs / "state", "root": sysfs} | parts
+        made.append(Accelerator(on_processor, contents, wish, clock, **options))
+        return made[-1], clock
+
+    yield make
+    for accelerator in made:
+        accelerator.close()
+
+
+def use(accelerator: Accelerator, on_processor: list[Model]) -> None:
+    """Judge a picture, wherever; it must come out right."""
+    values = picture(on_processor[1])
+    assert same(accelerator.models[1].invoke(values), on_processor[1].invoke(values))
+
+
+def use_until(accelerator: Accelerator, on_processor: list[Model], happened: Callable[[], object]) -> None:
+    """Judge pictures until something has happened in the background."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        use(accelerator, on_processor)
+        time.sleep(0.01)
+
+
+def test_models_start_on_the_processor_and_move_to_the_edge_tpu_when_it_is_ready(
+    accelerate: Any, on_processor: list[Model]
+) -> None:
+    accelerator, _ = accelerate("BEHAVES")
+    assert not accelerator.active
+    use_until(accelerator, on_processor, lambda: accelerator.active)
+    use(accelerator, on_processor)
+    assert accelerator.trouble is None
+    assert accelerator.models[0].runtime == "Edge TPU where it works, else litert, 1 thread"
+
+
+def test_without_an_edge_tpu_auto_is_content_and_asking_for_one_is_not(
+    accelerate: Any, on_processor: list[Model], sysfs: Path
+) -> None:
+    shutil.rmtree(sysfs / "sys")
+    asking, _ = accelerate("BEHAVES", "edgetpu")
+    use_until(asking, on_processor, lambda: asking.trouble)
+    assert "there is no device; found: none" in asking.trouble
+    content, clock = accelerate("BEHAVES")
+    use(content, on_processor)
+    plug_in(sysfs)
+    clock.advance(FIRST_PAUSE)
+    use_until(content, on_processor, lambda: content.active)
+    assert content.trouble is None
+
+
+def test_a_device_that_is_named_and_not_there_is_missed(accelerate: Any, on_processor: list[Model]) -> None:
+    accelerator, _ = accelerate("BEHAVES", device="usb:1")
+    use_until(accelerator, on_processor, lambda: accelerator.trouble)
+    assert "there is no usb:1; found: usb:0" in accelerator.trouble
+
+
+@pytest.mark.parametrize("behaviour", ["CRASHES_LATER", "HANGS_LATER"])
+def test_a_stick_that_is_pulled_out_costs_one_slow_picture_and_is_used_again_when_it_is_back(
+    accelerate: Any, on_processor: list[Model], trigger: Path, caplog: pytest.LogCaptureFixture, behaviour: str
+) -> None:
+    accelerator, clock = accelerate(behaviour)
+    use_until(accelerator, on_processor, lambda: accelerator.active)
+    with caplog.at_level(logging.WARNING):
+        trigger.touch()
+        use_until(accelerator, on_processor, lambda: not accelerator.active)
+    assert accelerator.trouble is not None
+    assert accelerator.trouble in caplog.text
+    trigger.unlink()
+    use(accelerator, on_processor)
+    assert not accelerator.active
+    clock.advance(2 * FIRST_PAUSE)
+    use_until(accelerator, on_processor, lambda: accelerator.active)
+    assert accelerator.trouble is None
+
+
+def test_a_picture_waits_less_than_two_seconds_for_an_edge_tpu_that_hangs(
+    library: Library, contents: list[bytes], on_processor: list[Model], trigger: Path
+) -> None:
+    tpu = EdgeTpu.open(Order("litert", library("HANGS_LATER")), contents, PATIENCE)
+    trigger.touch()
+    with pytest.raises(EdgeTpuError, match=f"did not answer within {INVOKE_LIMIT:g} s"):
+        while True:
+            tpu.invoke(1, picture(on_processor[1]))
+    tpu.close()
+    assert INVOKE_LIMIT <= 1.5
+
+
+def test_a_library_that_crashed_is_remembered_and_not_tried_at_the_next_start(
+    accelerate: Any, on_processor: list[Model], sysfs: Path
+) -> None:
+    accelerator, _ = accelerate("CRASHES")
+    use_until(accelerator, on_processor, lambda: accelerator.trouble)
+    assert "its library does not work here (its process was ended by SIGABRT" in accelerator.trouble
+    tried: list[Order] = []
+
+    def refuse(order: Order, models: Sequence[bytes]) -> EdgeTpu:
+        tried.append(order)
+        raise EdgeTpuError("not now")
+
+    after_restart, clock = accelerate("CRASHES", open_tpu=refuse)
+    assert "its library crashed here before" in after_restart.trouble
+    use(after_restart, on_processor)
+    assert not tried
+    clock.advance(LONGEST_PAUSE)
+    use_until(after_restart, on_processor, lambda: tried)
+    replaced, _ = accelerate("BEHAVES")
+    assert replaced.trouble is None
+    use_until(replaced, on_processor, lambda: replaced.active)
+    assert json.loads((sysfs / "state/edgetpu.json").read_text())["crash"] is None
+
+
+def test_a_state_folder_that_cannot_be_written_or_read_keeps_nothing_from_running(
+    accelerate: Any, on_processor: list[Model], sysfs: Path
+) -> None:
+    (sysfs / "state").write_text("a file, not a folder")
+    accelerator, _ = accelerate("CRASHES")
+    use_until(accelerator, on_processor, lambda: accelerator.trouble)
+    (sysfs / "other").mkdir()
+    (sysfs / "other/edgetpu.json").write_text("[]")
+    working, _ = accelerate("BEHAVES", state=sysfs / "other")
+    use_until(working, on_processor, lambda: working.active)
+
+
+class FakeTpu:
+    """An Edge TPU that can be told to fail."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self.interfaces = tuple(Interface(model.input, model.outputs) for model in models)
+        self.failing = self.closed = False
+        self._models = models
+
+    def invoke(self, model: int, values: NDArray[Any]) -> Sequence[Tensor]:
+        if self.failing:
+            raise EdgeTpuError("it was pulled out")
+        return self._models[model].invoke(values)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_the_pause_doubles_with_every_failure_and_begins_anew_after_a_while_of_service(
+    accelerate: Any, on_processor: list[Model]
+) -> None:
+    opened: list[FakeTpu] = []
+
+    def connect(order: Order, models: Sequence[bytes]) -> FakeTpu:
+        opened.append(FakeTpu(on_processor))
+        return opened[-1]
+
+    accelerator, clock = accelerate("BEHAVES", open_tpu=connect)
+    for served, pause in ((0, 2), (0, 4), (0, 8), (TRUSTED_AFTER, 1), (0, 2)):
+        use_until(accelerator, on_processor, lambda: accelerator.active)
+        clock.advance(served)
+        use(accelerator, on_processor)
+        opened[-1].failing = True
+        use(accelerator, on_processor)
+        assert opened[-1].closed
+        assert accelerator.trouble == (
+            "Models run on the processor, not on the Edge TPU: it was pulled out; see maskgate doctor."
+        )
+        tried = len(opened)
+        clock.advance(pause * FIRST_PAUSE - 1)
+        use(accelerator, on_processor)
+        time.sleep(0.05)
+        assert len(opened) == tried
+        clock.advance(1)
+
+
+def test_compiled_models_that_are_others_than_those_on_the_processor_are_not_used(
+    accelerate: Any, on_processor: list[Model]
+) -> None:
+    swapped = FakeTpu(on_processor[::-1])
+    accelerator, _ = accelerate("BEHAVES", open_tpu=lambda order, models: swapped)
+    use_until(accelerator, on_processor, lambda: accelerator.trouble)
+    assert "not those that the manifest describes" in accelerator.trouble
+    assert swapped.closed
+
+
+# The pipeline
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch, contents: list[bytes]) -> None:
+    """Lets the manifest name compiled variants of the shipped models."""
+    found = iter(contents)
+    monkeypatch.setattr(pipeline, "edgetpu_content", lambda model: next(found))
+
+
+def settings(**runtime: Any) -> Config:
+    return Config.model_validate({"runtime": {"threads": 1, "backend": "litert"} | runtime})
+
+
+def test_a_door_tells_why_it_runs_on_the_processor_and_metrics_too(compiled: None, tmp_path: Path) -> None:
+    clock = ManualClock()
+    door = load_pipeline(settings(accelerator="edgetpu"), live=Live(clock, tmp_path))
+    grey = np.full((240, 320, 3), 128, np.uint8)
+    deadline = time.monotonic() + PATIENCE
+    while door.trouble is None and time.monotonic() < deadline:
+        door.detect(grey)
+    assert door.trouble is not None
+    assert door.trouble.startswith("Models run on the processor, not on the Edge TPU: ")
+    about = {"maskgate": "1", "face": "2", "mask": "3"}
+    page, _ = Metrics(clock, about, 3.0, accelerated=lambda: door.accelerated).page()
+    assert b"maskgate_accelerated 0.0" in page
+    door.close()
+
+
+def test_the_processor_is_all_that_is_used_where_it_is_asked_for(compiled: None, tmp_path: Path) -> None:
+    assert load_pipeline(settings(accelerator="cpu"), live=Live(ManualClock(), tmp_path)).accelerated is None
+
+
+def test_stills_are_judged_on_the_processor_the_same_every_time(compiled: None) -> None:
+    assert load_pipeline(settings(accelerator="edgetpu")).accelerated is None
+
+
+@pytest.mark.parametrize(("kind", "complains"), [("edgetpu", True), ("auto", False)])
+def test_models_that_are_not_compiled_run_on_the_processor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, complains: bool
+) -> None:
+    monkeypatch.setattr(pipeline, "edgetpu_content", lambda model: None)
+    door = load_pipeline(settings(accelerator=kind), live=Live(ManualClock(), tmp_path))
+    assert door.accelerated is None
+    assert ("make edgetpu" in (door.trouble or "")) is complains
+
+
+def test_a_device_is_named_by_bus_and_number() -> None:
+    assert settings(device="pci:1").runtime.device == "pci:1"
+    with pytest.raises(ValueError, match="device"):
+        settings(device="usb")
