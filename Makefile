@@ -80,7 +80,7 @@ image: export IMAGE_SETTINGS = $(SETTINGS)
 image: $(DEPLOY)/.ready ## make a card to flash: make image BASE=raspios-lite-arm64.img.xz SETTINGS=image.toml
 	@$(DEPLOY)/bin/python -m deploy image $(ARGS)
 
-test-system: $(DEV)/.ready ## boot a container with its own systemd and deploy into it (root; apt: see docs/deploy.md)
+test-system: $(DEV)/.ready ## boot containers with their own systemd: deployment, card, kiosk (root; apt: see docs/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m system $(ARGS)
 
 clean: ## remove the environments and what tools left behind

@@ -37,7 +37,11 @@ def missing() -> str | None:
     lacking = [tool for tool in TOOLS if not shutil.which(tool)]
     if os.geteuid() != 0:
         return "booting a container needs root"
-    return f"not installed: {', '.join(lacking)}" if lacking else None
+    if lacking:
+        return f"not installed: {', '.join(lacking)}"
+    if call(["unshare", "--mount", "--cgroup", "true"]).returncode:
+        return "booting a container needs a root that may make name spaces"
+    return None
 
 
 def call(command: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:

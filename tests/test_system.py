@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.connection import Connection
 from tests.checkout import Checkout
 from tests.container import GUEST, USER, Machine, missing, must, wait_for
 
@@ -95,6 +96,31 @@ def test_a_user_without_sudo_is_told_so(machine: Machine, first: Checkout) -> No
     code, line = first.deploy(machine.as_user(GUEST))
     assert code == 1
     assert "sudo" in line
+
+
+def test_where_sudo_wants_a_password_it_is_asked_for_and_goes_to_sudo_alone(machine: Machine, first: Checkout) -> None:
+    """Without a terminal nobody can be asked, which is said; a wrong one is told as sudo tells it."""
+    machine.must(f"echo '{GUEST}:right' | chpasswd; echo '{GUEST} ALL=(ALL) ALL' > /etc/sudoers.d/guest")
+    code, line = first.deploy(machine.as_user(GUEST))
+    assert (code, "sudo on guest asks for a password; run this in a terminal" in line) == (1, True), line
+    connection = Connection(GUEST, machine.ssh_config)
+    try:
+        connection.password = "right"
+        assert connection.run_as_root(["id", "-u"], print) == (0, "0")
+        connection.password = "wrong"
+        code, last = connection.run_as_root(["id", "-u"], print)
+        assert code != 0
+        assert last.startswith(("sudo:", "Sorry, try again"))
+    finally:
+        connection.close()
+        machine.must(f"rm /etc/sudoers.d/guest; passwd --quiet --lock {GUEST}")
+
+
+def test_a_kiosk_is_refused_where_its_packages_are_missing(machine: Machine, first: Checkout) -> None:
+    code, line = first.deploy(machine, "install", "--kiosk")
+    assert code == 1
+    assert "sudo apt install --no-install-recommends cage seatd chromium" in line
+    assert machine.run("test -e /opt/maskgate").returncode == 1
 
 
 def test_the_first_installation_ends_with_a_service_that_judges_frames(machine: Machine, first: Checkout) -> None:
