@@ -17,8 +17,11 @@ from edge.values import BBox
 LIMIT = 1.0
 """A newcomer whose cost is higher is somebody else."""
 
-UNREAD = 0.5
+UNREAD = 0.35
 """Unlikeness reckoned with where one of the two was never judged."""
+
+TURNING = 10.0
+"""Who comes back across the edge has turned at no more than this, in face sizes (longer sides) a second squared."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ IN_THE_PICTURE = Tolerance(
     growth_growth=1.2,
     shrinkage=1.3,
     place=0.75,
-    growing=0.6,
+    growing=0.45,
     shrinking=2.5,
-    unlikeness=0.9,
+    unlikeness=0.95,
 )
 """For those who are lost in the picture. Unlikeness alone is no bar: a mask is put on with the face turned away."""
 
@@ -101,22 +104,37 @@ def find(
 
 def _cost(lost: Track, newcomer: Track, frame_size: tuple[int, int], lost_after: float, read: bool) -> float:
     """From 0, in place and alike, upwards; infinite where they cannot be the same."""
-    at = newcomer.first_seen
-    away = at - lost.last_seen
-    if not 0 < away < lost_after:
+    if newcomer.first_seen - lost.last_seen >= lost_after:
         return math.inf
-    way = lost.predicted(at)
-    across_edge = lost.has_left(at, frame_size, frame_interval=0.0) or newcomer.has_entered(frame_size)
+    unlike = _unlikeness(lost, newcomer) if read else 0.0
+    return min(_cost_of_arrival(lost, newcomer, arrival, frame_size, unlike) for arrival in newcomer.arrivals)
+
+
+def _cost_of_arrival(
+    lost: Track, newcomer: Track, arrival: tuple[float, BBox], frame_size: tuple[int, int], unlike: float
+) -> float:
+    at, bbox = arrival
+    away = at - lost.last_seen
+    if away <= 0:
+        return math.inf
+    across_edge = lost.has_left(at, frame_size, frame_interval=0.0) or newcomer.has_entered(bbox, frame_size)
     allowed = AT_THE_EDGE if across_edge else IN_THE_PICTURE
     before, now = max(lost.whole.longer_side, 1e-3), max(newcomer.whole.longer_side, 1e-3)
     reach = min(allowed.reach + allowed.reach_growth * away, allowed.reach_limit) * (before + now) / 2
-    apart = _distance_to_way(newcomer.first_bbox, lost.bbox, way)
+    apart = _distance_to_way(bbox, lost.bbox, lost.predicted(at))
+    if across_edge and _change_of_pace(lost, newcomer) > TURNING * away * (before + now) / 2:
+        return math.inf
     if apart > reach or not 1 / allowed.shrinkage < now / before < allowed.growth + allowed.growth_growth * away:
         return math.inf
     change = math.log(now / before)
     size = allowed.growing * change if change > 0 else -allowed.shrinking * change
-    unlike = allowed.unlikeness * _unlikeness(lost, newcomer) if read else 0.0
-    return allowed.place * apart / reach + size + unlike
+    return allowed.place * apart / reach + size + allowed.unlikeness * unlike
+
+
+def _change_of_pace(lost: Track, newcomer: Track) -> float:
+    """Pixels a second."""
+    (x0, y0), (x1, y1) = lost.velocity, newcomer.velocity
+    return math.hypot(x1 - x0, y1 - y0)
 
 
 def _distance_to_way(bbox: BBox, begin: BBox, end: BBox) -> float:

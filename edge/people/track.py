@@ -48,10 +48,10 @@ SIZE_RATIO_GROWTH = 0.5
 CONFIRM_HITS = 3
 """Sightings before a face is a visit; fewer may be a false box."""
 
-CONFIRM_SEEN = 0.2
+CONFIRM_SEEN = 0.25
 """Seconds for which those sightings show it, the time between frames for each but the first: false boxes flicker."""
 
-CONFIRM_WITHIN = 0.4
+CONFIRM_WITHIN = 0.7
 """Seconds that a face which is not yet a visit may go unseen before it is forgotten."""
 
 CONFIRM_WITHIN_FRAMES = 3
@@ -95,7 +95,8 @@ class Track:
         whole: ``bbox`` with what the picture's edge cuts off put back, by the last size seen uncut.
         first_seen: Scene seconds of the first sighting.
         last_seen: Scene seconds of the latest sighting.
-        first_bbox: Where the face was found first, in pixels of the frame.
+        arrivals: Scene seconds and box of the first sighting and, if it was missed since and is not a visit yet, of
+            the first one after that.
         hits: Sightings so far.
         id: The person's number once the visit has begun, else None.
         velocity: (x, y) of the centre, in pixels a second.
@@ -108,7 +109,7 @@ class Track:
     whole: BBox
     first_seen: float
     last_seen: float
-    first_bbox: BBox
+    arrivals: tuple[tuple[float, BBox], ...]
     hits: int = 1
     id: int | None = None
     velocity: tuple[float, float] = field(default=(0.0, 0.0))
@@ -148,9 +149,9 @@ class Track:
         least = IN_VIEW_MISSED if missed > MISSED - TOLERANCE else IN_VIEW
         return _inside(whole, frame_size).area < least * whole.area
 
-    def has_entered(self, frame_size: tuple[int, int]) -> bool:
-        """Whether it came into view across an edge of the picture."""
-        left, top, right, bottom = _cut_sides(self.first_bbox, frame_size)
+    def has_entered(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
+        """Whether it came into view across an edge of the picture, as ``bbox``."""
+        left, top, right, bottom = _cut_sides(bbox, frame_size)
         vx, vy = self.velocity
         return (left and vx > 0) or (right and vx < 0) or (top and vy > 0) or (bottom and vy < 0)
 
@@ -159,6 +160,8 @@ class Track:
         self.in_sight += frame_interval
         whole = self._restored(bbox, frame_size)
         elapsed = at - self.last_seen
+        if self.id is None and elapsed - frame_interval > LOST:
+            self.arrivals = (self.arrivals[0], (at, bbox))
         if elapsed > 0:
             gain = max(1 - math.exp(-elapsed / SMOOTHING), 1 / self.hits)
             (x, y), (old_x, old_y) = whole.centre, self.whole.centre

@@ -157,7 +157,7 @@ class PeopleTracker:
         return {face: known[index][0] for face, index in pairs.items()}
 
     def _new_track(self, bbox: BBox, at: float) -> Track:
-        track = Track(Ballot(self._settings), bbox, bbox, first_seen=at, last_seen=at, first_bbox=bbox)
+        track = Track(Ballot(self._settings), bbox, bbox, first_seen=at, last_seen=at, arrivals=((at, bbox),))
         self._tracks.append(track)
         return track
 
@@ -190,7 +190,7 @@ class PeopleTracker:
         return events
 
     def _is_recognisable(self, newcomer: Track, at: float) -> bool:
-        return newcomer.ballot.readings >= RECOGNISED_BY or at - newcomer.first_seen >= RECOGNISED_WITHIN
+        return newcomer.ballot.readings >= RECOGNISED_BY or at - newcomer.arrivals[-1][0] >= RECOGNISED_WITHIN
 
     def _find_lost(self, newcomer: Track, frame_size: tuple[int, int], recognisable: bool) -> Track | None:
         """Whom the newcomer is; as long as it is not recognisable, whom it may turn out to be."""
