@@ -27,8 +27,8 @@ BOOT = r"""
 umount -l /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # DevicePolicy= is a BPF program: systemd must be let load it.
-exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --keep-unit --register=no --resolv-conf=off --timezone=off \
-    --capability=CAP_BPF --system-call-filter=bpf --directory="$0" --boot
+exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --keep-unit --register=no --resolv-conf=off \
+    --timezone=off --capability=CAP_BPF --system-call-filter=bpf --directory="$0" --boot
 """
 
 
