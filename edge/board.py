@@ -1,11 +1,17 @@
-"""How the board itself is doing: its temperature, and whether it slows down for heat or want of power.
+"""Which board this is, what is fitted to it, and how it is doing: temperature, and whether it slows itself down.
 
-Read from sysfs: no program is started, no right beyond reading is needed.
+Read from /proc and /sys: no program is started, no right beyond reading is needed.
 """
 
 from __future__ import annotations
 
+import os
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 CONSTANT_ZONES = frozenset({"PMIC-Die"})
 """Zones of a Jetson that always report 100 °C."""
@@ -19,6 +25,172 @@ THROTTLED_BITS = {
 
 https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 """
+
+SINCE_BOOT = 16
+"""How many bits higher the firmware's word tells of what has happened since boot."""
+SLOWING = re.compile(r"^(thermal-)?cpufreq|^cpu-balanced", re.IGNORECASE)
+"""Cooling devices that lower the processor's clock."""
+SENSOR = re.compile(r"\b((?:imx|ov|ar|gc|s5k)\d\w*)", re.IGNORECASE)
+"""The name of a camera module's chip within what its driver calls itself."""
+USB = re.compile(r"/usb\d+/")
+"""Within the path of a device that is on a USB bus."""
+MAX_THREADS = 4
+
+
+class Profile(NamedTuple):
+    """What maskgate does differently on a kind of board.
+
+    Attributes:
+        name: For people.
+        pattern: Found in the device tree's model and compatible names.
+        threads: For a model; one core is left to the camera and the pages. None takes half the cores.
+        camera: Who reads a camera module: ``picamera2``, or ``gstreamer`` (source ``csi:0``); None where no one can.
+        pins: Which library drives them: ``gpiozero`` or ``gpiod``; None where there are none.
+        edge_tpu: Whether one is built in.
+    """
+
+    name: str
+    pattern: str
+    threads: int | None = None
+    camera: Literal["picamera2", "gstreamer"] | None = None
+    pins: Literal["gpiozero", "gpiod"] | None = None
+    edge_tpu: bool = False
+
+
+PROFILES = (
+    Profile("Raspberry Pi Zero 2 W", r"model-zero-2|Raspberry Pi Zero 2", 3, "picamera2", "gpiozero"),
+    Profile("Raspberry Pi 3", r"raspberrypi,3-|Raspberry Pi 3", 3, "picamera2", "gpiozero"),
+    Profile("Raspberry Pi 4", r"raspberrypi,4-|Raspberry Pi 4", 3, "picamera2", "gpiozero"),
+    Profile("Raspberry Pi 5", r"raspberrypi,5-|Raspberry Pi 5", 3, "picamera2", "gpiozero"),
+    Profile("Raspberry Pi", r"Raspberry Pi", None, "picamera2", "gpiozero"),
+    Profile("Jetson Orin", r"nvidia,tegra234", 4, "gstreamer", "gpiod"),
+    Profile("Jetson Nano", r"nvidia,jetson-nano|nvidia,p3450|nvidia,p3541", 3, "gstreamer", "gpiod"),
+    Profile("Jetson", r"nvidia,tegra", None, "gstreamer", "gpiod"),
+    Profile("Coral Dev Board", r"imx8mq-phanbell", 3, None, "gpiod", edge_tpu=True),
+    Profile("Coral Dev Board Mini", r"mediatek,mt8167", 3, None, "gpiod", edge_tpu=True),
+)
+"""The one table of boards; the first that fits counts. Threads are a choice, not a measurement: ``maskgate bench``."""
+UNKNOWN = Profile("unknown board", "")
+
+
+class GpioChip(NamedTuple):
+    """A GPIO chip: its name under /dev, and its label: ``pinctrl-rp1``."""
+
+    name: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A board, as it was read.
+
+    Attributes:
+        profile: What maskgate knows of this kind.
+        model: What it calls itself.
+        revision: Of a Raspberry Pi, in hexadecimal; empty elsewhere.
+        system: The operating system.
+        architecture: As ``uname -m`` says it.
+        python: Version of the interpreter.
+        memory: Installed, in bytes.
+        free_memory: Of it, what a program could take now, in bytes.
+        cameras: What drivers call the cameras that are fitted.
+        gpio_chips: Those that can be told.
+        temperature: Of the hottest sensor, in degrees Celsius; None where none is measured.
+        slowed_by: Why it slows itself down now.
+        warnings: What was wrong with power or heat since boot, or is now, a sentence each.
+    """
+
+    profile: Profile
+    model: str
+    revision: str
+    system: str
+    architecture: str
+    python: str
+    memory: int
+    free_memory: int
+    cameras: tuple[str, ...]
+    gpio_chips: tuple[GpioChip, ...]
+    temperature: float | None
+    slowed_by: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read_board(root: Path = Path("/"), architecture: str | None = None) -> Board:
+    """Look at the board.
+
+    Args:
+        root: Where /proc, /sys and /etc are.
+        architecture: Of the machine, unless given.
+    """
+    total, free = memory_bytes(root)
+    return Board(
+        profile=profile_of(root),
+        model=model_name(root),
+        revision=_revision(root),
+        system=system_name(root),
+        architecture=architecture or platform.machine(),
+        python=platform.python_version(),
+        memory=total,
+        free_memory=free,
+        cameras=tuple(_cameras(root)),
+        gpio_chips=tuple(_gpio_chips(root)),
+        temperature=temperature_celsius(root),
+        slowed_by=slowed_by(root),
+        warnings=tuple(_warnings(root)),
+    )
+
+
+def profile_of(root: Path = Path("/")) -> Profile:
+    """What the table says of this board.
+
+    Args:
+        root: Where /proc is.
+    """
+    tree = root / "proc/device-tree"
+    told = f"{_text(tree / 'model')}\n{_text(tree / 'compatible')}"
+    return next((profile for profile in PROFILES if re.search(profile.pattern, told)), UNKNOWN)
+
+
+def threads_for(profile: Profile, cores: int) -> int:
+    """Threads for a model on a board of which ``cores`` may be used: the table's, else half, at least 1, at most 4."""
+    return min(MAX_THREADS, max(1, cores // 2) if profile.threads is None else min(profile.threads, cores))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def model_name(root: Path = Path("/")) -> str:
+    """What the board calls itself: ``Raspberry Pi 4 Model B Rev 1.4``, or of a PC its product name."""
+    product = _text(root / "sys/class/dmi/id/product_name") or "unknown model"
+    return _text(root / "proc/device-tree/model") or f"PC ({product})"
+
+
+def system_name(root: Path = Path("/")) -> str:
+    """The operating system, as it calls itself."""
+    release = dict(line.split("=", 1) for line in _text(root / "etc/os-release").splitlines() if "=" in line)
+    return release.get("PRETTY_NAME", "unknown").strip('"')
+
+
+def memory_bytes(root: Path = Path("/")) -> tuple[int, int]:
+    """Memory that is installed, and what of it a program could take now, in bytes."""
+    amounts = dict(line.split(":", 1) for line in _text(root / "proc/meminfo").splitlines() if ":" in line)
+    total, free = (int(amounts.get(key, "0 kB").split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+    return total, free
+
+
+def slowed_by(root: Path = Path("/")) -> tuple[str, ...]:
+    """Why the board slows itself down now, in words: ``under voltage``, ``heat``; empty while it does not.
+
+    Raspberry Pis tell by their firmware, others by the cooling devices of which the kernel makes use.
+    """
+    word = throttled(root)
+    if word is not None:
+        return tuple(cause.replace("_", " ") for cause, now in word.items() if now)
+    devices = (root / "sys/class/thermal").glob("cooling_device*")
+    cooling = any(SLOWING.match(_text(one / "type")) and _text(one / "cur_state") not in ("", "0") for one in devices)
+    return ("heat",) if cooling else ()
 
 
 def temperature_celsius(root: Path = Path("/")) -> float | None:
@@ -47,6 +219,37 @@ def throttled(root: Path = Path("/")) -> dict[str, bool] | None:
         if _text(sensor / "name") == "rpi_volt":
             return {"under_voltage": _text(sensor / "in0_lcrit_alarm") == "1"}
     return None
+
+
+def _warnings(root: Path) -> Iterator[str]:
+    word = _firmware_word(root) or 0
+    for cause, bit in THROTTLED_BITS.items():
+        if word >> (bit + SINCE_BOOT) & 1 and not word >> bit & 1:
+            yield f"since boot: {cause.replace('_', ' ')}"
+    for count in sorted((root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")):
+        if (times := _text(count)) not in ("", "0"):
+            yield f"over-current {times} times ({count.name.removesuffix('_event_cnt')})"
+    yield from (f"now: {cause}" for cause in slowed_by(root))
+
+
+def _revision(root: Path) -> str:
+    found = re.search(r"^Revision\s*: (\w+)", _text(root / "proc/cpuinfo"), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _cameras(root: Path) -> Iterator[str]:
+    """Sensors on the ribbon cable by their chip, and everything else that captures by its own name, each once."""
+    names = [_text(node / "name") for node in sorted((root / "sys/class/video4linux").glob("*"))]
+    sensors = [found[1].lower() for name in names if (found := SENSOR.search(name))]
+    folders = (node.resolve() for node in sorted((root / "sys/class/video4linux").glob("video*")))
+    usb = [_text(node / "name") for node in folders if _text(node / "index") == "0" and USB.search(str(node))]
+    yield from dict.fromkeys([*sensors, *usb])
+
+
+def _gpio_chips(root: Path) -> Iterator[GpioChip]:
+    for chip in sorted((root / "sys/class/gpio").glob("gpiochip*"), key=lambda path: int(path.name[8:])):
+        names = sorted(path.name for path in (chip / "device").glob("gpiochip[0-9]*"))
+        yield GpioChip(names[0] if names else chip.name, _text(chip / "label"))
 
 
 def _firmware_word(root: Path) -> int | None:

@@ -27,6 +27,7 @@ from edge.events import STANDARD_OUTPUT, EventLog, SceneTime, Summary, open_file
 from edge.live import Screen, counted
 from edge.notify import Notifier, is_journal
 from edge.outbox import Outbox, standard_error, standard_output
+from edge.pace import BoardWatch, Pace
 from edge.people import PeopleTracker
 from edge.pipeline import Live, StageTimes, load_pipeline
 from edge.status import CameraState, Sink, Status
@@ -183,6 +184,8 @@ class Door:
     notifier: Notifier = field(default_factory=lambda: Notifier({}))
     sinks: Sequence[Sink] = ()
     max_frames: int | None = None
+    pace: Pace = field(default_factory=lambda: Pace(CameraSettings().fps))
+    board: BoardWatch | None = None
     frames: int = 0
     failed: set[str] = field(default_factory=set)
     camera: CameraState = field(init=False)
@@ -198,6 +201,7 @@ class Door:
         self.started_at = status_at = self.clock.monotonic()
         self.notifier.ready(f"Watching through {self.source.name}")
         while not self._done():
+            self._keep_pace()
             frame = self.source.next(TICK)
             self._camera_events(self.source.events())
             if frame:
@@ -231,6 +235,10 @@ class Door:
         """Whether counts or events were lost, other than for a reader who had enough."""
         events = self.event_log.outbox if self.event_log else None
         return bool((self.counts and self.counts.degraded) or (events and events.lost and not events.reader_left))
+
+    def _keep_pace(self) -> None:
+        if self.board:
+            self.source.pace(self.pace.interval(self.clock.monotonic(), self.frames, bool(self.board.slowed_by)))
 
     def _done(self) -> bool:
         enough = self.max_frames is not None and self.frames >= self.max_frames
@@ -323,6 +331,8 @@ class Door:
             yield self.alerts.trouble
         if self.pipeline.trouble:
             yield self.pipeline.trouble
+        if self.board and self.board.slowed_by:
+            yield f"The board slows itself down ({', '.join(self.board.slowed_by)}); see maskgate doctor."
         yield from filter(None, (sink.trouble for sink in self.sinks))
 
     def _look_after_sinks(self) -> None:
@@ -402,6 +412,9 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
     parts.callback(alerts.close)
     for sentence in (*choice.why, f"Alerts: {output.name}."):
         screen.say(sentence)
+    board = BoardWatch() if source.live else None
+    if board:
+        parts.callback(board.close)
     return Door(
         source=source,
         pipeline=pipeline,
@@ -417,6 +430,8 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
         notifier=Notifier(),
         sinks=sinks,
         max_frames=options.max_frames,
+        pace=Pace(config.camera.fps),
+        board=board,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the board says of its temperature and its power, read from folders made like sysfs."""
+"""Which board it is, what is fitted to it, its temperature and its power: read from folders like /proc and /sys."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.board import temperature_celsius, throttled
-
-
-def write(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+from edge.board import GpioChip, profile_of, read_board, slowed_by, temperature_celsius, threads_for, throttled
+from edge.runtime import default_threads
+from tests.boards import BOARDS, build, plug_in_webcam, write
 
 
 def zone(number: int, kind: str, temperature: str) -> dict[str, str]:
@@ -59,3 +54,102 @@ def test_without_the_firmwares_word_the_voltage_sensor_tells(tmp_path: Path, ala
     write(tmp_path, {f"{sensors}/hwmon0/name": "cpu_thermal\n", f"{sensors}/hwmon1/name": "rpi_volt\n"})
     write(tmp_path, {f"{sensors}/hwmon1/in0_lcrit_alarm": f"{alarm}\n"})
     assert throttled(tmp_path) == {"under_voltage": low}
+
+
+# The whole board
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "threads", "drivers"),
+    [
+        ("zero2w", "Raspberry Pi Zero 2 W", 3, ("picamera2", "gpiozero")),
+        ("3b+", "Raspberry Pi 3", 3, ("picamera2", "gpiozero")),
+        ("4b", "Raspberry Pi 4", 3, ("picamera2", "gpiozero")),
+        ("5", "Raspberry Pi 5", 3, ("picamera2", "gpiozero")),
+        ("jetson-nano", "Jetson Nano", 3, ("gstreamer", "gpiod")),
+        ("jetson-orin-nano", "Jetson Orin", 4, ("gstreamer", "gpiod")),
+        ("coral-dev-board", "Coral Dev Board", 3, (None, "gpiod")),
+        ("coral-dev-board-mini", "Coral Dev Board Mini", 3, (None, "gpiod")),
+        ("pc", "unknown board", 3, (None, None)),
+    ],
+)
+def test_each_board_is_told_by_its_device_tree(
+    tmp_path: Path, name: str, profile: str, threads: int, drivers: tuple[str | None, str | None]
+) -> None:
+    found = profile_of(build(tmp_path, name))
+    assert (found.name, (found.camera, found.pins)) == (profile, drivers)
+    assert threads_for(found, cores=6) == threads
+    assert found.edge_tpu is name.startswith("coral")
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_report_holds_what_the_board_says(tmp_path: Path, name: str) -> None:
+    said, board = BOARDS[name], read_board(build(tmp_path, name), "aarch64")
+    assert board.model == (said.model or "PC (NUC7i5BNK)")
+    assert (board.system, board.architecture, board.revision) == (said.system, "aarch64", said.revision)
+    assert (board.memory, board.free_memory) == (said.memory * 1024, said.free * 1024)
+    assert [chip.label for chip in board.gpio_chips] == [label for _, label in said.chips]
+    assert (board.temperature is None) is (not said.zones)
+
+
+def test_a_chip_is_named_as_under_dev_whatever_its_number_in_sysfs(tmp_path: Path) -> None:
+    assert read_board(build(tmp_path, "5")).gpio_chips[1] == GpioChip("gpiochip1", "pinctrl-rp1")
+
+
+@pytest.mark.parametrize(
+    ("name", "cameras"),
+    [
+        ("4b", ("imx708",)),
+        ("5", ("imx219",)),
+        ("zero2w", ("ov5647",)),
+        ("jetson-nano", ("imx219",)),
+        ("3b+", ()),
+        ("pc", ()),
+    ],
+)
+def test_camera_modules_are_told_by_their_sensor(tmp_path: Path, name: str, cameras: tuple[str, ...]) -> None:
+    assert read_board(build(tmp_path, name)).cameras == cameras
+
+
+def test_a_usb_camera_stands_beside_the_module(tmp_path: Path) -> None:
+    plug_in_webcam(build(tmp_path, "4b"), 8, "HD Webcam C270")
+    assert read_board(tmp_path).cameras == ("imx708", "HD Webcam C270")
+
+
+def test_what_was_wrong_with_power_since_boot_is_a_warning_and_what_is_now_another(tmp_path: Path) -> None:
+    assert read_board(build(tmp_path / "3", "3b+")).warnings == ("since boot: under voltage", "since boot: throttled")
+    now = read_board(build(tmp_path / "5", "5"))
+    assert now.slowed_by == ("soft temperature limit",)
+    assert "now: soft temperature limit" in now.warnings
+    assert "since boot: soft temperature limit" not in now.warnings
+
+
+def test_a_jetson_that_drew_too_much_current_says_how_often(tmp_path: Path) -> None:
+    write(build(tmp_path, "jetson-orin-nano"), {"sys/class/hwmon/hwmon2/oc3_event_cnt": "7\n"})
+    assert read_board(tmp_path).warnings == ("over-current 7 times (oc3)",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "slowed"),
+    [
+        ("thermal-cpufreq-0", "2", ("heat",)),
+        ("thermal-cpufreq-0", "0", ()),
+        ("pwm-fan", "3", ()),
+        ("CPU-balanced", "1", ("heat",)),
+    ],
+)
+def test_other_boards_tell_by_the_cooling_that_the_kernel_uses(
+    tmp_path: Path, kind: str, state: str, slowed: tuple[str, ...]
+) -> None:
+    device = "sys/class/thermal/cooling_device0"
+    write(build(tmp_path, "coral-dev-board"), {f"{device}/type": f"{kind}\n", f"{device}/cur_state": f"{state}\n"})
+    assert slowed_by(tmp_path) == slowed
+
+
+def test_a_model_gets_the_threads_of_its_board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)))
+    nano = profile_of(build(tmp_path, "jetson-nano"))
+    monkeypatch.setattr("edge.runtime.profile_of", lambda: nano)
+    assert default_threads() == 3
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    assert default_threads() == 2

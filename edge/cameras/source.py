@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,6 +53,10 @@ class Source(Protocol):
         """
         ...
 
+    def pace(self, interval: float) -> None:
+        """Take pictures no closer than so many seconds; 0 takes all."""
+        ...
+
     def events(self) -> list[Event]:
         """Camera lost or back, each told once."""
         ...
@@ -98,6 +103,9 @@ class Recording:
         if self.paced:
             self._hold_back(frame)
         return frame
+
+    def pace(self, interval: float) -> None:
+        """Nothing changes: every frame of a recording counts."""
 
     def events(self) -> list[Event]:
         """None: a recording is never lost."""
@@ -158,6 +166,7 @@ class LatestFrame:
         self._slot: Frame | None = None
         self._last_image: Image | None = None
         self._sequence = 0
+        self._interval, self._taken_at = 0.0, -math.inf
         self._last_fresh = self._busy_since = clock.monotonic()
         self._pause = reopen_after
         self._lost = False
@@ -177,6 +186,11 @@ class LatestFrame:
             if frame is None and not self._closing.is_set():
                 self._look_after()
             return frame
+
+    def pace(self, interval: float) -> None:
+        """Take pictures no closer than so many seconds; what comes between is no loss. 0 takes all."""
+        with self._fresh:
+            self._interval = interval
 
     def events(self) -> list[Event]:
         """Camera lost or back since last asked."""
@@ -249,12 +263,14 @@ class LatestFrame:
                 self._refuse_frozen(now)
                 return
             self._last_image, self._last_fresh, self._pause = frame.image, now, self._reopen_after
-            self.dropped += self._slot is not None
-            self._slot = replace(frame, sequence=self._sequence - 1)
             if self._lost:
                 self._lost = False
                 self._events.append(Event(EventKind.CAMERA_BACK, now))
-            self._fresh.notify_all()
+            if now - self._taken_at >= self._interval:
+                self._taken_at = now
+                self.dropped += self._slot is not None
+                self._slot = replace(frame, sequence=self._sequence - 1)
+                self._fresh.notify_all()
 
     def _refuse_frozen(self, now: float) -> None:
         if now - self._last_fresh >= self._stale_after:

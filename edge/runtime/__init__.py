@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast
@@ -18,6 +17,7 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.board import profile_of, threads_for, usable_cores
 from edge.errors import ModelError
 
 BackendName = Literal["auto", "litert", "tflite-runtime", "tensorflow"]
@@ -31,8 +31,6 @@ BACKENDS: dict[str, str] = {
 
 PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "'maskgate[tflite]'", "tensorflow": "'maskgate[train]'"}
 """What to ask pip for."""
-
-MAX_AUTO_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def open_model(content: bytes, backend: BackendName = "auto", threads: int = 0, 
     Args:
         content: Of a .tflite file.
         backend: A runtime's name, or ``auto`` for the first of ``BACKENDS`` that works.
-        threads: 0 for half the cores, at most 4.
+        threads: 0 for what suits the board; see ``default_threads``.
         name: What to call the model in an error.
 
     Raises:
@@ -151,8 +149,8 @@ def open_delegated(content: bytes, backend: str, library: str, options: Mapping[
 
 
 def default_threads() -> int:
-    """Half the cores that this process may use, at least 1 and at most 4: the camera and the web need the others."""
-    return min(MAX_AUTO_THREADS, max(1, len(os.sched_getaffinity(0)) // 2))
+    """What the table of boards says, else half the cores that this process may use, at least 1 and at most 4."""
+    return threads_for(profile_of(), usable_cores())
 
 
 def _opener(name: str) -> Callable[[bytes, int], Model]:

@@ -1,0 +1,95 @@
+"""Fewer pictures a second while the board slows itself down, so that those it takes are judged in time.
+
+    pace = Pace(fps=30)
+    source.pace(pace.interval(now, frames, slowed=watch.slowed_by != ()))
+
+A processor that is too hot is given less to do before pictures go missing, and more again once it has been well for a
+while.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from edge.board import slowed_by
+
+LOOK_EVERY = 10.0
+"""Between two decisions, in seconds: a heat sink does not cool faster."""
+STEP = 0.75
+"""What is left of the rate after each decision to slow down."""
+LEAST = 4.0
+"""Frames a second below which people would be lost from one to the next."""
+WELL_FOR = 60.0
+"""Without slowing down for so long, the board is given one step more, in seconds."""
+
+
+class Pace:
+    """Decides how far apart pictures are taken.
+
+    Args:
+        fps: Of the camera, in frames a second.
+
+    Attributes:
+        limit: Frames a second that are taken at most; None while all are.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.limit: float | None = None
+        self._fps = fps
+        self._looked_at: float | None = None
+        self._frames = 0
+        self._well_since = 0.0
+
+    def interval(self, now: float, frames: int, slowed: bool) -> float:
+        """Least time between two pictures, in seconds; 0 while all are taken.
+
+        Args:
+            now: Monotonic seconds; may be asked for as often as one likes.
+            frames: Processed since the start.
+            slowed: Whether the board slows itself down.
+        """
+        if self._looked_at is None:
+            self._looked_at, self._frames, self._well_since = now, frames, now
+        elif now - self._looked_at >= LOOK_EVERY:
+            rate = (frames - self._frames) / (now - self._looked_at)
+            self._looked_at, self._frames = now, frames
+            self._decide(now, rate, slowed)
+        return 1 / self.limit if self.limit else 0.0
+
+    def _decide(self, now: float, rate: float, slowed: bool) -> None:
+        if slowed:
+            self._well_since = now
+            reached = min(self.limit or self._fps, max(rate, LEAST))
+            self.limit = max(LEAST, reached * STEP)
+        elif self.limit and now - self._well_since >= WELL_FOR:
+            self._well_since = now
+            self.limit /= STEP
+            if self.limit >= self._fps:
+                self.limit = None
+
+
+class BoardWatch:
+    """Looks at the board every few seconds in a thread of its own, because firmware takes its time to answer.
+
+    Attributes:
+        slowed_by: Why the board slows itself down, as last seen.
+    """
+
+    def __init__(self, look: Callable[[], tuple[str, ...]] = slowed_by, every: float = LOOK_EVERY / 2) -> None:
+        """Begin to look, ``every`` so many seconds."""
+        self.slowed_by: tuple[str, ...] = ()
+        self._look, self._every = look, every
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="board", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop looking. Safe to call twice."""
+        self._closing.set()
+        self._thread.join(self._every)
+
+    def _watch(self) -> None:
+        self.slowed_by = self._look()
+        while not self._closing.wait(self._every):
+            self.slowed_by = self._look()
