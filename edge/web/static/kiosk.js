@@ -25,7 +25,6 @@ function show(mode) {
   icon.setAttribute("href", `#icon-${mode}`);
   headline.textContent = texts[`kiosk.${mode}.headline`];
   detail.textContent = texts[`kiosk.${mode}.detail`];
-  showPicture(!WITHOUT_MIRROR.includes(mode));
   fit();
 }
 
@@ -100,8 +99,9 @@ function put(figure, x, y, scale) {
   figure.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) scale(${Math.max(scale, 0.5).toFixed(3)})`;
 }
 
+/* Not before the page is loaded: it would never be, as the picture never ends. */
 function showPicture(wanted) {
-  if (body.dataset.picture !== "on" || picture.hidden !== wanted) return;
+  if (body.dataset.picture !== "on" || document.readyState !== "complete" || picture.hidden !== wanted) return;
   picture.hidden = !wanted;
   if (wanted) picture.src = `/picture?${Date.now()}`;
   else picture.removeAttribute("src");
@@ -114,11 +114,13 @@ function hear(state) {
     return;
   }
   show(state.mode);
+  showPicture(!WITHOUT_MIRROR.includes(state.mode));
   draw(state.people, state.aspect);
 }
 
 function lose() {
   show("out_of_service");
+  showPicture(false);
   draw([], 4 / 3);
 }
 

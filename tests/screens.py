@@ -1,0 +1,128 @@
+"""A door without a camera, for tests of what is shown: its state is set by hand, its screens are real."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.clock import SystemClock
+from edge.config import load
+from edge.status import CameraState, Status
+from edge.values import BBox, Event, EventKind, Image, Person, Verdict
+from edge.web.app import Extra
+from edge.web.sink import Shown, WebScreens
+
+PICTURE: Image = np.full((480, 640, 3), (40, 90, 160), np.uint8)
+SHOW_EVERY = 0.05
+
+
+def person(number: int, verdict: Verdict, x: float = 250, width: float = 120) -> Person:
+    """Somebody whose face begins ``x`` pixels from the left of a picture 640 wide."""
+    return Person(number, BBox(x, 110, x + width, 110 + 1.25 * width), verdict, 0, 0)
+
+
+class Door:
+    """Shows ``people`` again and again, as the loop does, until told otherwise.
+
+    Attributes:
+        screens: What is tested.
+        people: Who stands there.
+        camera: How it stands with it; None for one that works.
+        troubles: Told as they are.
+        stalled: Whether nothing is shown any more, as by a loop that hangs.
+    """
+
+    def __init__(self, screens: WebScreens, clock: SystemClock) -> None:
+        self.screens, self.clock = screens, clock
+        self.people: tuple[Person, ...] = ()
+        self.camera: CameraState | None = None
+        self.troubles: tuple[str, ...] = ()
+        self.picture = PICTURE
+        self.stalled = False
+        self.frames = 0
+        self._begun = clock.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+        self.show()
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Of the kiosk page."""
+        assert self.screens.url
+        return self.screens.url
+
+    def ago(self, seconds: float) -> float:
+        """A moment in the past, on the machine's clock."""
+        return self.clock.monotonic() - seconds
+
+    def tell(self, *events: Event) -> None:
+        """Let the screens hear of events."""
+        self.screens.tell(events)
+
+    def tell_a_day(self) -> None:
+        """A few events of each kind."""
+        self.tell(
+            Event(EventKind.VISIT_STARTED, self.ago(60), 1),
+            Event(EventKind.VERDICT, self.ago(59), 1, Verdict.WITH_MASK),
+            Event(EventKind.VISIT_ENDED, self.ago(56), 1, Verdict.WITH_MASK, 3.4),
+            Event(EventKind.CAMERA_LOST, self.ago(50), detail="The camera sends no pictures."),
+            Event(EventKind.CAMERA_BACK, self.ago(40)),
+            Event(EventKind.VERDICT, self.ago(20), 2, Verdict.WITHOUT_MASK),
+            Event(EventKind.ALERT_ON, self.ago(20), 2, Verdict.WITHOUT_MASK),
+            Event(EventKind.ALERT_OFF, self.ago(17), 2, Verdict.WITHOUT_MASK),
+        )
+
+    def show(self) -> None:
+        """Show how things stand, once."""
+        now = self.clock.monotonic()
+        self.frames += 1
+        camera = self.camera or CameraState("a camera made for this test", last_frame_at=now)
+        self.screens.show(
+            Status(
+                at=now,
+                started_at=self._begun,
+                camera=camera,
+                frames=self.frames,
+                people=tuple(replace(one, last_seen=now) for one in self.people),
+                totals={Verdict.WITH_MASK: 5},
+                alarm=any(one.verdict.alarming for one in self.people),
+                image=None if camera.trouble else self.picture,
+                troubles=self.troubles,
+            )
+        )
+
+    def close(self) -> None:
+        """Stop, as the daemon does."""
+        self._over.set()
+        self._thread.join()
+        self.screens.close()
+
+    def _play(self) -> None:
+        while not self._over.wait(SHOW_EVERY):
+            if not self.stalled:
+                self.show()
+
+
+@contextmanager
+def open_door(
+    folder: Path,
+    settings: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Extra] | None = None,
+    counts: Path | None = None,
+) -> Iterator[Door]:
+    """A door whose screens are served on a free port."""
+    overrides = {"web.port": 0, "camera.stale_after": 1.5} | dict(settings or {})
+    config = load(environment={"HOME": str(folder)}, overrides=overrides).config
+    clock = SystemClock()
+    door = Door(WebScreens(config, clock, Shown("litert, 2 threads", counts, extra or {}), retry_every=0.1), clock)
+    try:
+        yield door
+    finally:
+        door.close()

@@ -1,0 +1,761 @@
+"""The server behind the screens: what it tells whom, and what it refuses. Real HTTP to a real server on a free port."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from edge import cli
+from edge.clock import ManualClock
+from edge.config import load
+from edge.counts import database
+from edge.errors import ConfigError
+from edge.status import CameraState
+from edge.values import Event, EventKind, Verdict
+from edge.web import guard, server, streams, texts, token
+from tests.screens import PICTURE, Door, open_door, person
+
+LONG = 20.0
+"""Longest wait for what should come at once, in seconds: the machine may be busy."""
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """What ``condition`` says once it is true."""
+    deadline = time.monotonic() + LONG
+    while not (said := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+    return said
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    with open_door(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(door: Door) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=door.url, timeout=LONG) as opened:
+        yield opened
+
+
+def port_of(door: Door) -> int:
+    port = urlsplit(door.url).port
+    assert port
+    return port
+
+
+def exchange(door: Door, request: bytes) -> bytes:
+    """All that is answered to raw bytes."""
+    with socket.create_connection(("127.0.0.1", port_of(door)), timeout=LONG) as connection:
+        connection.sendall(request)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+        return answer
+
+
+class Listener:
+    """Reads /events in a thread."""
+
+    def __init__(self, door: Door, **headers: str) -> None:
+        self.heard: list[tuple[str, dict[str, Any]]] = []
+        self.times: list[float] = []
+        self.ended = False
+        self._url, self._headers = f"{door.url}events", headers
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [data for name, data in list(self.heard) if name == kind]
+
+    def _listen(self) -> None:
+        with httpx.stream("GET", self._url, headers=self._headers, timeout=LONG) as answer:
+            kind = ""
+            for line in answer.iter_lines():
+                if line.startswith("event: "):
+                    kind = line.removeprefix("event: ")
+                elif line.startswith("data: "):
+                    self.times.append(time.monotonic())
+                    self.heard.append((kind, json.loads(line.removeprefix("data: "))))
+        self.ended = True
+
+
+class TestHealth:
+    def test_a_door_that_is_watched_is_well(self, client: httpx.Client) -> None:
+        answer = client.get("/health")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+    def test_a_lost_camera_is_out_of_service_and_says_why(self, door: Door, client: httpx.Client) -> None:
+        door.camera = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=door.ago(1))
+        answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
+        assert answer.json() == {"status": "out of service", "reasons": ["usb:0 is unplugged."]}
+
+    def test_a_loop_that_hangs_is_out_of_service_though_it_says_nothing(self, door: Door, client: httpx.Client) -> None:
+        door.stalled = True
+        answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
+        assert re.fullmatch(r"The newest picture is \d+ s old\.", answer.json()["reasons"][0])
+
+    def test_before_the_first_picture_it_is_starting(self, door: Door, client: httpx.Client) -> None:
+        until(lambda: client.get("/health"))
+        door.camera = CameraState("usb:0")
+        door._begun = door.ago(0)
+        answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
+        assert answer.json()["status"] == "starting"
+
+    def test_trouble_that_leaves_the_alert_working_degrades_but_does_not_fail(
+        self, door: Door, client: httpx.Client
+    ) -> None:
+        door.troubles = ("The disk is full.",)
+        answer = until(lambda: (got := client.get("/health")).json()["status"] != "ok" and got)
+        assert (answer.status_code, answer.json()) == (200, {"status": "degraded", "reasons": ["The disk is full."]})
+
+
+class TestStatus:
+    def test_it_tells_what_the_operator_wants_to_know(self, door: Door, client: httpx.Client) -> None:
+        door.people = (person(1, Verdict.WITHOUT_MASK),)
+        door.tell_a_day()
+        said = until(lambda: (got := client.get("/api/status").json())["people"] and got)
+        assert said["mode"] == "without_mask"
+        assert said["alarm"] is True
+        assert said["people"] == [{"id": 1, "verdict": "without_mask"}]
+        assert said["camera"] == {"name": "a camera made for this test", "trouble": None, "losses": 0}
+        assert [model["name"] for model in said["models"]] == ["face", "mask"]
+        assert all(re.fullmatch("[0-9a-f]{64}", model["sha256"]) for model in said["models"])
+        assert said["runtime"] == "litert, 2 threads"
+        assert 0 <= said["frame_age"] < LONG
+        assert said["since_start"]["with_mask"] == 5
+
+    def test_events_carry_utc_and_the_newest_fifty_are_kept(self, door: Door, client: httpx.Client) -> None:
+        door.tell(*(Event(EventKind.VISIT_STARTED, door.ago(100 - n), n) for n in range(80)))
+        events = client.get("/api/status").json()["events"]
+        assert [event["person"] for event in events] == list(range(30, 80))
+        moment = datetime.fromisoformat(events[-1]["time"].replace("Z", "+00:00"))
+        assert abs((datetime.now(timezone.utc) - moment).total_seconds() - 21) < LONG
+
+    def test_the_frame_rate_is_that_of_the_last_seconds(self, door: Door, client: httpx.Client) -> None:
+        fps = until(lambda: client.get("/api/status").json()["fps"])
+        assert 1 < fps <= 21
+
+    def test_todays_counts_come_from_the_store(self, tmp_path: Path) -> None:
+        store = tmp_path / "counts.db"
+        connection = database.open_for_writing(store)
+        connection.execute("INSERT INTO boots (name, wall_offset) VALUES ('a boot', 0)")
+        hour = int(time.time()) // 3600 * 3600
+        connection.execute(
+            "INSERT INTO hours (boot, hour, with_mask, without_mask, frames, uptime) VALUES (1, ?, 7, 2, 100, 60)",
+            (hour,),
+        )
+        connection.execute("INSERT INTO hours (boot, hour, with_mask) VALUES (1, ?, 9)", (hour - 48 * 3600,))
+        connection.close()
+        with open_door(tmp_path, counts=store) as door:
+            today = httpx.get(f"{door.url}api/status", timeout=LONG).json()["today"]
+        assert today["trouble"] is None
+        assert [(row["with_mask"], row["without_mask"], row["visits"]) for row in today["hours"]] == [(7, 2, 9)]
+
+    def test_counts_that_cannot_be_read_are_a_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / "counts.db").write_bytes(b"this is no database" * 100)
+        with open_door(tmp_path, counts=tmp_path / "counts.db") as door:
+            today = httpx.get(f"{door.url}api/status", timeout=LONG).json()["today"]
+        assert today["hours"] == []
+        assert "Cannot read the counts" in today["trouble"]
+
+
+class TestEvents:
+    def test_a_listener_hears_the_state_at_once_and_every_second(self, door: Door) -> None:
+        listener = Listener(door)
+        until(lambda: len(listener.of("state")) >= 4)
+        assert {state["mode"] for state in listener.of("state")} == {"welcome"}
+        assert max(later - earlier for earlier, later in pairwise(listener.times)) < LONG / 4
+
+    def test_a_change_is_told_at_once_and_people_stand_as_in_a_mirror(self, door: Door) -> None:
+        listener = Listener(door)
+        until(lambda: listener.of("state"))
+        door.people = (person(7, Verdict.WITH_MASK, x=0, width=64),)
+        state = until(lambda: next((state for state in listener.of("state") if state["people"]), None))
+        assert (state["mode"], state["aspect"]) == ("with_mask", 1.333)
+        assert state["people"] == [{"id": 7, "verdict": "with_mask", "x": 0.9, "y": 0.229, "w": 0.1, "h": 0.167}]
+
+    @pytest.mark.parametrize(
+        ("verdicts", "mode"),
+        [
+            ((), "welcome"),
+            ((Verdict.UNSURE,), "unsure"),
+            ((Verdict.WITH_MASK, Verdict.UNSURE), "unsure"),
+            ((Verdict.WITH_MASK, Verdict.MASK_WORN_INCORRECTLY), "mask_worn_incorrectly"),
+            ((Verdict.MASK_WORN_INCORRECTLY, Verdict.WITHOUT_MASK), "without_mask"),
+        ],
+    )
+    def test_of_several_people_the_one_who_must_act_is_addressed(
+        self, door: Door, client: httpx.Client, verdicts: tuple[Verdict, ...], mode: str
+    ) -> None:
+        door.people = tuple(person(number, verdict) for number, verdict in enumerate(verdicts))
+        assert until(lambda: (got := client.get("/api/status").json())["mode"] == mode and got)
+
+    def test_an_event_is_told_once_with_its_number(self, door: Door) -> None:
+        listener = Listener(door)
+        until(lambda: listener.of("state"))
+        door.tell(Event(EventKind.VERDICT, door.ago(0), 3, Verdict.WITHOUT_MASK))
+        happened = until(lambda: listener.of("happened"))
+        states = len(listener.of("state"))
+        until(lambda: len(listener.of("state")) > states + 1)
+        assert [(one["number"], one["event"], one["verdict"]) for one in happened] == [(1, "verdict", "without_mask")]
+        assert listener.of("happened") == happened
+
+    def test_a_listener_that_was_cut_off_goes_on_where_it_was(self, door: Door) -> None:
+        door.tell(*(Event(EventKind.VISIT_STARTED, door.ago(1), n) for n in range(5)))
+        listener = Listener(door, **{"Last-Event-ID": "3"})
+        until(lambda: listener.of("happened"))
+        assert [one["number"] for one in listener.of("happened")] == [4, 5]
+
+    def test_when_the_daemon_stops_listeners_are_told_and_the_stream_ends(self, tmp_path: Path) -> None:
+        with open_door(tmp_path) as door:
+            listener = Listener(door)
+            until(lambda: listener.of("state"))
+        until(lambda: listener.ended)
+        assert listener.heard[-1] == ("bye", {})
+
+    def test_more_listeners_than_there_is_room_for_are_refused_and_room_comes_back(
+        self, door: Door, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client.get("/health")
+        monkeypatch.setattr(streams.Audience, "full", property(lambda audience: audience.size >= 2))
+        with httpx.stream("GET", f"{door.url}events"), httpx.stream("GET", f"{door.url}events"):
+            refused = client.get("/events")
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+        until(lambda: httpx.stream("GET", f"{door.url}events").__enter__().status_code == 200)
+
+    def test_there_is_room_for_sixty_four(self) -> None:
+        assert streams.Audience(streams.MOST_LISTENERS)._most == 64
+
+    def test_a_browser_that_never_reads_is_cut_off_and_others_hear_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("edge.web.sink.READ_WITHIN", 500)
+        with open_door(tmp_path) as door, socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            deaf.connect(("127.0.0.1", port_of(door)))
+            deaf.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            door.people = tuple(person(n, Verdict.WITH_MASK, x=n) for n in range(400))
+            listener = Listener(door)
+
+            def is_cut_off() -> bool:
+                door.people = tuple(person(n, Verdict.WITH_MASK, x=n + door.frames % 100) for n in range(400))
+                try:
+                    return not deaf.send(b"x")
+                except ConnectionError:
+                    return True
+
+            until(is_cut_off)
+            heard = len(listener.of("state"))
+            until(lambda: len(listener.of("state")) > heard)
+
+
+class TestPicture:
+    def test_by_default_no_picture_can_be_had(self, client: httpx.Client) -> None:
+        assert client.get("/picture").status_code == 404
+
+    def test_where_it_is_allowed_it_is_the_newest(self, tmp_path: Path) -> None:
+        with open_door(tmp_path, {"web.live_picture": True}) as door:
+            with httpx.stream("GET", f"{door.url}picture", timeout=LONG) as answer:
+                assert answer.headers["content-type"].startswith("multipart/x-mixed-replace; boundary=")
+                received = b""
+                chunks = answer.iter_bytes()
+                while received.count(b"Content-Type: image/jpeg") < 3:
+                    received += next(chunks)
+                    door.picture = PICTURE.copy()
+            begin = received.index(b"\r\n\r\n") + 4
+            shown = cv2.imdecode(np.frombuffer(received[begin:], np.uint8), cv2.IMREAD_COLOR)
+        assert shown.shape == PICTURE.shape
+        assert np.abs(shown.astype(int) - PICTURE).max() < 12
+
+    def test_nothing_is_encoded_while_nobody_looks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        encoded: list[int] = []
+        encode = streams._encode_picture
+        monkeypatch.setattr(streams, "_encode_picture", lambda image: encoded.append(1) or encode(image))
+        with open_door(tmp_path, {"web.live_picture": True}) as door:
+            listener = Listener(door)
+            until(lambda: len(listener.of("state")) > 2)
+            assert encoded == []
+
+    def test_viewers_share_one_encoding(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        encoded: list[int] = []
+        encode = streams._encode_picture
+        monkeypatch.setattr(streams, "_encode_picture", lambda image: encoded.append(1) or encode(image))
+        with open_door(tmp_path, {"web.live_picture": True}) as door:
+            url = f"{door.url}picture"
+            with httpx.stream("GET", url) as one, httpx.stream("GET", url) as two, httpx.stream("GET", url) as three:
+                parts = [answer.iter_bytes() for answer in (one, two, three)]
+                received = [b""] * 3
+                while not all(b"image/jpeg" in got for got in received):
+                    door.picture = PICTURE.copy()
+                    received = [got + next(part) for got, part in zip(received, parts, strict=True)]
+            sent = sum(got.count(b"image/jpeg") for got in received)
+        assert 1 <= len(encoded) < sent + 2
+
+
+class TestStrictness:
+    @pytest.mark.parametrize(
+        "path", ["/", "/operator", "/login", "/health", "/api/status", "/static/kiosk.js", "/nowhere"]
+    )
+    def test_every_answer_carries_strict_headers(self, client: httpx.Client, path: str) -> None:
+        headers = client.get(path).headers
+        policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert policy["frame-ancestors"] == "'none'"
+        assert "unsafe" not in headers["content-security-policy"]
+        assert set(policy.values()) <= {"'none'", "'self'"}
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert headers["referrer-policy"] == "same-origin"
+        assert "camera=()" in headers["permissions-policy"]
+        assert "server" not in headers
+
+    def test_pages_take_nothing_from_elsewhere_and_carry_no_inline_style_or_script(self, client: httpx.Client) -> None:
+        for path in ("/", "/operator", "/login"):
+            page = client.get(path).text
+            assert re.findall(r'(?:src|href|action)="(?!/|#)[^"]*"', page) == []
+            assert "style=" not in page
+            assert re.findall(r"\son\w+=", page) == []
+            assert [tag for tag in re.findall(r"<script[^>]*>", page) if "src=" not in tag] in (
+                [],
+                ['<script id="texts" type="application/json">'],
+            )
+        for name in ("kiosk.css", "operator.css", "base.css", "kiosk.js", "operator.js"):
+            assert "//" not in re.sub(r"http://www\.w3\.org\S*|/\*.*?\*/|//.*", "", client.get(f"/static/{name}").text)
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8080", "[::1]:80", "127.8.8.8"])
+    def test_a_loopback_name_is_answered(self, client: httpx.Client, host: str) -> None:
+        assert client.get("/", headers={"Host": host}).status_code == 200
+
+    @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.168.1.7:8080", "[::1", ""])
+    def test_another_name_that_leads_here_is_not(self, client: httpx.Client, host: str) -> None:
+        answer = client.get("/api/status", headers={"Host": host})
+        assert answer.status_code == 421
+        assert "localhost" in answer.text
+
+    def test_a_form_from_another_site_is_refused(self, client: httpx.Client) -> None:
+        answer = client.post("/login", data={"token": "x"}, headers={"Origin": "http://evil.example"})
+        assert answer.status_code == 403
+
+    @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "TRACE"])
+    def test_other_methods_are_not_understood(self, client: httpx.Client, method: str) -> None:
+        assert client.request(method, "/").status_code == 405
+
+    @pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/picture/"])
+    def test_only_what_is_there_is_served(self, door: Door, path: str) -> None:
+        answer = exchange(door, f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        assert answer.split()[1] in (b"404", b"307")
+        assert b"import" not in answer
+
+    @pytest.mark.parametrize(
+        "request_bytes",
+        [
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"\r\n\r\nnonsense\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
+        ],
+    )
+    def test_malformed_http_is_refused_and_the_server_goes_on(
+        self, door: Door, client: httpx.Client, request_bytes: bytes
+    ) -> None:
+        assert exchange(door, request_bytes).startswith(b"HTTP/1.1 4")
+        assert client.get("/health").status_code == 200
+
+    def test_headers_without_end_are_cut_off(self, door: Door, client: httpx.Client) -> None:
+        answer = exchange_until_cut_off(door, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000)
+        assert b" 200 " not in answer
+        assert client.get("/health").status_code == 200
+
+    def test_a_body_that_is_longer_than_any_token_is_refused(self, client: httpx.Client) -> None:
+        assert client.post("/login", content=b"token=" + b"a" * 1_000_000).status_code == 400
+
+    def test_a_request_that_never_ends_is_cut_off(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        httpx.get(f"{door.url}health", timeout=LONG)
+        monkeypatch.setattr(server, "REQUEST_WITHIN", 0.3)
+        assert exchange_until_cut_off(door, b"GET / HTTP/1.1\r\nHost: local") == b""
+        assert exchange_until_cut_off(door, b"") == b""
+
+    def test_a_page_that_fails_is_one_sentence_and_the_others_go_on(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail() -> tuple[bytes, str]:
+            raise RuntimeError("a fault made for this test")
+
+        with open_door(tmp_path, extra={"/metrics": fail}) as door:
+            for _ in range(3):
+                answer = httpx.get(f"{door.url}metrics", timeout=LONG)
+                assert (answer.status_code, "Traceback" in answer.text) == (500, False)
+            assert httpx.get(f"{door.url}health").status_code == 200
+        assert [record.getMessage() for record in caplog.records].count(
+            "The page /metrics failed (RuntimeError: a fault made for this test); the door is watched all the same."
+        ) == 1
+
+    def test_further_addresses_can_be_added(self, tmp_path: Path) -> None:
+        with open_door(tmp_path, extra={"/metrics": lambda: (b"frames 7\n", "text/plain; version=0.0.4")}) as door:
+            answer = httpx.get(f"{door.url}metrics", timeout=LONG)
+        assert (answer.text, answer.headers["content-type"]) == ("frames 7\n", "text/plain; version=0.0.4")
+
+
+def exchange_until_cut_off(door: Door, request: bytes) -> bytes:
+    """What is answered before the server ends the connection."""
+    try:
+        return exchange(door, request)
+    except ConnectionResetError:
+        return b""
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> tuple[Path, str]:
+    """A token's file, and the token."""
+    path = tmp_path / "state" / "web-token"
+    return path, token.make(path)
+
+
+@pytest.fixture
+def lan(tmp_path: Path, made: tuple[Path, str]) -> Iterator[Door]:
+    """A door that is open to the network; a request for any but a loopback name counts as from there."""
+    with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(made[0])}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def stranger(lan: Door) -> Iterator[httpx.Client]:
+    """A browser elsewhere in the building."""
+    with httpx.Client(base_url=lan.url, timeout=LONG, headers={"Host": "door1.local:8080"}) as opened:
+        yield opened
+
+
+class TestNetwork:
+    @pytest.mark.parametrize("path", ["/", "/operator", "/api/status", "/events", "/metrics", "/nowhere"])
+    def test_without_the_token_nothing_is_shown(self, stranger: httpx.Client, path: str) -> None:
+        answer = stranger.get(path)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+    def test_a_browser_is_led_to_the_form(self, stranger: httpx.Client) -> None:
+        answer = stranger.get("/operator", headers={"Accept": "text/html"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+        assert stranger.get("/login").status_code == 200
+        assert stranger.get("/static/operator.css").status_code == 200
+
+    def test_the_token_opens_everything(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
+        headers = {"Authorization": f"Bearer {made[1]}"}
+        assert [stranger.get(path, headers=headers).status_code for path in ("/", "/api/status")] == [200, 200]
+
+    @pytest.mark.parametrize("wrong", ["wrong", "é" * 40, "a" * 5000])
+    def test_a_wrong_token_gets_401(self, stranger: httpx.Client, wrong: str) -> None:
+        assert stranger.get("/", headers={"Authorization": b"Bearer " + wrong.encode()}).status_code == 401
+
+    def test_a_token_in_the_address_counts_for_nothing(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
+        assert stranger.get(f"/api/status?token={made[1]}").status_code == 401
+
+    def test_the_form_sets_a_cookie_that_scripts_and_other_sites_do_not_get(
+        self, stranger: httpx.Client, made: tuple[Path, str]
+    ) -> None:
+        answer = stranger.post("/login", data={"token": made[1]}, headers={"Origin": "http://door1.local:8080"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/operator")
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert made[1] not in cookie
+        session = cookie.split(";")[0]
+        assert stranger.get("/operator", headers={"Cookie": session}).status_code == 200
+        assert stranger.get("/operator", headers={"Cookie": session[:-1] + "x"}).status_code == 401
+
+    def test_another_token_makes_the_cookie_void(self, made: tuple[Path, str]) -> None:
+        before = token.read(made[0], "0.0.0.0")
+        token.make(made[0])
+        assert not token.read(made[0], "0.0.0.0").admits(before.session)
+
+    def test_a_wrong_token_in_the_form_is_said(self, stranger: httpx.Client) -> None:
+        answer = stranger.post("/login", data={"token": "wrong"})
+        assert answer.status_code == 401
+        assert "This is not the token." in answer.text
+        assert "set-cookie" not in answer.headers
+
+    def test_who_guesses_has_to_wait_even_with_the_right_one(
+        self, stranger: httpx.Client, made: tuple[Path, str]
+    ) -> None:
+        guesses = [stranger.get("/", headers={"Authorization": "Bearer x"}).status_code for _ in range(12)]
+        assert guesses[:5] == [401] * 5
+        assert guesses[-1] == 429
+        right = stranger.get("/", headers={"Authorization": f"Bearer {made[1]}"})
+        assert right.status_code == 429
+        assert int(right.headers["retry-after"]) >= 1
+        assert "Wait" in stranger.post("/login", data={"token": made[1]}).text
+
+    def test_health_is_open_but_terse(self, lan: Door, stranger: httpx.Client, made: tuple[Path, str]) -> None:
+        lan.camera = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=lan.ago(1))
+        answer = until(lambda: (got := stranger.get("/health")).status_code == 503 and got)
+        assert answer.json() == {"status": "out of service"}
+        told = stranger.get("/health", headers={"Authorization": f"Bearer {made[1]}"})
+        assert told.json()["reasons"] == ["usb:0 is unplugged."]
+
+    def test_the_devices_own_browser_needs_no_token(self, lan: Door) -> None:
+        assert httpx.get(f"{lan.url}operator", timeout=LONG).status_code == 200
+
+    @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+    def test_who_comes_through_a_proxy_on_the_device_does(self, lan: Door, header: str) -> None:
+        assert httpx.get(f"{lan.url}api/status", headers={header: "127.0.0.1"}, timeout=LONG).status_code == 401
+
+
+class TestLimiter:
+    def test_the_wait_doubles_up_to_five_minutes_and_is_forgotten(self) -> None:
+        clock = ManualClock()
+        limiter = guard.Limiter(clock)
+        waits = []
+        for _ in range(16):
+            limiter.wrong("10.0.0.1")
+            waits.append(limiter.wait("10.0.0.1"))
+            clock.advance(waits[-1] + 1)
+        assert waits[:8] == [0, 0, 0, 0, 1, 2, 4, 8]
+        assert waits[-1] == 300
+        clock.advance(guard.FORGOTTEN_AFTER)
+        limiter.wrong("10.0.0.1")
+        assert limiter.wait("10.0.0.1") == 0
+
+    def test_another_address_is_not_held_up(self) -> None:
+        limiter = guard.Limiter(ManualClock())
+        for _ in range(10):
+            limiter.wrong("10.0.0.1")
+        assert limiter.wait("10.0.0.2") == 0
+
+    def test_an_ipv6_host_cannot_change_its_address_to_guess_on(self) -> None:
+        limiter = guard.Limiter(ManualClock())
+        for number in range(10):
+            limiter.wrong(f"2001:db8::{number:x}")
+        assert limiter.wait("2001:db8::ffff") > 0
+        assert limiter.wait("2001:db8:1::1") == 0
+
+    def test_many_who_guess_at_once_hold_up_strangers_but_not_those_known(self) -> None:
+        clock = ManualClock()
+        limiter = guard.Limiter(clock)
+        limiter.right("10.0.0.1")
+        for number in range(guard.GLOBAL_TRIES):
+            limiter.wrong(f"10.1.0.{number}")
+        assert limiter.wait("10.2.0.1") > 0
+        assert limiter.wait("10.0.0.1") == 0
+        clock.advance(guard.GLOBAL_PERIOD)
+        assert limiter.wait("10.2.0.1") == 0
+
+    def test_its_memory_is_bounded(self) -> None:
+        limiter = guard.Limiter(ManualClock())
+        for number in range(3 * guard.MOST_ADDRESSES):
+            limiter.wrong(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+        assert len(limiter._records) == guard.MOST_ADDRESSES
+
+
+class TestToken:
+    def run(self, *arguments: str) -> int:
+        return cli.main(["token", *arguments])
+
+    def test_it_is_shown_once_and_only_its_hash_is_kept_for_the_owner_alone(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "new folder" / "token"
+        assert self.run("--file", str(path)) == 0
+        said = capsys.readouterr().out
+        shown = re.findall(r"^Token: (\S{43})$", said, re.MULTILINE)
+        assert len(shown) == 1
+        assert "/login" in said
+        assert shown[0] not in path.read_text()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert token.read(path, "0.0.0.0").opens(shown[0])
+
+    def test_another_makes_the_one_before_void(self, tmp_path: Path) -> None:
+        first, second = token.make(tmp_path / "token"), token.make(tmp_path / "token")
+        secret = token.read(tmp_path / "token", "0.0.0.0")
+        assert (secret.opens(first), secret.opens(second)) == (False, True)
+
+    def test_made_by_root_it_belongs_to_whom_the_folder_belongs(self, tmp_path: Path) -> None:
+        if os.geteuid() != 0:
+            pytest.skip("only root can give files away")
+        os.chown(tmp_path, 1234, 1234)
+        token.make(tmp_path / "token")
+        assert (tmp_path / "token").stat().st_uid == 1234
+
+    def test_a_place_that_cannot_be_written_is_one_sentence(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        assert self.run("--file", str(tmp_path / "file" / "token")) == 5
+        assert "Cannot write the token file" in capsys.readouterr().err
+
+    def test_it_does_not_show_in_a_log(self, made: tuple[Path, str]) -> None:
+        assert repr(token.read(made[0], "0.0.0.0")) == "Secret()"
+
+
+class TestRefusals:
+    """What keeps the screens from opening, in a sentence each."""
+
+    def refusal(self, tmp_path: Path, **settings: Any) -> str:
+        with pytest.raises(ConfigError) as refused, open_door(tmp_path, {f"web.{k}": v for k, v in settings.items()}):
+            pass
+        return str(refused.value)
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "door1.local"])
+    def test_open_to_the_network_without_a_token(self, tmp_path: Path, host: str) -> None:
+        assert "maskgate token --file" in self.refusal(tmp_path, host=host, token_file=str(tmp_path / "absent"))
+
+    def test_a_token_file_that_is_something_else(self, tmp_path: Path) -> None:
+        (tmp_path / "notes").write_bytes(b"hunter2\xff\n")
+        assert "no token file" in self.refusal(tmp_path, host="0.0.0.0", token_file=str(tmp_path / "notes"))
+
+    def test_a_token_file_that_is_a_folder(self, tmp_path: Path) -> None:
+        assert "cannot be read" in self.refusal(tmp_path, host="0.0.0.0", token_file=str(tmp_path))
+
+    def test_a_language_that_does_not_exist(self, tmp_path: Path) -> None:
+        assert "en, fr, auto" in self.refusal(tmp_path, language="tlh")
+
+    def test_a_token_file_that_others_may_read_is_a_warning(
+        self, tmp_path: Path, made: tuple[Path, str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        made[0].chmod(0o644)
+        with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(made[0])}):
+            pass
+        assert any(f"chmod 600 {made[0]}" in record.getMessage() for record in caplog.records)
+
+
+class TestPort:
+    def test_one_that_is_in_use_is_a_warning_and_is_taken_when_it_is_free(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            opened = open_door(tmp_path, {"web.port": port})
+            door = opened.__enter__()
+            assert door.screens.url is None
+            assert f"port {port} is in use" in (door.screens.trouble or "")
+            assert "Alerts go on" in caplog.text
+            assert caplog.text.count("in use") == 1
+        until(lambda: door.screens.url)
+        assert door.screens.trouble is None
+        assert httpx.get(f"{door.url}health", timeout=LONG).status_code == 200
+        opened.__exit__(None, None, None)
+
+    @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+    def test_an_address_that_is_not_ours_is_a_warning(self, tmp_path: Path, made: tuple[Path, str], host: str) -> None:
+        with open_door(tmp_path, {"web.host": host, "web.token_file": str(made[0])}) as door:
+            assert f"{host} is no address of this machine" in (door.screens.trouble or "")
+
+    def test_ipv6_works(self, tmp_path: Path) -> None:
+        with open_door(tmp_path, {"web.host": "::1"}) as door:
+            if door.screens.trouble:
+                pytest.skip("this machine has no IPv6")
+            assert door.url.startswith("http://[::1]:")
+            assert httpx.get(f"{door.url}health", timeout=LONG).status_code == 200
+
+    def test_closing_twice_or_before_anybody_came_is_fine(self, tmp_path: Path) -> None:
+        with open_door(tmp_path) as door:
+            pass
+        door.screens.close()
+
+
+class TestLanguages:
+    @pytest.mark.parametrize("language", texts.languages())
+    def test_every_language_says_everything(self, language: str) -> None:
+        words, english = texts.texts(language), texts.texts("en")
+        assert words.keys() == english.keys()
+        assert all(word.strip() for word in words.values())
+        fields = {key: set(re.findall(r"\{\w+\}", word)) for key, word in english.items()}
+        assert {key: set(re.findall(r"\{\w+\}", word)) for key, word in words.items()} == fields
+
+    @pytest.mark.parametrize(
+        ("setting", "asked", "accepted", "chosen"),
+        [
+            ("en", None, "fr", "en"),
+            ("fr", None, "en", "fr"),
+            ("auto", None, "de-DE, fr-CH;q=0.8, en;q=0.5", "fr"),
+            ("auto", None, "en;q=0.1, fr;q=0.9", "fr"),
+            ("auto", None, "fr;q=0, nonsense;q=x", "en"),
+            ("auto", None, "", "en"),
+            ("en", "fr", "en", "fr"),
+            ("fr", "tlh", "en", "fr"),
+        ],
+    )
+    def test_a_page_is_in_the_language_wanted(
+        self, setting: str, asked: str | None, accepted: str, chosen: str
+    ) -> None:
+        assert texts.choose(setting, asked, accepted) == chosen
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class TestDaemon:
+    """The real daemon on the demo clip."""
+
+    @pytest.fixture
+    def started(self, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        port = free_port()
+        environment = {
+            **os.environ,
+            "HOME": str(tmp_path),
+            "MASKGATE_CAMERA_LOOP": "true",
+            "MASKGATE_WEB_PORT": str(port),
+        }
+        command = [sys.executable, "-m", "edge", "run", "--source", "demo"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            yield process, f"http://127.0.0.1:{port}/"
+            process.kill()
+
+    def answered(self, url: str) -> bool:
+        try:
+            return httpx.get(f"{url}health").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def test_it_serves_the_door_and_bids_farewell(self, started: tuple[subprocess.Popen[str], str]) -> None:
+        process, url = started
+        until(lambda: self.answered(url))
+        until(lambda: httpx.get(f"{url}api/status").json()["events"])
+        with httpx.stream("GET", f"{url}events", timeout=LONG) as answer:
+            lines = answer.iter_lines()
+            state = next(line for line in lines if line.startswith("data: "))
+            assert "mode" in json.loads(state.removeprefix("data: "))
+            process.send_signal(signal.SIGTERM)
+            assert "event: bye" in list(lines)
+        assert process.wait(LONG) == 0
+        assert process.stdout
+        assert f"Screens: {url} and {url}operator." in process.stdout.read()
+
+    def test_a_recording_as_fast_as_it_goes_is_not_served(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-m", "edge", "run", "--source", "demo", "--max-frames", "5"]
+        environment = {**os.environ, "HOME": str(tmp_path), "MASKGATE_WEB_PORT": "0"}
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert "Screens" not in ran.stdout
+
+    def test_nothing_of_the_server_is_imported_before_its_thread_runs(self) -> None:
+        code = "import sys, edge.daemon, edge.web.sink; print({'uvicorn', 'starlette'} & set(sys.modules))"
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert ran.stdout == "set()\n"
+
+
+def test_the_settings_refuse_what_makes_no_sense(tmp_path: Path) -> None:
+    for key, value in {"web.port": 70000, "web.host": "", "web.live_picture": "perhaps"}.items():
+        with pytest.raises(ConfigError, match=key):
+            load(environment={"HOME": str(tmp_path)}, overrides={key: value})
