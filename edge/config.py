@@ -127,7 +127,7 @@ class PeopleSettings(Section):
         0.3, ge=0, le=5, description="A person whose verdict is settled is judged again this often, in seconds"
     )
     rejudge_rate: float = Field(
-        10.0, gt=0, le=1000, description="But all settled people together no more often than this, times a second"
+        7.0, gt=0, le=1000, description="But all settled people together no more often than this, times a second"
     )
     zone: tuple[tuple[float, float], ...] = Field(
         (),

@@ -88,13 +88,15 @@ class PeopleTracker:
         at = max(at, self._now)
         inside = [face for face in faces if self._in_zone(face.bbox, frame_size)]
         track_of = self._match(inside, at, frame_size)
+        expected = [(track, track.predicted(at)) for track in self._tracks]
         urgent: list[Face] = []
         due: list[tuple[float, Face]] = []
         for index, face in enumerate(inside):
             track = track_of.get(index)
             if not self._may_vote(face.bbox, frame_size):
                 continue
-            if track is None or track.ballot.last_at is None or self._is_open_question(face, track, at):
+            crossed = any(other is not track and _overlap(face.bbox, bbox) for other, bbox in expected)
+            if crossed or track is None or track.ballot.last_at is None or track.ballot.contested:
                 urgent.append(face)
             elif self._is_due(track, at):
                 due.append((track.ballot.last_at, face))
@@ -230,11 +232,6 @@ class PeopleTracker:
             confidence=ballot.confidence,
         )
 
-    def _is_open_question(self, face: Face, track: Track, at: float) -> bool:
-        if track.ballot.contested:
-            return True
-        return any(other is not track and face.bbox.iou(other.predicted(at)) > 0 for other in self._tracks)
-
     def _is_due(self, track: Track, at: float) -> bool:
         last_at = track.ballot.last_at
         return last_at is not None and at - last_at >= self._settings.rejudge_every - TOLERANCE
@@ -260,6 +257,10 @@ class PeopleTracker:
 def _verdict(track: Track, at: float) -> Event:
     ballot = track.ballot
     return Event(EventKind.VERDICT, at, track.id, ballot.verdict, confidence=ballot.confidence)
+
+
+def _overlap(one: BBox, other: BBox) -> bool:
+    return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
 
 
 def _bbox(item: Face | Reading) -> BBox:
