@@ -466,7 +466,11 @@ def _open_web(
     from edge.web.sink import Shown, WebScreens  # noqa: PLC0415
 
     stored = None if choice.stand_in else store_path(config.counts)
-    return WebScreens(config, clock, Shown(pipeline.runtime, stored, extra))
+
+    def runtime() -> str:
+        return "Edge TPU" if pipeline.accelerated else pipeline.runtime
+
+    return WebScreens(config, clock, Shown(runtime, stored, extra))
 
 
 def _source(

@@ -121,7 +121,9 @@ def open_door(
     overrides = {"web.port": 0, "camera.stale_after": 1.5} | dict(settings or {})
     config = load(environment={"HOME": str(folder)}, overrides=overrides).config
     clock = SystemClock()
-    door = Door(WebScreens(config, clock, Shown("litert, 2 threads", counts, extra or {}), retry_every=0.1), clock)
+    door = Door(
+        WebScreens(config, clock, Shown(lambda: "litert, 2 threads", counts, extra or {}), retry_every=0.1), clock
+    )
     try:
         yield door
     finally:

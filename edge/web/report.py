@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,14 +32,14 @@ class About:
     Attributes:
         version: Of maskgate.
         models: What is loaded, a line each for people: task, name, hash.
-        runtime: What runs them.
+        runtime: Tells what runs them now, for people.
         counts: The store of visits; None where this run's visits are not stored.
         stale_after: A frame that is older, in seconds, is no picture of the door.
     """
 
     version: str
     models: tuple[Mapping[str, str], ...]
-    runtime: str
+    runtime: Callable[[], str]
     counts: Path | None
     stale_after: float
 
@@ -65,7 +65,7 @@ class Report:
             "reasons": list(reasons),
             "version": self._about.version,
             "models": [dict(model) for model in self._about.models],
-            "runtime": self._about.runtime,
+            "runtime": self._about.runtime(),
             "temperature": await asyncio.to_thread(temperature_celsius),
             "fps": self._feed.fps(),
             "today": await self._counts(),

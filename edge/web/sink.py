@@ -43,12 +43,12 @@ class Shown:
     """What the screens show beside the status.
 
     Attributes:
-        runtime: What runs the models, for people.
+        runtime: Tells what runs the models now, for people.
         counts: The store of visits; None where this run's visits are not stored.
         extra: Further addresses and what answers them, such as ``/metrics``.
     """
 
-    runtime: str
+    runtime: Callable[[], str]
     counts: Path | None
     extra: Mapping[str, Extra]
 

@@ -28,7 +28,7 @@ LOOK_EVERY = 0.1
 HEARTBEAT = 1.0
 """A state is sent this often even if nothing changed, in seconds: silence means that we are gone."""
 MOST_LISTENERS = 64
-MOST_VIEWERS = 8
+MOST_VIEWERS = 32
 RECONNECT_MS = 2000
 PICTURE_EVERY = 0.1
 """Between two pictures, in seconds."""
