@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -212,6 +213,113 @@ def test_whoever_enters_where_somebody_has_walked_out_is_somebody_else() -> None
     assert door.ended() == [Verdict.WITH_MASK, Verdict.WITHOUT_MASK]
 
 
+def leave(door: Door, label: Label = MASKED, y: float = 200.0) -> None:
+    """In from the right and out there again."""
+    walk(door, label, [*range(640, 400, -10), *range(400, 690, 10)], y)
+
+
+def come_back(door: Door, label: Label = MASKED, y: float = 200.0) -> None:
+    walk(door, label, range(690, 300, -10), y)
+
+
+@pytest.mark.parametrize("pause", [0.2, 0.4, 0.6])
+def test_who_steps_out_of_the_picture_and_comes_back_at_once_is_the_same_person(pause: float) -> None:
+    door = Door()
+    leave(door)
+    door.see(seconds=pause)
+    come_back(door)
+    assert door.ended() == [Verdict.WITH_MASK]
+    assert kinds(door.events).count("visit_started") == 1
+
+
+def test_who_comes_back_after_longer_is_another_visit() -> None:
+    door = Door()
+    leave(door)
+    door.see(seconds=1.4)
+    come_back(door)
+    assert len(door.ended()) == 2
+
+
+@pytest.mark.parametrize(("label", "y"), [(BARE, 200.0), (MASKED, 280.0)], ids=["another mask", "another height"])
+def test_whoever_enters_where_somebody_else_has_left_is_a_visit_of_their_own(label: Label, y: float) -> None:
+    door = Door()
+    leave(door)
+    door.see(seconds=0.4)
+    come_back(door, label, y)
+    assert len(door.ended()) == 2
+
+
+def test_whoever_enters_at_the_other_side_is_a_visit_of_their_own() -> None:
+    door = Door()
+    leave(door)
+    door.see(seconds=0.4)
+    walk(door, MASKED, range(-40, 300, 10))
+    assert len(door.ended()) == 2
+
+
+def test_nobody_leaves_and_turns_within_a_moment() -> None:
+    door = Door()
+    walk(door, MASKED, range(300, 660, 15))
+    door.see(seconds=0.1)
+    walk(door, MASKED, range(650, 300, -15))
+    assert len(door.ended()) == 2
+
+
+def test_a_visit_does_not_end_while_a_newcomer_may_be_that_person() -> None:
+    door = Door()
+    door.see(reading(MASKED), seconds=2)
+    door.see(seconds=1.4)
+    door.see(reading(MASKED, x=400), seconds=1)
+    assert kinds(door.events).count("visit_ended") == 0
+    assert door.ended() == [Verdict.WITH_MASK]
+
+
+def test_a_false_box_does_not_take_the_place_of_somebody_who_is_lost() -> None:
+    door = Door()
+    door.see(reading(MASKED), seconds=2)
+    door.see(seconds=0.5)
+    door.see(reading(BARE, x=390, y=230))
+    door.see(seconds=0.3)
+    assert door.tracker.people[0].bbox == face(320).bbox
+    door.see(reading(MASKED), seconds=1)
+    assert door.ended() == [Verdict.WITH_MASK]
+
+
+def test_a_passer_by_where_somebody_was_lost_is_somebody_else() -> None:
+    door = Door()
+    door.see(reading(MASKED), seconds=2)
+    door.see(seconds=0.5)
+    walk(door, BARE, range(400, 640, 12), y=240.0)
+    assert sorted(map(str, door.ended())) == ["with_mask", "without_mask"]
+
+
+def test_a_mask_put_on_with_the_face_turned_away_is_not_another_person() -> None:
+    door = Door()
+    door.see(reading(BARE), seconds=3)
+    door.see(seconds=0.8)
+    door.see(reading(MASKED), seconds=3)
+    assert door.ended() == [Verdict.WITH_MASK]
+
+
+def test_a_newcomer_who_is_not_yet_recognised_counts_when_all_ends() -> None:
+    door = Door()
+    leave(door)
+    door.see(seconds=0.6)
+    walk(door, MASKED, range(690, 600, -10))
+    assert door.ended() == [Verdict.WITH_MASK]
+    stranger = Door()
+    stranger.see(reading(BARE), seconds=0.4)
+    assert stranger.ended() == [Verdict.UNSURE]
+
+
+def test_one_reading_after_a_long_absence_does_not_outweigh_those_before() -> None:
+    door = Door()
+    door.see(reading(MASKED), seconds=1)
+    door.see(seconds=1.2)
+    door.see(reading(BARE), seconds=0.2)
+    assert door.ended() == [Verdict.WITH_MASK]
+
+
 def test_two_boxes_on_one_face_are_one_person() -> None:
     door = Door()
     door.see(reading(MASKED, 320), reading(MASKED, 330), seconds=2)
@@ -283,6 +391,49 @@ def test_settled_people_are_judged_a_few_times_a_second_and_new_ones_every_frame
     settled = [first for first, *_ in asked[FPS : 3 * FPS]]
     assert 5 <= sum(settled) <= 8
     assert all(newcomer for _, newcomer in asked[3 * FPS : 3 * FPS + 10])
+
+
+def crowd(people: int) -> list[Face]:
+    return [face(60 + 125 * (n % 5), 120 + 200 * (n // 5)) for n in range(people)]
+
+
+def test_ten_settled_people_take_turns_and_newcomers_come_first() -> None:
+    tracker = PeopleTracker(PeopleSettings())
+    asked: list[list[Face]] = []
+    for frame in range(10 * FPS):
+        faces = crowd(10 if frame >= 8 * FPS else 9)
+        wanted = tracker.faces_to_judge(faces, frame / FPS, SIZE)
+        asked.append(wanted)
+        tracker.update([Reading(one, (0.9, 0.05, 0.05)) if one in wanted else one for one in faces], frame / FPS, SIZE)
+
+    settled = asked[3 * FPS : 8 * FPS]
+    assert max(map(len, settled)) == 1
+    times = Counter(one for wanted in settled for one in wanted)
+    assert len(times) == 9
+    assert min(times.values()) >= 3
+    newcomer = crowd(10)[-1]
+    assert all(newcomer in wanted for wanted in asked[8 * FPS : 8 * FPS + 14])
+
+
+def test_ten_undecided_people_are_all_judged_every_frame() -> None:
+    tracker = PeopleTracker(PeopleSettings())
+    for frame in range(FPS // 2):
+        wanted = tracker.faces_to_judge(crowd(10), frame / FPS, SIZE)
+        assert wanted == crowd(10)
+        tracker.update([Reading(one, (0.9, 0.05, 0.05)) for one in wanted], frame / FPS, SIZE)
+
+
+@pytest.mark.parametrize("fps", [4, 10, 30])
+def test_settled_people_share_the_rate_at_any_frame_rate(fps: int) -> None:
+    tracker = PeopleTracker(PeopleSettings(rejudge_rate=5))
+    judged = 0
+    for frame in range(23 * fps):
+        wanted = tracker.faces_to_judge(crowd(10), frame / fps, SIZE)
+        judged += len(wanted) if frame >= 3 * fps else 0
+        tracker.update(
+            [Reading(one, (0.9, 0.05, 0.05)) if one in wanted else one for one in crowd(10)], frame / fps, SIZE
+        )
+    assert 3 <= judged / 20 <= 5
 
 
 def test_a_settled_person_whose_reading_changes_is_judged_every_frame() -> None:
@@ -362,6 +513,93 @@ def test_every_visit_that_starts_ends_once_whatever_is_seen(frames: list[tuple[f
     assert sum(tracker.totals.values()) == len(started)
 
 
+walkers = {
+    "speed": st.floats(60, 280),
+    "size": st.floats(50, 130),
+    "y": st.floats(120, 330),
+    "rng": st.builds(Random, st.integers(0, 2**32)),
+}
+gently = hypothesis_settings(max_examples=25, deadline=None)
+
+
+def crossing(speed: float, begin: float = -60.0) -> list[float]:
+    """Where a walker is from frame to frame, from one side of the picture out at the other."""
+    return [begin + speed * n / FPS for n in range(math.ceil((SIZE[0] + 60 - begin) / speed * FPS))]
+
+
+def shaken(item: Reading, rng: Random, share: float) -> Reading:
+    """The same with every edge of its box moved, by a standard deviation of that share of its short side."""
+    sigma = share * item.face.bbox.short_side
+    return Reading(
+        Face(BBox(*(edge + rng.gauss(0, sigma) for edge in item.face.bbox)), item.face.score), item.probabilities
+    )
+
+
+def in_picture(item: Reading) -> bool:
+    x, _ = item.face.bbox.centre
+    return 0 <= x <= SIZE[0]
+
+
+@gently
+@given(**walkers)
+def test_a_walker_whose_box_jitters_is_one_visit(speed: float, size: float, y: float, rng: Random) -> None:
+    door = Door()
+    for x in crossing(speed):
+        item = shaken(reading(BARE, x, y, size), rng, 0.05)
+        door.see(*([item] if in_picture(item) else []))
+    assert door.ended() == [Verdict.WITHOUT_MASK]
+
+
+@gently
+@given(**walkers)
+def test_a_walker_missed_in_a_third_of_the_frames_is_one_visit(
+    speed: float, size: float, y: float, rng: Random
+) -> None:
+    door = Door()
+    for x in crossing(speed):
+        item = reading(BARE, x, y, size)
+        door.see(*([item] if in_picture(item) and rng.random() > 1 / 3 else []))
+    assert door.ended() == [Verdict.WITHOUT_MASK]
+
+
+@gently
+@given(hidden=st.floats(0.3, 1.2), **walkers)
+def test_a_walker_hidden_for_a_moment_is_one_visit(
+    hidden: float, speed: float, size: float, y: float, rng: Random
+) -> None:
+    door = Door()
+    since = rng.uniform(0.8, 1.2)
+    for n, x in enumerate(crossing(speed, begin=60)):
+        item = shaken(reading(BARE, x, y, size), rng, 0.02)
+        door.see(*([item] if in_picture(item) and not since <= n / FPS < since + hidden else []))
+    assert door.ended() == [Verdict.WITHOUT_MASK]
+
+
+@gently
+@given(apart=st.floats(-40, 40), **walkers)
+def test_two_who_cross_are_two_visits_with_their_own_verdicts(
+    apart: float, speed: float, size: float, y: float, rng: Random
+) -> None:
+    door = Door()
+    for x in crossing(speed):
+        near = shaken(reading(MASKED, SIZE[0] - x, y, 1.2 * size), rng, 0.02)
+        far = shaken(reading(BARE, x, y + apart, size), rng, 0.02)
+        hidden = near.face.bbox.iou(far.face.bbox) > 0.3
+        door.see(*(item for item in (near, far) if in_picture(item) and not (item is far and hidden)))
+    assert Counter(door.ended()) == {Verdict.WITH_MASK: 1, Verdict.WITHOUT_MASK: 1}
+
+
+@gently
+@given(**walkers)
+def test_false_boxes_are_no_visits_and_disturb_none(speed: float, size: float, y: float, rng: Random) -> None:
+    door = Door()
+    for x in crossing(speed):
+        item = reading(MASKED, x, y, size)
+        false = reading(rng.choice(LABELS), rng.uniform(40, 600), rng.uniform(60, 420), rng.uniform(30, 120))
+        door.see(*([item] if in_picture(item) else []), *([false] if rng.random() < 0.05 else []))
+    assert door.ended() == [Verdict.WITH_MASK]
+
+
 def simulated(visits: int, faults: Faults) -> Outcome:
     return score(Scene(visits, faults, seed=7), PeopleTracker(PeopleSettings()), sparing=True)
 
@@ -372,7 +610,7 @@ def test_people_seen_perfectly_are_counted_perfectly() -> None:
     assert abs(outcome.counted - outcome.truth) <= 1, outcome
 
 
-@pytest.mark.parametrize(("burst", "tolerance"), [(1.0, 0.02), (4.0, 0.08)])
+@pytest.mark.parametrize(("burst", "tolerance"), [(1.0, 0.02), (4.0, 0.04)])
 def test_visits_are_counted_through_missed_faces_false_boxes_and_wrong_readings(burst: float, tolerance: float) -> None:
     outcome = simulated(100, Faults(burst=burst))
     assert abs(outcome.counted - outcome.truth) <= tolerance * outcome.truth, outcome
