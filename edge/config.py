@@ -61,11 +61,18 @@ class CameraSettings(Section):
 
     source: str = Field(
         "auto",
-        description="auto, picamera, usb:N, /dev/videoN, a video file, a folder of images, rtsp://…, http://…, demo",
+        description="auto, picamera, csi:N, usb:N, /dev/videoN, a video file, a folder of images, rtsp://…, http://…, "
+        "demo",
     )
     width: int = Field(640, ge=160, le=4096, description="Width asked of a camera, in pixels")
     height: int = Field(480, ge=120, le=4096, description="Height asked of a camera, in pixels")
     fps: float = Field(30.0, gt=0, le=120, description="Frame rate asked of a camera, in frames a second")
+    exposure: Literal["normal", "backlight"] = Field(
+        "normal", description="backlight measures the middle and lightens it: for a door with daylight behind visitors"
+    )
+    exposure_value: float = Field(
+        0.0, ge=-4, le=4, description="Pictures of a camera module are so much lighter or darker, in stops (EV)"
+    )
     rotate: Literal[0, 90, 180, 270] = Field(0, description="Turn the picture clockwise, in degrees")
     loop: bool = Field(False, description="Play a recording over and over, at its own pace")
     stale_after: float = Field(
@@ -108,7 +115,7 @@ class RuntimeSettings(Section):
     edgetpu_library: str = Field(
         "libedgetpu.so.1", min_length=1, description="The Edge TPU's library: its name, or a path"
     )
-    threads: int = Field(0, ge=0, le=16, description="Threads a model uses; 0 takes half the cores, at most 4")
+    threads: int = Field(0, ge=0, le=16, description="Threads a model uses; 0 takes what suits the board, at most 4")
 
 
 class PeopleSettings(Section):

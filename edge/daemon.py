@@ -71,8 +71,8 @@ class Judge(Protocol):
         """Whether models run on an accelerator now; None where none is used."""
         ...
 
-    def detect(self, image: Image) -> list[Face]:
-        """The faces in a picture."""
+    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+        """The faces in a picture, of which ``small`` is a smaller copy."""
         ...
 
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
@@ -248,7 +248,7 @@ class Door:
         """A frame's journey: faces, readings, people, what happened to them, who is told."""
         height, width = frame.image.shape[:2]
         at = frame.captured_at
-        faces = self.pipeline.detect(frame.image)
+        faces = self.pipeline.detect(frame.image, frame.small)
         open_questions = self.people.faces_to_judge(faces, at, (width, height))
         readings = self.pipeline.judge(frame.image, open_questions)
         settled = [face for face in faces if face not in open_questions]

@@ -90,12 +90,15 @@ class Pipeline:
 
     def process(self, frame: Frame) -> list[Reading]:
         """One reading for each face of the frame, the surest face first."""
-        return self.judge(frame.image, self.detect(frame.image))
+        return self.judge(frame.image, self.detect(frame.image, frame.small))
 
-    def detect(self, image: Image) -> list[Face]:
-        """The faces in a picture, (H, W, 3) uint8 BGR; the surest first."""
+    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+        """The faces in a picture, (H, W, 3) uint8 BGR, of which ``small`` is a smaller copy; the surest first."""
         start = self._monotonic()
-        faces = self._detector.detect(image, self._threshold)
+        if small is not None and isinstance(self._detector, FaceDetector):
+            faces = self._detector.detect(image, self._threshold, small)
+        else:
+            faces = self._detector.detect(image, self._threshold)
         self.times = StageTimes(detect=self._monotonic() - start)
         return faces
 

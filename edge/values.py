@@ -102,11 +102,13 @@ class Frame:
         image: (H, W, 3) uint8 BGR.
         captured_at: Seconds on the scene's monotonic clock (a camera's, or the file's own).
         sequence: Counts up by one a frame the source delivered, also over frames that were dropped.
+        small: The same picture scaled down by the camera itself, (h, w, 3) uint8 BGR, where it can.
     """
 
     image: Image
     captured_at: float
     sequence: int
+    small: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -21,7 +21,8 @@ import pytest
 
 from edge.cameras import Camera
 from edge.cameras.address import without_secrets
-from edge.cameras.choose import Rotated, await_camera, open_camera
+from edge.cameras.choose import AbsentCamera, Rotated, await_camera, open_camera
+from edge.cameras.csi import CsiCamera
 from edge.cameras.devices import CAPABILITY, Device, devices, parse_capability
 from edge.cameras.loop import Looped
 from edge.cameras.picam import NoPiCameraError, PiCamera
@@ -188,6 +189,12 @@ class FakePicamera2:
     present = 1
     busy = False
     silent = False
+    camera_controls: ClassVar[dict[str, tuple[Any, Any, Any]]] = {
+        "AeExposureMode": (0, 3, 0),
+        "AeMeteringMode": (0, 3, 0),
+        "ExposureValue": (-8.0, 8.0, 0.0),
+        "FrameDurationLimits": (8333, 120_000_000, None),
+    }
 
     def __init__(self, camera_num: int = 0) -> None:
         if self.busy:
@@ -200,9 +207,14 @@ class FakePicamera2:
         return [{"Model": "imx708"}] * cls.present
 
     def create_video_configuration(
-        self, main: dict[str, Any] | None = None, controls: dict[str, Any] | None = None, buffer_count: int = 6
+        self,
+        main: dict[str, Any] | None = None,
+        lores: dict[str, Any] | None = None,
+        *,
+        buffer_count: int = 6,
+        controls: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        return {"main": main, "controls": controls, "buffer_count": buffer_count}
+        return {"main": main, "lores": lores, "controls": controls, "buffer_count": buffer_count}
 
     def configure(self, camera_config: dict[str, Any]) -> None:
         self.configuration = camera_config
@@ -210,15 +222,20 @@ class FakePicamera2:
     def start(self) -> None:
         self.calls.append("start")
 
-    def capture_array(self, name: str = "main", wait: bool | None = None) -> str:
+    def capture_arrays(self, names: Sequence[str] = ("main",), wait: bool | None = None) -> Sequence[str]:
         assert wait is False
-        return name
+        return names
 
-    def wait(self, job: str, timeout: float | None = None) -> Image:
+    def wait(self, job: Sequence[str], timeout: float | None = None) -> tuple[list[Any], dict[str, Any]]:
         if self.silent:
             raise TimeoutError
-        width, height = self.configuration["main"]["size"]
-        return plain(BLUE, width, height)
+        return [self.stream(name) for name in job], {"ExposureTime": 10_000}
+
+    def stream(self, name: str) -> Any:
+        width, height = self.configuration[name]["size"]
+        picture = plain(BLUE, width, height)
+        assert (width % 64 == 0 and height % 2 == 0) or name == "main"
+        return picture if name == "main" else cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
 
     def stop(self) -> None:
         self.calls.append("stop")
@@ -245,7 +262,47 @@ class TestPiCamera:
         assert frame.image.shape == (240, 320, 3)
         assert tuple(frame.image[0, 0]) == BLUE
         assert FakePicamera2.last.configuration["main"]["format"] == "RGB888"
-        assert FakePicamera2.last.configuration["controls"] == {"FrameRate": 15.0}
+        assert FakePicamera2.last.configuration["controls"]["FrameRate"] == 15.0
+
+    @pytest.mark.parametrize(
+        ("size", "small"), [((640, 480), (320, 240)), ((1280, 720), (320, 180)), ((1920, 1080), (320, 180))]
+    )
+    def test_the_camera_itself_scales_a_second_picture_to_what_the_detector_takes(
+        self, picamera2: type[FakePicamera2], size: tuple[int, int], small: tuple[int, int]
+    ) -> None:
+        frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock()).read()
+        assert FakePicamera2.last.configuration["lores"] == {"size": small, "format": "YUV420"}
+        assert frame.small is not None
+        assert frame.small.shape == (small[1], small[0], 3)
+        assert frame.small[5, 5].argmax() == 0
+
+    @pytest.mark.parametrize("size", [(320, 240), (600, 900)])
+    def test_where_a_second_picture_would_spare_nothing_or_be_padded_there_is_none(
+        self, picamera2: type[FakePicamera2], size: tuple[int, int]
+    ) -> None:
+        frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock()).read()
+        assert FakePicamera2.last.configuration["lores"] is None
+        assert frame.small is None
+
+    def test_exposure_is_short_and_against_daylight_the_middle_decides(self, picamera2: type[FakePicamera2]) -> None:
+        PiCamera(CameraSettings(exposure_value=0.5), ManualClock())
+        short = {"FrameRate": 30.0, "AeExposureMode": 1, "ExposureValue": 0.5}
+        assert FakePicamera2.last.configuration["controls"] == short
+        PiCamera(CameraSettings(exposure="backlight", exposure_value=0.5), ManualClock())
+        against = short | {"ExposureValue": 1.5, "AeMeteringMode": 1}
+        assert FakePicamera2.last.configuration["controls"] == against
+
+    def test_a_module_that_focuses_goes_on_focusing(self, picamera2: type[FakePicamera2]) -> None:
+        picamera2.camera_controls = FakePicamera2.camera_controls | {"AfMode": (0, 2, 0)}
+        PiCamera(CameraSettings(), ManualClock())
+        assert FakePicamera2.last.configuration["controls"]["AfMode"] == 2
+
+    def test_a_camera_mounted_sideways_turns_both_pictures(self, picamera2: type[FakePicamera2]) -> None:
+        camera = open_camera(CameraSettings(source="picamera", rotate=90), ManualClock()).camera
+        frame = camera.read()
+        assert frame is not None
+        assert frame.small is not None
+        assert (frame.image.shape, frame.small.shape) == ((640, 480, 3), (320, 240, 3))
 
     def test_it_is_stopped_and_closed_once(self, picamera2: type[FakePicamera2]) -> None:
         camera = PiCamera(CameraSettings(), ManualClock())
@@ -272,6 +329,68 @@ class TestPiCamera:
         monkeypatch.setitem(sys.modules, "picamera2", None)
         with pytest.raises(NoPiCameraError, match="apt install python3-picamera2"):
             PiCamera(CameraSettings(), ManualClock())
+
+
+WITH_GSTREAMER = "Video I/O:\n    GStreamer:                   YES (1.20.3)\n    v4l/v4l2:                    YES\n"
+
+
+class FakeGStreamer:
+    """Stands in for cv2.VideoCapture on a pipeline."""
+
+    def __init__(self, opened: bool = True, pictures: int = 100) -> None:
+        self.opened, self.pictures, self.pipeline = opened, pictures, ""
+
+    def __call__(self, pipeline: str, backend: int) -> FakeGStreamer:
+        assert backend == cv2.CAP_GSTREAMER
+        self.pipeline = pipeline
+        return self
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self.opened
+
+    def read(self) -> tuple[bool, Image | None]:
+        self.pictures -= 1
+        return (True, plain(GREEN)) if self.pictures >= 0 else (False, None)
+
+    def release(self) -> None:
+        self.opened = False
+
+
+class TestCsiCamera:
+    def camera(self, capture: FakeGStreamer, **settings: Any) -> CsiCamera:
+        return CsiCamera(1, CameraSettings(**settings), ManualClock(), capture, lambda: WITH_GSTREAMER)
+
+    def test_the_pipeline_goes_from_the_sensor_to_the_size_asked_for_and_keeps_only_the_newest(self) -> None:
+        capture = FakeGStreamer()
+        camera = self.camera(capture, width=640, height=480, fps=25)
+        steps = capture.pipeline.split(" ! ")
+        assert steps[0] == "nvarguscamerasrc sensor-id=1 exposurecompensation=0"
+        assert "framerate=25/1" in steps[1]
+        assert "width=640,height=480" in steps[3]
+        assert steps[-1] == "appsink drop=true max-buffers=1 sync=false"
+        assert [camera.read().sequence for _ in range(2)] == [0, 1]
+        camera.close()
+        assert not capture.opened
+
+    def test_against_daylight_pictures_are_lightened_as_far_as_the_source_allows(self) -> None:
+        capture = FakeGStreamer()
+        self.camera(capture, exposure="backlight", exposure_value=3)
+        assert "exposurecompensation=2 " in capture.pipeline
+
+    def test_an_opencv_without_gstreamer_is_told_and_what_to_install(self) -> None:
+        with pytest.raises(CameraError, match="python3-opencv"):
+            CsiCamera(0, CameraSettings(), ManualClock(), FakeGStreamer(), lambda: "    GStreamer:          NO\n")
+
+    def test_a_camera_that_does_not_start_or_stops_sending_is_an_error(self) -> None:
+        with pytest.raises(CameraError, match="ribbon cable"):
+            self.camera(FakeGStreamer(opened=False))
+        with pytest.raises(CameraError, match="gives no picture"):
+            self.camera(FakeGStreamer(pictures=0)).read()
+
+    def test_it_is_named_by_its_connector_and_may_come_back(self) -> None:
+        with pytest.raises(CameraError, match="csi:0 needs an OpenCV with GStreamer"):
+            open_camera(CameraSettings(source="csi:0"), ManualClock())
+        assert isinstance(await_camera(CameraSettings(source="csi:0"), ManualClock()).camera, AbsentCamera)
 
 
 class FakeCapture:
@@ -401,7 +520,7 @@ class TestChoice:
 
     @pytest.mark.parametrize("source", ["webcam", "demmo", "ftp://cam/x", "usb:first", "pi"])
     def test_an_unknown_source_is_refused_with_the_accepted_forms(self, source: str) -> None:
-        with pytest.raises(ConfigError, match=r"accepted: auto, picamera, usb:0.*demo"):
+        with pytest.raises(ConfigError, match=r"accepted: auto, picamera, csi:0, usb:0.*demo"):
             open_camera(CameraSettings(source=source), ManualClock())
 
     def test_a_mistyped_source_gets_the_nearest_one(self) -> None:

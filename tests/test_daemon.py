@@ -49,7 +49,7 @@ class FakePipeline:
     trouble: str | None = None
     accelerated: bool | None = None
 
-    def detect(self, image: Image) -> list[Face]:
+    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
         return [] if image[80, 100].argmax() == 0 else [FACE]
 
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
@@ -250,7 +250,7 @@ class TestWhenSomethingFails:
         self, clip: Path, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Broken(FakePipeline):
-            def detect(self, image: Image) -> list[Face]:
+            def detect(self, image: Image, small: Image | None = None) -> list[Face]:
                 raise ZeroDivisionError
 
         monkeypatch.setattr(daemon, "load_pipeline", lambda config, live: Broken())
@@ -413,7 +413,7 @@ class TestLive:
         self, doorway: Doorway, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Stuck(FakePipeline):
-            def detect(self, image: Image) -> list[Face]:
+            def detect(self, image: Image, small: Image | None = None) -> list[Face]:
                 stop()
                 stop()
                 time.sleep(20)

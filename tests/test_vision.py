@@ -288,3 +288,26 @@ def test_a_mask_model_that_is_not_square_is_refused() -> None:
             ToldModel([Tensor(np.zeros((1, 3), np.float32))], 32, 64),
             mask_entry(input={"width": 32, "height": 64}),
         )
+
+
+# The camera's own smaller picture
+
+
+def test_a_picture_that_the_camera_scaled_is_what_the_detector_sees_and_boxes_stay_those_of_the_whole_one() -> None:
+    model = ToldModel(quantized(maps((8, 4, 6, 0.9, (0.0, 0.0, 0.7, 0.7)))), LAYOUT.width, LAYOUT.height)
+    detector = FaceDetector(model, face_entry())
+    whole = np.zeros((192, 320, 3), np.uint8)
+    bright = np.full((96, 160, 3), 255, np.uint8)
+    (plain,), (scaled,) = detector.detect(whole, 0.5), detector.detect(whole, 0.5, bright)
+    assert plain == scaled
+    dark, light = model.shown
+    assert dark.max() < light.min()
+
+
+def test_a_smaller_picture_of_another_size_is_left_aside() -> None:
+    model = ToldModel(quantized(maps()), LAYOUT.width, LAYOUT.height)
+    detector = FaceDetector(model, face_entry())
+    whole = np.zeros((192, 320, 3), np.uint8)
+    detector.detect(whole, 0.5)
+    detector.detect(whole, 0.5, np.full((48, 80, 3), 255, np.uint8))
+    assert (model.shown[0] == model.shown[1]).all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import cv2
 
 from edge.cameras import Camera
 from edge.cameras.address import is_url, without_secrets
+from edge.cameras.csi import CsiCamera
 from edge.cameras.devices import devices
 from edge.cameras.stills import SUFFIXES, Stills
 from edge.cameras.stream import Stream
@@ -26,7 +27,7 @@ from edge.values import Frame
 if TYPE_CHECKING:
     from edge.config import CameraSettings
 
-FORMS = "auto, picamera, usb:0, /dev/video0, a video file, a folder of images, rtsp://…, http://…, demo"
+FORMS = "auto, picamera, csi:0, usb:0, /dev/video0, a video file, a folder of images, rtsp://…, http://…, demo"
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -60,7 +61,8 @@ class Rotated:
         frame = self._camera.read()
         if frame is None:
             return None
-        return Frame(cv2.rotate(frame.image, self._turn), frame.captured_at, frame.sequence)  # type: ignore[arg-type]
+        small = None if frame.small is None else cv2.rotate(frame.small, self._turn)
+        return replace(frame, image=cv2.rotate(frame.image, self._turn), small=small)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Close the camera."""
@@ -169,6 +171,8 @@ class _Opener:
     def _device(self, source: str) -> Callable[[], Camera] | None:
         if source == "picamera":
             return self.pi_camera
+        if re.fullmatch(r"csi:\d+", source):
+            return lambda: self._turned(CsiCamera(int(source[4:]), self.settings, self.clock))
         if re.fullmatch(r"usb:\d+", source):
             return lambda: self.usb(int(source[4:]))
         if re.fullmatch(r"/dev/video\d+", source):
@@ -253,6 +257,6 @@ def _existing(path: Path) -> Path:
 
 
 def _nearest(source: str) -> str:
-    words = ("auto", "picamera", "usb:0", "demo", "/dev/video0")
+    words = ("auto", "picamera", "csi:0", "usb:0", "demo", "/dev/video0")
     close = difflib.get_close_matches(source, words, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -14,7 +14,7 @@ from edge.models import FaceEntry
 from edge.runtime import Model, Tensor
 from edge.values import BBox, Face, Image
 from edge.vision.model_input import ModelInput
-from edge.vision.preprocess import letterbox
+from edge.vision.preprocess import Letterbox, fitted_size, letterbox
 
 MAX_LOG_SIDE = 6.0
 """Of a predicted side in strides, as in training: keeps a wild float output from overflowing."""
@@ -75,13 +75,21 @@ class FaceDetector:
         self._max_faces = max_faces
         pair_maps([output.shape for output in model.outputs], self._layout)
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
-        """The faces in a picture; see ``Detector``."""
-        fitted, placed = letterbox(image, self._layout.width, self._layout.height)
+    def detect(self, image: Image, threshold: float, small: Image | None = None) -> list[Face]:
+        """The faces in a picture; see ``Detector``.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            threshold: Least score, in (0, 1).
+            small: The same picture scaled down, (h, w, 3) uint8 BGR: spares the scaling where it has the right size.
+        """
+        *size, scale = fitted_size(image.shape[1], image.shape[0], self._layout.width, self._layout.height)
+        fits = small is not None and [small.shape[1], small.shape[0]] == size
+        fitted, _ = letterbox(small if small is not None and fits else image, self._layout.width, self._layout.height)
         outputs = self._model.invoke(self._prepare(fitted))
         boxes, scores = decode(outputs, self._layout, threshold, self._nms_iou, self._max_faces)
         height, width = image.shape[:2]
-        inside = np.clip(placed.to_frame(boxes), 0, (width, height, width, height))
+        inside = np.clip(Letterbox(scale).to_frame(boxes), 0, (width, height, width, height))
         faces = [Face(BBox(*box), score) for box, score in zip(inside.tolist(), scores.tolist(), strict=True)]
         return [face for face in faces if face.bbox.area > 0]
 

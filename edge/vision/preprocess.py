@@ -43,14 +43,19 @@ def letterbox(image: Image, width: int, height: int) -> tuple[Image, Letterbox]:
     Returns:
         (height, width, 3) uint8 **RGB**, padded right and below, and how to map boxes back.
     """
-    frame_height, frame_width = image.shape[:2]
-    scale = min(width / frame_width, height / frame_height)
-    fitted_width = min(width, max(1, round(frame_width * scale)))
-    fitted_height = min(height, max(1, round(frame_height * scale)))
+    fitted_width, fitted_height, scale = fitted_size(image.shape[1], image.shape[0], width, height)
     canvas = np.full((height, width, 3), PAD_VALUE, np.uint8)
     resized = resize(image, fitted_width, fitted_height)
     cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=canvas[:fitted_height, :fitted_width])
     return canvas, Letterbox(scale)
+
+
+def fitted_size(frame_width: int, frame_height: int, width: int, height: int) -> tuple[int, int, float]:
+    """Width and height in pixels at which a picture fits into ``width`` x ``height``, and the scale that takes."""
+    scale = min(width / frame_width, height / frame_height)
+    fitted_width = min(width, max(1, round(frame_width * scale)))
+    fitted_height = min(height, max(1, round(frame_height * scale)))
+    return fitted_width, fitted_height, scale
 
 
 def crop_face(image: Image, bbox: BBox, size: int, margin: float) -> Image:

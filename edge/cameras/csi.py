@@ -1,0 +1,107 @@
+"""A camera module on a Jetson's ribbon connector: NVIDIA's source of GStreamer, and an OpenCV that has GStreamer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from edge.cameras.video import as_bgr
+from edge.clock import Clock
+from edge.errors import CameraError
+from edge.values import Frame
+
+if TYPE_CHECKING:
+    from edge.config import CameraSettings
+
+SENSOR_SIZE = (1280, 720)
+"""Asked of the sensor, in pixels; every module that NVIDIA supports has it, and at 30 frames a second or more."""
+MOST_COMPENSATION = 2.0
+"""Of the exposure, in stops, that nvarguscamerasrc takes."""
+BACKLIGHT_STOPS = 1.0
+
+
+class CsiCamera:
+    """Reads a camera module of a Jetson."""
+
+    live = True
+
+    def __init__(
+        self,
+        sensor: int,
+        settings: CameraSettings,
+        clock: Clock,
+        capture: Callable[[str, int], Any] = cv2.VideoCapture,
+        build: Callable[[], str] = cv2.getBuildInformation,
+    ) -> None:
+        """Start the camera.
+
+        Args:
+            sensor: Which connector: 0, 1.
+            settings: Size, rate and exposure are taken from here.
+            clock: Stamps the frames.
+            capture: Stands in for ``cv2.VideoCapture``.
+            build: Tells what OpenCV was built with.
+
+        Raises:
+            CameraError: OpenCV has no GStreamer, or the camera is absent or in use.
+        """
+        self.name = f"csi:{sensor}"
+        self._clock = clock
+        self._sequence = 0
+        if not has_gstreamer(build()):
+            raise CameraError(
+                f"{self.name} needs an OpenCV with GStreamer, which pip's has not; use JetPack's: `sudo apt install "
+                "python3-opencv`, and an environment made with --system-site-packages and without pip's OpenCV."
+            )
+        self._capture = capture(pipeline(sensor, settings), cv2.CAP_GSTREAMER)
+        if not self._capture.isOpened():
+            raise CameraError(
+                f"{self.name} does not start; check its ribbon cable, and that no other program has it: "
+                "`sudo systemctl restart nvargus-daemon`."
+            )
+
+    def read(self) -> Frame:
+        """The next picture.
+
+        Raises:
+            CameraError: The camera gave none.
+        """
+        captured, image = self._capture.read()
+        if not captured or image is None:
+            raise CameraError(f"{self.name} gives no picture; `sudo systemctl restart nvargus-daemon`.")
+        frame = Frame(as_bgr(image), self._clock.monotonic(), self._sequence)
+        self._sequence += 1
+        return frame
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        self._capture.release()
+
+
+def has_gstreamer(build: str) -> bool:
+    """Whether OpenCV was built with GStreamer, by ``cv2.getBuildInformation``."""
+    return re.search(r"GStreamer:\s+YES", build) is not None
+
+
+def pipeline(sensor: int, settings: CameraSettings) -> str:
+    """GStreamer's pipeline from the sensor to BGR pictures of the size asked for, of which only the newest is kept.
+
+    Source: https://docs.nvidia.com/jetson/archives/r36.4/DeveloperGuide/SD/Multimedia/AcceleratedGstreamer.html
+    """
+    width, height = SENSOR_SIZE
+    stops = settings.exposure_value + (BACKLIGHT_STOPS if settings.exposure == "backlight" else 0)
+    compensation = max(-MOST_COMPENSATION, min(MOST_COMPENSATION, stops))
+    return " ! ".join(
+        (
+            f"nvarguscamerasrc sensor-id={sensor} exposurecompensation={compensation:g}",
+            f"video/x-raw(memory:NVMM),width={width},height={height},framerate={round(settings.fps)}/1,format=NV12",
+            "nvvidconv",
+            f"video/x-raw,width={settings.width},height={settings.height},format=BGRx",
+            "videoconvert",
+            "video/x-raw,format=BGR",
+            "appsink drop=true max-buffers=1 sync=false",
+        )
+    )
