@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import train
 from convert import check, provenance
 from convert.__main__ import main
 from edge.errors import ConfigError, ModelError
@@ -489,3 +490,8 @@ def test_the_float_model_is_what_keras_computes(runs: Path) -> None:
     values: NDArray[np.float32] = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
     (output,) = FloatModel(freeze(model)).invoke(values)
     np.testing.assert_allclose(output.real(), model.predict(values, verbose=0), atol=1e-5)
+
+
+def test_the_float_face_model_that_is_kept_is_the_one_the_shipped_model_was_made_from() -> None:
+    kept = provenance.read_metrics(Path(train.__file__).parent / "models/face/metrics.json", "command")
+    assert provenance.training_figures(kept) == read_manifest().models["face"].figures["training"][-1]
