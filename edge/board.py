@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 CONSTANT_ZONES = frozenset({"PMIC-Die"})
 """Zones of a Jetson that always report 100 °C."""
@@ -37,7 +37,8 @@ USB = re.compile(r"/usb\d+/")
 MAX_THREADS = 4
 
 
-class Profile(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Profile:
     """What maskgate does differently on a kind of board.
 
     Attributes:
@@ -73,7 +74,8 @@ PROFILES = (
 UNKNOWN = Profile("unknown board", "")
 
 
-class GpioChip(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GpioChip:
     """A GPIO chip: its name under /dev, and its label: ``pinctrl-rp1``."""
 
     name: str
@@ -133,10 +135,10 @@ def read_board(root: Path = Path("/"), architecture: str | None = None) -> Board
         memory=total,
         free_memory=free,
         cameras=tuple(_cameras(root)),
-        gpio_chips=tuple(_gpio_chips(root)),
+        gpio_chips=tuple(gpio_chips(root)),
         temperature=temperature_celsius(root),
         slowed_by=slowed_by(root),
-        warnings=tuple(_warnings(root)),
+        warnings=tuple(power_warnings(root)),
     )
 
 
@@ -180,6 +182,16 @@ def memory_bytes(root: Path = Path("/")) -> tuple[int, int]:
     return total, free
 
 
+def camera_sensors(root: Path = Path("/")) -> list[str]:
+    """The chips of camera modules on a ribbon cable, as far as a driver has found them: ``imx219``.
+
+    Args:
+        root: Where /sys is.
+    """
+    names = [_text(node / "name") for node in sorted((root / "sys/class/video4linux").glob("*"))]
+    return [found[1].lower() for name in names if (found := SENSOR.search(name))]
+
+
 def slowed_by(root: Path = Path("/")) -> tuple[str, ...]:
     """Why the board slows itself down now, in words: ``under voltage``, ``heat``; empty while it does not.
 
@@ -221,7 +233,12 @@ def throttled(root: Path = Path("/")) -> dict[str, bool] | None:
     return None
 
 
-def _warnings(root: Path) -> Iterator[str]:
+def power_warnings(root: Path = Path("/")) -> Iterator[str]:
+    """What was wrong with power or heat since boot, or is now, a few words each.
+
+    Args:
+        root: Where /sys is.
+    """
     word = _firmware_word(root) or 0
     for cause, bit in THROTTLED_BITS.items():
         if word >> (bit + SINCE_BOOT) & 1 and not word >> bit & 1:
@@ -239,14 +256,18 @@ def _revision(root: Path) -> str:
 
 def _cameras(root: Path) -> Iterator[str]:
     """Sensors on the ribbon cable by their chip, and everything else that captures by its own name, each once."""
-    names = [_text(node / "name") for node in sorted((root / "sys/class/video4linux").glob("*"))]
-    sensors = [found[1].lower() for name in names if (found := SENSOR.search(name))]
+    sensors = camera_sensors(root)
     folders = (node.resolve() for node in sorted((root / "sys/class/video4linux").glob("video*")))
     usb = [_text(node / "name") for node in folders if _text(node / "index") == "0" and USB.search(str(node))]
     yield from dict.fromkeys([*sensors, *usb])
 
 
-def _gpio_chips(root: Path) -> Iterator[GpioChip]:
+def gpio_chips(root: Path = Path("/")) -> Iterator[GpioChip]:
+    """The GPIO chips that sysfs lists, with their labels.
+
+    Args:
+        root: Where /sys is.
+    """
     for chip in sorted((root / "sys/class/gpio").glob("gpiochip*"), key=lambda path: int(path.name[8:])):
         names = sorted(path.name for path in (chip / "device").glob("gpiochip[0-9]*"))
         yield GpioChip(names[0] if names else chip.name, _text(chip / "label"))

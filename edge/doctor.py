@@ -13,13 +13,26 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.board import temperature_celsius, throttled
+from edge.board import (
+    Profile,
+    camera_sensors,
+    gpio_chips,
+    memory_bytes,
+    model_name,
+    power_warnings,
+    profile_of,
+    read_board,
+    slowed_by,
+    system_name,
+    temperature_celsius,
+)
 from edge.cameras.address import is_url, without_secrets
 from edge.cameras.devices import Device, capture_device, devices
 from edge.clock import SystemClock
@@ -39,10 +52,10 @@ HOT = 80.0
 """A Raspberry Pi slows down from here, in degrees Celsius."""
 TIME_ERROR = 5
 """What adjtimex(2) returns while no time server has set the clock."""
-CORAL_USB = frozenset({"1a6e:089a", "18d1:9302"})
-"""USB ids of the Coral accelerator before and after its firmware is loaded."""
 OLDEST_GPIOD = 2
 """The first major version of gpiod whose interface is the present one."""
+PICAMERA2 = "sudo apt install python3-picamera2"
+JETPACK_OPENCV = f"sudo apt install python3-opencv; {PIP} uninstall -y opencv-python-headless opencv-python"
 RUNTIMES = {
     "ai-edge-litert": "ai_edge_litert",
     "tflite-runtime": "tflite_runtime",
@@ -87,6 +100,14 @@ def clock_is_set() -> bool | None:
     return None if state < 0 else state != TIME_ERROR
 
 
+def opencv_build() -> str:
+    """What OpenCV was built with, as it says itself; nothing where it does not load."""
+    try:
+        return str(importlib.import_module("cv2").getBuildInformation())
+    except (ImportError, AttributeError):
+        return ""
+
+
 def installed_version(distribution: str) -> str | None:
     """The version of an installed distribution, or None."""
     try:
@@ -112,6 +133,7 @@ class Machine:
         version_of: Version of an installed distribution.
         files_of: Folders of an importable module.
         query: What the kernel says of a video node.
+        opencv_build: What OpenCV was built with.
         clock_is_set: Whether a time server has set the clock.
         program: Where a command is.
     """
@@ -122,6 +144,7 @@ class Machine:
     version_of: Callable[[str], str | None] = installed_version
     files_of: Callable[[str], tuple[Path, ...] | None] = module_files
     query: Callable[[Path], Device | None] = capture_device
+    opencv_build: Callable[[], str] = opencv_build
     clock_is_set: Callable[[], bool | None] = clock_is_set
     program: Callable[[str], str | None] = shutil.which
 
@@ -140,10 +163,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print the findings, and return the exit code: 1 if maskgate cannot run at a door here, else 0."""
-    findings = examine(Machine(), settings.config)
+    machine = Machine()
+    findings = examine(machine, settings.config)
     problems = sum(finding.state is State.PROBLEM for finding in findings)
     if args.json:
-        print(json.dumps({"ok": not problems, "findings": [asdict(one) for one in findings]}, indent=2))  # noqa: T201
+        board = asdict(read_board(machine.root, machine.architecture))
+        said = {"ok": not problems, "board": board, "findings": [asdict(one) for one in findings]}
+        print(json.dumps(said, indent=2))  # noqa: T201
     else:
         print(as_text(findings))  # noqa: T201
     return 1 if problems else 0
@@ -190,11 +216,8 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _board(machine: Machine, _: Config) -> Iterator[Finding]:
-    model = machine.text("proc/device-tree/model")
-    product = f"PC ({machine.text('sys/class/dmi/id/product_name') or 'unknown model'})"
-    yield Finding("board", State.OK, f"{model or product}, {machine.architecture}")
-    release = dict(line.split("=", 1) for line in machine.text("etc/os-release").splitlines() if "=" in line)
-    name = release.get("PRETTY_NAME", "unknown").strip('"')
+    yield Finding("board", State.OK, f"{model_name(machine.root)}, {machine.architecture}")
+    name = system_name(machine.root)
     if machine.architecture in ("armv6l", "armv7l"):
         yield Finding(
             "system",
@@ -215,8 +238,7 @@ def _python(machine: Machine, _: Config) -> Iterator[Finding]:
 
 
 def _memory(machine: Machine, _: Config) -> Iterator[Finding]:
-    amounts = dict(line.split(":", 1) for line in machine.text("proc/meminfo").splitlines() if ":" in line)
-    total, free = (int(amounts.get(key, "0 kB").split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+    total, free = memory_bytes(machine.root)
     text = f"{free // MEBI} MiB free of {total // MEBI} MiB"
     if free < LEAST_MEMORY:
         yield Finding(
@@ -299,12 +321,39 @@ def _camera(machine: Machine, config: Config) -> Iterator[Finding]:
     source = config.camera.source
     recording = source == "demo" or Path(source).expanduser().exists()
     yield from found
-    if is_url(source):
+    if source.startswith("csi:"):
+        yield _module(machine, source)
+    elif is_url(source):
         yield Finding("camera", State.OK, f"camera.source is {without_secrets(source)}, which is not tried here")
     elif recording and not source.startswith("/dev/"):
         yield Finding("camera", State.WARNING, f"camera.source is {source}, no camera", 'set camera.source = "auto"')
     elif not found:
-        yield Finding("camera", State.PROBLEM, "no Pi camera and no USB camera", "plug one in; check: lsusb")
+        yield _no_camera(profile_of(machine.root), camera_sensors(machine.root))
+
+
+def _no_camera(profile: Profile, sensors: list[str]) -> Finding:
+    text, remedy = "no Pi camera and no USB camera", "plug one in; check: lsusb"
+    if sensors and profile.camera == "gstreamer":
+        text = f"the camera module {', '.join(sensors)} is taken only where it is named"
+        remedy = 'set camera.source = "csi:0"'
+    elif sensors and profile.camera == "picamera2":
+        text, remedy = f"picamera2 does not see the camera module {', '.join(sensors)}", PICAMERA2
+    elif profile.camera == "picamera2":
+        remedy = "plug one in; check: lsusb, rpicam-hello --list-cameras"
+    return Finding("camera", State.PROBLEM, text, remedy)
+
+
+def _module(machine: Machine, source: str) -> Finding:
+    from edge.cameras.csi import has_gstreamer  # noqa: PLC0415
+
+    sensors = ", ".join(camera_sensors(machine.root))
+    if not has_gstreamer(machine.opencv_build()):
+        text = f"{source} needs an OpenCV with GStreamer, which pip's has not"
+        return Finding("camera", State.PROBLEM, text, JETPACK_OPENCV)
+    if not sensors:
+        text = f"camera.source is {source}, and no camera module is found"
+        return Finding("camera", State.PROBLEM, text, "check its ribbon cable; sudo /opt/nvidia/jetson-io/jetson-io.py")
+    return Finding("camera", State.OK, f"camera module {sensors} as {source}")
 
 
 def _pi_camera() -> Iterator[Finding]:
@@ -330,7 +379,9 @@ def _video_nodes(machine: Machine) -> Iterator[Finding]:
 
 
 def _gpio(machine: Machine, config: Config) -> Iterator[Finding]:
-    chips = ", ".join(sorted(path.name for path in (machine.root / "dev").glob("gpiochip*")))
+    labels = {chip.name: f" ({chip.label})" for chip in gpio_chips(machine.root) if chip.label}
+    nodes = sorted(path.name for path in (machine.root / "dev").glob("gpiochip*"))
+    chips = ", ".join(f"{node}{labels.get(node, '')}" for node in nodes)
     alerts = config.alerts
     limit = State.WARNING if alerts.output == "auto" else State.PROBLEM
     if alerts.output == "none":
@@ -339,6 +390,10 @@ def _gpio(machine: Machine, config: Config) -> Iterator[Finding]:
         yield Finding("gpio", limit, "no GPIO here: no lamp, no buzzer", 'set alerts.output = "none"')
     elif alerts.output == "gpiod" or (alerts.output == "auto" and alerts.chip):
         yield _gpiod(machine, chips, limit)
+    elif alerts.output == "auto" and profile_of(machine.root).pins == "gpiod":
+        yield Finding(
+            "gpio", limit, f"{chips}; which drives the alarm is not set", "set alerts.chip and the pins: gpioinfo"
+        )
     else:
         yield _gpiozero(machine, chips, limit)
 
@@ -393,24 +448,71 @@ def _quiet_hours(machine: Machine, config: Config) -> Iterator[Finding]:
         yield Finding("quiet hours", State.OK, text)
 
 
-def _accelerator(machine: Machine, _: Config) -> Iterator[Finding]:
-    corals = [f"{path.name} (PCIe)" for path in sorted((machine.root / "dev").glob("apex_*"))]
-    for device in sorted((machine.root / "sys/bus/usb/devices").glob("*")):
-        ids = f"{machine.text(f'{device}/idVendor')}:{machine.text(f'{device}/idProduct')}"
-        corals += [f"{ids} (USB)"] if ids in CORAL_USB else []
-    library = next((machine.root / "usr/lib").glob("**/libedgetpu.so.1"), None) if corals else None
-    if not corals:
-        yield Finding("accelerator", State.OK, "none; models run on the processor")
-    elif library is None:
-        yield Finding(
-            "accelerator",
-            State.WARNING,
-            f"Coral {', '.join(corals)} without its library",
-            "sudo apt install libedgetpu1-std (from Coral's package archive)",
-        )
+def _accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
+    from edge.runtime.edgetpu import find_devices  # noqa: PLC0415
+
+    settings, found = config.runtime, find_devices(machine.root)
+    if settings.accelerator == "cpu":
+        yield Finding("accelerator", State.OK, 'not used: runtime.accelerator is "cpu"')
+    elif not found:
+        yield _no_accelerator(profile_of(machine.root), settings.accelerator == "edgetpu")
+    elif settings.device and settings.device not in found:
+        text = f"there is no {settings.device}; found: {', '.join(found)}"
+        yield Finding("accelerator", State.WARNING, text, f'set runtime.device = "{found[0]}"')
     else:
-        yield Finding("accelerator", State.OK, f"Coral {', '.join(corals)}")
+        yield _edge_tpu(machine, config, f"Edge TPU {', '.join(found)}")
     yield from _pycoral(machine)
+
+
+def _no_accelerator(profile: Profile, asked_for: bool) -> Finding:
+    if profile.edge_tpu:
+        text = f"the Edge TPU of the {profile.name} does not show"
+        return Finding("accelerator", State.WARNING, text, "sudo apt update && sudo apt full-upgrade, then restart")
+    if asked_for:
+        text = "runtime.accelerator asks for an Edge TPU, and none is here"
+        return Finding("accelerator", State.WARNING, text, "plug it in; check: lsusb -d 18d1:9302, ls /dev/apex_*")
+    return Finding("accelerator", State.OK, "none; models run on the processor")
+
+
+def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
+    from edge.runtime.accelerator import library_file  # noqa: PLC0415
+
+    name = config.runtime.edgetpu_library
+    if library_file(name, machine.root) is None:
+        remedy = "sudo apt install libedgetpu1-std (from Coral's package archive: docs/edgetpu.md)"
+        return Finding("accelerator", State.WARNING, f"{what} without its library {name}", remedy)
+    if missing := _not_compiled(config):
+        text = f"{what}, but not compiled for it: {', '.join(missing)}; models run on the processor"
+        return Finding("accelerator", State.WARNING, text, "make edgetpu (on an x86-64 workstation), then deploy")
+    if crash := _remembered_crash(machine, config):
+        text = f"{what}, but its library crashed when it was tried ({crash}); models run on the processor"
+        remedy = 'install the libedgetpu of this TFLite version (docs/edgetpu.md), or set runtime.accelerator = "cpu"'
+        return Finding("accelerator", State.WARNING, text, remedy)
+    return Finding("accelerator", State.OK, f"{what}, models compiled")
+
+
+def _not_compiled(config: Config) -> list[str]:
+    """Models without a variant for the Edge TPU; those that cannot be read at all are another finding."""
+    from edge.models import ModelEntry, load_model  # noqa: PLC0415
+
+    missing = []
+    for reference in (config.face.model, config.mask.model):
+        with suppress(MaskgateError):
+            model = load_model(reference, ModelEntry)
+            missing += [] if model.entry.edgetpu else [model.name]
+    return missing
+
+
+def _remembered_crash(machine: Machine, config: Config) -> str | None:
+    from edge.counts import store_path  # noqa: PLC0415
+    from edge.runtime.accelerator import DISTRIBUTIONS, MEMORY, ProbeMemory, probe_key  # noqa: PLC0415
+    from edge.runtime.edgetpu import Order  # noqa: PLC0415
+
+    asked = config.runtime.backend
+    installed = next((name for name, package in DISTRIBUTIONS.items() if machine.version_of(package)), "litert")
+    order = Order(installed if asked == "auto" else asked, config.runtime.edgetpu_library, config.runtime.device)
+    path = store_path(config.counts).with_name(MEMORY)
+    return ProbeMemory(path, probe_key(order, machine.root), SystemClock()).crash()
 
 
 def _pycoral(machine: Machine) -> Iterator[Finding]:
@@ -481,11 +583,9 @@ def _temperature(machine: Machine, _: Config) -> Iterator[Finding]:
 
 
 def _throttled(machine: Machine, _: Config) -> Iterator[Finding]:
-    causes = [cause.replace("_", " ") for cause, now in (throttled(machine.root) or {}).items() if now]
+    remedy = "use the board's own power supply and a short cable; give it air or a heat sink"
+    causes, history = slowed_by(machine.root), list(power_warnings(machine.root))
     if causes:
-        yield Finding(
-            "power",
-            State.WARNING,
-            f"the board slows itself down: {', '.join(causes)}",
-            "use the board's own power supply and a short cable; give it air or a heat sink",
-        )
+        yield Finding("power", State.WARNING, f"the board slows itself down: {', '.join(causes)}", remedy)
+    elif history:
+        yield Finding("power", State.OK, f"well now; {', '.join(history)}", remedy)

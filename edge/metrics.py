@@ -63,6 +63,7 @@ class Metrics(Collector):
         self._counts_degraded = counts_degraded
         self._mqtt_connected = mqtt_connected
         self._accelerated = accelerated
+        self._board_model, self._board_kind = board.model_name(), board.profile_of().name
         self._temperature = temperature
         self._throttled = throttled
         self._status: Status | None = None
@@ -108,6 +109,10 @@ class Metrics(Collector):
         """Everything but the histograms, for the registry."""
         info = {"version": self._about["maskgate"], "face": self._about["face"], "mask": self._about["mask"]}
         yield InfoMetricFamily("maskgate_build", "Version of maskgate, SHA-256 of its models", value=info)
+        named = {"model": self._board_model, "kind": self._board_kind}
+        yield InfoMetricFamily(
+            "maskgate_board", "What the board calls itself, and the kind it is treated as", value=named
+        )
         yield from self._board()
         yield _gauge("counts_degraded", "Whether counts cannot be written and wait in memory", self._counts_degraded())
         if self._mqtt_connected:

@@ -16,6 +16,7 @@ from edge import doctor
 from edge.cameras.devices import Device
 from edge.config import Config, Settings
 from edge.doctor import Finding, Machine, State, as_text, examine
+from tests.boards import BOARDS, build, write
 
 MODULES = {
     "cv2": (),
@@ -28,13 +29,6 @@ PACKAGES = {
     "gpiozero": "2.0.1",
     "lgpio": "0.2.2",
 }
-
-
-def write(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
 
 
 def machine(root: Path, **parts: Any) -> Machine:
@@ -261,17 +255,65 @@ class TestCameras:
 
 
 class TestAccelerators:
-    def test_a_coral_stick_is_recognised_before_and_after_its_firmware(self, pi: Path, config: Config) -> None:
-        for vendor, product in (("1a6e", "089a"), ("18d1", "9302")):
-            write(
-                pi,
-                {
-                    "sys/bus/usb/devices/1-1/idVendor": f"{vendor}\n",
-                    "sys/bus/usb/devices/1-1/idProduct": f"{product}\n",
-                    "usr/lib/aarch64-linux-gnu/libedgetpu.so.1": "",
-                },
-            )
-            assert found(examine(machine(pi), config), "accelerator").text == f"Coral {vendor}:{product} (USB)"
+    def plug_in(self, pi: Path, *, library: bool = True) -> None:
+        usb = "sys/bus/usb/devices/1-1"
+        write(pi, {f"{usb}/idVendor": "18d1\n", f"{usb}/idProduct": "9302\n"})
+        if library:
+            write(pi, {"usr/lib/aarch64-linux-gnu/libedgetpu.so.1": ""})
+
+    def compile_models(self, pi: Path) -> None:
+        path = pi / "models/manifest.json"
+        manifest = json.loads(path.read_text())
+        for name, entry in manifest["models"].items():
+            entry["edgetpu"] = {"file": f"{name}_edgetpu.tflite", "sha256": "0" * 64, "compiler": "16.0"}
+        path.write_text(json.dumps(manifest))
+
+    def test_a_stick_with_its_library_and_compiled_models_is_all_that_is_needed(self, pi: Path, config: Config) -> None:
+        self.plug_in(pi)
+        self.compile_models(pi)
+        finding = found(examine(machine(pi), config), "accelerator")
+        assert (finding.state, finding.text) == (State.OK, "Edge TPU usb:0, models compiled")
+
+    def test_models_that_are_not_compiled_are_named_with_the_command(self, pi: Path, config: Config) -> None:
+        self.plug_in(pi)
+        finding = found(examine(machine(pi), config), "accelerator")
+        assert finding.state is State.WARNING
+        assert "not compiled for it: face, mask" in finding.text
+        assert (finding.remedy or "").startswith("make edgetpu")
+
+    def test_a_library_that_crashed_when_it_was_tried_is_told(self, pi: Path, config: Config) -> None:
+        from edge.clock import ManualClock
+        from edge.runtime.accelerator import ProbeMemory, probe_key
+        from edge.runtime.edgetpu import Order
+
+        self.plug_in(pi)
+        self.compile_models(pi)
+        key = probe_key(Order("litert"), pi)
+        ProbeMemory(pi / "state/edgetpu.json", key, ManualClock()).note("its process was ended by SIGSEGV")
+        finding = found(examine(machine(pi), config), "accelerator")
+        assert finding.state is State.WARNING
+        assert "crashed when it was tried (its process was ended by SIGSEGV)" in finding.text
+        ProbeMemory(pi / "state/edgetpu.json", key, ManualClock()).note(None)
+        assert found(examine(machine(pi), config), "accelerator").state is State.OK
+
+    @pytest.mark.parametrize(
+        ("runtime", "state", "said"),
+        [
+            ({"accelerator": "edgetpu"}, State.WARNING, "asks for an Edge TPU, and none is here"),
+            ({"accelerator": "auto"}, State.OK, "none; models run on the processor"),
+            ({"accelerator": "cpu"}, State.OK, "not used"),
+        ],
+    )
+    def test_where_there_is_none_it_depends_on_what_was_asked_for(
+        self, pi: Path, config: Config, runtime: dict[str, Any], state: State, said: str
+    ) -> None:
+        finding = found(examine(machine(pi), changed(config, runtime=runtime)), "accelerator")
+        assert (finding.state, said in finding.text) == (state, True)
+
+    def test_a_device_that_is_not_there_is_answered_with_one_that_is(self, pi: Path, config: Config) -> None:
+        self.plug_in(pi)
+        finding = found(examine(machine(pi), changed(config, runtime={"device": "pci:0"})), "accelerator")
+        assert finding.remedy == 'set runtime.device = "usb:0"'
 
     def test_a_coral_card_without_its_library_names_the_package(self, pi: Path, config: Config) -> None:
         write(pi, {"dev/apex_0": ""})
@@ -298,9 +340,79 @@ class TestPower:
         assert finding.text == "the board slows itself down: under voltage, throttled"
         assert finding.remedy
 
-    def test_what_has_passed_is_not_warned_of(self, pi: Path, config: Config) -> None:
+    def test_what_has_passed_is_told_and_not_warned_of(self, pi: Path, config: Config) -> None:
         write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "50000\n"})
-        assert "power" not in {finding.name for finding in examine(machine(pi), config)}
+        finding = found(examine(machine(pi), config), "power")
+        assert finding.state is State.OK
+        assert finding.text == "well now; since boot: under voltage, since boot: throttled"
+
+
+class TestBoards:
+    """What is missing on each board as it comes, and the one command that mends it."""
+
+    def examined(self, root: Path, config: Config, name: str, **parts: Any) -> list[Finding]:
+        return examine(machine(build(root / name, name), query=lambda path: None, **parts), config)
+
+    def problems(self, findings: list[Finding]) -> dict[str, tuple[str, str | None]]:
+        return {one.name: (one.text, one.remedy) for one in findings if one.state is not State.OK}
+
+    @pytest.mark.parametrize("name", BOARDS)
+    def test_each_is_named_and_without_a_camera_it_cannot_run_at_a_door(
+        self, tmp_path: Path, config: Config, name: str
+    ) -> None:
+        findings = self.examined(tmp_path, config, name)
+        assert found(findings, "board").text == f"{BOARDS[name].model or 'PC (NUC7i5BNK)'}, aarch64"
+        assert found(findings, "camera").state is State.PROBLEM
+        assert all(one.remedy for one in findings if one.state is not State.OK)
+
+    @pytest.mark.parametrize(
+        ("name", "said", "remedy"),
+        [
+            ("5", "picamera2 does not see the camera module imx219", "sudo apt install python3-picamera2"),
+            ("3b+", "no Pi camera and no USB camera", "plug one in; check: lsusb, rpicam-hello --list-cameras"),
+            ("jetson-nano", "the camera module imx219 is taken only where it is named", 'set camera.source = "csi:0"'),
+            ("coral-dev-board", "no Pi camera and no USB camera", "plug one in; check: lsusb"),
+        ],
+    )
+    def test_the_camera_that_could_be_used_is_named(
+        self, tmp_path: Path, config: Config, name: str, said: str, remedy: str
+    ) -> None:
+        camera = found(self.examined(tmp_path, config, name), "camera")
+        assert (camera.text, camera.remedy) == (said, remedy)
+
+    @pytest.mark.parametrize(
+        ("build_information", "name", "expected"),
+        [
+            ("  GStreamer:    YES (1.20.3)", "jetson-orin-nano", (State.OK, "camera module imx219 as csi:0")),
+            ("  GStreamer:    NO", "jetson-orin-nano", (State.PROBLEM, "needs an OpenCV with GStreamer")),
+            ("  GStreamer:    YES (1.20.3)", "coral-dev-board", (State.PROBLEM, "no camera module is found")),
+        ],
+    )
+    def test_a_module_on_a_jetson_needs_an_opencv_that_can_read_it(
+        self, tmp_path: Path, config: Config, build_information: str, name: str, expected: tuple[State, str]
+    ) -> None:
+        settings = changed(config, camera={"source": "csi:0"})
+        findings = self.examined(tmp_path, settings, name, opencv_build=lambda: build_information)
+        camera, (state, said) = found(findings, "camera"), expected
+        assert (camera.state, said in camera.text) == (state, True)
+
+    def test_a_pi_5s_pins_are_named_by_their_chip(self, tmp_path: Path, config: Config) -> None:
+        assert "gpiochip1 (pinctrl-rp1)" in found(self.examined(tmp_path, config, "5"), "gpio").text
+
+    @pytest.mark.parametrize("name", ["jetson-nano", "coral-dev-board"])
+    def test_where_pins_have_other_names_the_chip_is_asked_for(self, tmp_path: Path, config: Config, name: str) -> None:
+        gpio = found(self.examined(tmp_path, config, name), "gpio")
+        assert gpio.state is State.WARNING
+        assert gpio.remedy == "set alerts.chip and the pins: gpioinfo"
+
+    def test_a_coral_board_without_its_edge_tpu_is_told(self, tmp_path: Path, config: Config) -> None:
+        assert "accelerator" in self.problems(self.examined(tmp_path, config, "coral-dev-board-mini"))
+        write(tmp_path / "coral-dev-board", {"dev/apex_0": "", "usr/lib/aarch64-linux-gnu/libedgetpu.so.1": ""})
+        finding = found(self.examined(tmp_path, config, "coral-dev-board"), "accelerator")
+        assert finding.text.startswith("Edge TPU pci:0, but not compiled")
+
+    def test_a_pi_5_that_reached_its_heat_limit_is_warned_of(self, tmp_path: Path, config: Config) -> None:
+        assert "soft temperature limit" in self.problems(self.examined(tmp_path, config, "5"))["power"][0]
 
 
 class TestOutput:
@@ -320,6 +432,8 @@ class TestOutput:
         run(as_json=True, clock_is_set=lambda: False)
         printed = json.loads(capsys.readouterr().out)
         assert printed["ok"] is True
+        assert printed["board"]["profile"]["name"] == "Raspberry Pi 4"
+        assert printed["board"]["model"] == "Raspberry Pi 4 Model B Rev 1.4"
         assert {
             "name": "clock",
             "state": "warning",

@@ -32,6 +32,8 @@ TRUSTED_AFTER = 60.0
 """An Edge TPU that served for so long starts again with the first pause, in seconds."""
 MEMORY = "edgetpu.json"
 """In the state folder: what the probe found, by library, versions and device."""
+DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "tensorflow": "tensorflow"}
+"""Of which package a runtime is, in the order in which they are tried."""
 LIBRARY_FOLDERS = ("usr/local/lib", "usr/lib", "lib")
 
 log = logging.getLogger(__name__)
@@ -281,8 +283,7 @@ def library_file(library: str, root: Path = Path("/")) -> Path | None:
 
 
 def _version(backend: str) -> str:
-    package = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "tensorflow": "tensorflow"}[backend]
     try:
-        return version(package)
+        return version(DISTRIBUTIONS[backend])
     except PackageNotFoundError:
         return "unknown"
