@@ -80,8 +80,8 @@ class Pipeline:
 
     @property
     def accelerated(self) -> bool | None:
-        """Whether models run on the accelerator now; None where none is used."""
-        return self._accelerator.active if self._accelerator else None
+        """Whether models run on the accelerator now; None where none was asked for or found."""
+        return self._accelerator.active if self._accelerator and self._accelerator.expected else None
 
     def close(self) -> None:
         """Let go of the accelerator."""

@@ -249,6 +249,7 @@ def test_without_an_edge_tpu_auto_is_content_and_asking_for_one_is_not(
     assert "there is no device; found: none" in asking.trouble
     content, clock = accelerate("BEHAVES")
     use(content, on_processor)
+    assert (asking.expected, content.expected) == (True, False)
     plug_in(sysfs)
     clock.advance(FIRST_PAUSE)
     use_until(content, on_processor, lambda: content.active)

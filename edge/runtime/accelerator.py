@@ -83,6 +83,7 @@ class Accelerator:
     Attributes:
         models: As the vision code takes them.
         trouble: Why models run on the processor though an Edge TPU was asked for or found, as a sentence.
+        expected: Whether an Edge TPU was asked for or found, so that it counts where models run.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Accelerator:
     ) -> None:
         self.models = tuple(AcceleratedModel(self, number, model) for number, model in enumerate(models))
         self.trouble: str | None = None
+        self.expected = wish.kind == "edgetpu"
         self._compiled, self._wish, self._clock, self._open = compiled, wish, clock, open_tpu
         self._root = root
         self._order = Order(models[0].runtime.partition(",")[0], wish.library, wish.device)
@@ -153,6 +155,7 @@ class Accelerator:
 
     def _connect(self) -> None:
         found = find_devices(self._root)
+        self.expected = bool(found) or self._wish.kind == "edgetpu"
         if not found or (self._wish.device and self._wish.device not in found):
             self._absent(found)
             return
