@@ -30,7 +30,7 @@ HEARTBEAT = 1.0
 MOST_LISTENERS = 64
 MOST_VIEWERS = 32
 RECONNECT_MS = 2000
-PICTURE_EVERY = 0.1
+PICTURE_EVERY = 0.125
 """Between two pictures, in seconds."""
 PICTURE_WIDTH = 640
 """Wider pictures are made smaller, in pixels."""
@@ -63,13 +63,9 @@ class Audience:
         finally:
             self.size -= 1
 
-    async def wait(self) -> bool:
-        """Until the next ``wake``, or for a heartbeat. Returns whether it was the former."""
-        try:
-            await asyncio.wait_for(self._woken.wait(), HEARTBEAT)
-        except asyncio.TimeoutError:
-            return False
-        return True
+    async def wait(self) -> None:
+        """Until the next ``wake``."""
+        await self._woken.wait()
 
     def wake(self) -> None:
         """Let everybody look."""
@@ -130,11 +126,13 @@ class Events:
             seen = _last_event_id(scope, self._newest)
             await send(_part(f"retry: {RECONNECT_MS}\n\n".encode()))
             while not self.audience.closed and not left():
-                news = [text for number, text in self._told if number > seen]
-                seen = max(seen, self._newest)
-                await send(_part(b"".join((*news, self._state))))
+                await send(_part(self._since(seen) + self._state))
+                seen = self._newest
                 await self.audience.wait()
             await send({"type": "http.response.body", "body": b"event: bye\ndata: {}\n\n", "more_body": False})
+
+    def _since(self, seen: int) -> bytes:
+        return b"".join(text for number, text in self._told if number > seen) if self._newest > seen else b""
 
     def _encode_state(self, now: float) -> bytes:
         state = snapshot(self._feed.status, now, self._stale_after) | {"release": self._release}
@@ -155,13 +153,12 @@ class Pictures:
         self._part = b""
 
     async def run(self) -> None:
-        """Encode the newest picture while somebody looks."""
+        """Encode the newest picture while somebody looks; without one, let viewers see now and then who has left."""
+        woken_at = 0.0
         while not self.audience.closed:
-            status = self._feed.status
-            image = status.image if status else None
-            if self.audience.size and image is not None and image is not self._shown:
-                self._shown = image
-                self._part = await asyncio.to_thread(_encode_picture, image)
+            now = asyncio.get_running_loop().time()
+            if self.audience.size and (await self._take() or now - woken_at >= HEARTBEAT):
+                woken_at = now
                 self.audience.wake()
             await asyncio.sleep(PICTURE_EVERY)
 
@@ -171,10 +168,23 @@ class Pictures:
         async with self.audience.member(), _left(receive) as left:
             await _start(send, f"multipart/x-mixed-replace; boundary={BOUNDARY}".encode())
             await send(_part(f"--{BOUNDARY}\r\n".encode()))
+            seen = self._part
             while not self.audience.closed and not left():
-                if await self.audience.wait():
-                    await send(_part(self._part))
+                await self.audience.wait()
+                if self._part is not seen:
+                    seen = self._part
+                    await send(_part(seen))
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _take(self) -> bool:
+        """Encode the newest picture. Returns whether there was a new one."""
+        status = self._feed.status
+        image = status.image if status else None
+        if image is None or image is self._shown:
+            return False
+        self._shown = image
+        self._part = await asyncio.to_thread(_encode_picture, image)
+        return True
 
 
 def describe(told: Told, scene_time: SceneTime) -> dict[str, Any]:
