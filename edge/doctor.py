@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import errno
 import importlib
 import importlib.util
 import json
@@ -189,6 +190,7 @@ def examine(machine: Machine, config: Config) -> list[Finding]:
         _sound,
         _quiet_hours,
         _accelerator,
+        _screens,
         _disk,
         _clock,
         _temperature,
@@ -529,6 +531,30 @@ def _pycoral(machine: Machine) -> Iterator[Finding]:
             f"the installed pycoral {number} is an unrelated tool of that name, not Google's",
             f"{PIP} uninstall -y pycoral",
         )
+
+
+def _screens(_: Machine, config: Config) -> Iterator[Finding]:
+    from edge.web import listen, token  # noqa: PLC0415
+
+    web = config.web
+    if not web.enabled:
+        yield Finding("screens", State.OK, "not used: web.enabled is false")
+        return
+    if listen.is_open(web.host):
+        path = token.token_path(web, config.counts)
+        try:
+            token.read(path, web.host)
+        except MaskgateError as error:
+            remedy = f"maskgate token --file {path}"
+            yield Finding("screens", State.PROBLEM, f"maskgate will not start: {error}", remedy)
+    try:
+        listen.bound(web.host, web.port).close()
+    except OSError as error:
+        why = listen.hindrance(web.host, web.port, error)
+        if error.errno != errno.EADDRINUSE or not listen.is_served(web.host, web.port):
+            yield Finding("screens", State.WARNING, f"cannot be served: {why.problem}", why.remedy)
+            return
+    yield Finding("screens", State.OK, f"at {listen.own_url(web.host, web.port)}")
 
 
 def _disk(_: Machine, config: Config) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ import httpx
 import numpy as np
 import pytest
 
-from edge import cli
+from edge import cli, doctor
 from edge.clock import ManualClock
 from edge.config import load
 from edge.counts import database
@@ -251,7 +251,7 @@ class TestEvents:
     def test_a_browser_that_never_reads_is_cut_off_and_others_hear_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("edge.web.sink.READ_WITHIN", 500)
+        monkeypatch.setattr("edge.web.listen.READ_WITHIN", 500)
         with open_door(tmp_path) as door, socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             deaf.connect(("127.0.0.1", port_of(door)))
@@ -670,6 +670,35 @@ class TestPort:
         with open_door(tmp_path) as door:
             pass
         door.screens.close()
+
+
+class TestDoctor:
+    """What ``maskgate doctor`` says of the screens."""
+
+    def finding(self, tmp_path: Path, **settings: Any) -> tuple[str, str, str | None]:
+        overrides = {f"web.{key}": value for key, value in settings.items()}
+        config = load(environment={"HOME": str(tmp_path)}, overrides=overrides).config
+        found = next(one for one in doctor.examine(doctor.Machine(), config) if one.name == "screens")
+        return found.state.value, found.text, found.remedy
+
+    def test_a_free_port_is_well(self, tmp_path: Path) -> None:
+        port = free_port()
+        assert self.finding(tmp_path, port=port) == ("ok", f"at http://127.0.0.1:{port}/", None)
+
+    def test_a_port_that_maskgate_itself_has_is_well(self, tmp_path: Path, door: Door) -> None:
+        assert self.finding(tmp_path, port=port_of(door))[0] == "ok"
+
+    def test_a_port_that_another_program_has_is_a_warning(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=1) as other:
+            state, text, remedy = self.finding(tmp_path, port=other.getsockname()[1])
+        assert (state, "is in use" in text) == ("warning", True)
+        assert remedy
+        assert "web.port" in remedy
+
+    def test_a_missing_token_is_a_problem_with_the_command_that_mends_it(self, tmp_path: Path) -> None:
+        state, text, remedy = self.finding(tmp_path, host="0.0.0.0", token_file=str(tmp_path / "t"), port=free_port())
+        assert (state, "will not start" in text) == ("problem", True)
+        assert remedy == f"maskgate token --file {tmp_path / 't'}"
 
 
 class TestLanguages:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import importlib
 import logging
-import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +16,8 @@ from edge.status import Status
 from edge.values import Event
 from edge.web import texts, token
 from edge.web.feed import Feed
-from edge.web.guard import Guard, is_loopback_name
+from edge.web.guard import Guard
+from edge.web.listen import bound, hindrance, is_open, own_url
 
 if TYPE_CHECKING:
     from edge.web.app import Extra
@@ -29,11 +27,8 @@ FIRST_FRAME_WITHIN = 3.0
 """The server is loaded when the first frame has been processed, so as not to slow it down, or after so long."""
 RETRY_EVERY = 15.0
 """Between attempts to take a port that is in use, or an address that the network has not given yet, in seconds."""
-READ_WITHIN = 15_000
-"""A browser that reads nothing for so long, in milliseconds, is cut off by the kernel."""
 FAREWELL = 3.0
 """Longest wait for the server to stop, in seconds."""
-BACKLOG = 64
 
 log = logging.getLogger(__name__)
 
@@ -123,8 +118,9 @@ class WebScreens:
             log.debug("How it failed:", exc_info=error)
 
     def _serve(self, listener: socket.socket) -> None:
-        make: Callable[..., Server] = importlib.import_module("edge.web.server").make_server
-        self._server = make(self._config, self._clock, self._feed, self._guard, self._shown)
+        from edge.web.server import make_server  # noqa: PLC0415
+
+        self._server = make_server(self._config, self._clock, self._feed, self._guard, self._shown)
         if self._closing.is_set():
             self._server.should_exit = True
         self._server.serve_on(listener)
@@ -133,59 +129,24 @@ class WebScreens:
         """A socket that listens, or None and the reason in ``trouble``."""
         host, port = self._config.web.host, self._config.web.port
         try:
-            listener = _bound(host, port)
+            listener = bound(host, port)
         except OSError as error:
-            self.trouble = _why_not(host, port, error)
+            why = hindrance(host, port, error)
+            self.trouble = f"The screens are not served: {why.problem}; {why.remedy}. Alerts go on."
             return None
         if self.trouble:
             log.info("The screens are served now.")
         port = listener.getsockname()[1]
-        self.trouble, self.url = None, f"http://{_name_for_url(host)}:{port}/"
+        self.trouble, self.url = None, own_url(host, port)
         return listener
 
 
 def _secret(config: Config) -> token.Secret | None:
     """What opens the screens to the network; None where they are not open to it."""
-    if is_loopback_name(f"[{config.web.host}]" if ":" in config.web.host else config.web.host):
+    if not is_open(config.web.host):
         return None
     path = token.token_path(config.web, config.counts)
     secret = token.read(path, config.web.host)
     if warning := token.exposed(path):
         log.warning("%s", warning)
     return secret
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, error.strerror) from error
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_WITHIN)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-def _why_not(host: str, port: int, error: OSError) -> str:
-    remedies = {
-        errno.EADDRINUSE: f"port {port} is in use; stop the other program (`ss -ltnp` names it), or set web.port",
-        errno.EADDRNOTAVAIL: f"{host} is no address of this machine; set web.host to one that `ip addr` lists",
-        errno.EACCES: f"port {port} is for root; set web.port to 1024 or higher",
-    }
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    why = remedies.get(error.errno or 0, f"{host} port {port} cannot be had ({reason}); set web.host and web.port")
-    return f"The screens are not served: {why}. Alerts go on."
-
-
-def _name_for_url(host: str) -> str:
-    """What the device's own browser asks for."""
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,93 @@
+"""The address that the screens are served at: how it is taken, and what is wrong when it cannot be."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import socket
+from typing import NamedTuple
+
+from edge.web.guard import is_loopback_name
+
+READ_WITHIN = 15_000
+"""A browser that reads nothing for so long, in milliseconds, is cut off by the kernel."""
+BACKLOG = 64
+ANSWER_WITHIN = 2.0
+"""Longest wait for whoever has the port, in seconds."""
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a token is asked for
+
+
+class Hindrance(NamedTuple):
+    """Why an address cannot be had, and what to do."""
+
+    problem: str
+    remedy: str
+
+
+def is_open(host: str) -> bool:
+    """Whether other machines reach what listens at ``host``."""
+    return not is_loopback_name(_for_url(host))
+
+
+def own_url(host: str, port: int) -> str:
+    """What the device's own browser opens."""
+    return f"http://{'127.0.0.1' if host in EVERYWHERE else _for_url(host)}:{port}/"
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that listens. Names are not looked up: that could take as long as the network likes.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | numeric)
+    except socket.gaierror as error:
+        raise OSError(errno.EADDRNOTAVAIL, error.strerror) from error
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_WITHIN)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def hindrance(host: str, port: int, error: OSError) -> Hindrance:
+    """What ``error`` of ``bound`` means to the operator."""
+    known = {
+        errno.EADDRINUSE: Hindrance(
+            f"port {port} is in use", "stop the other program (`ss -ltnp` names it), or set web.port"
+        ),
+        errno.EADDRNOTAVAIL: Hindrance(
+            f"{host} is no address of this machine", "set web.host to one that `ip addr` lists"
+        ),
+        errno.EACCES: Hindrance(f"port {port} is for root", "set web.port to 1024 or higher"),
+    }
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return known.get(error.errno or 0, Hindrance(f"{host} port {port}: {reason}", "set web.host and web.port"))
+
+
+def is_served(host: str, port: int) -> bool:
+    """Whether a maskgate answers there."""
+    address = "127.0.0.1" if host in EVERYWHERE else host
+    connection = http.client.HTTPConnection(address, port, timeout=ANSWER_WITHIN)
+    try:
+        connection.request("GET", "/health")
+        said = json.loads(connection.getresponse().read(4096))
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return isinstance(said, dict) and "status" in said
+
+
+def _for_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
