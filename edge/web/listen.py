@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import http.client
-import json
 import os
 import socket
 from typing import NamedTuple
@@ -77,6 +75,9 @@ def hindrance(host: str, port: int, error: OSError) -> Hindrance:
 
 def is_served(host: str, port: int) -> bool:
     """Whether a maskgate answers there."""
+    import http.client  # noqa: PLC0415
+    import json  # noqa: PLC0415
+
     address = "127.0.0.1" if host in EVERYWHERE else host
     connection = http.client.HTTPConnection(address, port, timeout=ANSWER_WITHIN)
     try:
