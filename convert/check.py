@@ -86,12 +86,14 @@ class Operation(NamedTuple):
         inputs: The tensors that it reads, absent ones left out.
         outputs: The tensors that it writes.
         options: Its numbers and switches, by their names in the schema's Python: ``dilationHFactor``.
+        version: Of the operation: higher where it does what older runtimes cannot.
     """
 
     name: str
     inputs: tuple[TensorFacts, ...]
     outputs: tuple[TensorFacts, ...]
     options: Mapping[str, int] = MappingProxyType({})
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,7 @@ def _facts(model: Any, size: int) -> ModelFacts:
             pick(operation.Inputs(index) for index in range(operation.InputsLength())),
             pick(operation.Outputs(index) for index in range(operation.OutputsLength())),
             _options(operation),
+            model.OperatorCodes(operation.OpcodeIndex()).Version(),
         )
         for operation in (graph.Operators(index) for index in range(graph.OperatorsLength()))
     )

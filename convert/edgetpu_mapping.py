@@ -43,6 +43,10 @@ BASES = dict.fromkeys(
 """Why an operation counts as mapped though its limits are not documented in figures."""
 SEEN_MAPPED = frozenset({"TILE"})
 """Not documented, but mapped in a public model."""
+NEWEST_SEEN = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "RESIZE_BILINEAR": 3}
+"""The newest version of an operation that was seen mapped; the compiler of 2021 refuses FULLY_CONNECTED 12."""
+NEWEST_OTHERWISE = 2
+"""The version with which most operations took to int8, in 2019."""
 
 
 class Where(str, Enum):
@@ -97,7 +101,7 @@ def doubt_of(operation: Operation) -> Doubt | None:
         return Doubt(Where.UNVERIFIED, "not documented, but seen mapped")
     if operation.name not in RULES:
         return Doubt(Where.CPU, "not among the operations that are documented")
-    return _types(operation) or _axes(operation) or RULES[operation.name](operation)
+    return _types(operation) or _axes(operation) or RULES[operation.name](operation) or _version(operation)
 
 
 def report(name: str, predicted: Iterable[Predicted]) -> str:
@@ -167,6 +171,15 @@ def _axes(operation: Operation) -> Doubt | None:
             return Doubt(Where.CPU, "has an open shape")
         if any(side > 1 for side in tensor.shape[:-MAPPED_AXES]):
             return Doubt(Where.CPU, f"has more than {MAPPED_AXES} axes")
+    return None
+
+
+def _version(operation: Operation) -> Doubt | None:
+    newest = NEWEST_SEEN.get(operation.name, NEWEST_OTHERWISE)
+    if operation.version > newest:
+        return Doubt(
+            Where.UNVERIFIED, f"its version {operation.version} is newer than {newest}, which the compiler knows"
+        )
     return None
 
 
