@@ -12,6 +12,7 @@ from edge.config import Config
 from edge.models import FaceEntry, MaskEntry, edgetpu_content, load_model
 from edge.runtime import open_model
 from edge.runtime.accelerator import Accelerator, Wish
+from edge.runtime.edgetpu import find_devices
 from edge.values import Face, Frame, Image, Reading
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import Classifier, MaskClassifier
@@ -31,10 +32,17 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a pipeline at a door has beside its settings: the machine's clock, and a folder to remember things in."""
+    """What a pipeline at a door has beside its settings.
+
+    Attributes:
+        clock: The machine's.
+        state: Folder to remember things in.
+        root: Where /dev and /sys are.
+    """
 
     clock: Clock
     state: Path
+    root: Path = Path("/")
 
 
 class Pipeline:
@@ -81,7 +89,9 @@ class Pipeline:
     @property
     def accelerated(self) -> bool | None:
         """Whether models run on the accelerator now; None where none was asked for or found."""
-        return self._accelerator.active if self._accelerator and self._accelerator.expected else None
+        if self._accelerator is None:
+            return False if self._trouble else None
+        return self._accelerator.active if self._accelerator.expected else None
 
     def close(self) -> None:
         """Let go of the accelerator."""
@@ -132,11 +142,14 @@ def load_pipeline(
     mask = load_model(config.mask.model, MaskEntry)
     backend, threads = config.runtime.backend, config.runtime.threads
     on_processor = [open_model(one.content, backend, threads, name=str(one.path)) for one in (face, mask)]
-    compiled = [content for content in (edgetpu_content(face), edgetpu_content(mask)) if content]
-    accelerator = None
-    if live and config.runtime.accelerator != "cpu" and len(compiled) == len(on_processor):
+    accelerator, trouble = None, None
+    if live and config.runtime.accelerator != "cpu":
+        compiled = [content for content in (edgetpu_content(face), edgetpu_content(mask)) if content]
         wish = Wish(config.runtime.accelerator, config.runtime.device, config.runtime.edgetpu_library)
-        accelerator = Accelerator(on_processor, compiled, wish, live.clock, state=live.state)
+        if len(compiled) == len(on_processor):
+            accelerator = Accelerator(on_processor, compiled, wish, live.clock, state=live.state, root=live.root)
+        elif wish.kind == "edgetpu" or find_devices(live.root):
+            trouble = NOT_COMPILED
     face_model, mask_model = accelerator.models if accelerator else on_processor
     detector = FaceDetector(face_model, face.entry, config.face.nms_iou, max_faces or config.face.max_faces)
     classifier = MaskClassifier(mask_model, mask.entry)
@@ -146,5 +159,5 @@ def load_pipeline(
         threshold or config.face.threshold,
         runtime="; ".join(dict.fromkeys((face_model.runtime, mask_model.runtime))),
         accelerator=accelerator,
-        trouble=NOT_COMPILED if live and config.runtime.accelerator == "edgetpu" else None,
+        trouble=trouble,
     )

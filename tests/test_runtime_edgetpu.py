@@ -5,29 +5,47 @@ The library is a real one, compiled here for the real runtime: a TFLite delegate
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge import pipeline
+from edge import daemon, pipeline
 from edge.clock import ManualClock
-from edge.config import Config
+from edge.config import Config, load
 from edge.errors import ModelError
 from edge.metrics import Metrics
 from edge.models import FaceEntry, MaskEntry, load_model
 from edge.pipeline import Live, load_pipeline
 from edge.runtime import Model, Tensor, open_model
+from edge.runtime import accelerator as accelerator_module
 from edge.runtime.accelerator import FIRST_PAUSE, LONGEST_PAUSE, TRUSTED_AFTER, Accelerator, Wish
-from edge.runtime.edgetpu import INVOKE_LIMIT, EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
+from edge.runtime.edgetpu import (
+    INVOKE_LIMIT,
+    LIBRARY,
+    EdgeTpu,
+    EdgeTpuCrashError,
+    EdgeTpuError,
+    Interface,
+    Order,
+    find_devices,
+)
 from edge.runtime.pycoral import is_googles
 from tests.edgetpu_stand_in import with_custom_op
 
@@ -166,6 +184,89 @@ def test_a_library_that_hangs_is_not_waited_for_and_its_process_is_ended(
     assert started[0].returncode is not None
 
 
+class Stuck:
+    """A process that a driver holds in the kernel, where no signal reaches it."""
+
+    def poll(self) -> None:
+        return None
+
+    def kill(self) -> None:
+        """Nothing comes of it."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        assert timeout is not None, "nobody may wait for it without an end"
+        time.sleep(timeout)
+        raise subprocess.TimeoutExpired("stuck", timeout)
+
+
+def test_a_process_that_cannot_be_ended_is_left_behind_within_the_second_that_is_left() -> None:
+    ours, theirs = socket.socketpair()
+    process: Any = Stuck()
+    with theirs, tempfile.TemporaryFile() as errors:
+        tpu = EdgeTpu(process, ours, os.memfd_create("stuck"), errors)
+        began = time.monotonic()
+        tpu.close()
+        tpu.close()
+    assert time.monotonic() - began < 2.0 - INVOKE_LIMIT
+
+
+PYCORAL = """
+import os
+from ai_edge_litert.interpreter import Interpreter, load_delegate
+
+def make_interpreter(model_path_or_content, device=None):
+    delegate = load_delegate(os.environ["CORAL_LIBRARY"], {"device": device} if device else {})
+    return Interpreter(model_content=model_path_or_content, experimental_delegates=[delegate])
+"""
+"""What Google's pycoral/utils/edgetpu.py offers, for the real runtime."""
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: Library) -> Callable[[str], None]:
+    """Puts a package ``pycoral`` with one file where a new process finds it."""
+
+    def put(file: str) -> None:
+        path = tmp_path / "site/pycoral" / file
+        for folder in (path.parent, tmp_path / "site/pycoral"):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "__init__.py").touch()
+        path.write_text(PYCORAL)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+        monkeypatch.setenv("CORAL_LIBRARY", library("BEHAVES"))
+
+    return put
+
+
+def test_googles_pycoral_opens_the_models_where_it_is_installed(
+    install: Callable[[str], None], contents: list[bytes], on_processor: list[Model]
+) -> None:
+    install("utils/edgetpu.py")
+    tpu = EdgeTpu.open(Order("litert", LIBRARY, "usb:0"), contents, PATIENCE)
+    try:
+        values = picture(on_processor[1])
+        assert same(tpu.invoke(1, values), on_processor[1].invoke(values))
+    finally:
+        tpu.close()
+    with pytest.raises(EdgeTpuError, match="no such device"):
+        EdgeTpu.open(Order("litert", LIBRARY, "usb:1"), contents, PATIENCE)
+
+
+def test_the_package_of_that_name_that_is_about_coral_reefs_is_passed_over(
+    install: Callable[[str], None], contents: list[bytes]
+) -> None:
+    install("hello.py")
+    with pytest.raises(EdgeTpuError, match=re.escape(LIBRARY)):
+        EdgeTpu.open(Order("litert", LIBRARY), contents, PATIENCE)
+
+
+def test_a_library_of_ones_own_is_not_passed_over_for_pycorals(
+    install: Callable[[str], None], library: Library, contents: list[bytes]
+) -> None:
+    install("utils/edgetpu.py")
+    with pytest.raises(EdgeTpuError, match="the device is not there"):
+        EdgeTpu.open(Order("litert", library("REFUSES")), contents, PATIENCE)
+
+
 # What the kernel sees
 
 
@@ -220,13 +321,16 @@ def use(accelerator: Accelerator, on_processor: list[Model]) -> None:
     assert same(accelerator.models[1].invoke(values), on_processor[1].invoke(values))
 
 
-def use_until(accelerator: Accelerator, on_processor: list[Model], happened: Callable[[], object]) -> None:
-    """Judge pictures until something has happened in the background."""
-    deadline = time.monotonic() + PATIENCE
+def use_until(accelerator: Accelerator, on_processor: list[Model], happened: Callable[[], object]) -> float:
+    """Judge pictures until something has happened in the background; the longest that one took, in seconds."""
+    deadline, longest = time.monotonic() + PATIENCE, 0.0
     while not happened():
-        assert time.monotonic() < deadline
+        began = time.monotonic()
+        assert began < deadline
         use(accelerator, on_processor)
+        longest = max(longest, time.monotonic() - began)
         time.sleep(0.01)
+    return longest
 
 
 def test_models_start_on_the_processor_and_move_to_the_edge_tpu_when_it_is_ready(
@@ -270,7 +374,8 @@ def test_a_stick_that_is_pulled_out_costs_one_slow_picture_and_is_used_again_whe
     use_until(accelerator, on_processor, lambda: accelerator.active)
     with caplog.at_level(logging.WARNING):
         trigger.touch()
-        use_until(accelerator, on_processor, lambda: not accelerator.active)
+        longest = use_until(accelerator, on_processor, lambda: not accelerator.active)
+    assert longest < 2.0
     assert accelerator.trouble is not None
     assert accelerator.trouble in caplog.text
     trigger.unlink()
@@ -281,7 +386,7 @@ def test_a_stick_that_is_pulled_out_costs_one_slow_picture_and_is_used_again_whe
     assert accelerator.trouble is None
 
 
-def test_a_picture_waits_less_than_two_seconds_for_an_edge_tpu_that_hangs(
+def test_an_edge_tpu_that_hangs_is_not_waited_for(
     library: Library, contents: list[bytes], on_processor: list[Model], trigger: Path
 ) -> None:
     tpu = EdgeTpu.open(Order("litert", library("HANGS_LATER")), contents, PATIENCE)
@@ -290,7 +395,6 @@ def test_a_picture_waits_less_than_two_seconds_for_an_edge_tpu_that_hangs(
         while True:
             tpu.invoke(1, picture(on_processor[1]))
     tpu.close()
-    assert INVOKE_LIMIT <= 1.5
 
 
 def test_a_library_that_crashed_is_remembered_and_not_tried_at_the_next_start(
@@ -413,6 +517,76 @@ def test_a_door_tells_why_it_runs_on_the_processor_and_metrics_too(compiled: Non
     door.close()
 
 
+class Visible:
+    """What somebody who looks after a running door can see of it, asked for over HTTP."""
+
+    def __init__(self, port: int) -> None:
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=5)
+
+    def health(self) -> dict[str, Any]:
+        with contextlib.suppress(httpx.TransportError):
+            said: dict[str, Any] = self._client.get("/health").json()
+            return said
+        return {}
+
+    def accelerated(self) -> str | None:
+        found = re.search(r"^maskgate_accelerated (\S+)$", self._client.get("/metrics").text, re.MULTILINE)
+        return found[1] if found else None
+
+
+@pytest.fixture
+def stick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the kernel see a Coral stick."""
+    monkeypatch.setattr(accelerator_module, "find_devices", lambda root: ["usb:0"])
+
+
+@pytest.mark.usefixtures("compiled", "stick")
+@pytest.mark.parametrize("behaviour", ["CRASHES_LATER", "HANGS_LATER"])
+def test_a_running_door_shows_that_its_edge_tpu_was_pulled_out_and_goes_on(
+    library: Library, trigger: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, behaviour: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    overrides = {
+        "camera.source": "demo",
+        "camera.loop": True,
+        "runtime.edgetpu_library": library(behaviour),
+        "runtime.backend": "litert",
+        "counts.path": tmp_path / "counts.db",
+        "alerts.output": "none",
+        "web.port": port,
+    }
+    seen: dict[str, Any] = {}
+
+    def look() -> None:
+        visible, deadline = Visible(port), time.monotonic() + PATIENCE
+
+        def wait_for(condition: Callable[[], bool]) -> None:
+            while not condition() and time.monotonic() < deadline:
+                time.sleep(0.05)
+
+        try:
+            wait_for(lambda: bool(visible.health()) and visible.accelerated() == "1.0")
+            seen["before"] = (visible.health(), visible.accelerated())
+            trigger.touch()
+            wait_for(lambda: bool(visible.health().get("reasons")))
+            seen["after"] = (visible.health(), visible.accelerated())
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    assert daemon.run(load(environment={"HOME": str(tmp_path)}, overrides=overrides), daemon.Options(quiet=True)) == 0
+    looking.join()
+    (before, ran), (after, fell_back) = seen["before"], seen["after"]
+    assert (before["status"], ran) == ("ok", "1.0")
+    assert (after["status"], fell_back) == ("degraded", "0.0")
+    (reason,) = after["reasons"]
+    assert reason.startswith("Models run on the processor, not on the Edge TPU: ")
+    assert reason in caplog.text
+
+
 def test_the_processor_is_all_that_is_used_where_it_is_asked_for(compiled: None, tmp_path: Path) -> None:
     assert load_pipeline(settings(accelerator="cpu"), live=Live(ManualClock(), tmp_path)).accelerated is None
 
@@ -426,9 +600,18 @@ def test_models_that_are_not_compiled_run_on_the_processor(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, complains: bool
 ) -> None:
     monkeypatch.setattr(pipeline, "edgetpu_content", lambda model: None)
-    door = load_pipeline(settings(accelerator=kind), live=Live(ManualClock(), tmp_path))
-    assert door.accelerated is None
+    door = load_pipeline(settings(accelerator=kind), live=Live(ManualClock(), tmp_path, root=tmp_path))
+    assert door.accelerated is (False if complains else None)
     assert ("make edgetpu" in (door.trouble or "")) is complains
+
+
+def test_a_stick_that_is_plugged_in_and_idle_for_want_of_compiled_models_is_told(
+    monkeypatch: pytest.MonkeyPatch, sysfs: Path
+) -> None:
+    monkeypatch.setattr(pipeline, "edgetpu_content", lambda model: None)
+    door = load_pipeline(settings(accelerator="auto"), live=Live(ManualClock(), sysfs, root=sysfs))
+    assert "make edgetpu" in (door.trouble or "")
+    assert door.accelerated is False
 
 
 def test_a_device_is_named_by_bus_and_number() -> None:

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -38,6 +39,8 @@ OPEN_LIMIT = 20.0
 """Longest wait for a device to get ready, in seconds: its firmware goes over USB first."""
 INVOKE_LIMIT = 1.0
 """Longest wait for a picture, in seconds: a hundred times what one takes."""
+DEATH_LIMIT = 0.5
+"""Longest wait for the process to end, in seconds: a driver may hold it in the kernel, where no signal reaches it."""
 MESSAGE_BYTES = 65_536
 
 
@@ -156,14 +159,16 @@ class EdgeTpu:
         return read_tensors(view, interface)
 
     def close(self) -> None:
-        """End the process. Safe to call twice."""
+        """End the process, or leave it behind where it cannot be ended. Safe to call twice."""
         self._channel.close()
+        if self._memory < 0:
+            return
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait()
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._errors.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(DEATH_LIMIT)
+        os.close(self._memory)
+        self._errors.close()
         self._memory, self._view = -1, None
 
     def _load(self, order: Order, models: Sequence[bytes], limit: float) -> None:
@@ -196,7 +201,7 @@ class EdgeTpu:
 
     def _death(self) -> str:
         try:
-            code = self._process.wait(INVOKE_LIMIT)
+            code = self._process.wait(DEATH_LIMIT)
         except subprocess.TimeoutExpired:
             return "stopped listening"
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from edge.runtime import Model, open_delegated
-from edge.runtime.edgetpu import MESSAGE_BYTES, OPEN_LIMIT, Interface, area, as_json, offsets
+from edge.runtime.edgetpu import LIBRARY, MESSAGE_BYTES, OPEN_LIMIT, Interface, area, as_json, offsets
 from edge.runtime.pycoral import open_with_pycoral
 
 GRACE = 2.0
@@ -55,12 +55,17 @@ def _open(order: Mapping[str, Any], memory: int) -> list[Model]:
     for size in order["sizes"]:
         content = os.pread(memory, size, offset)
         offset += size
-        model = open_with_pycoral(content, order["device"]) or open_delegated(
-            content, order["backend"], order["library"], {"device": order["device"]} if order["device"] else {}
-        )
+        model = _open_one(order, content)
         model.invoke(np.zeros(model.input.shape, model.input.dtype))
         models.append(model)
     return models
+
+
+def _open_one(order: Mapping[str, Any], content: bytes) -> Model:
+    """Through pycoral, which has its own idea of the library, unless the settings name another."""
+    device, library = order["device"], order["library"]
+    model = open_with_pycoral(content, device) if library == LIBRARY else None
+    return model or open_delegated(content, order["backend"], library, {"device": device} if device else {})
 
 
 def _run(model: Model, interface: Interface, view: mmap.mmap) -> None:
