@@ -34,6 +34,8 @@ SENSOR = re.compile(r"\b((?:imx|ov|ar|gc|s5k)\d\w*)", re.IGNORECASE)
 """The name of a camera module's chip within what its driver calls itself."""
 USB = re.compile(r"/usb\d+/")
 """Within the path of a device that is on a USB bus."""
+HEADER_CHIPS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
+"""Labels of the chip behind a Raspberry Pi's header: RP1 on the Pi 5, before it the processor's own."""
 MAX_THREADS = 4
 
 
@@ -64,6 +66,8 @@ PROFILES = (
     Profile("Raspberry Pi 4", r"raspberrypi,4-|Raspberry Pi 4", 3, "picamera2", "gpiozero"),
     Profile("Raspberry Pi 5", r"raspberrypi,5-|Raspberry Pi 5", 3, "picamera2", "gpiozero"),
     Profile("Raspberry Pi", r"Raspberry Pi", None, "picamera2", "gpiozero"),
+    Profile("Jetson Orin Nano or NX", r"\bp3767-", 4, "gstreamer", "gpiod"),
+    Profile("Jetson AGX Orin", r"\bp3701-", 4, "gstreamer", "gpiod"),
     Profile("Jetson Orin", r"nvidia,tegra234", 4, "gstreamer", "gpiod"),
     Profile("Jetson Nano", r"nvidia,jetson-nano|nvidia,p3450|nvidia,p3541", 3, "gstreamer", "gpiod"),
     Profile("Jetson", r"nvidia,tegra", None, "gstreamer", "gpiod"),
@@ -81,6 +85,11 @@ class GpioChip:
     name: str
     label: str
 
+    @property
+    def number(self) -> int:
+        """Of its device."""
+        return int(self.name.removeprefix("gpiochip"))
+
 
 @dataclass(frozen=True, slots=True)
 class Board:
@@ -91,6 +100,7 @@ class Board:
         model: What it calls itself.
         revision: Of a Raspberry Pi, in hexadecimal; empty elsewhere.
         system: The operating system.
+        kernel: Its release: ``6.12.47+rpt-rpi-v8``.
         architecture: As ``uname -m`` says it.
         python: Version of the interpreter.
         memory: Installed, in bytes.
@@ -106,6 +116,7 @@ class Board:
     model: str
     revision: str
     system: str
+    kernel: str
     architecture: str
     python: str
     memory: int
@@ -130,6 +141,7 @@ def read_board(root: Path = Path("/"), architecture: str | None = None) -> Board
         model=model_name(root),
         revision=_revision(root),
         system=system_name(root),
+        kernel=kernel_release(root),
         architecture=architecture or platform.machine(),
         python=platform.python_version(),
         memory=total,
@@ -173,6 +185,11 @@ def system_name(root: Path = Path("/")) -> str:
     """The operating system, as it calls itself."""
     release = dict(line.split("=", 1) for line in _text(root / "etc/os-release").splitlines() if "=" in line)
     return release.get("PRETTY_NAME", "unknown").strip('"')
+
+
+def kernel_release(root: Path = Path("/")) -> str:
+    """The kernel's release, as ``uname -r`` says it."""
+    return _text(root / "proc/sys/kernel/osrelease")
 
 
 def memory_bytes(root: Path = Path("/")) -> tuple[int, int]:
@@ -271,6 +288,16 @@ def gpio_chips(root: Path = Path("/")) -> Iterator[GpioChip]:
     for chip in sorted((root / "sys/class/gpio").glob("gpiochip*"), key=lambda path: int(path.name[8:])):
         names = sorted(path.name for path in (chip / "device").glob("gpiochip[0-9]*"))
         yield GpioChip(names[0] if names else chip.name, _text(chip / "label"))
+
+
+def header_chip(root: Path = Path("/")) -> GpioChip | None:
+    """The GPIO chip behind a Raspberry Pi's header, told by its label; None where there is none.
+
+    Args:
+        root: Where /sys and /dev are.
+    """
+    chips = {chip.label: chip for chip in gpio_chips(root) if (root / "dev" / chip.name).exists()}
+    return next((chips[label] for label in HEADER_CHIPS if label in chips), None)
 
 
 def _firmware_word(root: Path) -> int | None:

@@ -164,12 +164,16 @@ class AlertSettings(Section):
 
     output: Literal["auto", "gpio", "gpiod", "none"] = Field(
         "auto",
-        description="gpio drives a Raspberry Pi's pins, gpiod lines of alerts.chip, none no pins;"
-        " auto takes gpiod where a chip is named, else gpio where there is one",
+        description="gpio drives a Raspberry Pi's pins, gpiod those of other boards, none no pins;"
+        " auto takes gpiod where a chip or another board's pin is named, else gpio where there is one",
     )
-    chip: str = Field("", description="For gpiod: path, name or label of the GPIO chip, as gpiodetect lists them")
+    chip: str = Field(
+        "", description="For gpiod: path, name or label of the GPIO chip; not needed for pins of the header"
+    )
     led_pin: Pin = Field(
-        17, description="Pin of the red LED: BCM number; for gpiod offset or name of the line; -1 for none"
+        17,
+        description="Pin of the red LED: BCM number, or by its place on the header (BOARD11);"
+        " for gpiod also offset or name of a line; -1 for none",
     )
     welcome_pin: Pin = Field(22, description="Pin of the green LED, likewise")
     buzzer_pin: Pin = Field(27, description="Pin of the buzzer, likewise")

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from edge.board import (
     Profile,
     camera_sensors,
     gpio_chips,
+    kernel_release,
     memory_bytes,
     model_name,
     power_warnings,
@@ -53,6 +55,9 @@ HOT = 80.0
 """A Raspberry Pi slows down from here, in degrees Celsius."""
 TIME_ERROR = 5
 """What adjtimex(2) returns while no time server has set the clock."""
+OLDEST_KERNEL = (5, 10)
+"""The first Linux that has what gpiod 2 asks of it."""
+WIRING = "docs/wiring.md has the pins of each board"
 OLDEST_GPIOD = 2
 """The first major version of gpiod whose interface is the present one."""
 PICAMERA2 = "sudo apt install python3-picamera2"
@@ -381,6 +386,9 @@ def _video_nodes(machine: Machine) -> Iterator[Finding]:
 
 
 def _gpio(machine: Machine, config: Config) -> Iterator[Finding]:
+    from edge.alerts.choose import wants_gpiod  # noqa: PLC0415
+
+    board = profile_of(machine.root)
     labels = {chip.name: f" ({chip.label})" for chip in gpio_chips(machine.root) if chip.label}
     nodes = sorted(path.name for path in (machine.root / "dev").glob("gpiochip*"))
     chips = ", ".join(f"{node}{labels.get(node, '')}" for node in nodes)
@@ -390,12 +398,11 @@ def _gpio(machine: Machine, config: Config) -> Iterator[Finding]:
         yield Finding("gpio", State.OK, 'not used: alerts.output is "none"')
     elif not chips:
         yield Finding("gpio", limit, "no GPIO here: no lamp, no buzzer", 'set alerts.output = "none"')
-    elif alerts.output == "gpiod" or (alerts.output == "auto" and alerts.chip):
+    elif wants_gpiod(alerts, board):
         yield _gpiod(machine, chips, limit)
-    elif alerts.output == "auto" and profile_of(machine.root).pins == "gpiod":
-        yield Finding(
-            "gpio", limit, f"{chips}; which drives the alarm is not set", "set alerts.chip and the pins: gpioinfo"
-        )
+    elif alerts.output == "auto" and board.pins == "gpiod":
+        text = f"{chips}; no pin is named that drives the alarm"
+        yield _too_old(machine, limit) or Finding("gpio", limit, text, f"set alerts.led_pin and so on: {WIRING}")
     else:
         yield _gpiozero(machine, chips, limit)
 
@@ -409,7 +416,18 @@ def _gpiozero(machine: Machine, chips: str, limit: State) -> Finding:
     return Finding("gpio", limit, f"{chips}, but {missing} not installed", f"{PIP} install gpiozero lgpio")
 
 
+def _too_old(machine: Machine, limit: State) -> Finding | None:
+    release = kernel_release(machine.root)
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) >= OLDEST_KERNEL:
+        return None
+    text = f"gpiod needs Linux {'.'.join(map(str, OLDEST_KERNEL))}, and this is {release}: no lamp, no buzzer"
+    return Finding("gpio", limit, text, f'install a newer system ({WIRING}), or set alerts.output = "none"')
+
+
 def _gpiod(machine: Machine, chips: str, limit: State) -> Finding:
+    if too_old := _too_old(machine, limit):
+        return too_old
     gpiod = machine.version_of("gpiod")
     if gpiod and int(gpiod.split(".")[0]) >= OLDEST_GPIOD:
         return Finding("gpio", State.OK, f"{chips}, gpiod {gpiod}")

@@ -19,11 +19,12 @@ class Recorded(NamedTuple):
         memory: MemTotal, in kB.
         free: MemAvailable, in kB.
         zones: /sys/class/thermal: type and temp of each zone.
-        chips: /sys/class/gpio: base and label of each chip.
+        chips: /sys/class/gpio: base of each chip, its number under /dev, its label.
         revision: Of a Raspberry Pi.
         sensors: /sys/class/video4linux/v4l-subdev*/name.
         video: /sys/class/video4linux/video*/name.
         word: The Raspberry Pi firmware's, in hexadecimal.
+        kernel: /proc/sys/kernel/osrelease.
     """
 
     model: str | None
@@ -32,11 +33,12 @@ class Recorded(NamedTuple):
     memory: int
     free: int
     zones: tuple[tuple[str, str], ...] = ()
-    chips: tuple[tuple[int, str], ...] = ()
+    chips: tuple[tuple[int, int, str], ...] = ()
     revision: str = ""
     sensors: tuple[str, ...] = ()
     video: tuple[str, ...] = ()
     word: str = ""
+    kernel: str = "6.12.47+rpt-rpi-v8"
 
 
 BOOKWORM = "Debian GNU/Linux 12 (bookworm)"
@@ -50,7 +52,7 @@ BOARDS = {
         436_364,
         231_000,
         (("cpu-thermal", "57458"),),
-        ((512, "pinctrl-bcm2835"), (566, "raspberrypi-exp-gpio")),
+        ((512, 0, "pinctrl-bcm2835"), (566, 1, "raspberrypi-exp-gpio")),
         "902120",
         ("ov5647 10-0036",),
         word="0",
@@ -62,7 +64,7 @@ BOARDS = {
         931_840,
         640_000,
         PI_ZONE,
-        ((512, "pinctrl-bcm2835"), (566, "raspberrypi-exp-gpio")),
+        ((512, 0, "pinctrl-bcm2835"), (566, 1, "raspberrypi-exp-gpio")),
         "a020d3",
         word="50000",
     ),
@@ -73,7 +75,7 @@ BOARDS = {
         3_884_360,
         3_200_000,
         PI_ZONE,
-        ((512, "pinctrl-bcm2711"), (570, "raspberrypi-exp-gpio")),
+        ((512, 0, "pinctrl-bcm2711"), (570, 1, "raspberrypi-exp-gpio")),
         "c03114",
         ("imx708",),
         ("bcm2835-codec-decode", "unicam-image"),
@@ -86,7 +88,7 @@ BOARDS = {
         8_254_656,
         7_000_000,
         (("cpu-thermal", "61250"), ("rp1_adc", "58000")),
-        ((512, "gpio-brcmstb@107d508500"), (569, "pinctrl-rp1")),
+        ((512, 10, "gpio-brcmstb@107d508500"), (569, 0, "pinctrl-rp1")),
         "d04170",
         ("imx219 10-0010",),
         ("rp1-cfe-csi2_ch0", "pispbe-input"),
@@ -99,7 +101,8 @@ BOARDS = {
         4_059_248,
         2_900_000,
         (("AO-therm", "43500"), ("CPU-therm", "36000"), ("PMIC-Die", "100000")),
-        ((0, "tegra-gpio"), (504, "max77620-gpio")),
+        ((0, 0, "tegra-gpio"), (504, 1, "max77620-gpio")),
+        kernel="4.9.337-tegra",
         video=("vi-output, imx219 7-0010",),
     ),
     "jetson-orin-nano": Recorded(
@@ -109,7 +112,8 @@ BOARDS = {
         7_802_000,
         6_100_000,
         (("cpu-thermal", "49500"), ("tj-thermal", "50343")),
-        ((316, "tegra234-gpio-aon"), (348, "tegra234-gpio")),
+        ((316, 1, "tegra234-gpio-aon"), (348, 0, "tegra234-gpio")),
+        kernel="5.15.148-tegra",
         video=("vi-output, imx219 9-0010",),
     ),
     "coral-dev-board": Recorded(
@@ -119,12 +123,21 @@ BOARDS = {
         983_040,
         700_000,
         (("cpu_thermal_zone", "52000"),),
-        ((0, "30200000.gpio"),),
+        tuple((32 * number, number, f"302{number}0000.gpio") for number in range(5)),
+        kernel="4.14.98-imx",
     ),
     "coral-dev-board-mini": Recorded(
-        "Google Coral Dev Board Mini", ("google,mt8167-coral", "mediatek,mt8167"), MENDEL, 2_014_208, 1_600_000
+        "Google Coral Dev Board Mini",
+        ("google,mt8167-coral", "mediatek,mt8167"),
+        MENDEL,
+        2_014_208,
+        1_600_000,
+        chips=((387, 0, "1000b000.pinctrl"),),
+        kernel="4.19.125-mtk",
     ),
-    "pc": Recorded(None, (), "Ubuntu 24.04.1 LTS", 16_300_000, 12_000_000, (("x86_pkg_temp", "51000"),)),
+    "pc": Recorded(
+        None, (), "Ubuntu 24.04.1 LTS", 16_300_000, 12_000_000, (("x86_pkg_temp", "51000"),), kernel="6.8.0-49-generic"
+    ),
 }
 
 
@@ -142,6 +155,7 @@ def build(root: Path, name: str) -> Path:
     files = {
         "etc/os-release": f'PRETTY_NAME="{board.system}"\n',
         "proc/meminfo": f"MemTotal: {board.memory:>15} kB\nMemFree: {1000:>16} kB\nMemAvailable: {board.free:>11} kB\n",
+        "proc/sys/kernel/osrelease": f"{board.kernel}\n",
         "proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 38.40\n",
     }
     if board.model is None:
@@ -156,7 +170,7 @@ def build(root: Path, name: str) -> Path:
     for number, (kind, degrees) in enumerate(board.zones):
         zone = f"sys/class/thermal/thermal_zone{number}"
         files |= {f"{zone}/type": f"{kind}\n", f"{zone}/temp": f"{degrees}\n"}
-    for number, (base, label) in enumerate(board.chips):
+    for base, number, label in board.chips:
         chip = f"sys/class/gpio/gpiochip{base}"
         files |= {
             f"{chip}/label": f"{label}\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,9 +19,17 @@ import pytest
 
 from edge.alerts import pins
 from edge.alerts.choose import open_alert
+from edge.alerts.header import HEADERS, header_line, is_header_pin
 from edge.alerts.none import NoAlert
-from edge.config import AlertSettings
+from edge.alerts.pins import KEYS
+from edge.board import PROFILES, UNKNOWN
+from edge.config import AlertSettings, Config
 from edge.errors import AlertError, ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 FAKE = Path(__file__).parent / "fake_gpiod"
@@ -56,6 +65,13 @@ class FakeLab:
         for name, number in OFFSETS.items():
             (self.chip / str(number) / "name").write_text(name)
         (self.chip / "label").write_text("fake-gpio")
+
+    @classmethod
+    def at(cls, chip: Path) -> FakeLab:
+        """Over a chip that is there."""
+        lab = cls.__new__(cls)
+        lab.chip = chip
+        return lab
 
     def file(self, line: int | str, name: str) -> Path:
         return self.chip / str(offset(line)) / name
@@ -255,6 +271,89 @@ class TestWhatIsRefused:
     def test_a_buzzer_that_needs_a_tone_is_refused(self, lab: Lab) -> None:
         with pytest.raises(ConfigError, match="wire an active buzzer"):
             open_alert(settings(lab, buzzer="passive"))
+
+
+CORAL = next(profile for profile in PROFILES if profile.name == "Coral Dev Board")
+NANO = next(profile for profile in PROFILES if profile.name == "Jetson Nano")
+
+
+class TestHeaders:
+    """Pins by their place on the header of a board that is no Raspberry Pi."""
+
+    @pytest.fixture
+    def chips(self, lab: Lab, tmp_path: Path) -> list[FakeLab]:
+        """The five chips of a Coral Dev Board."""
+        if not isinstance(lab, FakeLab):
+            pytest.skip("gpio-sim has no chips with these labels")
+        made = []
+        for number in range(5):
+            folder = tmp_path / f"dev/gpiochip{number}"
+            for line in range(32):
+                (folder / str(line)).mkdir(parents=True)
+                (folder / str(line) / "level").write_text("0")
+            (folder / "label").write_text(f"302{number}0000.gpio")
+            made.append(FakeLab.at(folder))
+        return made
+
+    def test_pins_on_several_chips_are_driven_without_naming_one(self, chips: list[FakeLab], tmp_path: Path) -> None:
+        wiring = {"led_pin": "BOARD16", "welcome_pin": "BOARD18", "buzzer_pin": "BOARD13"}
+        alert = open_alert(AlertSettings(**wiring), tmp_path / "dev", CORAL)
+        assert alert.name.startswith(f"gpiod ({tmp_path}/dev/gpiochip2, {tmp_path}/dev/gpiochip4, ")
+        assert alert.name.endswith("led_pin on BOARD16, welcome_pin on BOARD18, buzzer_pin on BOARD13)")
+        alert.alarm(on=True)
+        alert.welcome(on=True)
+        wait_until(lambda: chips[2].level(9) and chips[0].level(6) and chips[4].level(10))
+        alert.close()
+        assert [chips[2].level(9), chips[0].level(6), chips[4].level(10)] == [0, 0, 0]
+
+    def test_without_any_named_pin_nothing_is_driven_and_it_is_said_what_to_set(
+        self, chips: list[FakeLab], tmp_path: Path
+    ) -> None:
+        alert = open_alert(AlertSettings(), tmp_path / "dev", CORAL)
+        assert isinstance(alert, NoAlert)
+        assert 'no pin of the Coral Dev Board is named: set alerts.led_pin = "BOARD16"' in alert.name
+
+    def test_a_pin_that_is_ground_or_taken_is_refused_with_those_that_are_free(
+        self, chips: list[FakeLab], tmp_path: Path
+    ) -> None:
+        with pytest.raises(ConfigError, match="BOARD6 of the Coral Dev Board cannot be driven; these can: 13, 16, 18"):
+            open_alert(AlertSettings(led_pin="BOARD6"), tmp_path / "dev", CORAL)
+
+    def test_a_board_whose_header_is_not_known_is_told(self, lab: Lab) -> None:
+        with pytest.raises(ConfigError, match="that of the unknown board is not known"):
+            open_alert(AlertSettings(output="gpiod", led_pin="BOARD11"), board=UNKNOWN)
+
+    def test_a_chip_that_is_absent_is_named_by_its_label(self, lab: Lab) -> None:
+        with pytest.raises(AlertError, match="no GPIO chip 'tegra-gpio'"):
+            open_alert(AlertSettings(output="gpiod", led_pin="BOARD11"), lab.chip.parent, NANO)
+
+    @pytest.mark.parametrize("board", HEADERS)
+    def test_no_line_is_behind_two_pins_and_each_board_is_in_the_table(self, board: str) -> None:
+        lines = list(HEADERS[board].values())
+        assert len(set(lines)) == len(lines)
+        assert set(HEADERS[board]).isdisjoint(POWER)
+        assert [profile.pins for profile in PROFILES if profile.name == board] == ["gpiod"]
+
+
+POWER = {1, 2, 4, 6, 9, 14, 17, 20, 25, 30, 34, 39}
+"""Pins of every 40-pin header that carry a supply or ground."""
+WIRING = (ROOT / "docs/wiring.md").read_text("utf-8")
+
+
+class TestWiringPage:
+    """What docs/wiring.md tells to set is what each board has."""
+
+    @pytest.mark.parametrize("board", HEADERS)
+    def test_each_board_has_a_section_whose_settings_are_pins_that_it_can_drive(self, board: str) -> None:
+        section = re.search(rf"^### {re.escape(board)}$(.*?)(?=^##|\Z)", WIRING, re.MULTILINE | re.DOTALL)
+        assert section, f"docs/wiring.md has no section on the {board}"
+        block = "\n".join(line.strip() for line in section[1].splitlines() if line.startswith("    "))
+        settings = Config.model_validate(tomllib.loads(block)).alerts
+        pins = [getattr(settings, key) for key in KEYS.values()]
+        lines = [header_line(board, pin) for pin in pins if is_header_pin(pin)]
+        assert len(set(lines)) == len(KEYS)
+        for pin, (_, line) in zip(pins, lines, strict=True):
+            assert f"| {pin.removeprefix('BOARD')} | {line} " in section[1]
 
 
 class TestAtRunTime:

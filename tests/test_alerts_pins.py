@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gpiozero
@@ -17,6 +18,7 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from edge.alerts import pins as pins_module
 from edge.alerts.choose import open_alert
+from edge.alerts.gpio import take_header_chip
 from edge.alerts.none import NoAlert
 from edge.alerts.pattern import Pattern, Rhythm
 from edge.alerts.pins import PinAlert
@@ -24,6 +26,7 @@ from edge.alerts.policy import AlertPolicy
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
 from edge.values import BBox, EventKind, Person, Verdict
+from tests.boards import build, write
 
 
 @pytest.fixture
@@ -34,6 +37,67 @@ def pins() -> Iterator[Any]:
     yield lambda number: factory.pin(f"GPIO{number}")
     factory.reset()
     gpiozero.Device.pin_factory = before
+
+
+class RecordingFactory(MockFactory):
+    """Stands in for gpiozero's factory for lgpio, which opens a chip by its number."""
+
+    def __init__(self, chip: int | None = None) -> None:
+        super().__init__(pin_class=MockPWMPin)
+        if chip == 13:
+            raise OSError("can not open gpiochip")
+        self.chip = chip
+
+
+@pytest.fixture
+def lgpio(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """gpiozero with an lgpio of this test's own, and nothing chosen yet."""
+    monkeypatch.setitem(sys.modules, "gpiozero.pins.lgpio", SimpleNamespace(LGPIOFactory=RecordingFactory))
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    before, gpiozero.Device.pin_factory = gpiozero.Device.pin_factory, None
+    yield
+    gpiozero.Device.pin_factory = before
+
+
+@pytest.mark.usefixtures("lgpio")
+@pytest.mark.parametrize(("name", "number"), [("5", 0), ("4b", 0), ("3b+", 0), ("zero2w", 0)])
+def test_the_chip_behind_a_pis_header_is_driven(tmp_path: Path, name: str, number: int) -> None:
+    take_header_chip(build(tmp_path, name))
+    assert gpiozero.Device.pin_factory.chip == number
+
+
+def rp1(root: Path, number: int) -> Path:
+    chip = "sys/class/gpio/gpiochip569"
+    write(root, {f"{chip}/label": "pinctrl-rp1\n", f"{chip}/device/gpiochip{number}/uevent": ""})
+    write(root, {"sys/class/gpio/gpiochip512/label": "gpio-brcmstb@107d508500\n", f"dev/gpiochip{number}": ""})
+    return root
+
+
+@pytest.mark.usefixtures("lgpio")
+@pytest.mark.parametrize("number", [4, 15])
+def test_the_rp1_of_a_pi_5_is_found_by_its_label_where_its_number_is_another(tmp_path: Path, number: int) -> None:
+    take_header_chip(rp1(tmp_path, number))
+    assert gpiozero.Device.pin_factory.chip == number
+
+
+@pytest.mark.usefixtures("lgpio")
+def test_a_header_that_cannot_be_opened_is_named_by_chip_and_label(tmp_path: Path) -> None:
+    with pytest.raises(AlertError, match=r"gpiochip13 \(pinctrl-rp1\): can not open"):
+        take_header_chip(rp1(tmp_path, 13))
+
+
+@pytest.mark.usefixtures("lgpio")
+def test_whoever_tells_gpiozero_what_to_use_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "pigpio")
+    take_header_chip(build(tmp_path, "5"))
+    assert gpiozero.Device.pin_factory is None
+
+
+def test_pins_can_be_named_by_their_place_on_the_header(pins: Any) -> None:
+    alert = open_alert(settings(led_pin="BOARD11", welcome_pin="BOARD15", buzzer_pin="BOARD13"))
+    alert.welcome(on=True)
+    wait_until(lambda: pins(22).state)
+    alert.close()
 
 
 def settings(**changes: Any) -> AlertSettings:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from edge.board import GpioChip, profile_of, read_board, slowed_by, temperature_celsius, threads_for, throttled
+from edge.board import (
+    GpioChip,
+    header_chip,
+    profile_of,
+    read_board,
+    slowed_by,
+    temperature_celsius,
+    threads_for,
+    throttled,
+)
 from edge.runtime import default_threads
 from tests.boards import BOARDS, build, plug_in_webcam, write
 
@@ -67,7 +76,7 @@ def test_without_the_firmwares_word_the_voltage_sensor_tells(tmp_path: Path, ala
         ("4b", "Raspberry Pi 4", 3, ("picamera2", "gpiozero")),
         ("5", "Raspberry Pi 5", 3, ("picamera2", "gpiozero")),
         ("jetson-nano", "Jetson Nano", 3, ("gstreamer", "gpiod")),
-        ("jetson-orin-nano", "Jetson Orin", 4, ("gstreamer", "gpiod")),
+        ("jetson-orin-nano", "Jetson Orin Nano or NX", 4, ("gstreamer", "gpiod")),
         ("coral-dev-board", "Coral Dev Board", 3, (None, "gpiod")),
         ("coral-dev-board-mini", "Coral Dev Board Mini", 3, (None, "gpiod")),
         ("pc", "unknown board", 3, (None, None)),
@@ -87,13 +96,58 @@ def test_the_report_holds_what_the_board_says(tmp_path: Path, name: str) -> None
     said, board = BOARDS[name], read_board(build(tmp_path, name), "aarch64")
     assert board.model == (said.model or "PC (NUC7i5BNK)")
     assert (board.system, board.architecture, board.revision) == (said.system, "aarch64", said.revision)
+    assert board.kernel == said.kernel
     assert (board.memory, board.free_memory) == (said.memory * 1024, said.free * 1024)
-    assert [chip.label for chip in board.gpio_chips] == [label for _, label in said.chips]
+    assert [chip.label for chip in board.gpio_chips] == [label for _, _, label in said.chips]
     assert (board.temperature is None) is (not said.zones)
 
 
 def test_a_chip_is_named_as_under_dev_whatever_its_number_in_sysfs(tmp_path: Path) -> None:
-    assert read_board(build(tmp_path, "5")).gpio_chips[1] == GpioChip("gpiochip1", "pinctrl-rp1")
+    assert read_board(build(tmp_path, "5")).gpio_chips == (
+        GpioChip("gpiochip10", "gpio-brcmstb@107d508500"),
+        GpioChip("gpiochip0", "pinctrl-rp1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("zero2w", "pinctrl-bcm2835"),
+        ("3b+", "pinctrl-bcm2835"),
+        ("4b", "pinctrl-bcm2711"),
+        ("5", "pinctrl-rp1"),
+        ("jetson-orin-nano", None),
+        ("coral-dev-board", None),
+        ("pc", None),
+    ],
+)
+def test_the_chip_behind_a_pis_header_is_told_by_its_label(tmp_path: Path, name: str, label: str | None) -> None:
+    chip = header_chip(build(tmp_path, name))
+    assert (chip and chip.label) == label
+
+
+@pytest.mark.parametrize("number", [0, 4, 15])
+def test_the_pi_5s_chip_is_found_whatever_number_its_kernel_gives_it(tmp_path: Path, number: int) -> None:
+    chip = "sys/class/gpio/gpiochip569"
+    others = {f"sys/class/gpio/gpiochip{512 + other}/label": "gpio-brcmstb@107d508500\n" for other in range(3)}
+    rp1 = {f"{chip}/label": "pinctrl-rp1\n", f"{chip}/device/gpiochip{number}/uevent": ""}
+    write(tmp_path, others | rp1 | {f"dev/gpiochip{number}": ""})
+    found = header_chip(tmp_path)
+    assert found is not None
+    assert found.number == number
+
+
+@pytest.mark.parametrize(
+    ("compatible", "name"),
+    [
+        ("nvidia,p3737-0000+p3701-0005", "Jetson AGX Orin"),
+        ("nvidia,p3509-0000+p3767-0001", "Jetson Orin Nano or NX"),
+        ("nvidia,some-other", "Jetson Orin"),
+    ],
+)
+def test_an_orin_is_told_by_its_module(tmp_path: Path, compatible: str, name: str) -> None:
+    write(tmp_path, {"proc/device-tree/compatible": f"{compatible}\0nvidia,tegra234\0"})
+    assert profile_of(tmp_path).name == name
 
 
 @pytest.mark.parametrize(

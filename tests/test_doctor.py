@@ -397,13 +397,40 @@ class TestBoards:
         assert (camera.state, said in camera.text) == (state, True)
 
     def test_a_pi_5s_pins_are_named_by_their_chip(self, tmp_path: Path, config: Config) -> None:
-        assert "gpiochip1 (pinctrl-rp1)" in found(self.examined(tmp_path, config, "5"), "gpio").text
+        assert "gpiochip0 (pinctrl-rp1)" in found(self.examined(tmp_path, config, "5"), "gpio").text
 
-    @pytest.mark.parametrize("name", ["jetson-nano", "coral-dev-board"])
-    def test_where_pins_have_other_names_the_chip_is_asked_for(self, tmp_path: Path, config: Config, name: str) -> None:
-        gpio = found(self.examined(tmp_path, config, name), "gpio")
+    def test_where_no_pin_is_named_the_page_with_the_boards_pins_is(self, tmp_path: Path, config: Config) -> None:
+        gpio = found(self.examined(tmp_path, config, "jetson-orin-nano"), "gpio")
         assert gpio.state is State.WARNING
-        assert gpio.remedy == "set alerts.chip and the pins: gpioinfo"
+        assert (
+            gpio.text
+            == "gpiochip0 (tegra234-gpio), gpiochip1 (tegra234-gpio-aon); no pin is named that drives the alarm"
+        )
+        assert gpio.remedy == "set alerts.led_pin and so on: docs/wiring.md has the pins of each board"
+
+    def test_pins_of_the_header_need_no_chip(self, tmp_path: Path, config: Config) -> None:
+        settings = changed(config, alerts={"led_pin": "BOARD29"})
+        gpio = found(self.examined(tmp_path, settings, "jetson-orin-nano"), "gpio")
+        assert (gpio.remedy or "").endswith("pip install 'gpiod>=2.1'")
+        packages = PACKAGES | {"gpiod": "2.3.0"}
+        gpio = found(self.examined(tmp_path, settings, "jetson-orin-nano", version_of=packages.get), "gpio")
+        assert (gpio.state, gpio.text.endswith("gpiod 2.3.0")) == (State.OK, True)
+
+    @pytest.mark.parametrize(
+        ("name", "release"),
+        [
+            ("jetson-nano", "4.9.337-tegra"),
+            ("coral-dev-board", "4.14.98-imx"),
+            ("coral-dev-board-mini", "4.19.125-mtk"),
+        ],
+    )
+    @pytest.mark.parametrize("output", ["auto", "gpiod"])
+    def test_a_kernel_that_is_too_old_for_gpiod_is_told(
+        self, tmp_path: Path, config: Config, name: str, release: str, output: str
+    ) -> None:
+        gpio = found(self.examined(tmp_path, changed(config, alerts={"output": output}), name), "gpio")
+        assert gpio.state is (State.WARNING if output == "auto" else State.PROBLEM)
+        assert gpio.text == f"gpiod needs Linux 5.10, and this is {release}: no lamp, no buzzer"
 
     def test_a_coral_board_without_its_edge_tpu_is_told(self, tmp_path: Path, config: Config) -> None:
         assert "accelerator" in self.problems(self.examined(tmp_path, config, "coral-dev-board-mini"))

@@ -6,16 +6,18 @@ import os
 from pathlib import Path
 
 from edge.alerts import Alert
+from edge.alerts.header import is_header_pin
 from edge.alerts.none import NoAlert
 from edge.alerts.pins import KEYS, Lines, PinAlert
 from edge.alerts.together import Together
+from edge.board import Profile, profile_of
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
 
 DEVICES = Path("/dev")
 
 
-def open_alert(settings: AlertSettings, devices: Path = DEVICES) -> Alert:
+def open_alert(settings: AlertSettings, devices: Path = DEVICES, board: Profile | None = None) -> Alert:
     """Open the outputs that the settings ask for; ``auto`` never fails, its ``name`` says what it took and why.
 
     Sound that cannot be had is no reason to stop either: ``trouble`` says why.
@@ -23,13 +25,14 @@ def open_alert(settings: AlertSettings, devices: Path = DEVICES) -> Alert:
     Args:
         settings: Outputs, pins, pattern, sound.
         devices: Where GPIO chips appear.
+        board: What is known of this board; None looks.
 
     Raises:
         ConfigError: Two parts share a pin, or a pin or chip is not named where it must be.
         AlertError: ``gpio`` or ``gpiod`` was asked for and cannot be driven.
     """
     try:
-        lines = open_lines(settings, devices)
+        lines = open_lines(settings, devices, board)
     except AlertError as error:
         if settings.output != "auto":
             raise
@@ -43,7 +46,7 @@ def open_alert(settings: AlertSettings, devices: Path = DEVICES) -> Alert:
     return Together([pins, open_sound(settings)])
 
 
-def open_lines(settings: AlertSettings, devices: Path = DEVICES) -> Lines | None:
+def open_lines(settings: AlertSettings, devices: Path = DEVICES, board: Profile | None = None) -> Lines | None:
     """Open the pins that the settings ask for, all off; None where they ask for none.
 
     Raises:
@@ -53,11 +56,23 @@ def open_lines(settings: AlertSettings, devices: Path = DEVICES) -> Lines | None
     _refuse_shared_pins(settings)
     if settings.output == "none":
         return None
-    if settings.output == "gpiod" or (settings.output == "auto" and settings.chip):
-        return _open_gpiod(settings, devices)
+    board = board or profile_of()
+    if wants_gpiod(settings, board):
+        return _open_gpiod(settings, board.name, devices)
     if settings.output == "auto" and not _has_gpio(devices):
         raise AlertError(f"this machine has no GPIO: there is no {devices}/gpiochip*")
+    if settings.output == "auto" and board.pins == "gpiod":
+        raise AlertError(
+            f'no pin of the {board.name} is named: set alerts.led_pin = "BOARD16" and so on: docs/wiring.md'
+        )
     return _open_gpio(settings)
+
+
+def wants_gpiod(settings: AlertSettings, board: Profile) -> bool:
+    """Whether gpiod is to drive the pins: asked for, or implied by a chip or by pins of a header that it knows."""
+    by_place = any(is_header_pin(getattr(settings, key)) for key in KEYS.values())
+    implied = settings.chip or (board.pins == "gpiod" and by_place)
+    return settings.output == "gpiod" or bool(settings.output == "auto" and implied)
 
 
 def _refuse_shared_pins(settings: AlertSettings) -> None:
@@ -89,7 +104,7 @@ def _open_gpio(settings: AlertSettings) -> Lines:
     return GpioLines(settings)
 
 
-def _open_gpiod(settings: AlertSettings, devices: Path) -> Lines:
+def _open_gpiod(settings: AlertSettings, board: str, devices: Path) -> Lines:
     try:
         from edge.alerts.libgpiod import GpiodLines  # noqa: PLC0415
     except ImportError as error:
@@ -97,4 +112,4 @@ def _open_gpiod(settings: AlertSettings, devices: Path) -> Lines:
             f"Cannot drive GPIO lines: {error}; install gpiod 2.1 or later (pip install 'maskgate[gpiod]'), "
             'or set alerts.output = "none".'
         ) from error
-    return GpiodLines(settings, devices)
+    return GpiodLines(settings, board, devices)

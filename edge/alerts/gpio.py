@@ -1,15 +1,22 @@
-"""Pins of a Raspberry Pi, through gpiozero. Import it only where gpiozero is wanted."""
+"""Pins of a Raspberry Pi, through gpiozero. Import it only where gpiozero is wanted.
+
+gpiozero guesses the number of the chip behind the header, which has changed with the Pi 5's kernels; here it is found
+by its label.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import gpiozero
 
 from edge.alerts.pins import BUTTON, KEYS, ROLES, Role
+from edge.board import header_chip
 from edge.config import AlertSettings
 from edge.errors import AlertError
 
@@ -44,6 +51,7 @@ class GpioLines:
         self._outputs: dict[Role, Any] = {}
         self._presses = threading.Event()
         self._devices = ExitStack()
+        take_header_chip()
         with ExitStack() as opened:
             opened.callback(self.close)
             self._open()
@@ -95,6 +103,31 @@ class GpioLines:
             ) from error
         self._devices.callback(device.close)
         return device
+
+
+def take_header_chip(root: Path = Path("/")) -> None:
+    """Let gpiozero drive the chip behind the header with lgpio, where nobody has told it what to use.
+
+    Args:
+        root: Where /sys and /dev are.
+
+    Raises:
+        AlertError: The chip cannot be opened.
+    """
+    chip = header_chip(root)
+    if chip is None or gpiozero.Device.pin_factory is not None or os.environ.get("GPIOZERO_PIN_FACTORY"):
+        return
+    try:
+        from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415 - gpiozero tries others where it is not installed
+    except ImportError:
+        return
+    try:
+        gpiozero.Device.pin_factory = LGPIOFactory(chip=chip.number)
+    except Exception as error:  # lgpio's error is a bare Exception
+        raise AlertError(
+            f"Cannot open the header's GPIO chip {chip.name} ({chip.label}): {error}; is this user in the group gpio? "
+            'alerts.output = "none" goes without.'
+        ) from error
 
 
 def _pin(pin: int | str | None) -> str:

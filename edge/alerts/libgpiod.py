@@ -1,10 +1,13 @@
 """Lines of any GPIO chip, through libgpiod's character device: Jetson, Coral Dev Board, USB expanders.
 
+A pin is a line of ``alerts.chip``, by its name or offset, or one of the board's header by its place: ``BOARD29``.
+
 Import it only where the package ``gpiod`` (version 2) is wanted. It needs Linux 5.10 or later.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +15,7 @@ from pathlib import Path
 import gpiod
 from gpiod.line import Bias, Direction, Edge, Value
 
+from edge.alerts.header import Line, header_line, is_header_pin
 from edge.alerts.pins import BUTTON, KEYS, ROLES, Role
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
@@ -31,24 +35,30 @@ class GpiodLines:
 
     Args:
         settings: Chip, lines and their polarity.
+        board: Whose header it is, by its name in the table of boards.
         devices: Where chips appear.
 
     Raises:
-        ConfigError: No chip or no pin is named, or the buzzer needs a tone.
+        ConfigError: No chip or no pin is named, the header has no such pin, or the buzzer needs a tone.
         AlertError: The chip is not there, or a line cannot be driven.
     """
 
-    def __init__(self, settings: AlertSettings, devices: Path = Path("/dev")) -> None:
+    def __init__(self, settings: AlertSettings, board: str, devices: Path = Path("/dev")) -> None:
         self._settings = settings
-        self._pins = {
+        named = {
             role: pin
             for role, key in KEYS.items()
             if key in settings.model_fields_set and (pin := getattr(settings, key)) is not None
         }
-        self._refuse_what_it_cannot()
-        self._chip = find_chip(settings.chip, devices)
-        wired = ", ".join(f"{KEYS[role]} on {pin}" for role, pin in self._pins.items())
-        self.name = f"gpiod ({self._chip}: {wired})"
+        self._refuse_what_it_cannot(named)
+        lines = {
+            role: header_line(board, str(pin)) if is_header_pin(pin) else Line(settings.chip, pin)
+            for role, pin in named.items()
+        }
+        chips = {name: find_chip(name, devices) for name in dict.fromkeys(line.chip for line in lines.values())}
+        self._pins = {role: (chips[name], line) for role, (name, line) in lines.items()}
+        wired = ", ".join(f"{KEYS[role]} on {pin}" for role, pin in named.items())
+        self.name = f"gpiod ({', '.join(map(str, chips.values()))}: {wired})"
         self._outputs: dict[Role, gpiod.LineRequest] = {}
         self._button: gpiod.LineRequest | None = None
         self._requests = ExitStack()
@@ -60,7 +70,7 @@ class GpiodLines:
     def set(self, role: Role, on: bool) -> None:
         """Switch the line of ``role``."""
         if role in self._outputs:
-            self._outputs[role].set_value(self._pins[role], VALUES[on])
+            self._outputs[role].set_value(self._pins[role][1], VALUES[on])
 
     def pressed(self) -> bool:
         """Whether the button was pressed since the last call."""
@@ -75,13 +85,13 @@ class GpiodLines:
         self._outputs.clear()
         self._requests.close()
 
-    def _refuse_what_it_cannot(self) -> None:
-        if not self._pins:
+    def _refuse_what_it_cannot(self, named: Collection[str]) -> None:
+        if not named:
             raise ConfigError(
-                'alerts.output = "gpiod" drives only pins that you name: set alerts.led_pin and so on to offsets or '
-                "names of the chip's lines; gpioinfo lists them."
+                'alerts.output = "gpiod" drives only pins that you name: set alerts.led_pin and so on to pins of the '
+                'header ("BOARD29"; docs/wiring.md), or to offsets or names of the chip\'s lines; gpioinfo lists them.'
             )
-        if "buzzer" in self._pins and self._settings.buzzer == "passive":
+        if "buzzer" in named and self._settings.buzzer == "passive":
             raise ConfigError(
                 'alerts.buzzer = "passive" needs a tone, which alerts.output = "gpiod" cannot make; '
                 "wire an active buzzer."
@@ -91,7 +101,7 @@ class GpiodLines:
         for role in ROLES:
             if role in self._pins:
                 self._outputs[role] = request = self._request(role, self._output_settings(role))
-                self._requests.callback(request.set_value, self._pins[role], Value.INACTIVE)
+                self._requests.callback(request.set_value, self._pins[role][1], Value.INACTIVE)
         if BUTTON in self._pins:
             pulled_up = gpiod.LineSettings(
                 direction=Direction.INPUT,
@@ -109,12 +119,12 @@ class GpiodLines:
 
     def _request(self, role: str, how: gpiod.LineSettings) -> gpiod.LineRequest:
         """The line of ``role``, let go with the rest."""
-        pin = self._pins[role]
+        chip, line = self._pins[role]
         try:
-            request = gpiod.request_lines(str(self._chip), {pin: how}, consumer=CONSUMER)
+            request = gpiod.request_lines(str(chip), {line: how}, consumer=CONSUMER)
         except (OSError, ValueError) as error:
             raise AlertError(
-                f"Cannot drive alerts.{KEYS[role]} ({pin} of {self._chip}): {error}; does gpioinfo list it and is it "
+                f"Cannot drive alerts.{KEYS[role]} ({line} of {chip}): {error}; does gpioinfo list it and is it "
                 'free, is this user in the group gpio? alerts.output = "none" goes without.'
             ) from error
         self._requests.callback(request.release)
@@ -131,8 +141,8 @@ def find_chip(wanted: str, devices: Path) -> Path:
     chips = sorted(devices.glob("gpiochip*"))
     if not wanted:
         raise ConfigError(
-            'alerts.output = "gpiod" needs alerts.chip: a path, name or label that gpiodetect lists, '
-            'for example "gpiochip0".'
+            'alerts.output = "gpiod" needs alerts.chip, a path, name or label that gpiodetect lists, or pins of the '
+            'header: alerts.led_pin = "BOARD29".'
         )
     for path in (Path(wanted), devices / wanted):
         if path.is_absolute() and gpiod.is_gpiochip_device(str(path)):
