@@ -50,6 +50,8 @@ class Profile:
         camera: Who reads a camera module: ``picamera2``, or ``gstreamer`` (source ``csi:0``); None where no one can.
         pins: Which library drives them: ``gpiozero`` or ``gpiod``; None where there are none.
         edge_tpu: Whether one is built in.
+        face: Name in the shipped manifest of the face model that it is fast enough for.
+        mask: Likewise, of the mask model.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Profile:
     camera: Literal["picamera2", "gstreamer"] | None = None
     pins: Literal["gpiozero", "gpiod"] | None = None
     edge_tpu: bool = False
+    face: str = "face"
+    mask: str = "mask"
 
 
 PROFILES = (
@@ -74,7 +78,10 @@ PROFILES = (
     Profile("Coral Dev Board", r"imx8mq-phanbell", 3, None, "gpiod", edge_tpu=True),
     Profile("Coral Dev Board Mini", r"mediatek,mt8167", 3, None, "gpiod", edge_tpu=True),
 )
-"""The one table of boards; the first that fits counts. Threads are a choice, not a measurement: ``maskgate bench``."""
+"""The one table of boards; the first that fits counts. Threads are a choice, not a measurement: ``maskgate bench``.
+
+Every board takes the same models, because one size of each is shipped; settings override both.
+"""
 UNKNOWN = Profile("unknown board", "")
 
 

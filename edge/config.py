@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from edge.alerts.quiet import QuietHours
+from edge.board import profile_of
 from edge.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -86,7 +87,10 @@ class CameraSettings(Section):
 class FaceSettings(Section):
     """The face detector."""
 
-    model: str = Field("face", description="Name in the shipped manifest, or PATH/manifest.json#name for your own")
+    model: str = Field(
+        default_factory=lambda: profile_of().face,
+        description="Name in the shipped manifest (the default is what suits the board), or PATH/manifest.json#name",
+    )
     threshold: float = Field(0.5, gt=0, lt=1, description="Least score of a face in a stream, 0 to 1")
     still_threshold: float = Field(0.4, gt=0, lt=1, description="Least score of a face in a still, 0 to 1")
     nms_iou: float = Field(0.45, gt=0, lt=1, description="Boxes that overlap more are one face, IoU 0 to 1")
@@ -96,7 +100,10 @@ class FaceSettings(Section):
 class MaskSettings(Section):
     """The mask classifier."""
 
-    model: str = Field("mask", description="Name in the shipped manifest, or PATH/manifest.json#name for your own")
+    model: str = Field(
+        default_factory=lambda: profile_of().mask,
+        description="Name in the shipped manifest (the default is what suits the board), or PATH/manifest.json#name",
+    )
 
 
 class RuntimeSettings(Section):
@@ -290,8 +297,8 @@ class Config(Section):
     """Everything maskgate can be told."""
 
     camera: CameraSettings = CameraSettings()
-    face: FaceSettings = FaceSettings()
-    mask: MaskSettings = MaskSettings()
+    face: FaceSettings = Field(default_factory=FaceSettings)
+    mask: MaskSettings = Field(default_factory=MaskSettings)
     runtime: RuntimeSettings = RuntimeSettings()
     people: PeopleSettings = PeopleSettings()
     alerts: AlertSettings = AlertSettings()

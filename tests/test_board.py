@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge.board import (
+    PROFILES,
+    UNKNOWN,
     GpioChip,
+    Profile,
     header_chip,
     profile_of,
     read_board,
@@ -16,6 +19,8 @@ from edge.board import (
     threads_for,
     throttled,
 )
+from edge.config import load
+from edge.models import FaceEntry, MaskEntry, read_manifest
 from edge.runtime import default_threads
 from tests.boards import BOARDS, build, plug_in_webcam, write
 
@@ -207,3 +212,19 @@ def test_a_model_gets_the_threads_of_its_board(monkeypatch: pytest.MonkeyPatch, 
     assert default_threads() == 3
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
     assert default_threads() == 2
+
+
+@pytest.mark.parametrize("profile", [*PROFILES, UNKNOWN], ids=lambda profile: profile.name)
+def test_a_board_is_given_only_models_that_are_shipped(profile: Profile) -> None:
+    models = read_manifest().models
+    assert isinstance(models[profile.face], FaceEntry)
+    assert isinstance(models[profile.mask], MaskEntry)
+
+
+def test_the_board_chooses_the_models_unless_the_settings_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = Profile("slow board", "", face="small-face", mask="small-mask")
+    monkeypatch.setattr("edge.config.profile_of", lambda: board)
+    chosen = load(environment={}).config
+    assert (chosen.face.model, chosen.mask.model) == ("small-face", "small-mask")
+    overridden = load(environment={}, overrides={"face.model": "face", "face.threshold": 0.6}).config
+    assert (overridden.face.model, overridden.mask.model) == ("face", "small-mask")
