@@ -219,14 +219,10 @@ def camera_sensors(root: Path = Path("/")) -> list[str]:
 def slowed_by(root: Path = Path("/")) -> tuple[str, ...]:
     """Why the board slows itself down now, in words: ``under voltage``, ``heat``; empty while it does not.
 
-    Raspberry Pis tell by their firmware, others by the cooling devices of which the kernel makes use.
+    Args:
+        root: Where /sys is.
     """
-    word = throttled(root)
-    if word is not None:
-        return tuple(cause.replace("_", " ") for cause, now in word.items() if now)
-    devices = (root / "sys/class/thermal").glob("cooling_device*")
-    cooling = any(SLOWING.match(_text(one / "type")) and _text(one / "cur_state") not in ("", "0") for one in devices)
-    return ("heat",) if cooling else ()
+    return tuple(cause.replace("_", " ") for cause, now in (throttled(root) or {}).items() if now)
 
 
 def temperature_celsius(root: Path = Path("/")) -> float | None:
@@ -241,9 +237,10 @@ def temperature_celsius(root: Path = Path("/")) -> float | None:
 
 
 def throttled(root: Path = Path("/")) -> dict[str, bool] | None:
-    """What slows a Raspberry Pi down now, by cause; None on other boards.
+    """What slows the board down now, by cause; None where nothing tells.
 
-    Kernels without the firmware's own file still tell of under-voltage, as a sensor.
+    Raspberry Pis tell by their firmware. Kernels without its own file tell of under-voltage by a sensor, and every
+    kernel of heat by the cooling devices of which it makes use.
 
     Args:
         root: Where /sys is.
@@ -251,10 +248,15 @@ def throttled(root: Path = Path("/")) -> dict[str, bool] | None:
     word = _firmware_word(root)
     if word is not None:
         return {cause: bool(word >> bit & 1) for cause, bit in THROTTLED_BITS.items()}
+    causes = {}
     for sensor in sorted((root / "sys/class/hwmon").glob("hwmon*")):
         if _text(sensor / "name") == "rpi_volt":
-            return {"under_voltage": _text(sensor / "in0_lcrit_alarm") == "1"}
-    return None
+            causes["under_voltage"] = _text(sensor / "in0_lcrit_alarm") == "1"
+    devices = (root / "sys/class/thermal").glob("cooling_device*")
+    slowing = [_text(one / "cur_state") not in ("", "0") for one in devices if SLOWING.match(_text(one / "type"))]
+    if slowing:
+        causes["heat"] = any(slowing)
+    return causes or None
 
 
 def power_warnings(root: Path = Path("/")) -> Iterator[str]:

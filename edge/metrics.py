@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -38,8 +39,7 @@ class Metrics(Collector):
         counts_degraded: Whether counts cannot be written at present.
         mqtt_connected: Whether the broker is told; None where there is none.
         accelerated: Whether models run on an accelerator; None where none is used.
-        temperature: Of the board, in degrees Celsius.
-        throttled: What slows the board down, by cause.
+        root: Where /proc and /sys are, which tell of the board.
     """
 
     trouble: str | None = None
@@ -54,8 +54,7 @@ class Metrics(Collector):
         counts_degraded: Callable[[], bool] = lambda: False,
         mqtt_connected: Callable[[], bool] | None = None,
         accelerated: Callable[[], bool | None] = lambda: None,
-        temperature: Callable[[], float | None] = board.temperature_celsius,
-        throttled: Callable[[], Mapping[str, bool] | None] = board.throttled,
+        root: Path = Path("/"),
     ) -> None:
         self._clock = clock
         self._about = about
@@ -63,9 +62,8 @@ class Metrics(Collector):
         self._counts_degraded = counts_degraded
         self._mqtt_connected = mqtt_connected
         self._accelerated = accelerated
-        self._board_model, self._board_kind = board.model_name(), board.profile_of().name
-        self._temperature = temperature
-        self._throttled = throttled
+        self._board_model, self._board_kind = board.model_name(root), board.profile_of(root).name
+        self._root = root
         self._status: Status | None = None
         self._observed = 0
         self._events = dict.fromkeys((EventKind.ALERT_ON, EventKind.CAMERA_BACK), 0)
@@ -147,15 +145,17 @@ class Metrics(Collector):
         yield visits
 
     def _board(self) -> Iterable[Metric]:
-        degrees = self._temperature()
+        degrees = board.temperature_celsius(self._root)
         if degrees is not None:
             yield _gauge("temperature_celsius", "The board's hottest sensor", degrees)
-        causes = self._throttled()
+        causes = board.throttled(self._root)
         if causes is not None:
             family = GaugeMetricFamily("maskgate_throttled", "Whether the board slows itself down", labels=["cause"])
             for cause, now in causes.items():
                 family.add_metric([cause], now)
             yield family
+        warnings = len(list(board.power_warnings(self._root)))
+        yield _gauge("power_warnings", "What was wrong with power or heat since boot, or is now", warnings)
 
     def _rate(self, status: Status, now: float) -> float:
         recent = [mark for mark in tuple(self._marks) if now - mark[0] <= RATE_OVER] or [(status.at, status.frames)]

@@ -24,6 +24,7 @@ class Recorded(NamedTuple):
         sensors: /sys/class/video4linux/v4l-subdev*/name.
         video: /sys/class/video4linux/video*/name.
         word: The Raspberry Pi firmware's, in hexadecimal.
+        cooling: /sys/class/thermal/cooling_device*/type.
         kernel: /proc/sys/kernel/osrelease.
     """
 
@@ -38,6 +39,7 @@ class Recorded(NamedTuple):
     sensors: tuple[str, ...] = ()
     video: tuple[str, ...] = ()
     word: str = ""
+    cooling: tuple[str, ...] = ()
     kernel: str = "6.12.47+rpt-rpi-v8"
 
 
@@ -102,6 +104,7 @@ BOARDS = {
         2_900_000,
         (("AO-therm", "43500"), ("CPU-therm", "36000"), ("PMIC-Die", "100000")),
         ((0, 0, "tegra-gpio"), (504, 1, "max77620-gpio")),
+        cooling=("pwm-fan", "cpu-balanced"),
         kernel="4.9.337-tegra",
         video=("vi-output, imx219 7-0010",),
     ),
@@ -113,6 +116,7 @@ BOARDS = {
         6_100_000,
         (("cpu-thermal", "49500"), ("tj-thermal", "50343")),
         ((316, 1, "tegra234-gpio-aon"), (348, 0, "tegra234-gpio")),
+        cooling=("pwm-fan", "cpufreq-cpu0"),
         kernel="5.15.148-tegra",
         video=("vi-output, imx219 9-0010",),
     ),
@@ -124,6 +128,7 @@ BOARDS = {
         700_000,
         (("cpu_thermal_zone", "52000"),),
         tuple((32 * number, number, f"302{number}0000.gpio") for number in range(5)),
+        cooling=("thermal-cpufreq-0", "gpio-fan"),
         kernel="4.14.98-imx",
     ),
     "coral-dev-board-mini": Recorded(
@@ -170,6 +175,9 @@ def build(root: Path, name: str) -> Path:
     for number, (kind, degrees) in enumerate(board.zones):
         zone = f"sys/class/thermal/thermal_zone{number}"
         files |= {f"{zone}/type": f"{kind}\n", f"{zone}/temp": f"{degrees}\n"}
+    for number, kind in enumerate(board.cooling):
+        device = f"sys/class/thermal/cooling_device{number}"
+        files |= {f"{device}/type": f"{kind}\n", f"{device}/cur_state": "0\n"}
     for base, number, label in board.chips:
         chip = f"sys/class/gpio/gpiochip{base}"
         files |= {

@@ -14,6 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.about import about
+from edge.board import read_board, throttled
 from edge.clock import ManualClock
 from edge.config import Config
 from edge.metrics import Metrics
@@ -21,6 +22,7 @@ from edge.models import read_manifest
 from edge.pipeline import StageTimes
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
+from tests.boards import BOARDS, build
 
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "docs/prometheus"
@@ -39,9 +41,8 @@ class Appliance:
     """Metrics fed by a test in place of the loop."""
 
     def __init__(self, clock: ManualClock, **parts: Any) -> None:
-        quiet: dict[str, Any] = {"temperature": lambda: None, "throttled": lambda: None}
         self.clock = clock
-        self.metrics = Metrics(clock, ABOUT, 3.0, **quiet | parts)
+        self.metrics = Metrics(clock, ABOUT, 3.0, **{"root": Path("/nowhere")} | parts)
         self.camera = CameraState("a camera")
         self.started_at = clock.monotonic()
         self.frames = 0
@@ -154,14 +155,45 @@ def test_before_the_loop_runs_there_is_a_page_already(appliance: Appliance) -> N
     assert appliance.read("process_resident_memory_bytes")
 
 
-def test_temperature_and_throttling_are_told_where_they_are_known(clock: ManualClock) -> None:
-    causes = {"under_voltage": True, "throttled": False}
-    pi = Appliance(clock, temperature=lambda: 61.5, throttled=lambda: causes)
-    assert pi.read("maskgate_temperature_celsius") == 61.5
-    assert pi.read("maskgate_throttled", cause="under_voltage") == 1
-    assert pi.read("maskgate_throttled", cause="throttled") == 0
-    assert Appliance(clock).read("maskgate_temperature_celsius") is None
-    assert "maskgate_throttled" not in Appliance(clock).families()
+@pytest.mark.parametrize("name", BOARDS)
+def test_each_board_is_told_with_its_temperature_and_what_slows_it_down(
+    tmp_path: Path, clock: ManualClock, name: str
+) -> None:
+    root = build(tmp_path, name)
+    one = Appliance(clock, root=root)
+    report = read_board(root)
+    assert one.read("maskgate_board_info", model=report.model, kind=report.profile.name) == 1
+    assert one.read("maskgate_temperature_celsius") == report.temperature
+    assert one.read("maskgate_power_warnings") == len(report.warnings)
+    told = throttled(root)
+    assert (told is None) is ("maskgate_throttled" not in one.families())
+    for cause, now in (told or {}).items():
+        assert one.read("maskgate_throttled", cause=cause) == now
+
+
+def test_a_pi_whose_firmware_slows_it_down_says_by_what(tmp_path: Path, clock: ManualClock) -> None:
+    pi = Appliance(clock, root=build(tmp_path, "5"))
+    assert pi.read("maskgate_throttled", cause="soft_temperature_limit") == 1
+    assert pi.read("maskgate_throttled", cause="under_voltage") == 0
+    assert pi.read("maskgate_power_warnings") == 3
+
+
+@pytest.mark.parametrize("name", ["jetson-nano", "jetson-orin-nano", "coral-dev-board"])
+def test_other_boards_tell_of_heat_by_the_cooling_that_the_kernel_uses(
+    tmp_path: Path, clock: ManualClock, name: str
+) -> None:
+    root = build(tmp_path, name)
+    one = Appliance(clock, root=root)
+    assert one.read("maskgate_throttled", cause="heat") == 0
+    devices = root.glob("sys/class/thermal/cooling_device*")
+    (slowing,) = [device for device in devices if "fan" not in (device / "type").read_text()]
+    (slowing / "cur_state").write_text("2\n")
+    assert one.read("maskgate_throttled", cause="heat") == 1
+
+
+def test_a_machine_that_measures_nothing_says_nothing(appliance: Appliance) -> None:
+    assert appliance.read("maskgate_temperature_celsius") is None
+    assert "maskgate_throttled" not in appliance.families()
 
 
 @pytest.mark.parametrize("state", [True, False])
@@ -201,10 +233,8 @@ def test_the_page_is_of_prometheus_text_format(appliance: Appliance) -> None:
 
 
 @needs_promtool
-def test_promtool_finds_nothing_to_mend_in_the_page(clock: ManualClock) -> None:
-    whole = Appliance(
-        clock, temperature=lambda: 61.5, throttled=lambda: {"throttled": False}, mqtt_connected=lambda: True
-    )
+def test_promtool_finds_nothing_to_mend_in_the_page(clock: ManualClock, tmp_path: Path) -> None:
+    whole = Appliance(clock, root=build(tmp_path, "4b"), mqtt_connected=lambda: True)
     whole.frame(totals={Verdict.UNSURE: 1})
     page, _ = whole.metrics.page()
     checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
@@ -212,15 +242,10 @@ def test_promtool_finds_nothing_to_mend_in_the_page(clock: ManualClock) -> None:
 
 
 def test_every_name_in_the_rules_and_the_documentation_is_on_the_page_and_the_other_way_round(
-    clock: ManualClock,
+    clock: ManualClock, tmp_path: Path
 ) -> None:
-    whole = Appliance(
-        clock,
-        temperature=lambda: 61.5,
-        throttled=lambda: {"under_voltage": False},
-        mqtt_connected=lambda: True,
-        accelerated=lambda: True,
-    )
+    root = build(tmp_path, "4b")
+    whole = Appliance(clock, root=root, mqtt_connected=lambda: True, accelerated=lambda: True)
     whole.frame()
     names = {sample.name for family in whole.families().values() for sample in family.samples}
     served = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in names if name.startswith("maskgate_")}
