@@ -35,12 +35,14 @@ from edge.board import (
     slowed_by,
     system_name,
     temperature_celsius,
+    threads_for,
+    usable_cores,
 )
 from edge.cameras.address import is_url, without_secrets
 from edge.cameras.devices import Device, capture_device, devices
 from edge.clock import SystemClock
 from edge.config import Config, Settings
-from edge.errors import MaskgateError
+from edge.errors import CameraError, MaskgateError
 
 if TYPE_CHECKING:
     from edge.models import ModelEntry
@@ -52,7 +54,9 @@ LEAST_MEMORY = 200 * MEBI
 LEAST_DISK = 100 * MEBI
 """Below this the store may soon find no room, in bytes."""
 HOT = 80.0
-"""A Raspberry Pi slows down from here, in degrees Celsius."""
+"""A Raspberry Pi slows down from here, in degrees Celsius, others later."""
+PCI_ID = ("0x1ac1", "0x089a")
+"""Vendor and device of an Edge TPU on the PCI bus."""
 TIME_ERROR = 5
 """What adjtimex(2) returns while no time server has set the clock."""
 OLDEST_KERNEL = (5, 10)
@@ -61,6 +65,10 @@ WIRING = "docs/wiring.md has the pins of each board"
 OLDEST_GPIOD = 2
 """The first major version of gpiod whose interface is the present one."""
 PICAMERA2 = "sudo apt install python3-picamera2"
+OLDER_NUMPY = f"{PIP} install 'opencv-python-headless<=4.11.0.86' 'numpy<2'"
+WITH_SYSTEM = f"{sys.executable} -m venv --upgrade --system-site-packages {sys.prefix}"
+POWER_REMEDY = "use the board's own power supply and a short cable"
+HEAT_REMEDY = "give it air or a heat sink"
 JETPACK_OPENCV = f"sudo apt install python3-opencv; {PIP} uninstall -y opencv-python-headless opencv-python"
 RUNTIMES = {
     "ai-edge-litert": "ai_edge_litert",
@@ -128,6 +136,25 @@ def module_files(module: str) -> tuple[Path, ...] | None:
     return None if spec is None else tuple(map(Path, spec.submodule_search_locations or ()))
 
 
+def pi_camera() -> str:
+    """The model of the first Pi camera.
+
+    Raises:
+        NoPiCameraError: picamera2 is not installed, cannot be loaded or sees no camera.
+    """
+    from edge.cameras.picam import require_pi_camera  # noqa: PLC0415
+
+    return require_pi_camera()
+
+
+def sees_system_packages() -> bool:
+    """Whether packages of the operating system can be imported: not from an environment that was made without them."""
+    with suppress(OSError):
+        text = (Path(sys.prefix) / "pyvenv.cfg").read_text("utf-8")
+        return re.search(r"^include-system-site-packages\s*=\s*true", text, re.MULTILINE) is not None
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What is looked at, replaceable part by part.
@@ -139,9 +166,11 @@ class Machine:
         version_of: Version of an installed distribution.
         files_of: Folders of an importable module.
         query: What the kernel says of a video node.
+        pi_camera: The model of the first Pi camera.
         opencv_build: What OpenCV was built with.
         clock_is_set: Whether a time server has set the clock.
         program: Where a command is.
+        sees_system: Whether this Python finds the packages of the operating system.
     """
 
     root: Path = Path("/")
@@ -150,9 +179,11 @@ class Machine:
     version_of: Callable[[str], str | None] = installed_version
     files_of: Callable[[str], tuple[Path, ...] | None] = module_files
     query: Callable[[Path], Device | None] = capture_device
+    pi_camera: Callable[[], str] = pi_camera
     opencv_build: Callable[[], str] = opencv_build
     clock_is_set: Callable[[], bool | None] = clock_is_set
     program: Callable[[str], str | None] = shutil.which
+    sees_system: bool = field(default_factory=sees_system_packages)
 
     def text(self, path: str) -> str:
         """The content of a file of the system, by its path from the root, or nothing."""
@@ -174,6 +205,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     problems = sum(finding.state is State.PROBLEM for finding in findings)
     if args.json:
         board = asdict(read_board(machine.root, machine.architecture))
+        del board["profile"]["pattern"]
         said = {"ok": not problems, "board": board, "findings": [asdict(one) for one in findings]}
         print(json.dumps(said, indent=2))  # noqa: T201
     else:
@@ -233,7 +265,7 @@ def _board(machine: Machine, _: Config) -> Iterator[Finding]:
             "flash the 64-bit Raspberry Pi OS",
         )
     else:
-        yield Finding("system", State.OK, name)
+        yield Finding("system", State.OK, f"{name}, Linux {kernel_release(machine.root) or 'of unknown version'}")
 
 
 def _python(machine: Machine, _: Config) -> Iterator[Finding]:
@@ -267,7 +299,7 @@ def _opencv(machine: Machine, _: Config) -> Iterator[Finding]:
             "opencv",
             State.PROBLEM,
             f"{with_numpy} do not load together",
-            f"{PIP} install 'opencv-python-headless<=4.11.0.86' 'numpy<2'",
+            OLDER_NUMPY,
         )
     elif len(installed) > 1:
         yield Finding(
@@ -288,7 +320,7 @@ def _imports(module: str) -> bool:
     return True
 
 
-def _runtime(machine: Machine, _: Config) -> Iterator[Finding]:
+def _runtime(machine: Machine, config: Config) -> Iterator[Finding]:
     found = [
         f"{name} {number}"
         for name, module in RUNTIMES.items()
@@ -300,7 +332,8 @@ def _runtime(machine: Machine, _: Config) -> Iterator[Finding]:
     elif found[0].startswith("tflite-runtime") and int(numpy.split(".")[0]) > 1:
         yield Finding("runtime", State.PROBLEM, f"{found[0]} crashes with numpy {numpy}", f"{PIP} install 'numpy<2'")
     else:
-        yield Finding("runtime", State.OK, ", ".join(found))
+        threads = config.runtime.threads or threads_for(profile_of(machine.root), usable_cores())
+        yield Finding("runtime", State.OK, f"{', '.join(found)}, {_plural(threads, 'thread')}")
 
 
 def _models(_: Machine, config: Config) -> Iterator[Finding]:
@@ -324,7 +357,7 @@ def _model(reference: str, kind: type[ModelEntry]) -> Finding:
 
 
 def _camera(machine: Machine, config: Config) -> Iterator[Finding]:
-    found = [*_pi_camera(), *_video_nodes(machine)]
+    found = [*_pi_camera(machine), *_video_nodes(machine)]
     source = config.camera.source
     recording = source == "demo" or Path(source).expanduser().exists()
     yield from found
@@ -335,16 +368,17 @@ def _camera(machine: Machine, config: Config) -> Iterator[Finding]:
     elif recording and not source.startswith("/dev/"):
         yield Finding("camera", State.WARNING, f"camera.source is {source}, no camera", 'set camera.source = "auto"')
     elif not found:
-        yield _no_camera(profile_of(machine.root), camera_sensors(machine.root))
+        yield _no_camera(machine, profile_of(machine.root), camera_sensors(machine.root))
 
 
-def _no_camera(profile: Profile, sensors: list[str]) -> Finding:
-    text, remedy = "no Pi camera and no USB camera", "plug one in; check: lsusb"
+def _no_camera(machine: Machine, profile: Profile, sensors: list[str]) -> Finding:
+    kinds = "no camera module and no USB camera" if profile.camera else "no USB camera"
+    text, remedy = kinds, "plug one in; check: lsusb"
     if sensors and profile.camera == "gstreamer":
         text = f"the camera module {', '.join(sensors)} is taken only where it is named"
         remedy = 'set camera.source = "csi:0"'
     elif sensors and profile.camera == "picamera2":
-        text, remedy = f"picamera2 does not see the camera module {', '.join(sensors)}", PICAMERA2
+        return _unseen(machine, ", ".join(sensors))
     elif profile.camera == "picamera2":
         remedy = "plug one in; check: lsusb, rpicam-hello --list-cameras"
     return Finding("camera", State.PROBLEM, text, remedy)
@@ -363,13 +397,27 @@ def _module(machine: Machine, source: str) -> Finding:
     return Finding("camera", State.OK, f"camera module {sensors} as {source}")
 
 
-def _pi_camera() -> Iterator[Finding]:
-    from edge.cameras.picam import NoPiCameraError, require_pi_camera  # noqa: PLC0415
+def _pi_camera(machine: Machine) -> Iterator[Finding]:
+    with suppress(CameraError):
+        yield Finding("camera", State.OK, f"Pi camera {machine.pi_camera()}")
 
+
+def _unseen(machine: Machine, sensor: str) -> Finding:
+    """What keeps picamera2 from a camera module that a driver has found."""
     try:
-        yield Finding("camera", State.OK, f"Pi camera {require_pi_camera()}")
-    except NoPiCameraError:
-        return
+        machine.pi_camera()
+    except CameraError as error:
+        why = error.__cause__
+    text, remedy = f"picamera2 does not see the camera module {sensor}", "check its ribbon cable; rpicam-hello"
+    if isinstance(why, ModuleNotFoundError):
+        text = f"the camera module {sensor} needs picamera2, which is not installed"
+        remedy = PICAMERA2
+        if not machine.sees_system:
+            text += " where this Python looks"
+            remedy += f"; {WITH_SYSTEM}"
+    elif why:
+        text, remedy = f"the camera module {sensor} needs picamera2, which does not load: {why}", OLDER_NUMPY
+    return Finding("camera", State.PROBLEM, text, remedy)
 
 
 def _video_nodes(machine: Machine) -> Iterator[Finding]:
@@ -413,7 +461,9 @@ def _gpiozero(machine: Machine, chips: str, limit: State) -> Finding:
     if gpiozero and driver:
         return Finding("gpio", State.OK, f"{chips}, gpiozero {gpiozero} with {driver}")
     missing = "gpiozero and lgpio are" if not gpiozero else "lgpio is"
-    return Finding("gpio", limit, f"{chips}, but {missing} not installed", f"{PIP} install gpiozero lgpio")
+    of_system = machine.sees_system and profile_of(machine.root).pins == "gpiozero"
+    remedy = "sudo apt install python3-gpiozero python3-lgpio" if of_system else f"{PIP} install gpiozero lgpio"
+    return Finding("gpio", limit, f"{chips}, but {missing} not installed", remedy)
 
 
 def _too_old(machine: Machine, limit: State) -> Finding | None:
@@ -474,6 +524,10 @@ def _accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
     settings, found = config.runtime, find_devices(machine.root)
     if settings.accelerator == "cpu":
         yield Finding("accelerator", State.OK, 'not used: runtime.accelerator is "cpu"')
+    elif not found and _has_card(machine):
+        text = "an Edge TPU card is fitted, but not its driver"
+        remedy = "sudo apt install gasket-dkms, then restart (from Coral's package archive: docs/edgetpu.md)"
+        yield Finding("accelerator", State.WARNING, text, remedy)
     elif not found:
         yield _no_accelerator(profile_of(machine.root), settings.accelerator == "edgetpu")
     elif settings.device and settings.device not in found:
@@ -482,6 +536,15 @@ def _accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
     else:
         yield _edge_tpu(machine, config, f"Edge TPU {', '.join(found)}")
     yield from _pycoral(machine)
+
+
+def _has_card(machine: Machine) -> bool:
+    cards = (machine.root / "sys/bus/pci/devices").glob("*")
+    ids = (
+        tuple(machine.text(f"{card.relative_to(machine.root)}/{name}") for name in ("vendor", "device"))
+        for card in cards
+    )
+    return PCI_ID in ids
 
 
 def _no_accelerator(profile: Profile, asked_for: bool) -> Finding:
@@ -620,16 +683,22 @@ def _temperature(machine: Machine, _: Config) -> Iterator[Finding]:
         yield Finding("temperature", State.OK, "not measured here")
     elif degrees >= HOT:
         yield Finding(
-            "temperature", State.WARNING, f"{degrees:.0f} °C: the processor slows down", "give it air or a heat sink"
+            "temperature", State.WARNING, f"{degrees:.0f} °C: the processor may slow itself down", HEAT_REMEDY
         )
     else:
         yield Finding("temperature", State.OK, f"{degrees:.0f} °C")
 
 
 def _throttled(machine: Machine, _: Config) -> Iterator[Finding]:
-    remedy = "use the board's own power supply and a short cable; give it air or a heat sink"
     causes, history = slowed_by(machine.root), list(power_warnings(machine.root))
     if causes:
-        yield Finding("power", State.WARNING, f"the board slows itself down: {', '.join(causes)}", remedy)
+        text = f"the board slows itself down: {', '.join(causes)}"
+        yield Finding("power", State.WARNING, text, _power_remedy(causes))
     elif history:
-        yield Finding("power", State.OK, f"well now; {', '.join(history)}", remedy)
+        since = [warning.removeprefix("since boot: ") for warning in history]
+        yield Finding("power", State.OK, f"well now, but since boot: {', '.join(since)}", _power_remedy(since))
+
+
+def _power_remedy(causes: Iterable[str]) -> str:
+    """For a lack of power, else for heat: firmware also calls itself throttled where the voltage is low."""
+    return POWER_REMEDY if any("volt" in cause or "current" in cause for cause in causes) else HEAT_REMEDY

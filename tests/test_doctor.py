@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from edge import doctor
 from edge.cameras.devices import Device
+from edge.cameras.picam import NoPiCameraError
 from edge.config import Config, Settings
 from edge.doctor import Finding, Machine, State, as_text, examine
 from tests.boards import BOARDS, build, write
@@ -41,6 +43,7 @@ def machine(root: Path, **parts: Any) -> Machine:
         files_of=MODULES.get,
         query=lambda path: Device(path, "HD Webcam", "uvcvideo"),
         clock_is_set=lambda: True,
+        sees_system=True,
     )
     return replace(whole, **parts)
 
@@ -126,7 +129,7 @@ class TestWhatKeepsItFromRunning:
 
     def test_no_camera_at_all(self, pi: Path, config: Config) -> None:
         (pi / "dev/video0").unlink()
-        assert self.problem(examine(machine(pi), config)).text == "no Pi camera and no USB camera"
+        assert self.problem(examine(machine(pi), config)).text == "no camera module and no USB camera"
 
     def test_no_runtime(self, pi: Path, config: Config) -> None:
         bare = {name: number for name, number in PACKAGES.items() if name != "ai-edge-litert"}
@@ -179,7 +182,7 @@ class TestWhatLimitsIt:
 
     def test_a_hot_processor(self, pi: Path, config: Config) -> None:
         write(pi, {"sys/class/thermal/thermal_zone1/temp": "84000"})
-        assert self.warning(examine(machine(pi), config)).text.startswith("84 °C")
+        assert self.warning(examine(machine(pi), config)).text == "84 °C: the processor may slow itself down"
 
     def test_little_memory(self, pi: Path, config: Config) -> None:
         write(pi, {"proc/meminfo": "MemTotal: 437000 kB\nMemAvailable: 90000 kB\n"})
@@ -197,6 +200,13 @@ class TestWhatLimitsIt:
         bare = {name: number for name, number in PACKAGES.items() if name not in ("gpiozero", "lgpio")}
         warning = self.warning(examine(machine(pi, version_of=bare.get), config))
         assert warning.text == "gpiochip0, but gpiozero and lgpio are not installed"
+
+    def test_a_pis_packages_come_from_its_system_where_this_python_sees_them(self, pi: Path, config: Config) -> None:
+        bare = {name: number for name, number in PACKAGES.items() if name not in ("gpiozero", "lgpio")}
+        warning = self.warning(examine(machine(pi, version_of=bare.get, sees_system=True), config))
+        assert warning.remedy == "sudo apt install python3-gpiozero python3-lgpio"
+        warning = self.warning(examine(machine(pi, version_of=bare.get, sees_system=False), config))
+        assert (warning.remedy or "").endswith("pip install gpiozero lgpio")
 
     def test_gpiod_where_a_chip_is_named_and_it_is_missing_or_old(self, pi: Path, config: Config) -> None:
         settings = changed(config, alerts={"chip": "gpiochip0", "led_pin": 3})
@@ -315,6 +325,14 @@ class TestAccelerators:
         finding = found(examine(machine(pi), changed(config, runtime={"device": "pci:0"})), "accelerator")
         assert finding.remedy == 'set runtime.device = "usb:0"'
 
+    def test_a_card_without_its_driver_names_the_package(self, pi: Path, config: Config) -> None:
+        card = "sys/bus/pci/devices/0000:01:00.0"
+        write(pi, {f"{card}/vendor": "0x1ac1\n", f"{card}/device": "0x089a\n"})
+        finding = found(examine(machine(pi), config), "accelerator")
+        assert finding.state is State.WARNING
+        assert finding.text == "an Edge TPU card is fitted, but not its driver"
+        assert "gasket-dkms" in (finding.remedy or "")
+
     def test_a_coral_card_without_its_library_names_the_package(self, pi: Path, config: Config) -> None:
         write(pi, {"dev/apex_0": ""})
         finding = found(examine(machine(pi), config), "accelerator")
@@ -338,13 +356,17 @@ class TestPower:
         finding = found(examine(machine(pi), config), "power")
         assert finding.state is State.WARNING
         assert finding.text == "the board slows itself down: under voltage, throttled"
-        assert finding.remedy
+        assert finding.remedy == "use the board's own power supply and a short cable"
+
+    def test_heat_is_not_mended_by_another_power_supply(self, pi: Path, config: Config) -> None:
+        write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "8\n"})
+        assert found(examine(machine(pi), config), "power").remedy == "give it air or a heat sink"
 
     def test_what_has_passed_is_told_and_not_warned_of(self, pi: Path, config: Config) -> None:
         write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "50000\n"})
         finding = found(examine(machine(pi), config), "power")
         assert finding.state is State.OK
-        assert finding.text == "well now; since boot: under voltage, since boot: throttled"
+        assert finding.text == "well now, but since boot: under voltage, throttled"
 
 
 class TestBoards:
@@ -368,10 +390,20 @@ class TestBoards:
     @pytest.mark.parametrize(
         ("name", "said", "remedy"),
         [
-            ("5", "picamera2 does not see the camera module imx219", "sudo apt install python3-picamera2"),
-            ("3b+", "no Pi camera and no USB camera", "plug one in; check: lsusb, rpicam-hello --list-cameras"),
+            (
+                "5",
+                "the camera module imx219 needs picamera2, which is not installed",
+                "sudo apt install python3-picamera2",
+            ),
+            ("3b+", "no camera module and no USB camera", "plug one in; check: lsusb, rpicam-hello --list-cameras"),
+            (
+                "jetson-orin-nano",
+                "the camera module imx219 is taken only where it is named",
+                'set camera.source = "csi:0"',
+            ),
             ("jetson-nano", "the camera module imx219 is taken only where it is named", 'set camera.source = "csi:0"'),
-            ("coral-dev-board", "no Pi camera and no USB camera", "plug one in; check: lsusb"),
+            ("coral-dev-board", "no USB camera", "plug one in; check: lsusb"),
+            ("pc", "no USB camera", "plug one in; check: lsusb"),
         ],
     )
     def test_the_camera_that_could_be_used_is_named(
@@ -395,6 +427,42 @@ class TestBoards:
         findings = self.examined(tmp_path, settings, name, opencv_build=lambda: build_information)
         camera, (state, said) = found(findings, "camera"), expected
         assert (camera.state, said in camera.text) == (state, True)
+
+    def test_picamera2_of_the_system_is_of_no_use_to_a_python_that_does_not_see_it(
+        self, tmp_path: Path, config: Config
+    ) -> None:
+        camera = found(self.examined(tmp_path, config, "5", sees_system=False), "camera")
+        assert camera.text.endswith("not installed where this Python looks")
+        assert camera.remedy is not None
+        assert camera.remedy.startswith("sudo apt install python3-picamera2; ")
+        assert camera.remedy.endswith(" -m venv --upgrade --system-site-packages " + sys.prefix)
+
+    @pytest.mark.parametrize(
+        ("cause", "said", "remedy"),
+        [
+            (ValueError("numpy.dtype size changed"), "does not load: numpy.dtype size changed", "numpy<2"),
+            (None, "picamera2 does not see the camera module imx219", "ribbon cable"),
+        ],
+    )
+    def test_a_picamera2_that_does_not_load_is_told_from_one_that_sees_nothing(
+        self, tmp_path: Path, config: Config, cause: Exception | None, said: str, remedy: str
+    ) -> None:
+        def fail() -> str:
+            raise NoPiCameraError("no camera") from cause
+
+        camera = found(self.examined(tmp_path, config, "5", pi_camera=fail), "camera")
+        assert (camera.state, said in camera.text, remedy in (camera.remedy or "")) == (State.PROBLEM, True, True)
+
+    @pytest.mark.parametrize(("name", "threads"), [("5", 3), ("jetson-orin-nano", 4), ("zero2w", 3)])
+    def test_the_threads_that_suit_the_board_are_told(
+        self, tmp_path: Path, config: Config, name: str, threads: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
+        findings = self.examined(tmp_path, config, name)
+        assert found(findings, "runtime").text == f"ai-edge-litert 2.3.0, {threads} threads"
+        (tmp_path / name).rename(tmp_path / "again")
+        findings = self.examined(tmp_path, changed(config, runtime={"threads": 1}), name)
+        assert found(findings, "runtime").text == "ai-edge-litert 2.3.0, 1 thread"
 
     def test_a_pi_5s_pins_are_named_by_their_chip(self, tmp_path: Path, config: Config) -> None:
         assert "gpiochip0 (pinctrl-rp1)" in found(self.examined(tmp_path, config, "5"), "gpio").text
@@ -460,6 +528,7 @@ class TestOutput:
         printed = json.loads(capsys.readouterr().out)
         assert printed["ok"] is True
         assert printed["board"]["profile"]["name"] == "Raspberry Pi 4"
+        assert "pattern" not in printed["board"]["profile"]
         assert printed["board"]["model"] == "Raspberry Pi 4 Model B Rev 1.4"
         assert {
             "name": "clock",
