@@ -1,4 +1,4 @@
-"""What a .tflite file holds, and whether the device and the Edge TPU can run all of it in int8.
+"""What a .tflite file holds, and whether the device can run all of it in int8.
 
 Read from the file itself, by its schema: https://github.com/google-ai-edge/LiteRT/blob/main/tflite/schema/schema.fbs
 """
@@ -34,7 +34,7 @@ ALLOWED_OPERATIONS = frozenset(
         "SOFTMAX",
     }
 )
-"""All map to the Edge TPU: https://coral.ai/docs/edgetpu/models-intro/#supported-operations"""
+"""All are documented as supported by the Edge TPU: https://coral.ai/docs/edgetpu/models-intro/#supported-operations"""
 
 CHANNEL_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
 """The axis of the weights along which each channel has its own scale."""

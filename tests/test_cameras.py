@@ -372,6 +372,21 @@ class TestCsiCamera:
         camera.close()
         assert not capture.opened
 
+    @pytest.mark.parametrize(
+        ("size", "cut"),
+        [
+            ((640, 480), "nvvidconv left=160 right=1120 top=0 bottom=720"),
+            ((640, 640), "nvvidconv left=280 right=1000 top=0 bottom=720"),
+            ((480, 640), "nvvidconv left=370 right=910 top=0 bottom=720"),
+            ((1280, 720), "nvvidconv left=0 right=1280 top=0 bottom=720"),
+            ((1280, 640), "nvvidconv left=0 right=1280 top=40 bottom=680"),
+        ],
+    )
+    def test_the_middle_is_cut_out_so_that_no_face_is_squeezed(self, size: tuple[int, int], cut: str) -> None:
+        capture = FakeGStreamer()
+        self.camera(capture, width=size[0], height=size[1])
+        assert capture.pipeline.split(" ! ")[2] == cut
+
     def test_against_daylight_pictures_are_lightened_as_far_as_the_source_allows(self) -> None:
         capture = FakeGStreamer()
         self.camera(capture, exposure="backlight", exposure_value=3)

@@ -21,13 +21,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import cli, daemon
+from edge import cli, daemon, pace
 from edge.alerts import Alert
 from edge.cameras.choose import Choice
 from edge.config import load
 from edge.daemon import Options
 from edge.errors import CameraError, ConfigError, StoreError
 from edge.notify import Notifier
+from edge.pace import LEAST
 from edge.pipeline import StageTimes
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.window import Window
@@ -408,6 +409,39 @@ class TestLive:
         )
         doorway.scene = NOBODY
         assert "camera_lost" not in events
+
+    def test_a_board_that_slows_itself_down_is_given_fewer_pictures(
+        self, doorway: Doorway, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        taken: list[float] = []
+
+        class Counting(FakePipeline):
+            def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+                taken.append(time.monotonic())
+                return super().detect(image, small)
+
+        class Hot:
+            slowed_by = ("heat",)
+
+            def close(self) -> None:
+                """Nothing looks."""
+
+        def watch() -> None:
+            deadline = time.monotonic() + 15
+            while not (len(taken) > 4 and taken[-1] - taken[-4] >= 3 / LEAST) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            stop()
+
+        monkeypatch.setattr(daemon, "load_pipeline", lambda config, live: Counting())
+        monkeypatch.setattr(daemon, "BoardWatch", Hot)
+        monkeypatch.setattr(pace, "LOOK_EVERY", 0.2)
+        watching = threading.Thread(target=watch)
+        watching.start()
+        overrides = {"counts.path": store, "camera.fps": 50.0}
+        assert daemon.run(load(environment={"HOME": str(store.parent)}, overrides=overrides), Options()) == 0
+        watching.join()
+        assert taken[-1] - taken[-4] >= 3 / LEAST
+        assert taken[3] - taken[0] < 3 / LEAST
 
     def test_a_second_signal_breaks_off_and_leaves_everything_off(
         self, doorway: Doorway, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch

@@ -89,6 +89,8 @@ def has_gstreamer(build: str) -> bool:
 def pipeline(sensor: int, settings: CameraSettings) -> str:
     """GStreamer's pipeline from the sensor to BGR pictures of the size asked for, of which only the newest is kept.
 
+    Of a sensor's picture with other proportions the middle is cut out, as large as it can be.
+
     Source: https://docs.nvidia.com/jetson/archives/r36.4/DeveloperGuide/SD/Multimedia/AcceleratedGstreamer.html
     """
     width, height = SENSOR_SIZE
@@ -98,10 +100,18 @@ def pipeline(sensor: int, settings: CameraSettings) -> str:
         (
             f"nvarguscamerasrc sensor-id={sensor} exposurecompensation={compensation:g}",
             f"video/x-raw(memory:NVMM),width={width},height={height},framerate={round(settings.fps)}/1,format=NV12",
-            "nvvidconv",
+            _cut(settings.width / settings.height),
             f"video/x-raw,width={settings.width},height={settings.height},format=BGRx",
             "videoconvert",
             "video/x-raw,format=BGR",
             "appsink drop=true max-buffers=1 sync=false",
         )
     )
+
+
+def _cut(ratio: float) -> str:
+    """The step that cuts a picture of ``ratio``, width to height, out of the sensor's; its numbers are edges."""
+    width, height = SENSOR_SIZE
+    across, down = min(width, round(height * ratio)), min(height, round(width / ratio))
+    left, top = (width - across) // 2, (height - down) // 2
+    return f"nvvidconv left={left} right={left + across} top={top} bottom={top + down}"
