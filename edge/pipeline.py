@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from edge.vision.mask_classifier import Classifier, MaskClassifier
 NOT_COMPILED = (
     "Models run on the processor, because they are not compiled for the Edge TPU: run `make edgetpu` on a workstation."
 )
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,7 @@ def load_pipeline(
             accelerator = Accelerator(on_processor, compiled, wish, live.clock, state=live.state, root=live.root)
         elif wish.kind == "edgetpu" or find_devices(live.root):
             trouble = NOT_COMPILED
+            log.warning("%s", trouble)
     face_model, mask_model = accelerator.models if accelerator else on_processor
     detector = FaceDetector(face_model, face.entry, config.face.nms_iou, max_faces or config.face.max_faces)
     classifier = MaskClassifier(mask_model, mask.entry)

@@ -606,11 +606,12 @@ def test_models_that_are_not_compiled_run_on_the_processor(
 
 
 def test_a_stick_that_is_plugged_in_and_idle_for_want_of_compiled_models_is_told(
-    monkeypatch: pytest.MonkeyPatch, sysfs: Path
+    monkeypatch: pytest.MonkeyPatch, sysfs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(pipeline, "edgetpu_content", lambda model: None)
     door = load_pipeline(settings(accelerator="auto"), live=Live(ManualClock(), sysfs, root=sysfs))
     assert "make edgetpu" in (door.trouble or "")
+    assert door.trouble in caplog.messages
     assert door.accelerated is False
 
 
