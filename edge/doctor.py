@@ -390,7 +390,8 @@ def _module(machine: Machine, source: str) -> Finding:
     sensors = ", ".join(camera_sensors(machine.root))
     if not has_gstreamer(machine.opencv_build()):
         text = f"{source} needs an OpenCV with GStreamer, which pip's has not"
-        return Finding("camera", State.PROBLEM, text, JETPACK_OPENCV)
+        remedy = JETPACK_OPENCV if machine.sees_system else f"{JETPACK_OPENCV}; {WITH_SYSTEM}"
+        return Finding("camera", State.PROBLEM, text, remedy)
     if not sensors:
         text = f"camera.source is {source}, and no camera module is found"
         return Finding("camera", State.PROBLEM, text, "check its ribbon cable; sudo /opt/nvidia/jetson-io/jetson-io.py")

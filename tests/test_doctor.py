@@ -464,6 +464,16 @@ class TestBoards:
         findings = self.examined(tmp_path, changed(config, runtime={"threads": 1}), name)
         assert found(findings, "runtime").text == "ai-edge-litert 2.3.0, 1 thread"
 
+    @pytest.mark.parametrize("sees_system", [True, False])
+    def test_jetpacks_opencv_is_of_use_only_to_a_python_that_sees_it(
+        self, tmp_path: Path, config: Config, sees_system: bool
+    ) -> None:
+        settings = changed(config, camera={"source": "csi:0"})
+        findings = self.examined(tmp_path, settings, "jetson-orin-nano", sees_system=sees_system)
+        remedy = found(findings, "camera").remedy or ""
+        assert remedy.startswith("sudo apt install python3-opencv; ")
+        assert ("--system-site-packages" in remedy) is not sees_system
+
     def test_a_pi_5s_pins_are_named_by_their_chip(self, tmp_path: Path, config: Config) -> None:
         assert "gpiochip0 (pinctrl-rp1)" in found(self.examined(tmp_path, config, "5"), "gpio").text
 
