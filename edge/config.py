@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -39,28 +40,54 @@ ENV_FILE = "MASKGATE_CONFIG"
 SYSTEM_FILE = Path("/etc/maskgate/config.toml")
 SECRETS = frozenset({"mqtt.password"})
 """Settings that are never shown, and never taken from where other programs could see them."""
-
+LONGEST_SHOWN = 100
+"""Of a value in a sentence about it, in characters."""
 
 NOT_WIRED = -1
 """How a file says that a pin drives nothing: TOML has no null."""
 
 Pin = Annotated[
-    Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\S+$")] | None,
+    Annotated[int, Field(ge=0, le=4095)] | Annotated[str, Field(pattern=r"^\S+$")] | None,
     BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin),
 ]
 """A number or, where the library knows names, a name; None where nothing is wired."""
 
 
+def _of_somebody(path: PathOrText) -> PathOrText:
+    try:
+        Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such user; give the path in full") from error
+    return path
+
+
+PathOrText = TypeVar("PathOrText", Path, str)
+HomePath = Annotated[Path, AfterValidator(_of_somebody)]
+"""A path that may begin with ``~`` or the ``~name`` of a user of this machine."""
+HomeText = Annotated[str, AfterValidator(_of_somebody)]
+"""The same among other things that a text may say."""
+
+
 class Section(BaseModel):
     """A group of settings: immutable, and no key but those declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        # No system call takes a NUL, and bytes that are no UTF-8 could not be printed again.
+        if isinstance(value, str) and ("\0" in value or value.encode("utf-8", "replace").decode() != value):
+            raise ValueError("a character in it is none")
+        return value
 
 
 class CameraSettings(Section):
     """Where pictures come from."""
 
-    source: str = Field(
+    source: HomeText = Field(
         "auto",
         description="auto, picamera, csi:N, usb:N, /dev/videoN, a video file, a folder of images, rtsp://…, http://…, "
         "demo",
@@ -77,10 +104,10 @@ class CameraSettings(Section):
     rotate: Literal[0, 90, 180, 270] = Field(0, description="Turn the picture clockwise, in degrees")
     loop: bool = Field(False, description="Play a recording over and over, at its own pace")
     stale_after: float = Field(
-        3.0, gt=0, description="Without a fresh frame for this long the camera counts as lost, in seconds"
+        3.0, gt=0, le=3600, description="Without a fresh frame for this long the camera counts as lost, in seconds"
     )
     reopen_after: float = Field(
-        1.0, gt=0, description="First pause before a lost camera is reopened, in seconds; doubles up to 30"
+        1.0, gt=0, le=3600, description="First pause before a lost camera is reopened, in seconds; doubles up to 30"
     )
 
 
@@ -130,7 +157,7 @@ class PeopleSettings(Section):
 
     dwell: float = Field(0.7, ge=0, le=30, description="Seen for this long before a verdict, in seconds")
     lost_after: float = Field(1.5, gt=0, le=60, description="Unseen for this long ends the visit, in seconds")
-    min_face: int = Field(32, ge=8, description="Faces with a shorter side do not vote, in pixels")
+    min_face: int = Field(32, ge=8, le=4096, description="Faces with a shorter side do not vote, in pixels")
     min_confidence: float = Field(
         0.6, ge=0.34, le=1, description="Share of the votes a verdict needs, 0 to 1; below it is unsure"
     )
@@ -203,7 +230,7 @@ class AlertSettings(Section):
     mute_for: float = Field(
         60.0, gt=0, le=86400, description="A press silences for this long, in seconds; a second one ends it"
     )
-    sound: str = Field(
+    sound: HomeText = Field(
         "none", min_length=1, description="Through the sound card: none, tone, or the path of a WAV file with a prompt"
     )
     sound_device: str = Field("default", min_length=1, description="ALSA's name of the sound card, as aplay -L lists")
@@ -234,7 +261,7 @@ class WebSettings(Section):
         description="Address to listen on; one that others reach needs a token: maskgate token",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any that is free")
-    token_file: Path | None = Field(
+    token_file: HomePath | None = Field(
         None, description="Where maskgate token keeps the token's hash; unset: web-token beside the counts"
     )
     live_picture: bool = Field(False, description="Show visitors in a mirrored live picture, not as silhouettes")
@@ -244,14 +271,16 @@ class WebSettings(Section):
 class CountSettings(Section):
     """The store of visits."""
 
-    path: Path | None = Field(
+    path: HomePath | None = Field(
         None,
         description="SQLite file; unset: $STATE_DIRECTORY of the service, else ~/.local/state/maskgate/counts.db",
     )
     commit_every: float = Field(
         5.0, gt=0, le=60, description="Visits reach the disk at most this much later, in seconds"
     )
-    retention_days: int = Field(31, ge=1, description="Single visits are kept this long, in days; hourly totals stay")
+    retention_days: int = Field(
+        31, ge=1, le=36525, description="Single visits are kept this long, in days; hourly totals stay"
+    )
 
 
 class MqttSettings(Section):
@@ -261,9 +290,9 @@ class MqttSettings(Section):
     port: int | None = Field(None, ge=1, le=65535, description="Of the broker; unset: 1883, with TLS 8883")
     username: str | None = Field(None, min_length=1, description="Of the broker's account; unset: none")
     password: SecretStr | None = Field(None, description="In the configuration file only; better password_file")
-    password_file: Path | None = Field(None, description="File whose first line is the password")
+    password_file: HomePath | None = Field(None, description="File whose first line is the password")
     tls: bool = Field(False, description="Encrypt, and check the broker's certificate")
-    ca_file: Path | None = Field(
+    ca_file: HomePath | None = Field(
         None, description="Certificates (PEM) that vouch for the broker's; unset: those of the system"
     )
     door: str | None = Field(
@@ -393,7 +422,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"Cannot read {path}: {error.strerror}; check its permissions.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long and of nesting too deep
         raise ConfigError(f"{path} is not valid TOML: {error}; mend that line.") from error
 
 
@@ -419,7 +448,7 @@ def _from_text(text: str) -> Any:
     """A TOML value where the text is one (numbers, true, arrays), else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -458,6 +487,15 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
         whole_section = "." not in key
         of_section = " and ".join({origin: None for name, origin in origins.items() if name.startswith(f"{key}.")})
         origin = of_section if whole_section else origins.get(key, "configuration")
-        value = "" if whole_section or key in SECRETS else f" = {first['input']!r}"
+        value = "" if whole_section or key in SECRETS else f" = {_shown(first['input'])}"
         said = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{origin}: {key}{value} is wrong: {said}.") from error
+
+
+def _shown(value: Any) -> str:
+    """``value`` as far as it fits into a sentence."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of too many digits
+        return "a number too long to print"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

@@ -6,13 +6,14 @@ import argparse
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from edge.cameras.address import without_secrets
-from edge.config import Config, Setting, Settings, declared
+from edge.config import NOT_WIRED, Config, Setting, Settings, declared
 
 WIDTH = 100
 HEADING = """\
@@ -54,6 +55,7 @@ def as_toml(settings: Iterable[Setting], origins: bool = False) -> str:
         origins: Say behind each value where it came from.
     """
     about = {section: words for section, words, _, _ in declared()}
+    unset = {one.key for one in Settings(Config(), {}, None) if one.value is None}
     lines: list[str] = []
     section = ""
     for one in settings:
@@ -61,7 +63,8 @@ def as_toml(settings: Iterable[Setting], origins: bool = False) -> str:
         if name != section:
             section = name
             lines += ["", f"# {about[name]}", f"[{name}]"]
-        lines += _setting(key, one, origins)
+        wired = one.value is not None or one.key in unset
+        lines += _setting(key, one if wired else replace(one, value=NOT_WIRED), origins)
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config, declared, load
+from edge.config_command import as_toml
 from edge.errors import ConfigError
 
 
@@ -92,3 +93,55 @@ def test_text_from_the_environment_need_not_be_quoted() -> None:
 def test_a_loaded_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().camera.width = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ["[people]\nzone = " + "[" * 5000, "[web]\nport = " + "1" * 5000])
+def test_toml_that_is_too_much_for_its_reader_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="is not valid TOML"):
+        load(write(tmp_path, text), {})
+    with pytest.raises(ConfigError, match=r"camera\.width"):
+        load(environment={"MASKGATE_CAMERA_WIDTH": text.rpartition(" ")[2]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[camera]\nstale_after = inf",
+        "[camera]\nreopen_after = 1e300",
+        "[people]\nmin_face = 10000000000",
+        "[people]\nzone = [[0, 0], [1, nan], [1, 1]]",
+        "[counts]\nretention_days = 10000000000",
+    ],
+)
+def test_a_number_that_no_clock_or_sum_could_take_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        load(write(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(r"a\u0000b", "a character in it is none"), ("~nobody-of-that-name/a", "there is no such user")],
+)
+@pytest.mark.parametrize("key", ["counts.path", "web.token_file", "camera.source", "alerts.sound", "mqtt.ca_file"])
+def test_a_path_that_no_system_could_open_is_refused(tmp_path: Path, key: str, value: str, said: str) -> None:
+    section, name = key.split(".")
+    tls = "tls = true\n" if section == "mqtt" else ""
+    with pytest.raises(ConfigError, match=said):
+        load(write(tmp_path, f'[{section}]\n{tls}{name} = "{value}"'), {})
+
+
+def test_a_value_too_long_for_a_sentence_is_cut_short(tmp_path: Path) -> None:
+    for value in ("0x" + "f" * 5000, f'"{"a" * 5000}"'):
+        with pytest.raises(ConfigError, match=r"web.port = .* is wrong") as caught:
+            load(write(tmp_path, f"[web]\nport = {value}"), {})
+        assert len(str(caught.value)) < 400
+
+
+def test_what_is_no_text_in_the_environment_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"environment: counts\.path"):
+        load(environment={"MASKGATE_COUNTS_PATH": "/a\udcff"})
+
+
+def test_what_config_prints_means_the_same_again(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, '[alerts]\nbuzzer_pin = -1\nled_pin = "GPIO5"\n[counts]\npath = "/a b"'), {})
+    assert load(write(tmp_path, as_toml(settings)), {}).config == settings.config
