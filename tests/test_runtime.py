@@ -83,6 +83,11 @@ def test_a_model_of_another_task_is_refused(tmp_path: Path) -> None:
         ({"sha256": "abc"}, "sha256"),
         ({"task": "poetry"}, "poetry"),
         ({"margin": -1}, "margin"),
+        ({"margin": float("inf")}, "margin"),
+        ({"margin": 1e9}, "margin"),
+        ({"file": "own.tflite\0"}, "file"),
+        ({"labels": ["with_mask", "with_mask"]}, "labels"),
+        ({"task": "face-detection", "labels": ["face"], "strides": [0]}, "strides"),
     ],
 )
 def test_a_wrong_manifest_is_refused_where_it_is_wrong(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edge.errors import ModelError
 from edge.values import Label
 
 SHIPPED_MANIFEST = Path(__file__).parent / "manifest.json"
 
+FileName = Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
+"""Of a file beside the manifest."""
+
 
 class ManifestPart(BaseModel):
     """A part of the manifest: immutable, and no key but those declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class InputSize(ManifestPart):
@@ -31,7 +34,7 @@ class InputSize(ManifestPart):
 class EdgeTpuVariant(ManifestPart):
     """The same model, compiled for Google's Edge TPU."""
 
-    file: str = Field(pattern=r"^[^/\\]+$", description="Name of the file, beside the manifest")
+    file: FileName = Field(description="Name of the file, beside the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
     compiler: str = Field(description="Version of the compiler")
     together_with: tuple[str, ...] = Field(
@@ -42,13 +45,13 @@ class EdgeTpuVariant(ManifestPart):
 class ModelEntry(ManifestPart):
     """What is known of one model file, whatever its task."""
 
-    file: str = Field(pattern=r"^[^/\\]+$", description="Name of the file, beside the manifest")
+    file: FileName = Field(description="Name of the file, beside the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
     input: InputSize
     training: str = Field(description="The command that trained it")
     data: tuple[str, ...] = Field(description="What it was trained from")
     figures: dict[str, Any] = Field(description="What was measured of it")
-    card: str = Field(pattern=r"^[^/\\]+$", description="Name of its model card, beside the manifest")
+    card: FileName = Field(description="Name of its model card, beside the manifest")
     edgetpu: EdgeTpuVariant | None = Field(None, description="For the Edge TPU, where it was compiled")
 
 
@@ -57,7 +60,9 @@ class FaceEntry(ModelEntry):
 
     task: Literal["face-detection"]
     labels: tuple[Literal["face"]] = Field(description="The only class")
-    strides: tuple[int, ...] = Field(min_length=1, description="Input pixels between cells of each pair of output maps")
+    strides: tuple[Annotated[int, Field(gt=0)], ...] = Field(
+        min_length=1, description="Input pixels between cells of each pair of output maps"
+    )
 
 
 class MaskEntry(ModelEntry):
@@ -65,7 +70,16 @@ class MaskEntry(ModelEntry):
 
     task: Literal["mask-classification"]
     labels: tuple[Label, ...] = Field(min_length=2, description="The meaning of each output, in order")
-    margin: float = Field(ge=0, description="Added around a face on each side, as a share of the bbox's longer side")
+    margin: float = Field(
+        ge=0, le=4, description="Added around a face on each side, as a share of the bbox's longer side"
+    )
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: tuple[Label, ...]) -> tuple[Label, ...]:
+        if len(set(labels)) < len(labels):
+            raise ValueError("a label stands there twice")
+        return labels
 
 
 class Manifest(ManifestPart):
