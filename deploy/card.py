@@ -76,6 +76,13 @@ def _yes(text: str) -> bool:
     return text in ("true", "1", "yes")
 
 
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise DeployError(f"{text}: this machine has no such user; give the path in full.") from error
+
+
 WISHES: Mapping[str, Wish] = {
     "hostname": Wish(
         r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a name of up to 63 small letters, digits and dashes, like door1"
@@ -90,7 +97,7 @@ WISHES: Mapping[str, Wish] = {
         "names of Debian packages, like python3-picamera2",
         lambda text: tuple(text.split()),
     ),
-    "config": Wish(r".+", "a file of maskgate settings", lambda text: Path(text).expanduser()),
+    "config": Wish(r".+", "a file of maskgate settings", _path),
     "room_mb": Wish(r"\d{1,6}", "a number of megabytes", int),
     "wifi.ssid": Wish(r"[^\x00-\x1f]{1,32}", "a network's name of 1 to 32 characters"),
     "wifi.country": Wish(r"[A-Z]{2}", "a country's code of two capital letters, like DE"),
@@ -122,7 +129,7 @@ def _from_file(file: Path) -> dict[str, tuple[str, str]]:
         table = tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise DeployError(f"The card's settings {file} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of numbers too long and of nesting too deep
         raise DeployError(f"The card's settings {file} are no TOML: {error}.") from error
     wifi = table.pop("wifi", {})
     flat = {**table, **({WIFI + key: value for key, value in wifi.items()} if isinstance(wifi, dict) else {"wifi": 1})}
@@ -142,10 +149,15 @@ def _text(value: object) -> str:
 
 def _value(key: str, text: str, where: str) -> Any:
     wish = WISHES[key]
-    if not re.fullmatch(wish.pattern, text):
+    if not re.fullmatch(wish.pattern, text) or not _is_text(text):
         told = "what is set" if key == SECRET else f"'{text}'"
         raise DeployError(f"{where}: {key} must be {wish.form}; {told} is not.")
     return wish.read(text)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written to the card: the environment may hold bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode() == text
 
 
 def _ssh_key(text: str | None) -> str:
@@ -159,10 +171,10 @@ def _ssh_key(text: str | None) -> str:
     if text == NO_KEY:
         return ""
     if not re.match(KEY_KINDS, text):
-        file = Path(text).expanduser()
+        file = _path(text)
         try:
             text = file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise DeployError(f"ssh_key: {file} is neither a public key nor a file that has one.") from error
         if "PRIVATE KEY" in text:
             raise DeployError(f"ssh_key: {file} is a private key, which must not leave this machine; name {file}.pub.")
@@ -179,7 +191,7 @@ def _config(file: Path | None) -> Path | None:
         tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
         raise DeployError(f"config: {file} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DeployError(f"config: {file} is no TOML: {error}.") from error
     return file
 

@@ -425,11 +425,22 @@ def test_a_card_is_what_its_file_says_and_the_environment_wins(tmp_path: Path) -
         ('ssh_key = "none"\n[wifi]\nssid = "Shop"', "Wi-Fi lacks wifi.country"),
         ('[wifi]\nssid = "Shop"\ncountry = "de"', "wifi.country must be a country's code"),
         ("hostname = ", "are no TOML"),
+        (f"packages = {'[' * 5000}", "are no TOML"),
+        (f"room_mb = {'1' * 5000}", "are no TOML"),
+        ('ssh_key = "~nobody-of-that-name/key"', "no such user"),
+        (r'ssh_key = "a\u0000b"', "neither a public key nor a file"),
+        (r'ssh_key = "none"' + "\n" + r'config = "a\u0000b"', "config: .* is no TOML"),
+        ('config = "~nobody-of-that-name/a"', "no such user"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_must_be(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(DeployError, match=sentence):
         read_card(card_file(tmp_path, text), {})
+
+
+def test_bytes_that_are_no_text_are_not_written_to_a_card(tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match=r"IMAGE_SSH_KEY: ssh_key must be"):
+        read_card(None, {"IMAGE_SSH_KEY": f"{KEY.strip()} \udcff"})
 
 
 def test_a_wrong_password_is_not_repeated(tmp_path: Path) -> None:
