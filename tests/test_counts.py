@@ -32,6 +32,7 @@ from edge.counts.database import lifetime_totals, open_for_reading
 from edge.counts.report import HEADINGS, parse_since
 from edge.errors import ConfigError, StoreError
 from edge.values import Event, EventKind, Verdict
+from edge.web.report import read_today
 
 ROOT = Path(__file__).parents[1]
 START = datetime(2025, 3, 3, 8, 0, tzinfo=timezone.utc)
@@ -302,6 +303,75 @@ def test_a_damaged_file_is_set_aside_and_counting_goes_on(
     assert aside.name == "counts.db.corrupt-20250303T080000Z"
     assert store.notice is not None
     assert str(aside) in store.notice
+    assert store.degraded is None
+    assert len(visits(path)) == 1
+
+
+def scribble(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE hours SET with_mask = 'many'",
+        "UPDATE hours SET hour = hour + 900000000000000000",
+        "UPDATE hours SET uptime = 9e999",
+        "UPDATE boots SET wall_offset = 'early'",
+        "DROP TABLE boots",
+        "ALTER TABLE hours RENAME COLUMN uptime TO downtime",
+        "CREATE TRIGGER t AFTER INSERT ON visits BEGIN SELECT nonsense(); END",
+        "PRAGMA user_version = 0",
+    ],
+)
+def test_a_file_that_sqlite_takes_and_maskgate_did_not_write_is_set_aside(
+    open_store: OpenStore, path: Path, clock: ManualClock, sql: str
+) -> None:
+    store = open_store()
+    store.record(visit(0.0))
+    store.close()
+    scribble(path, sql)
+
+    store = open_store()
+    store.record(visit(clock.monotonic(), BARE))
+    clock.advance(10)
+    store.tick()
+
+    assert store.degraded is None
+    assert len(list(path.parent.glob("counts.db.corrupt-*"))) == 1
+    assert [verdict for _, verdict in visits(path)] == ["without_mask"]
+
+
+@pytest.mark.parametrize("sql", ["UPDATE visits SET verdict = 'frames'", "UPDATE visits SET ended = 9e99"])
+def test_a_damaged_visit_is_noticed_when_a_clock_that_was_set_would_move_it(
+    open_store: OpenStore, path: Path, clock: ManualClock, sql: str
+) -> None:
+    store = open_store()
+    store.record(visit(0.0))
+    clock.advance(10)
+    store.tick()
+    scribble(path, sql)
+    store.record(visit(clock.monotonic(), BARE))
+    clock.jump(86400)
+    store.tick()
+    assert store.degraded is None
+    assert "were damaged" in (store.notice or "")
+    assert [verdict for _, verdict in visits(path)] == ["without_mask"]
+
+
+@pytest.mark.parametrize(("offset", "byte"), [(18, 3), (19, 9), (47, 99)], ids=["writing", "reading", "schema"])
+def test_a_header_of_a_format_that_does_not_exist_is_damage_and_no_matter_of_rights(
+    open_store: OpenStore, path: Path, clock: ManualClock, offset: int, byte: int
+) -> None:
+    open_store().close()
+    content = bytearray(path.read_bytes())
+    content[offset] = byte
+    path.write_bytes(content)
+    store = open_store()
+    store.record(visit(clock.monotonic()))
+    clock.advance(10)
+    store.tick()
     assert store.degraded is None
     assert len(visits(path)) == 1
 
@@ -719,6 +789,16 @@ def test_counts_can_be_read_while_another_program_has_locked_the_file(
         other.execute("BEGIN EXCLUSIVE")
         ask(filled, "--since", "2025-03-01")
     assert capsys.readouterr().out.splitlines()[-1].split()[:2] == ["total", "2"]
+
+
+@pytest.mark.parametrize(
+    "sql", ["UPDATE hours SET hour = hour + 900000000000000000", "UPDATE hours SET uptime = 9e999"]
+)
+def test_a_row_that_no_calendar_or_sum_could_hold_is_said(filled: Path, sql: str) -> None:
+    scribble(filled, sql)
+    with pytest.raises(StoreError, match=r"Cannot read the counts in .*: a row of it is damaged"):
+        ask(filled, "--by", "day")
+    assert "a row of it is damaged" in read_today(filled, START)["trouble"]
 
 
 def test_a_store_that_is_damaged_inside_is_said(filled: Path) -> None:

@@ -56,6 +56,18 @@ MIGRATIONS: tuple[str, ...] = (
 """Scripts that lead from each version of the schema (``PRAGMA user_version``) to the next."""
 
 
+PASSING = (
+    *("disk I/O error", "full", "unable to open", "readonly", "locked", "locking protocol", "out of memory"),
+    *("interrupted", "permission denied", "not authorized"),
+)
+"""What SQLite says of the disk, of rights and of other programs. All else that it says is of the file's contents."""
+
+FURTHEST = 2e11
+"""No moment is further from 1970, in seconds: a calendar has no date for it."""
+LARGEST = 2**53
+"""No number is larger: sums stay exact."""
+
+
 class CorruptError(StoreError):
     """The file is damaged or no database; it must be set aside."""
 
@@ -69,6 +81,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         OSError, sqlite3.Error: The file cannot be written at present.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_header(path)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
@@ -76,6 +89,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         _check(connection, path)
         _migrate(connection, path)
+        _check_contents(connection, path)
     except BaseException as error:
         with suppress(sqlite3.Error):
             connection.close()
@@ -142,11 +156,12 @@ def set_aside(path: Path, now: datetime) -> Path:
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether SQLite says that the file is damaged or no database (SQLITE_CORRUPT, SQLITE_NOTADB)."""
+    """Whether SQLite says that the file is damaged, no database, or not as maskgate makes it."""
     # sqlite_errorcode came with Python 3.11; the texts are SQLite's own and the same everywhere.
-    texts = ("malformed", "not a database")
     return isinstance(error, CorruptError) or (
-        isinstance(error, sqlite3.DatabaseError) and any(text in str(error) for text in texts)
+        isinstance(error, sqlite3.DatabaseError)
+        and not isinstance(error, sqlite3.ProgrammingError)
+        and not any(text in str(error) for text in PASSING)
     )
 
 
@@ -160,6 +175,33 @@ def transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connecti
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+
+
+def _check_header(path: Path) -> None:
+    """A file whose format SQLite does not know is opened for reading only, as if the disk were.
+
+    Source: https://www.sqlite.org/fileformat2.html, 1.3.3
+    """
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if max(file.read(20)[18:], default=0) > 2:  # noqa: PLR2004
+            raise CorruptError(f"{path}: its header is damaged")
+
+
+def _check_contents(connection: sqlite3.Connection, path: Path) -> None:
+    """SQLite keeps text in a column of numbers, and any number. Visits are many, and looked at where they are used."""
+    columns = (*VERDICT_COLUMNS, "frames")
+    wrong = {
+        "boots": ["typeof(wall_offset) <> 'real'", f"abs(wall_offset) > {FURTHEST}"],
+        "hours": [
+            *("typeof(boot) <> 'integer'", "typeof(hour) <> 'integer'", f"abs(hour) > {FURTHEST}"),
+            *(f"typeof({column}) <> 'integer' OR abs({column}) > {LARGEST}" for column in columns),
+            *("typeof(uptime) <> 'real'", f"abs(uptime) > {FURTHEST}"),
+        ],
+    }
+    for table, conditions in wrong.items():
+        query = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE {' OR '.join(conditions)})"  # noqa: S608 - all our own
+        if connection.execute(query).fetchone() != (0,):
+            raise CorruptError(f"{path}: {table} holds what maskgate does not write")
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

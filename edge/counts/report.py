@@ -111,8 +111,8 @@ def read_rows(connection: sqlite3.Connection, since: datetime | None, by: str) -
     sums = ", ".join(f"SUM({column})" for column in columns)
     hours = connection.execute(f"SELECT hour, {sums} FROM hours GROUP BY hour ORDER BY hour")  # noqa: S608
     merged: dict[datetime, Row] = {}
-    for hour, *counts, frames, uptime in hours:
-        begin = datetime.fromtimestamp(hour).astimezone()
+    for fields in hours:
+        begin, counts, frames, uptime = _hour(*fields)
         start = begin if by == "hour" else _day(begin)
         too_early = since and (begin + timedelta(hours=1) <= since if by == "hour" else start < _day(since))
         if too_early or not any((*counts, frames, uptime)):
@@ -156,6 +156,20 @@ def write_csv(rows: Iterable[Row], out: TextIO) -> None:
         offset = f"UTC{row.start.isoformat()[-6:]}"
         start = f"{row.start:%Y-%m-%d %H:%M:%S}"
         writer.writerow((start, offset, *row.verdicts, row.visits, row.frames, round(row.uptime)))
+
+
+def _hour(hour: int, *sums: float) -> tuple[datetime, list[int], int, float]:
+    """A row of the store, in local time.
+
+    Raises:
+        sqlite3.DatabaseError: The row is damaged: SQLite itself holds numbers to no limits and text for numbers.
+    """
+    uptime = sums[-1]
+    try:
+        *counts, frames, _ = map(int, sums)
+        return datetime.fromtimestamp(hour).astimezone(), counts, frames, uptime
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise sqlite3.DatabaseError(f"a row of it is damaged ({error})") from error
 
 
 def _day(moment: datetime) -> datetime:

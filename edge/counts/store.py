@@ -34,7 +34,7 @@ from typing import IO
 from edge.clock import Clock, SystemClock
 from edge.config import CountSettings
 from edge.counts import database
-from edge.counts.database import VERDICT_COLUMNS
+from edge.counts.database import FURTHEST, VERDICT_COLUMNS
 from edge.errors import StoreError
 from edge.values import Event, EventKind, Verdict
 
@@ -347,6 +347,10 @@ def _rebuild_hours(connection: sqlite3.Connection, boot: int, step: float) -> No
     columns = ("hour", *VERDICT_COLUMNS, "frames", "uptime")
     rows = connection.execute(f"SELECT {', '.join(columns)} FROM hours WHERE boot = ?", (boot,)).fetchall()  # noqa: S608
     visits = connection.execute("SELECT ended, verdict FROM visits WHERE boot = ?", (boot,)).fetchall()
+    if not all(
+        isinstance(ended, float) and abs(ended) < FURTHEST and verdict in VERDICT_COLUMNS for ended, verdict in visits
+    ):
+        raise database.CorruptError("a visit in it is none")
     known = Counter((_hour(ended - step), verdict) for ended, verdict in visits)
     connection.execute("DELETE FROM hours WHERE boot = ?", (boot,))
     for hour, *counts, frames, uptime in rows:
