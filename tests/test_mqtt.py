@@ -32,6 +32,7 @@ from edge.mqtt.link import MOST_UNACKNOWLEDGED
 from edge.mqtt.topics import Topics, topics
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
+from tests import memory
 
 ROOT = Path(__file__).parents[1]
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -615,6 +616,38 @@ class TestTrouble:
             port = silent.getsockname()[1]
             open_door(port)
             wait_for(lambda: f"What listens at 127.0.0.1:{port} does not answer; is it an MQTT broker?" in caplog.text)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            b"\x30\x06\0\2\xff\xfehi",
+            b"\x32\x1d\0\x14homeassistant/status\0\7\xff\xfe\0",
+            b"\x30\x16\0\x14homeassistant/status",
+        ],
+        ids=["topic that is no text", "payload that is no text", "no payload"],
+    )
+    def test_odd_messages_are_passed_over(self, open_door: OpenDoor, said: bytes) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            door = open_door(listener.getsockname()[1])
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"\x20\x02\0\0" + said)
+                wait_for(lambda: door.publisher.connected)
+                time.sleep(3 * publisher.TICK)
+                assert door.publisher.connected
+
+    def test_a_message_that_would_fill_the_memory_is_not_awaited(self, open_door: OpenDoor) -> None:
+        memory.forget_peak()
+        before = memory.resident()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            door = open_door(listener.getsockname()[1])
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                connection.sendall(b"\x20\x02\0\0\x30\xff\xff\xff\x7f\0\x14homeassistant/status")
+                for _ in range(200):
+                    connection.sendall(bytes(2**20))
+        wait_for(lambda: "sends a message larger than 1 MB" in (door.publisher.trouble or ""))
+        assert memory.peak() - before < 64 * memory.MEGABYTE
 
     def test_a_name_that_nobody_knows_is_said(self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
         open_door(1883, host="broker.invalid")

@@ -6,6 +6,7 @@ acknowledged, and an old state could then overwrite a newer one.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import Any
 
@@ -24,6 +25,10 @@ ANSWER_WITHIN = 10.0
 """A broker that takes longer to accept a connection will not, in seconds."""
 MOST_UNACKNOWLEDGED = 20
 """Messages that may be under way; further ones wait, and of a state only the latest."""
+LARGEST_PACKET = 2**20
+"""That the broker may send, in bytes. The protocol allows 256 MB, which a small board would try to gather in memory."""
+RECEIVE_BUFFER = 64 * 1024
+"""Of the socket, in bytes."""
 QOS = 1
 
 
@@ -53,7 +58,8 @@ class Link:
         self._client.will_set(topics["availability"], OFFLINE, QOS, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
-        self._client.on_message = self._on_message
+        # Only for this topic: one that is no UTF-8 could not even be looked at.
+        self._client.message_callback_add(self._birth_topic, self._on_birth)
 
     @property
     def ready(self) -> bool:
@@ -107,7 +113,8 @@ class Link:
         """Say goodbye, so that the broker does not report a loss, and let go of the socket. Safe in any state."""
         self._client.disconnect()
         # The client closes its socket when it is forgotten, and these callbacks would remember it.
-        self._client.on_connect = self._client.on_publish = self._client.on_message = None
+        self._client.on_connect = self._client.on_publish = None
+        self._client.message_callback_remove(self._birth_topic)
 
     def _trust(self) -> None:
         ca_file = str(self._settings.ca_file.expanduser()) if self._settings.ca_file else None
@@ -123,6 +130,10 @@ class Link:
         host, _, port = self._where.rpartition(":")
         try:
             self._client.connect(host, int(port), self._settings.keepalive)
+            connection = self._client.socket()
+            if isinstance(connection, socket.socket):
+                # The client empties it a hundred times before anybody can see how large a message will be.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         except ssl.SSLCertVerificationError as error:
             raise BrokerError(
                 f"The MQTT broker {self._where} is not trusted ({error.verify_message}); check mqtt.ca_file, and that "
@@ -148,6 +159,11 @@ class Link:
 
     def _loop(self, seconds: float, lost: str) -> None:
         code = self._client.loop(seconds)
+        if self._client._in_packet["remaining_length"] > LARGEST_PACKET:  # MQTT 3.1.1 has no way to ask for less
+            raise BrokerError(
+                f"The MQTT broker {self._where} sends a message larger than {LARGEST_PACKET // 2**20} MB; who publishes "
+                f"that to {self._birth_topic}?"
+            )
         if code == MQTTErrorCode.MQTT_ERR_SUCCESS or (self._answer and self._answer.is_failure):
             return
         if code in (MQTTErrorCode.MQTT_ERR_CONN_LOST, MQTTErrorCode.MQTT_ERR_NO_CONN):
@@ -160,6 +176,5 @@ class Link:
     def _on_publish(self, _client: Client, _data: Any, mid: int, _answer: ReasonCode, _: Properties) -> None:
         self._under_way.discard(mid)
 
-    def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        if message.topic == self._birth_topic and message.payload == b"online":
-            self.born = True
+    def _on_birth(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        self.born = self.born or message.payload == b"online"
