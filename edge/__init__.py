@@ -2,9 +2,12 @@
 
 import os
 
+MOST_PIXELS = 64_000_000
+"""Of a picture. To decode one takes up to seven bytes a pixel, and systemd lets the service have 600 MB in all."""
+
 # OpenCV reads this once, when it is first imported, and then refuses a larger picture by its header: a few bytes
 # that promise 30,000 x 30,000 pixels would otherwise take 2.7 GB.
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
 
 # OpenCV and FFmpeg write what they think of a source straight to stderr; the operator gets one sentence of ours.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

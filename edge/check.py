@@ -10,7 +10,6 @@ import argparse
 import itertools
 import json
 import os
-import stat
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -19,19 +18,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import cv2
-import numpy as np
 
-from edge.cameras.stills import SUFFIXES
+from edge.cameras.picture import SUFFIXES, PictureError, read_picture
 from edge.config import Settings
 from edge.draw import annotate
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError
 from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, Image, Label, Reading, Verdict
 
 STILL_MAX_FACES = 200
 """Most faces judged in a picture: a still may be a group, and nobody waits at the door for it."""
-
-MAX_FILE_BYTES = 256 * 2**20
 
 WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -40,10 +36,6 @@ WORDS = {
     Label.WITHOUT_MASK: "without mask",
     Label.MASK_WORN_INCORRECTLY: "badly worn",
 }
-
-
-class PictureError(MaskgateError, ValueError):
-    """One picture cannot be checked; the others still can."""
 
 
 class Picture(NamedTuple):
@@ -160,35 +152,6 @@ def record(name: str, image: Image, readings: Sequence[Reading]) -> dict[str, An
         ],
         **{str(label): counts[label] for label in LABELS},
     }
-
-
-def read_picture(path: Path) -> Image:
-    """Decode a picture file: any depth, grey, colour or with alpha, turned upright by its EXIF orientation.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
-
-    Raises:
-        PictureError: It is absent, no picture, damaged, or so large that decoding it would exhaust a small board.
-    """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError("this is not a file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise PictureError(f"the file is larger than {MAX_FILE_BYTES // 2**20} MB, too large for a picture")
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise PictureError(f"the file cannot be read ({error.strerror})") from error
-    if not content.size:
-        raise PictureError("the file is empty")
-    try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise PictureError("the picture has too many pixels, or its header is damaged; make it smaller") from error
-    if image is None:
-        raise PictureError("the file is damaged or not a picture of a known format")
-    return image  # type: ignore[return-value]
 
 
 def _report_problem(picture: Picture, error: PictureError, stream: TextIO, as_json: bool) -> None:

@@ -84,6 +84,18 @@ class TestVideoFile:
         with pytest.raises(CameraError):
             all_frames(VideoFile(clip))
 
+    def test_pictures_larger_than_a_small_board_could_take_are_refused_at_once(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.avi"
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, 0, 25, (16, 16))
+        writer.write(plain(RED, 16, 16))
+        writer.release()
+        content = bytearray(path.read_bytes())
+        struct.pack_into("<II", content, content.index(b"avih") + 40, 9_000, 9_000)
+        struct.pack_into("<ii", content, content.index(b"strf") + 12, 9_000, 9_000)
+        path.write_bytes(content)
+        with pytest.raises(CameraError, match=r"a\.avi have too many pixels"):
+            VideoFile(path)
+
     def test_an_absent_file_is_refused_by_name(self, tmp_path: Path) -> None:
         with pytest.raises(CameraError, match=r"no video file .*gone\.mp4"):
             VideoFile(tmp_path / "gone.mp4")
@@ -104,7 +116,7 @@ class TestStills:
         (tmp_path / "b.png").write_bytes(b"\x89PNG and then nothing")
         cv2.imwrite(str(tmp_path / "c.png"), plain(RED))
         assert [frame.sequence for frame in all_frames(Stills(tmp_path))] == [0, 2]
-        assert "b.png is not an image" in caplog.text
+        assert "b.png is skipped: the file is damaged" in caplog.text
 
     def test_an_empty_folder_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(CameraError, match="holds no image"):
@@ -541,6 +553,10 @@ class TestChoice:
     def test_a_mistyped_source_gets_the_nearest_one(self) -> None:
         with pytest.raises(ConfigError, match="did you mean 'picamera'"):
             open_camera(CameraSettings(source="picam"), ManualClock())
+
+    def test_a_path_that_no_file_system_could_hold_is_refused(self) -> None:
+        with pytest.raises(CameraError, match="cannot be looked at: File name too long"):
+            open_camera(CameraSettings(source=f"{'a' * 300}.mp4"), SystemClock())
 
     @pytest.mark.parametrize("source", ["gone.mp4", "/nowhere/photos", "gone.jpg"])
     def test_a_path_that_is_not_there_is_named(self, source: str) -> None:

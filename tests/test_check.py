@@ -21,6 +21,7 @@ from edge.check import run_check
 from edge.errors import ConfigError, ModelError
 from edge.pipeline import Pipeline
 from edge.values import BBox, Face, Image, Reading
+from tests import memory
 
 NOBODY: list[Reading] = []
 ONE_BARE = [Reading(Face(BBox(10.04, 20.0, 50.0, 60.26), 0.93456), (0.02, 0.95, 0.03))]
@@ -87,6 +88,27 @@ def huge_png(width: int, height: int) -> bytes:
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+
+
+def promising(width: int, height: int, suffix: str) -> bytes:
+    """A small picture whose header says that it is larger."""
+    content = bytearray(cv2.imencode(suffix, np.full((16, 16, 3), 90, np.uint8))[1].tobytes())
+    if suffix == ".png":
+        return huge_png(width, height)
+    if suffix == ".ppm":
+        return f"P6\n{width} {height}\n255\n".encode() + bytes(99)
+    if suffix == ".bmp":
+        content[18:26] = struct.pack("<ii", width, height)
+    if suffix == ".jpg":
+        frame = content.index(b"\xff\xc0")
+        content[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    if suffix == ".tif":
+        (directory,) = struct.unpack_from("<I", content, 4)
+        for entry in range(directory + 2, directory + 2 + 12 * content[directory], 12):
+            tag = content[entry] | content[entry + 1] << 8
+            if tag in (256, 257):
+                struct.pack_into("<HII", content, entry + 2, 4, 1, width if tag == 256 else height)
+    return bytes(content)
 
 
 # The JSON lines
@@ -222,14 +244,33 @@ def test_a_bad_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, said
     assert said in checked(tmp_path / "a.png").records[0]["error"]
 
 
-def test_more_than_100_megapixels_are_refused_by_their_header(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(huge_png(10_001, 10_000))
+def test_more_than_64_megapixels_are_refused_by_their_header(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(huge_png(8_001, 8_000))
     program = "import sys, pathlib, edge.check; edge.check.read_picture(pathlib.Path(sys.argv[1]))"
     # OpenCV takes its limit from the environment that it is first imported in: a process of its own shows it.
     process = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "a.png")], capture_output=True, text=True, check=False
     )
     assert "too many pixels" in process.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".jpg", ".png", ".ppm", ".tif"])
+def test_a_header_that_promises_60000_by_60000_pixels_takes_no_memory(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(promising(60_000, 60_000, suffix))
+    before = memory.resident()
+    memory.forget_peak()
+    (record,) = checked(path).records
+    assert "too many pixels" in record["error"]
+    assert memory.peak() - before < 32 * memory.MEGABYTE
+
+
+@pytest.mark.parametrize("suffix", [".jp2", ".hdr", ".pfm", ".sr"])
+def test_formats_that_are_not_listed_are_not_decoded_under_another_name(tmp_path: Path, suffix: str) -> None:
+    image = np.full((64, 64, 3), 90, np.float32 if suffix in (".hdr", ".pfm") else np.uint8)
+    (tmp_path / "a.png").write_bytes(cv2.imencode(suffix, image)[1].tobytes())
+    (record,) = checked(tmp_path / "a.png").records
+    assert "not a picture of a known format" in record["error"]
 
 
 def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge.check import PictureError, read_picture
+from edge.cameras.picture import PictureError, read_picture
 from edge.errors import ConfigError
 from edge.pipeline import Pipeline
 from edge.values import LABELS, BBox, Face, Image, Label, Reading

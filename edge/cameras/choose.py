@@ -15,7 +15,8 @@ from edge.cameras import Camera
 from edge.cameras.address import is_url, without_secrets
 from edge.cameras.csi import CsiCamera
 from edge.cameras.devices import devices
-from edge.cameras.stills import SUFFIXES, Stills
+from edge.cameras.picture import SUFFIXES
+from edge.cameras.stills import Stills
 from edge.cameras.stream import Stream
 from edge.cameras.v4l2 import V4l2Camera
 from edge.cameras.video import VideoFile
@@ -164,8 +165,13 @@ class _Opener:
 
     def named(self, source: str) -> Callable[[], Camera]:
         """What opens ``source``."""
-        if opener := self._device(source) or self._file(Path(source).expanduser()):
-            return opener
+        try:
+            if opener := self._device(source) or self._file(Path(source).expanduser()):
+                return opener
+        except OSError as error:
+            raise CameraError(
+                f"{source} cannot be looked at: {error.strerror}; check the path given as source."
+            ) from error
         raise ConfigError(f"{without_secrets(source)!r} is no picture source{_nearest(source)}; accepted: {FORMS}.")
 
     def _device(self, source: str) -> Callable[[], Camera] | None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import cv2
-
+from edge.cameras.picture import SUFFIXES, PictureError, read_picture
 from edge.errors import CameraError
-from edge.values import Frame, Image
+from edge.values import Frame
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""File names that are taken for images, in lower case."""
 INTERVAL = 0.25
 """Scene seconds from one image to the next: four of one person are enough for a verdict at the default dwell."""
 
@@ -51,22 +48,16 @@ class Stills:
         """
         while self._sequence < len(self._paths):
             sequence, self._sequence = self._sequence, self._sequence + 1
-            image = read_image(self._paths[sequence])
-            if image is not None:
-                self._readable = True
-                return Frame(image, sequence * INTERVAL, sequence)
-            log.warning("%s is not an image that can be read; it is skipped.", self._paths[sequence])
+            try:
+                image = read_picture(self._paths[sequence])
+            except PictureError as error:
+                log.warning("%s is skipped: %s.", self._paths[sequence], error)
+                continue
+            self._readable = True
+            return Frame(image, sequence * INTERVAL, sequence)
         if not self._readable:
             raise CameraError(f"None of the images in {self.name} can be read; give another source.")
         return None
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def read_image(path: Path) -> Image | None:
-    """(H, W, 3) uint8 BGR, turned upright by its EXIF orientation, or None where the file is no readable image."""
-    try:
-        return cv2.imread(str(path), cv2.IMREAD_COLOR)  # type: ignore[return-value]
-    except cv2.error:  # a header that promises more pixels than OpenCV agrees to decode
-        return None

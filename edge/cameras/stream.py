@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 
 from edge.cameras.address import without_secrets
-from edge.cameras.video import as_bgr
+from edge.cameras.video import as_bgr, too_large
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Frame
@@ -52,6 +52,8 @@ class Stream:
             raise CameraError(
                 f"No stream can be read from {self.name}; check address, user and password, and that the camera is on."
             )
+        if too_large(self._capture):
+            raise CameraError(f"The pictures of {self.name} have too many pixels; set the camera to send smaller ones.")
 
     def read(self) -> Frame:
         """The next picture.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from edge import MOST_PIXELS
 from edge.errors import CameraError
 from edge.values import Frame, Image
 
@@ -40,6 +41,10 @@ class VideoFile:
         if not self._capture.isOpened():
             reason = "may not be read by this user" if not os.access(path, os.R_OK) else "is not a video, or is damaged"
             raise CameraError(f"{path} {reason}; play it elsewhere to check, or give another source.")
+        if too_large(self._capture):
+            raise CameraError(
+                f"The pictures of {path} have too many pixels; make them smaller, or give another source."
+            )
         stated = self._capture.get(cv2.CAP_PROP_FPS)
         self._interval = 1 / (stated if stated > 0 else FALLBACK_FPS)
         self._sequence = 0
@@ -69,6 +74,11 @@ class VideoFile:
         # Some containers carry no time stamps: position then stays at 0 or goes back.
         self._last_time = stamp if stamp > self._last_time else self._last_time + self._interval
         return self._last_time
+
+
+def too_large(capture: cv2.VideoCapture) -> bool:
+    """Whether a stream that FFmpeg has opened holds larger pictures than a small board could take."""
+    return capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MOST_PIXELS
 
 
 def as_bgr(image: MatLike) -> Image:
