@@ -31,7 +31,7 @@ from edge.counts import database
 from edge.errors import ConfigError
 from edge.status import CameraState
 from edge.values import Event, EventKind, Verdict
-from edge.web import guard, server, streams, texts, token
+from edge.web import app, guard, server, streams, texts, token
 from tests.screens import PICTURE, Door, open_door, person
 
 LONG = 20.0
@@ -411,6 +411,28 @@ class TestStrictness:
         assert [record.getMessage() for record in caplog.records].count(
             "The page /metrics failed (RuntimeError: a fault made for this test); the door is watched all the same."
         ) == 1
+
+    def test_a_request_that_turns_out_malformed_is_no_fault_of_the_page(
+        self, door: Door, client: httpx.Client, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        chunked = b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for page in (b"/login", b"/nowhere"):
+            answer = exchange(door, chunked.replace(b"/login", page) + b"5\r\ntoken\r\n4\r\n=x\r\n0\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 4")
+        assert client.get("/health").status_code == 200
+        assert "failed" not in caplog.text
+
+    def test_nobody_writes_a_line_of_their_own_into_the_log(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(*_: object) -> None:
+            raise RuntimeError("a fault made for this test")
+
+        monkeypatch.setattr(app.Site, "_absent", fail)
+        with open_door(tmp_path) as door:
+            exchange(door, b"GET /a%0amaskgate:%20all%20is%20well%1b[2K HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        (said,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
+        assert said.isprintable()
 
     def test_further_addresses_can_be_added(self, tmp_path: Path) -> None:
         with open_door(tmp_path, extra={"/metrics": lambda: (b"frames 7\n", "text/plain; version=0.0.4")}) as door:

@@ -255,7 +255,10 @@ class Gate:
         what = f"{type(error).__name__}: {error}"
         if what not in self._said:
             self._said.add(what)
-            log.warning("The page %s failed (%s); the door is watched all the same.", path, what)
+            line = path.encode("unicode_escape").decode(
+                "ascii"
+            )  # a log takes one line, of the operator's and no other's
+            log.warning("The page %s failed (%s); the door is watched all the same.", line, what)
             log.debug("How it failed:", exc_info=error)
 
 

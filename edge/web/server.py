@@ -47,6 +47,17 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self._unwatch()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP. Amid a request, the page that was to answer it has nobody left to answer."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if cycle and cycle.response_started and not cycle.response_complete:
+            self.transport.abort()
+        else:
+            super().send_400_response(msg)
+
     def _watch(self) -> None:
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle and not cycle.response_complete:
