@@ -19,7 +19,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test lint format train convert edgetpu eval eval-peers demo deploy rollback image test-system clean
+.PHONY: help run desktop test fuzz lint format train convert edgetpu eval eval-peers demo deploy rollback image test-system clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -36,6 +36,9 @@ desktop: $(VENV)/.desktop ## the same with a live window (opencv-python in place
 
 test: $(DEV)/.ready ## install what tests need into .venv-dev and run them
 	@$(DEV_PYTHON) -m pytest $(ARGS)
+
+fuzz: $(DEV)/.fuzz ## look for input that breaks maskgate, for example: make fuzz ARGS='web --seconds 600'
+	@$(DEV_PYTHON) -m tests.fuzz $(ARGS)
 
 lint: $(DEV)/.ready ## ruff (lint and format) and mypy in strict mode
 	@$(DEV)/bin/ruff check .
@@ -106,6 +109,10 @@ $(VENV)/.desktop: $(VENV)/.ready
 $(DEPLOY)/.ready:
 	@$(PYTHON) -m venv $(DEPLOY) || { rm -rf $(DEPLOY); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
 	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging 'tomli; python_version < "3.11"'
+	@touch $@
+
+$(DEV)/.fuzz: $(DEV)/.ready
+	@$(DEV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@
 
 $(DEV)/.ready: pyproject.toml

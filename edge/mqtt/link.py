@@ -161,8 +161,8 @@ class Link:
         code = self._client.loop(seconds)
         if self._client._in_packet["remaining_length"] > LARGEST_PACKET:  # MQTT 3.1.1 has no way to ask for less
             raise BrokerError(
-                f"The MQTT broker {self._where} sends a message larger than {LARGEST_PACKET // 2**20} MB; who publishes "
-                f"that to {self._birth_topic}?"
+                f"The MQTT broker {self._where} sends a message larger than {LARGEST_PACKET // 2**20} MB; who "
+                f"publishes that to {self._birth_topic}?"
             )
         if code == MQTTErrorCode.MQTT_ERR_SUCCESS or (self._answer and self._answer.is_failure):
             return
