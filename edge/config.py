@@ -61,9 +61,15 @@ def _of_somebody(path: PathOrText) -> PathOrText:
     return path
 
 
+def _of_a_file(path: Path) -> Path:
+    if not path.name:
+        raise ValueError("this names no file")
+    return path
+
+
 PathOrText = TypeVar("PathOrText", Path, str)
-HomePath = Annotated[Path, AfterValidator(_of_somebody)]
-"""A path that may begin with ``~`` or the ``~name`` of a user of this machine."""
+HomePath = Annotated[Path, AfterValidator(_of_somebody), AfterValidator(_of_a_file)]
+"""A file's path that may begin with ``~`` or the ``~name`` of a user of this machine."""
 HomeText = Annotated[str, AfterValidator(_of_somebody)]
 """The same among other things that a text may say."""
 

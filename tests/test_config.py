@@ -130,6 +130,12 @@ def test_a_path_that_no_system_could_open_is_refused(tmp_path: Path, key: str, v
         load(write(tmp_path, f'[{section}]\n{tls}{name} = "{value}"'), {})
 
 
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_that_names_no_file_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigError, match=r"counts\.path = .* is wrong: this names no file"):
+        load(write(tmp_path, f'[counts]\npath = "{path}"'), {})
+
+
 def test_a_value_too_long_for_a_sentence_is_cut_short(tmp_path: Path) -> None:
     for value in ("0x" + "f" * 5000, f'"{"a" * 5000}"'):
         with pytest.raises(ConfigError, match=r"web.port = .* is wrong") as caught:

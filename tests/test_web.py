@@ -331,6 +331,35 @@ class TestStrictness:
         assert "camera=()" in headers["permissions-policy"]
         assert "server" not in headers
 
+    @pytest.mark.parametrize(
+        ("request_line", "headers", "code"),
+        [
+            ("GET /events HTTP/1.0", "Host: localhost", 200),
+            ("HEAD / HTTP/1.1", "Host: localhost", 200),
+            ("POST /login HTTP/1.1", "Host: localhost\r\nContent-Length: 7\r\n\r\ntoken=x", 303),
+            ("POST /login HTTP/1.1", "Host: localhost\r\nContent-Length: 0", 400),
+            ("POST /login HTTP/1.1", "Host: localhost\r\nOrigin: http://evil.example", 403),
+            ("GET /nowhere HTTP/1.1", "Host: localhost", 404),
+            ("DELETE / HTTP/1.1", "Host: localhost", 405),
+            ("GET / HTTP/1.1", "Host: evil.example", 421),
+            ("GET /metrics HTTP/1.1", "Host: localhost", 500),
+        ],
+    )
+    def test_so_does_every_refusal_all_of_them(
+        self, tmp_path: Path, request_line: str, headers: str, code: int
+    ) -> None:
+        def fail() -> tuple[bytes, str]:
+            raise RuntimeError("a fault made for this test")
+
+        with open_door(tmp_path, extra={"/metrics": fail}) as door:
+            exact = f"{request_line}\r\nConnection: close\r\n{headers}\r\n\r\n".encode()
+            with socket.create_connection(("127.0.0.1", port_of(door)), timeout=LONG) as connection:
+                connection.sendall(exact)
+                answer = connection.recv(65536).lower()
+        assert answer.startswith(f"http/1.1 {code} ".encode())
+        for name, value in app.HEADERS.items():
+            assert f"\r\n{name}: {value}\r\n".lower().encode() in answer
+
     def test_pages_take_nothing_from_elsewhere_and_carry_no_inline_style_or_script(self, client: httpx.Client) -> None:
         for path in ("/", "/operator", "/login"):
             page = client.get(path).text
@@ -474,6 +503,12 @@ class TestNetwork:
     def test_without_the_token_nothing_is_shown(self, stranger: httpx.Client, path: str) -> None:
         answer = stranger.get(path)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+    def test_refusals_to_strangers_carry_every_strict_header(self, stranger: httpx.Client) -> None:
+        refused = [stranger.get("/", headers={"Authorization": "Bearer x"}) for _ in range(6)]
+        assert {answer.status_code for answer in refused} == {401, 429}
+        for answer in (*refused, stranger.get("/operator", headers={"Accept": "text/html"})):
+            assert app.HEADERS.items() <= dict(answer.headers).items()
 
     def test_a_browser_is_led_to_the_form(self, stranger: httpx.Client) -> None:
         answer = stranger.get("/operator", headers={"Accept": "text/html"})
