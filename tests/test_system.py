@@ -239,6 +239,20 @@ def test_the_sandbox_holds_and_lets_through_what_the_service_needs(machine: Mach
     assert listed["device"] == "ok"
 
 
+def test_the_service_opens_one_port_to_the_device_itself_and_none_to_the_network(machine: Machine) -> None:
+    user = machine.must("id -u maskgate")
+
+    def open_ports() -> list[str]:
+        rows = [line.split() for line in machine.must("cat /proc/net/tcp /proc/net/tcp6").splitlines()]
+        unconnected = [line.split() for line in machine.must("cat /proc/net/udp /proc/net/udp6").splitlines()]
+        return [row[1] for row in rows if row[3] == "0A" and row[7] == user] + [
+            row[1] for row in unconnected if row[7] == user
+        ]
+
+    wait_for(open_ports, 60, "the screens are served")
+    assert open_ports() == ["0100007F:1F90"]  # 127.0.0.1:8080
+
+
 def test_an_update_keeps_settings_and_counts_and_explains_the_new_keys(machine: Machine, second: Checkout) -> None:
     wait_for(lambda: visits(machine) > 0, 60, "a visit is stored")
     counted = visits(machine)

@@ -98,8 +98,14 @@ def _can_be_used(settings: Settings) -> None:
             assert math.isfinite(one.value), f"{one.key} is {one.value}"
             assert abs(one.value) < MOST, f"{one.key} is {one.value}"
     config = settings.config
-    token_path(config.web, config.counts)
-    for path in (config.mqtt.password_file, config.mqtt.ca_file, config.camera.source, config.alerts.sound):
+    for path in (
+        token_path(config.web, config.counts),
+        config.counts.path,
+        config.mqtt.password_file,
+        config.mqtt.ca_file,
+        config.camera.source,
+        config.alerts.sound,
+    ):
         if path:
-            Path(path).expanduser()
+            assert b"\0" not in os.fsencode(Path(path).expanduser()), "no file has such a name"
     PeopleTracker(config.people).update([], at=0.0, frame_size=(640, 480))
