@@ -156,17 +156,21 @@ def _fuzz(name: str, seconds: int) -> Result:
         *([f"-dict={words}"] if target.WORDS else []),
         *(f"-timeout={LONGEST_ATTEMPT}", f"-rss_limit_mb={MOST_MEMORY}", "-print_final_stats=1"),
     ]
-    before = set(work.glob("*-*"))
+    before = _findings(work)
     log = work / "log"
     began = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "MALLOC_ARENA_MAX": "1"})
         _await(process, name, log, seconds)
-    found = sorted(set(work.glob("*-*")) - before)
+    found = sorted(_findings(work) - before)
     failed = f"exit code {process.returncode}: see {log}" if process.returncode else None
     return read_log(
         name, log.read_text("utf-8", "replace"), time.monotonic() - began, str(found[0]) if found else failed
     )
+
+
+def _findings(work: Path) -> set[Path]:
+    return {file for file in work.iterdir() if file.name.startswith(("crash-", "oom-", "timeout-"))}
 
 
 def _escaped(word: bytes) -> str:

@@ -66,21 +66,27 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], None]]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             broker = Thread(target=_serve, args=(listener, data))
             broker.start()
-            address = {"mqtt.host": "127.0.0.1", "mqtt.port": listener.getsockname()[1], "mqtt.door": "front"}
-            settings = load(environment={"HOME": "/nowhere"}, overrides=address).config.mqtt
-            link = Link(settings, topics(settings), SystemClock())
             try:
-                link.open()
-                for _ in range(PASSES):
-                    link.send("maskgate/front/people", "1", retain=True)
-                    link.attend(MOMENT)
-            except BrokerError as error:
-                assert str(error)
+                _listen(listener.getsockname()[1])
             finally:
-                link.close()
                 broker.join()
 
     yield attempt
+
+
+def _listen(port: int) -> None:
+    address = {"mqtt.host": "127.0.0.1", "mqtt.port": port, "mqtt.door": "front"}
+    settings = load(environment={"HOME": "/nowhere"}, overrides=address).config.mqtt
+    link = Link(settings, topics(settings), SystemClock())
+    try:
+        link.open()
+        for _ in range(PASSES):
+            link.send("maskgate/front/people", "1", retain=True)
+            link.attend(MOMENT)
+    except BrokerError as error:
+        assert str(error)
+    finally:
+        link.close()
 
 
 def _serve(listener: socket.socket, data: bytes) -> None:
