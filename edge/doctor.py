@@ -359,7 +359,7 @@ def _model(reference: str, kind: type[ModelEntry]) -> Finding:
 def _camera(machine: Machine, config: Config) -> Iterator[Finding]:
     found = [*_pi_camera(machine), *_video_nodes(machine)]
     source = config.camera.source
-    recording = source == "demo" or Path(source).expanduser().exists()
+    recording = source == "demo" or _exists(Path(source).expanduser())
     yield from found
     if source.startswith("csi:"):
         yield _module(machine, source)
@@ -369,6 +369,13 @@ def _camera(machine: Machine, config: Config) -> Iterator[Finding]:
         yield Finding("camera", State.WARNING, f"camera.source is {source}, no camera", 'set camera.source = "auto"')
     elif not found:
         yield _no_camera(machine, profile_of(machine.root), camera_sensors(machine.root))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file system could hold
+        return False
 
 
 def _no_camera(machine: Machine, profile: Profile, sensors: list[str]) -> Finding:

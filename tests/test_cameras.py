@@ -96,6 +96,25 @@ class TestVideoFile:
         with pytest.raises(CameraError, match=r"a\.avi have too many pixels"):
             VideoFile(path)
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n",
+            "ffconcat version 1.0\nfile {address}\n",
+            "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=a\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 5004 RTP/AVP 26\r\n",
+        ],
+        ids=["m3u8", "ffconcat", "sdp"],
+    )
+    def test_a_recording_that_names_an_address_calls_nobody(self, tmp_path: Path, content: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            path = tmp_path / "a.m3u8"
+            path.write_text(content.format(address=f"http://127.0.0.1:{listener.getsockname()[1]}/a.ts"))
+            with pytest.raises(CameraError, match="is not a video"):
+                VideoFile(path)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
     def test_an_absent_file_is_refused_by_name(self, tmp_path: Path) -> None:
         with pytest.raises(CameraError, match=r"no video file .*gone\.mp4"):
             VideoFile(tmp_path / "gone.mp4")

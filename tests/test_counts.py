@@ -323,6 +323,8 @@ def scribble(path: Path, sql: str) -> None:
         "ALTER TABLE hours RENAME COLUMN uptime TO downtime",
         "CREATE TRIGGER t AFTER INSERT ON visits BEGIN SELECT nonsense(); END",
         "PRAGMA user_version = 0",
+        "PRAGMA user_version = -1",
+        "PRAGMA user_version = 16777217",
     ],
 )
 def test_a_file_that_sqlite_takes_and_maskgate_did_not_write_is_set_aside(

@@ -62,6 +62,8 @@ PASSING = (
 )
 """What SQLite says of the disk, of rights and of other programs. All else that it says is of the file's contents."""
 
+LATEST_VERSION = 999
+"""No schema will have a higher number: a file that says so is damaged, not from a newer maskgate."""
 FURTHEST = 2e11
 """No moment is further from 1970, in seconds: a calendar has no date for it."""
 LARGEST = 2**53
@@ -212,6 +214,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not 0 <= version <= LATEST_VERSION:
+        raise sqlite3.DatabaseError(f"it is of version {version}, which is none")
     return int(version)
 
 
