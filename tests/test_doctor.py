@@ -259,6 +259,10 @@ class TestCameras:
         settings = changed(config, camera={"source": "rtsp://door:secret@cam/live"})
         assert found(examine(machine(pi), settings), "camera").text.startswith("camera.source is rtsp://***@cam/live")
 
+    def test_a_source_that_no_file_system_could_hold_stops_nothing(self, pi: Path, config: Config) -> None:
+        settings = changed(config, camera={"source": f"{'a' * 300}.mp4"})
+        assert found(examine(machine(pi), settings), "camera")
+
     def test_nodes_that_are_no_cameras_do_not_count(self, pi: Path, config: Config) -> None:
         findings = examine(machine(pi, query=lambda path: None), config)
         assert found(findings, "camera").state is State.PROBLEM
