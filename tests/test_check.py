@@ -265,6 +265,34 @@ def test_a_header_that_promises_60000_by_60000_pixels_takes_no_memory(tmp_path: 
     assert memory.peak() - before < 32 * memory.MEGABYTE
 
 
+def tiled(side: int, order: str = "<", kind: int = 4) -> bytes:
+    """A TIFF of 16 x 16 pixels in one tile of so many by so many, of which there is little."""
+    values = {256: 16, 257: 16, 258: 8, 259: 8, 262: 2, 277: 3, 284: 1, 322: side, 323: side, 324: 8, 325: 64}
+    entries = [
+        struct.pack(f"{order}HHI", tag, kind if tag in (322, 323) else 4, 1)
+        + struct.pack(f"{order}H2x" if kind == 3 and tag in (322, 323) else f"{order}I", value)
+        for tag, value in values.items()
+    ]
+    start = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 72) + bytes(64)
+    return start + struct.pack(f"{order}H", len(entries)) + b"".join(entries) + bytes(4)
+
+
+@pytest.mark.parametrize("content", [tiled(8192), tiled(8192, ">"), tiled(8192, kind=3), tiled(8192, kind=16)])
+def test_a_tiny_picture_in_an_enormous_tile_takes_no_memory(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.tif").write_bytes(content)
+    before = memory.resident()
+    memory.forget_peak()
+    (record,) = checked(tmp_path / "a.tif").records
+    assert "error" in record
+    assert memory.peak() - before < 32 * memory.MEGABYTE
+
+
+def test_a_picture_in_tiles_of_the_usual_size_is_read(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", (300, 200), (90, 90, 90)).save(tmp_path / "a.tif", tiffinfo={322: 256, 323: 256})
+    assert checked(tmp_path / "a.tif").records[0]["width"] == 300
+
+
 @pytest.mark.parametrize("suffix", [".jp2", ".hdr", ".pfm", ".sr"])
 def test_formats_that_are_not_listed_are_not_decoded_under_another_name(tmp_path: Path, suffix: str) -> None:
     image = np.full((64, 64, 3), 90, np.float32 if suffix in (".hdr", ".pfm") else np.uint8)
