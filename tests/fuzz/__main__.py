@@ -132,6 +132,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"there is no target {unknown[0]!r}; there are {', '.join(fuzz.TARGETS)}")
     if args.replay and len(args.targets) != 1:
         parser.error("--replay needs the one target to try")
+    if args.replay and not args.replay.is_file():
+        parser.error(f"there is no file {args.replay}")
     return args
 
 
