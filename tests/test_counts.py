@@ -345,6 +345,15 @@ def test_a_file_that_sqlite_takes_and_maskgate_did_not_write_is_set_aside(
     assert [verdict for _, verdict in visits(path)] == ["without_mask"]
 
 
+def test_two_files_damaged_within_a_second_are_both_kept(open_store: OpenStore, path: Path) -> None:
+    for content in (b"first " * 500, b"second " * 500):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        open_store().close()
+    kept = {file.read_bytes()[:5] for file in path.parent.glob("counts.db.corrupt-*")}
+    assert kept == {b"first", b"secon"}
+
+
 @pytest.mark.parametrize("sql", ["UPDATE visits SET verdict = 'frames'", "UPDATE visits SET ended = 9e99"])
 def test_a_damaged_visit_is_noticed_when_a_clock_that_was_set_would_move_it(
     open_store: OpenStore, path: Path, clock: ManualClock, sql: str

@@ -149,7 +149,11 @@ def set_aside(path: Path, now: datetime) -> Path:
     Raises:
         OSError: It cannot be renamed.
     """
-    aside = path.with_name(f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
+    first = aside = path.with_name(f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = first.with_name(f"{first.name}-{number}")
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
         with suppress(FileNotFoundError):
