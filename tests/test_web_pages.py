@@ -249,6 +249,22 @@ class TestKiosk:
             await_mode(page, "out_of_service")
             assert page.evaluate("performance.now()") - begun < LONG
 
+    def test_it_asks_anew_when_a_stream_was_cut_off_without_a_word(self, browser: Browser, door: Door) -> None:
+        with_people(door, "welcome")
+        for page in opened_page(browser):
+            page.add_init_script("""
+                const add = EventSource.prototype.addEventListener;
+                EventSource.prototype.addEventListener = function (kind, hear) {
+                    window.stream = this;
+                    add.call(this, kind, (event) => this.cut || hear(event));
+                };
+            """)
+            page.goto(door.url)
+            await_mode(page, "welcome")
+            page.evaluate("window.stream.cut = true")
+            await_mode(page, "out_of_service")
+            await_mode(page, "welcome")
+
     def test_it_goes_out_of_service_when_the_loop_hangs(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path) as own:
             for page in opened_page(browser):

@@ -3,6 +3,7 @@
 
 const SILENCE = 4000; // ms without a word from the server (it speaks every second) before it counts as gone
 const REOPEN = 3000; // ms before a stream that the browser gave up is opened anew
+const CUT = 10000; // ms of silence after which one that still looks open is, too: a pulled cable closes nothing
 const SVG = "http://www.w3.org/2000/svg";
 const STAGE = 1000; // width of the mirror in its own units
 const KIT = { with_mask: "worn", without_mask: "missing", mask_worn_incorrectly: "slipped" };
@@ -16,6 +17,7 @@ const [icon, headline, detail, stage, picture] = ["icon", "headline", "detail", 
 const message = document.querySelector(".message");
 const figures = new Map();
 let heardAt = performance.now();
+let openedAt = heardAt;
 let stream = null;
 
 function show(mode) {
@@ -126,6 +128,7 @@ function lose() {
 
 function open() {
   stream?.close();
+  openedAt = performance.now();
   stream = new EventSource("/events");
   stream.addEventListener("state", (event) => hear(JSON.parse(event.data)));
   stream.addEventListener("bye", lose);
@@ -133,6 +136,7 @@ function open() {
 
 /* A stream that the browser gave up was refused: a server that is well and refuses us wants the token. */
 async function reopen() {
+  if (performance.now() - Math.max(heardAt, openedAt) > CUT) open();
   if (stream.readyState !== EventSource.CLOSED) return;
   const answer = await fetch("/", { method: "HEAD", cache: "no-store" }).catch(() => null);
   if (answer?.redirected || answer?.status === 401) location.reload();

@@ -116,7 +116,7 @@ function nice(most) {
 
 function describe(event) {
   const verdict = event.verdict ? say(`verdict.${event.verdict}`) : "";
-  const seconds = event.seconds === undefined ? "" : number.format(event.seconds);
+  const seconds = event.seconds === undefined ? "" : fixed(event.seconds, 1);
   return say(`event.${event.event}`, { ...event, verdict, seconds });
 }
 
@@ -156,7 +156,7 @@ function showSystem(status) {
   const facts = {
     camera: known(status.camera, (camera) => camera.name),
     "camera.losses": known(status.camera, (camera) => number.format(camera.losses)),
-    frame_age: known(status.frame_age, (age) => say("ago", { seconds: fixed(age, 1) })),
+    frame_age: known(status.frame_age, (age) => say("ago", { time: age < 60 ? `${fixed(age, 1)} s` : duration(age) })),
     fps: known(status.fps, (fps) => fixed(fps, 1)),
     dropped: known(status.dropped, (dropped) => number.format(dropped)),
     stages: known(status.stages, milliseconds),
