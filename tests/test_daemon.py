@@ -355,6 +355,14 @@ def stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Control-C, heeded also where the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
 class TestLive:
     def test_a_camera_runs_until_a_signal_and_open_visits_are_counted(
         self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
@@ -366,11 +374,12 @@ class TestLive:
         assert alert.told == ["alarm on", "alarm off", "closed"]
         assert stored_visits(store) == ["without_mask"]
 
+    @pytest.mark.usefixtures("alert")
     def test_an_interrupt_from_the_keyboard_ends_it_the_same_way(
-        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
+        self, doorway: Doorway, store: Path, tmp_path: Path, interrupt: Callable[[], None]
     ) -> None:
         doorway.scene = MASKED
-        code, events = live(store, tmp_path / "log", ("verdict", lambda: os.kill(os.getpid(), signal.SIGINT)))
+        code, events = live(store, tmp_path / "log", ("verdict", interrupt))
         assert code == 0
         assert events[-1] == "summary"
 
