@@ -33,6 +33,7 @@ class Door:
     Attributes:
         screens: What is tested.
         people: Who stands there.
+        unseen: Numbers of those among them who have been out of sight for a second.
         camera: How it stands with it; None for one that works.
         troubles: Told as they are.
         stalled: Whether nothing is shown any more, as by a loop that hangs.
@@ -41,6 +42,7 @@ class Door:
     def __init__(self, screens: WebScreens, clock: SystemClock) -> None:
         self.screens, self.clock = screens, clock
         self.people: tuple[Person, ...] = ()
+        self.unseen: frozenset[int] = frozenset()
         self.camera: CameraState | None = None
         self.troubles: tuple[str, ...] = ()
         self.picture = PICTURE
@@ -90,7 +92,7 @@ class Door:
                 started_at=self._begun,
                 camera=camera,
                 frames=self.frames,
-                people=tuple(replace(one, last_seen=now) for one in self.people),
+                people=tuple(replace(one, last_seen=now - (one.id in self.unseen)) for one in self.people),
                 totals={Verdict.WITH_MASK: 5},
                 alarm=any(one.verdict.alarming for one in self.people),
                 image=None if camera.trouble else self.picture,

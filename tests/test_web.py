@@ -212,6 +212,15 @@ class TestEvents:
         door.people = tuple(person(number, verdict) for number, verdict in enumerate(verdicts))
         assert until(lambda: (got := client.get("/api/status").json())["mode"] == mode and got)
 
+    def test_who_has_just_gone_is_addressed_only_while_nobody_else_is_there(
+        self, door: Door, client: httpx.Client
+    ) -> None:
+        bare, masked = person(1, Verdict.WITHOUT_MASK), person(2, Verdict.WITH_MASK)
+        door.unseen = frozenset({bare.id})
+        for people, mode in (((bare,), "without_mask"), ((bare, masked), "with_mask")):
+            door.people = people
+            assert until(lambda mode=mode: client.get("/api/status").json()["mode"] == mode)
+
     def test_an_event_is_told_once_with_its_number(self, door: Door) -> None:
         listener = Listener(door)
         until(lambda: listener.of("state"))

@@ -9,8 +9,8 @@ from typing import Any
 from edge.status import Status
 from edge.values import Person, Verdict
 
-DRAWN_FOR = 0.6
-"""A person out of sight for longer is no longer drawn, in seconds; the visit, and the message, last longer."""
+IN_SIGHT_FOR = 0.6
+"""A person unseen for longer is out of sight, in seconds: not drawn, addressed after all others; the visit lasts on."""
 FIRST_HEARD = (Verdict.WITHOUT_MASK, Verdict.MASK_WORN_INCORRECTLY, Verdict.UNSURE, Verdict.WITH_MASK)
 """Whose message is shown where several people stand at the door."""
 
@@ -61,7 +61,8 @@ def mode(status: Status | None, now: float, stale_after: float) -> Mode:
         return Mode.OUT_OF_SERVICE
     if status.camera.last_frame_at is None:
         return Mode.STARTING
-    held = {person.verdict for person in status.people}
+    addressed = [person for person in status.people if _in_sight(person, status.at)] or status.people
+    held = {person.verdict for person in addressed}
     return next((Mode(verdict.value) for verdict in FIRST_HEARD if verdict in held), Mode.WELCOME)
 
 
@@ -111,8 +112,12 @@ def people(visitors: Sequence[Person], at: float, frame_size: tuple[int, int]) -
             "h": round(person.bbox.height / height, 3),
         }
         for person in visitors
-        if at - person.last_seen <= DRAWN_FOR
+        if _in_sight(person, at)
     ]
+
+
+def _in_sight(person: Person, at: float) -> bool:
+    return at - person.last_seen <= IN_SIGHT_FOR
 
 
 def counted(totals: Mapping[Verdict, int]) -> dict[str, int]:
