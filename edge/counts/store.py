@@ -137,7 +137,8 @@ class CountStore:
             if self._lock_file or self._visits or self._frames:
                 self._try(self._write)
             if self._visits and self.degraded:
-                self.degraded = f"{self.degraded} {len(self._visits)} visits were not written."
+                lost = "1 visit was" if len(self._visits) == 1 else f"{len(self._visits)} visits were"
+                self.degraded = f"{self.degraded} {lost} not written."
             self._disconnect()
             if self._lock_file:
                 self._lock_file.close()
