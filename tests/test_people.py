@@ -213,6 +213,15 @@ def test_whoever_enters_where_somebody_has_walked_out_is_somebody_else() -> None
     assert door.ended() == [Verdict.WITH_MASK, Verdict.WITHOUT_MASK]
 
 
+@pytest.mark.parametrize(("label", "y"), [(BARE, 200.0), (MASKED, 240.0)], ids=["another mask", "another height"])
+def test_whoever_enters_at_the_heels_of_somebody_who_walks_out_is_somebody_else(label: Label, y: float) -> None:
+    door = Door()
+    walk(door, MASKED, range(300, 640, 10))
+    door.see(seconds=0.05)
+    walk(door, label, range(640, 300, -10), y)
+    assert len(door.ended()) == 2
+
+
 def leave(door: Door, label: Label = MASKED, y: float = 200.0) -> None:
     """In from the right and out there again."""
     walk(door, label, [*range(640, 400, -10), *range(400, 690, 10)], y)

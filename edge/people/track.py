@@ -63,6 +63,9 @@ LOST = 0.15
 LOST_LIMIT = 0.7
 """Highest matching cost of a face that is taken for a lost person at first sight: in place, and alike."""
 
+LEAVING_LIMIT = 0.4
+"""The same for one who was missed on the way out across the picture's edge: a face there may be somebody who enters."""
+
 TOLERANCE = 1e-6
 """Seconds by which sums of frame times may fall short."""
 
@@ -129,7 +132,10 @@ class Track:
         if self.has_left(at, frame_size, frame_interval):
             return None
         unseen = at - self.last_seen
-        lost = self.id is not None and unseen - frame_interval > LOST
+        missed = unseen - frame_interval
+        leaving = missed > TOLERANCE and self._is_leaving(frame_size)
+        lost = self.id is not None and (leaving or missed > LOST)
+        limit = LEAVING_LIMIT if leaving else LOST_LIMIT
         growth = REACH_GROWTH if self.hits >= CONFIRM_HITS else REACH_GROWTH_UNKNOWN
         penalty = DOUBT * min(1.0, unseen / lost_after) + (DOUBT if self.id is None else 0.0)
         return Candidate(
@@ -139,7 +145,7 @@ class Track:
             ratio=SIZE_RATIO + SIZE_RATIO_GROWTH * unseen,
             shares=self.ballot.shares,
             penalty=penalty,
-            limit=LOST_LIMIT if lost else COST_LIMIT,
+            limit=limit if lost else COST_LIMIT,
         )
 
     def has_left(self, at: float, frame_size: tuple[int, int], frame_interval: float) -> bool:
@@ -151,9 +157,18 @@ class Track:
 
     def has_entered(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
         """Whether it came into view across an edge of the picture, as ``bbox``."""
-        left, top, right, bottom = _cut_sides(bbox, frame_size)
+        return self._crosses_edge(bbox, frame_size, self.velocity)
+
+    def _is_leaving(self, frame_size: tuple[int, int]) -> bool:
+        """Whether it was on the way out across an edge of the picture when it was last seen."""
         vx, vy = self.velocity
-        return (left and vx > 0) or (right and vx < 0) or (top and vy > 0) or (bottom and vy < 0)
+        return self._crosses_edge(self.bbox, frame_size, (-vx, -vy))
+
+    @staticmethod
+    def _crosses_edge(bbox: BBox, frame_size: tuple[int, int], inwards: tuple[float, float]) -> bool:
+        left, top, right, bottom = _cut_sides(bbox, frame_size)
+        x, y = inwards
+        return (left and x > 0) or (right and x < 0) or (top and y > 0) or (bottom and y < 0)
 
     def found(self, bbox: BBox, at: float, frame_size: tuple[int, int], frame_interval: float) -> None:
         """Take in a sighting, ``frame_interval`` seconds after the frame before it."""
