@@ -345,6 +345,11 @@ class TestOperator:
         door.tell(Event(EventKind.VERDICT, door.ago(0), 4711, Verdict.MASK_WORN_INCORRECTLY))
         page.get_by_text("Person 4711: Badly worn").wait_for()
 
+    def test_how_long_there_has_been_no_picture_is_told_in_words(self, door: Door, page: Page) -> None:
+        door.camera = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=door.ago(200))
+        page.goto(f"{door.url}operator")
+        page.get_by_text("3 minutes ago").wait_for()
+
     def test_troubles_are_told_and_cannot_smuggle_in_markup(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         door.troubles = ("<img src=x onerror=alert(1)> is full.",)
