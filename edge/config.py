@@ -112,6 +112,12 @@ class CameraSettings(Section):
     stale_after: float = Field(
         3.0, gt=0, le=3600, description="Without a fresh frame for this long the camera counts as lost, in seconds"
     )
+    frozen_after: float = Field(
+        5.0, ge=0, description="The same few pictures for so long are a frozen camera's, in seconds; 0: never"
+    )
+    dark_after: float = Field(
+        30.0, ge=0, description="Nothing but black for so long shows no door: out of service, in seconds; 0: never"
+    )
     reopen_after: float = Field(
         1.0, gt=0, le=3600, description="First pause before a lost camera is reopened, in seconds; doubles up to 30"
     )

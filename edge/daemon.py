@@ -192,6 +192,8 @@ def _source(
             clock,
             stale_after=settings.stale_after,
             reopen_after=settings.reopen_after,
+            frozen_after=settings.frozen_after,
+            dark_after=settings.dark_after,
         )
     if settings.loop:
         return Recording(Looped(choice.camera, choice.reopen), clock, True, stopped)

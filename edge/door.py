@@ -166,7 +166,7 @@ class Door:
         events = self.people.update([*readings, *settled], at, (width, height))
         self._publish(events + self.alerts.update(events, self.people.people, at))
         self.frames += 1
-        self.image = frame.image
+        self.image = None if self.camera.trouble else frame.image
         self.camera = replace(self.camera, last_frame_at=self.clock.monotonic())
         if self.counts:
             self.counts.add_frames(1)

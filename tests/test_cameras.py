@@ -26,7 +26,7 @@ from edge.cameras.csi import CsiCamera
 from edge.cameras.devices import CAPABILITY, Device, devices, parse_capability
 from edge.cameras.loop import Looped
 from edge.cameras.picam import NoPiCameraError, PiCamera
-from edge.cameras.source import LatestFrame, Recording
+from edge.cameras.source import LatestFrame, Recording, is_dark
 from edge.cameras.stills import Stills
 from edge.cameras.stream import Stream
 from edge.cameras.v4l2 import V4l2Camera
@@ -34,7 +34,7 @@ from edge.cameras.video import VideoFile
 from edge.clock import ManualClock, SystemClock
 from edge.config import CameraSettings
 from edge.errors import CameraError, ConfigError
-from edge.values import EventKind, Frame, Image
+from edge.values import Event, EventKind, Frame, Image
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -683,7 +683,7 @@ def watch(
 
 
 def latest(camera: Camera, reopen: Callable[[], Camera], **times: float) -> LatestFrame:
-    settings = {"stale_after": 0.2, "reopen_after": 0.02, "hung_after": 0.4} | times
+    settings = {"stale_after": 0.2, "reopen_after": 0.02, "frozen_after": 0.2, "hung_after": 0.4} | times
     return LatestFrame(camera, reopen, SystemClock(), **settings)
 
 
@@ -738,14 +738,54 @@ class TestLiveCamera:
         source.close()
         assert events[0].detail == "scripted: unplugged."
 
-    def test_a_frozen_picture_is_not_fresh_and_the_camera_is_opened_again(self) -> None:
+    def test_a_frozen_camera_is_lost_and_opened_again(self) -> None:
         frozen = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(500)))
         source = latest(frozen, lambda: ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(500))))
-        events, frames = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
+        events, _ = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
         source.close()
         assert frozen.closed
         assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
-        assert sum(np.array_equal(frame.image, noise(7)) for frame in frames[:2]) == 1
+
+    def test_pictures_of_a_ring_that_come_round_again_are_frozen_too(self) -> None:
+        ring = ScriptedCamera(*(gives(noise(n % 4), after=0.01) for n in range(500)))
+        source = latest(ring, lambda: ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(100, 600))))
+        events, _ = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
+        source.close()
+        assert ring.closed
+        assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
+
+    def test_a_still_scene_for_less_than_that_is_shown(self) -> None:
+        still = ScriptedCamera(*(gives(noise(n // 10), after=0.01) for n in range(60)))
+        events, frames = watch(latest(still, ScriptedCamera, frozen_after=5), lambda _, frames: len(frames) >= 40)
+        assert events == []
+        assert len(frames) >= 40
+
+    def test_who_expects_still_scenes_turns_it_off(self) -> None:
+        still = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(60)))
+        events, _ = watch(latest(still, ScriptedCamera, frozen_after=0), lambda _, frames: len(frames) >= 40)
+        assert events == []
+
+    def test_a_covered_lens_is_lost_but_goes_on_without_being_reopened_until_it_sees_again(self) -> None:
+        black = (gives(plain((3, 3, 3)), after=0.01) for _ in range(60))
+        light = (gives(noise(n), after=0.01) for n in range(500))
+        camera = ScriptedCamera(*black, *light)
+        source = latest(camera, ScriptedCamera, dark_after=0.2)
+        events, frames = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
+        assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
+        assert len(frames) > 40
+        assert not camera.closed
+        source.close()
+
+    def test_what_it_says_of_black_pictures(self) -> None:
+        source = latest(ScriptedCamera(*(gives(plain((3, 3, 3)), after=0.01) for _ in range(60))), ScriptedCamera)
+        source._dark_after = 0.1
+        events: list[Event] = []
+        deadline = time.monotonic() + 5
+        while not events and time.monotonic() < deadline:
+            source.next(0.02)
+            events = source.events()
+        source.close()
+        assert events[0].detail == "scripted shows nothing but black; is its lens covered, or the light off?"
 
     def test_a_dark_room_is_not_a_frozen_camera(self) -> None:
         dark = ScriptedCamera(*(gives(plain((3, 3, 3)), after=0.01) for _ in range(60)))
@@ -754,6 +794,15 @@ class TestLiveCamera:
         source.close()
         assert events == []
         assert len(frames) >= 40
+
+    @pytest.mark.parametrize(
+        ("lit", "dark"), [(0.0, True), (0.005, True), (0.3, False)], ids=["black", "hot pixels", "a lamp lights a wall"]
+    )
+    def test_what_is_black(self, lit: float, dark: bool) -> None:
+        rng = np.random.default_rng(0)
+        image = rng.integers(0, 12, (480, 640, 3), dtype=np.uint8)
+        image[rng.random((480, 640)) < lit] = 200
+        assert is_dark(image) is dark
 
     def test_a_read_that_never_returns_is_left_behind_and_the_loop_goes_on(self) -> None:
         release = threading.Event()

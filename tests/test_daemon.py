@@ -401,6 +401,29 @@ class TestLive:
         assert events[2:] == ["alert_on", "camera_lost", "visit_ended", "alert_off", "camera_back", "summary"]
         assert alert.told[:2] == ["alarm on", "alarm off"]
 
+    def test_a_covered_lens_is_a_lost_camera_until_it_sees_again(
+        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        doorway.scene = BARE
+
+        def cover() -> None:
+            doorway.scene = (0, 0, 0)
+
+        def uncover() -> None:
+            doorway.scene = NOBODY
+
+        code, events = live(
+            store,
+            tmp_path / "log",
+            ("alert_on", cover),
+            ("camera_lost", uncover),
+            ("camera_back", stop),
+            **{"camera.dark_after": 0.3},
+        )
+        assert code == 0
+        assert events[2:] == ["alert_on", "camera_lost", "visit_ended", "alert_off", "camera_back", "summary"]
+        assert "is its lens covered, or the light off?" in (tmp_path / "log").read_text()
+
     def test_an_alarm_ends_in_time_though_the_camera_hangs(
         self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
     ) -> None:

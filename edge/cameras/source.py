@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -23,7 +24,13 @@ HUNG_AFTER = 20.0
 MOST_HUNG_READERS = 3
 """Readers that may hang at a time; a driver that hangs them all is not opened again, and the watchdog acts."""
 DARK = 16
-"""Grey level below which a picture tells nothing: a covered lens compresses to the same bytes for ever."""
+"""Level, of 255, below which a value of a picture counts as black."""
+LIT_SHARE = 0.01
+"""Of a picture's values; where fewer are brighter than black it shows nothing: hot pixels and a lamp are not enough."""
+REPEATABLE = 8
+"""Different pictures that are remembered: a driver may send those in its ring of buffers over and over."""
+EVERY_ROW = 7
+"""One row in so many is looked at to tell pictures apart: a face changes several."""
 
 log = logging.getLogger(__name__)
 
@@ -129,8 +136,9 @@ class LatestFrame:
     """The newest frame of a live camera, read in a thread of its own.
 
     A camera that fails is reopened after a pause, which doubles while it keeps failing. One whose ``read`` never
-    returns is left to its thread and opened anew in another. Pictures that repeat to the last byte are not fresh:
-    drivers return them after an unplug.
+    returns is left to its thread and opened anew in another. One that repeats the same few pictures to the last byte
+    is frozen, as drivers are after an unplug, and is reopened too. One that shows only black counts as lost, but goes
+    on: a covered lens or a dark room is not mended by opening it again, nor by the watchdog.
     """
 
     live = True
@@ -145,6 +153,8 @@ class LatestFrame:
         *,
         stale_after: float,
         reopen_after: float,
+        frozen_after: float = 0.0,
+        dark_after: float = 0.0,
         hung_after: float = HUNG_AFTER,
     ) -> None:
         """Take over ``camera``; reading begins when the first frame is asked for.
@@ -155,19 +165,22 @@ class LatestFrame:
             clock: Tells how old the newest frame is.
             stale_after: Without a fresh frame for this long the camera counts as lost, in seconds.
             reopen_after: First pause before reopening, in seconds.
+            frozen_after: The same pictures for this long are a frozen camera's, in seconds; 0: never.
+            dark_after: Nothing but black for this long shows no door, in seconds; 0: never.
             hung_after: A read or an opening that takes longer will never return, in seconds.
         """
         self.name = camera.name
         self.dropped = 0
         self._reopen, self._clock = reopen, clock
         self._stale_after, self._reopen_after, self._hung_after = stale_after, reopen_after, hung_after
+        self._frozen_after, self._dark_after = frozen_after or math.inf, dark_after or math.inf
         self._fresh = threading.Condition()
         self._closing = threading.Event()
         self._slot: Frame | None = None
-        self._last_image: Image | None = None
+        self._recent: deque[int] = deque(maxlen=REPEATABLE)
         self._sequence = 0
         self._interval, self._taken_at = 0.0, -math.inf
-        self._last_fresh = self._busy_since = clock.monotonic()
+        self._last_fresh = self._busy_since = self._changed_at = self._lit_at = clock.monotonic()
         self._pause = reopen_after
         self._lost = False
         self._trouble = f"{camera.name} sends no pictures."
@@ -215,13 +228,17 @@ class LatestFrame:
     def _look_after(self) -> None:
         """Declare a camera lost whose last fresh frame is too old; replace a reader that hangs."""
         now = self._clock.monotonic()
-        if now - self._last_fresh >= self._stale_after and not self._lost:
-            self._lost = True
-            self._events.append(Event(EventKind.CAMERA_LOST, now, detail=self._trouble))
+        if now - self._last_fresh >= self._stale_after:
+            self._lose(now, self._trouble)
         hangs = now - self._busy_since >= self._hung_after
         if hangs and sum(reader.is_alive() for reader in self._readers) < MOST_HUNG_READERS:
             log.warning("%s has not answered for %g s; it is opened anew.", self.name, self._hung_after)
             self._start_reader(None)
+
+    def _lose(self, now: float, trouble: str) -> None:
+        if not self._lost:
+            self._lost = True
+            self._events.append(Event(EventKind.CAMERA_LOST, now, detail=trouble))
 
     def _start_reader(self, camera: Camera | None) -> None:
         self._busy_since = self._clock.monotonic()
@@ -237,6 +254,7 @@ class LatestFrame:
         while self._current():
             try:
                 camera = camera or self._reopen()
+                self._lit_at = self._clock.monotonic()
                 while self._current():
                     self._offer(camera.read())
             except Exception as error:  # whatever a driver throws, the answer is to open it again
@@ -253,32 +271,39 @@ class LatestFrame:
         """Put a frame into the slot if it shows something new."""
         if frame is None:
             raise CameraError(f"{self.name} sends no more pictures.")
-        repeated = self._repeats(frame.image)
+        fingerprint, dark = _fingerprint(frame.image), is_dark(frame.image)
         with self._fresh:
             if not self._current():
                 return
             now = self._busy_since = self._clock.monotonic()
             self._sequence += 1
-            if repeated:
-                self._refuse_frozen(now)
-                return
-            self._last_image, self._last_fresh, self._pause = frame.image, now, self._reopen_after
-            if self._lost:
-                self._lost = False
-                self._events.append(Event(EventKind.CAMERA_BACK, now))
+            self._refuse_frozen(now, fingerprint, dark)
+            self._last_fresh, self._pause = now, self._reopen_after
+            self._judge_light(now, dark)
             if now - self._taken_at >= self._interval:
                 self._taken_at = now
                 self.dropped += self._slot is not None
                 self._slot = replace(frame, sequence=self._sequence - 1)
                 self._fresh.notify_all()
 
-    def _refuse_frozen(self, now: float) -> None:
-        if now - self._last_fresh >= self._stale_after:
-            raise CameraError(f"{self.name} repeats the same picture.")
+    def _refuse_frozen(self, now: float, fingerprint: int, dark: bool) -> None:
+        if dark or fingerprint not in self._recent:  # a covered lens compresses to the same bytes for ever
+            self._changed_at = now
+            self._recent.append(fingerprint)
+        elif now - self._changed_at >= self._frozen_after:
+            trouble = f"{self.name} repeats the same picture."
+            self._lose(now, trouble)
+            raise CameraError(trouble)
 
-    def _repeats(self, image: Image) -> bool:
-        last = self._last_image
-        return last is not None and bool(np.array_equal(image, last)) and int(image.max()) >= DARK
+    def _judge_light(self, now: float, dark: bool) -> None:
+        """Declare a camera lost that has shown nothing but black for too long, and back any other that was lost."""
+        if not dark:
+            self._lit_at = now
+        if now - self._lit_at >= self._dark_after:
+            self._lose(now, f"{self.name} shows nothing but black; is its lens covered, or the light off?")
+        elif self._lost:
+            self._lost = False
+            self._events.append(Event(EventKind.CAMERA_BACK, now))
 
     def _note(self, trouble: str) -> None:
         with self._fresh:
@@ -294,3 +319,14 @@ class LatestFrame:
             self._pause = min(2 * pause, LONGEST_PAUSE)
             self._busy_since = self._clock.monotonic() + pause
         self._closing.wait(pause)
+
+
+def is_dark(image: Image) -> bool:
+    """Whether a picture, (H, W, 3) uint8, shows nothing but black."""
+    looked_at = image[::EVERY_ROW, ::EVERY_ROW]
+    return bool(np.count_nonzero(looked_at >= DARK) < LIT_SHARE * looked_at.size)
+
+
+def _fingerprint(image: Image) -> int:
+    """The same for pictures that are the same to the last byte, and hardly ever for others."""
+    return hash(image[::EVERY_ROW].tobytes())
