@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
@@ -435,6 +436,28 @@ class TestStrictness:
         assert exchange_until_cut_off(door, b"GET / HTTP/1.1\r\nHost: local") == b""
         assert exchange_until_cut_off(door, b"") == b""
 
+    def test_connections_that_say_nothing_do_not_take_all_files(
+        self, door: Door, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client.get("/health")
+        monkeypatch.setattr(server, "MOST_OPEN", 20)
+        monkeypatch.setattr(server, "RESERVED", 5)
+        with idle_connections(door, 60) as idle:
+            until(lambda: sum(map(is_open, idle)) <= 25)
+            assert sum(map(is_open, idle)) >= 20
+        assert until(lambda: client.get("/health").status_code == 200)
+
+    def test_strangers_cannot_keep_the_devices_own_browser_from_its_page(
+        self, door: Door, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client.get("/health")
+        monkeypatch.setattr(server, "MOST_CONNECTIONS", 10)
+        monkeypatch.setattr(server, "MOST_OPEN", 20)
+        monkeypatch.setattr(server, "is_loopback", lambda address: address != "127.0.0.7")
+        with idle_connections(door, 60, source="127.0.0.7") as idle:
+            until(lambda: sum(map(is_open, idle)) <= 20)
+            assert httpx.get(f"{door.url}health", timeout=LONG).status_code == 200
+
     def test_a_page_that_fails_is_one_sentence_and_the_others_go_on(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -476,6 +499,28 @@ class TestStrictness:
         with open_door(tmp_path, extra={"/metrics": lambda: (b"frames 7\n", "text/plain; version=0.0.4")}) as door:
             answer = httpx.get(f"{door.url}metrics", timeout=LONG)
         assert (answer.text, answer.headers["content-type"]) == ("frames 7\n", "text/plain; version=0.0.4")
+
+
+@contextmanager
+def idle_connections(door: Door, number: int, source: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
+    """Connections from ``source`` over which nothing is said."""
+    with ExitStack() as opened:
+        address = ("127.0.0.1", port_of(door))
+        yield [
+            opened.enter_context(socket.create_connection(address, LONG, source_address=(source, 0)))
+            for _ in range(number)
+        ]
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether the server has not ended it."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        return False
 
 
 def exchange_until_cut_off(door: Door, request: bytes) -> bytes:

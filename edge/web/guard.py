@@ -138,7 +138,7 @@ class Guard:
             bearer: The token it shows, if any.
             session: The cookie it shows, if any.
         """
-        if self.secret is None or (_is_loopback(peer) and is_loopback_name(host) and not forwarded):
+        if self.secret is None or (is_loopback(peer) and is_loopback_name(host) and not forwarded):
             return Visitor(Standing.TRUSTED)
         if bearer is not None:
             return self.judge(peer, bearer)
@@ -165,7 +165,7 @@ def is_loopback_name(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         return False
-    return name == "localhost" or (name is not None and _is_loopback(name))
+    return name == "localhost" or (name is not None and is_loopback(name))
 
 
 def same_origin(origin: str | None, host: str) -> bool:
@@ -173,7 +173,8 @@ def same_origin(origin: str | None, host: str) -> bool:
     return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether an address is this very machine's own."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

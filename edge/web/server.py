@@ -15,7 +15,8 @@ from edge.clock import Clock
 from edge.config import Config
 from edge.web.app import Screens, Site
 from edge.web.feed import Feed
-from edge.web.guard import Guard
+from edge.web.guard import Guard, is_loopback
+from edge.web.listen import BACKLOG
 from edge.web.report import About
 from edge.web.sink import Shown
 
@@ -24,18 +25,29 @@ REQUEST_WITHIN = 10.0
 LARGEST_HEAD = 16 * 1024
 """Of a request: its line and headers, in bytes."""
 MOST_CONNECTIONS = 128
+"""Where more are open, requests from the network are told to come later."""
+MOST_OPEN = 256
+"""Where more are open, new ones are cut off: each takes a file, and camera and counts need some, too."""
+RESERVED = 32
+"""But so many more for the device's own browser: nobody else can keep the kiosk from its page."""
 FAREWELL = 1
 """Longest wait for streams to end when the server stops, in seconds."""
 
 
 class Connection(H11Protocol):
-    """uvicorn's, which would wait for ever for a request that never ends."""
+    """uvicorn's, which would wait for ever for a request that never ends, and for as many as come."""
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for the first request."""
+        """Begin to wait for the first request, where there is room for another connection."""
         super().connection_made(transport)
         self._deadline: asyncio.TimerHandle | None = None
-        self._watch()
+        room = MOST_OPEN
+        if self.client and is_loopback(self.client[0]):
+            room = self.limit_concurrency = MOST_OPEN + RESERVED
+        if len(self.connections) > room:
+            self.transport.abort()
+        else:
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Take in bytes; a request that is complete ends the wait, the beginning of another starts one."""
@@ -90,6 +102,7 @@ class Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 limit_concurrency=MOST_CONNECTIONS,
+                backlog=BACKLOG,
                 timeout_graceful_shutdown=FAREWELL,
                 h11_max_incomplete_event_size=LARGEST_HEAD,
             )
