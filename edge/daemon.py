@@ -207,7 +207,8 @@ def _open_screen(options: Options, source: Source, clock: Clock) -> Screen:
 
 
 def _open_counts(settings: CountSettings, clock: Clock, parts: ExitStack) -> CountKeeper:
-    counts = CountKeeper(CountStore(store_path(settings), settings.commit_every, settings.retention_days, clock))
+    store = CountStore(store_path(settings), settings.commit_every, settings.retention_days, clock, open_now=False)
+    counts = CountKeeper(store)
     parts.callback(counts.close)
     return counts
 

@@ -25,6 +25,7 @@ from edge import cli, daemon, pace
 from edge.alerts import Alert
 from edge.cameras.choose import Choice
 from edge.config import load
+from edge.counts import database, keeper
 from edge.daemon import Options
 from edge.errors import CameraError, ConfigError, StoreError
 from edge.notify import Notifier
@@ -246,6 +247,26 @@ class TestWhenSomethingFails:
         assert "2 visits were not written" in caplog.text
         assert "9 events were not written" in caplog.text
         assert "alarm on" in alert.told
+
+    def test_a_disk_that_does_not_answer_at_the_start_delays_counts_and_nothing_else(
+        self, clip: Path, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    ) -> None:
+        answers, real = threading.Event(), database.open_for_writing
+
+        def open_slowly(path: Path) -> sqlite3.Connection:
+            assert answers.wait(20)
+            return real(path)
+
+        class Answering(FakeAlert):
+            def alarm(self, on: bool) -> None:
+                answers.set()
+
+        monkeypatch.setattr(database, "open_for_writing", open_slowly)
+        monkeypatch.setattr(keeper, "OPEN_WITHIN", 0.1)
+        monkeypatch.setattr(daemon, "open_alert", lambda settings: Answering())
+        assert run(clip, store) == 0
+        assert "The disk with the counts does not answer" in caplog.text
+        assert stored_visits(store) == ["with_mask", "without_mask"]
 
     def test_everything_is_off_after_an_unexpected_error(
         self, clip: Path, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch

@@ -75,12 +75,15 @@ class CountStore:
         commit_every: Visits reach the disk at most this much later, in seconds.
         retention_days: Visits are deleted after this many days; hourly totals are kept for ever.
         clock: The clock that events' times are on.
+        open_now: Whether to wait for the disk until the file is open; else ``open`` does.
 
     Raises:
         StoreError: Another maskgate writes this file, or a newer one has written it.
     """
 
-    def __init__(self, path: Path, commit_every: float, retention_days: int, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, commit_every: float, retention_days: int, clock: Clock, open_now: bool = True
+    ) -> None:
         self._path = path
         self._commit_every = commit_every
         self._retention = retention_days * 24.0 * HOUR
@@ -104,7 +107,17 @@ class CountStore:
         """Visits by verdict that were counted before this run; None until the store could be read."""
         self.notice: str | None = None
         """What happened to the store that the operator should know, once: a damaged file was set aside."""
-        self._try(self._open)
+        if open_now:
+            self.open()
+
+    def open(self) -> None:
+        """Open the file before there is anything to write; may wait for the disk.
+
+        Raises:
+            StoreError: Another maskgate writes this file, or a newer one has written it.
+        """
+        with self._disk:
+            self._try(self._open)
 
     def record(self, event: Event) -> None:
         """Remember a visit that has ended; other events are ignored."""
