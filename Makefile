@@ -19,7 +19,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test fuzz lint format train convert edgetpu eval eval-peers demo deploy rollback image test-system clean
+.PHONY: help run desktop test fuzz soak lint format train convert edgetpu eval eval-peers demo deploy rollback image test-system clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -39,6 +39,9 @@ test: $(DEV)/.ready ## install what tests need into .venv-dev and run them
 
 fuzz: $(DEV)/.fuzz ## look for input that breaks maskgate, for example: make fuzz ARGS='web --seconds 600'
 	@$(DEV_PYTHON) -m tests.fuzz $(ARGS)
+
+soak: $(DEV)/.ready ## try to kill it: camera, power, disk, network, clock, memory, 2 million frames: make soak ARGS=--help
+	@$(DEV_PYTHON) -m tests.soak $(ARGS)
 
 lint: $(DEV)/.ready ## ruff (lint and format) and mypy in strict mode
 	@$(DEV)/bin/ruff check .

@@ -1,0 +1,27 @@
+"""maskgate whose network camera never returns from a read once a file exists: ``... FILE run ARGUMENTS``."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+from edge import cli
+from edge.cameras.stream import Stream
+from edge.values import Frame
+
+
+def main() -> int:
+    block, read = Path(sys.argv[1]), Stream.read
+
+    def read_or_block(stream: Stream) -> Frame:
+        if block.exists():
+            threading.Event().wait()
+        return read(stream)
+
+    Stream.read = read_or_block  # type: ignore[method-assign]
+    return cli.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
