@@ -549,6 +549,25 @@ def test_a_file_that_is_damaged_during_a_run_is_set_aside_and_what_waits_is_writ
     assert str(aside) in (store.notice or "")
 
 
+def test_a_file_that_is_removed_during_a_run_is_begun_anew_and_that_is_said(
+    open_store: OpenStore, path: Path, clock: ManualClock
+) -> None:
+    store = open_store()
+    store.record(visit(0.0, BARE))
+    clock.advance(6)
+    store.tick()
+    for file in path.parent.glob("counts.db*"):
+        file.unlink()
+    store.record(visit(6.0))
+    clock.advance(6)
+    store.tick()
+    assert [verdict for _, verdict in visits(path)] == ["with_mask"]
+    assert store.degraded is None
+    assert store.notice == f"The counts in {path} were removed; a new file was begun."
+    with pytest.raises(StoreError, match="Another maskgate already writes"):
+        open_store()
+
+
 def test_what_was_counted_before_this_run_is_known_once_the_store_can_be_read(
     open_store: OpenStore, path: Path, clock: ManualClock
 ) -> None:

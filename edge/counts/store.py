@@ -96,6 +96,7 @@ class CountStore:
         self._counted_until = self._visit_due_from = self._boot.seconds()
         self._lock_file: IO[str] | None = None
         self._connection: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None
         self._boot_row = 0
         self._wall_offset = 0.0
         self._prune_at = self._boot.seconds() + PRUNE_AFTER
@@ -106,7 +107,7 @@ class CountStore:
         self.before: Mapping[Verdict, int] | None = None
         """Visits by verdict that were counted before this run; None until the store could be read."""
         self.notice: str | None = None
-        """What happened to the store that the operator should know, once: a damaged file was set aside."""
+        """What happened to the store that the operator should know, once: a damaged file was set aside, or removed."""
         if open_now:
             self.open()
 
@@ -153,9 +154,7 @@ class CountStore:
                 lost = "1 visit was" if len(self._visits) == 1 else f"{len(self._visits)} visits were"
                 self.degraded = f"{self.degraded} {lost} not written."
             self._disconnect()
-            if self._lock_file:
-                self._lock_file.close()
-                self._lock_file = None
+            self._let_go_of_lock()
 
     def _is_due(self, now: float) -> bool:
         if self.degraded:
@@ -199,6 +198,7 @@ class CountStore:
     def _open(self) -> None:
         self._take_lock()
         self._connection = database.open_for_writing(self._path)
+        self._file = self._path.stat()
         try:
             database.transaction(self._connection, self._find_boot)
             if self.before is None:
@@ -223,6 +223,11 @@ class CountStore:
             ) from error
         self._lock_file = lock_file
 
+    def _let_go_of_lock(self) -> None:
+        if self._lock_file:
+            self._lock_file.close()
+            self._lock_file = None
+
     def _begin_anew(self) -> None:
         self._disconnect()
         aside = database.set_aside(self._path, self._clock.now())
@@ -236,6 +241,13 @@ class CountStore:
                 self._connection.close()
             self._connection = None
 
+    def _is_in_place(self) -> bool:
+        """Whether the open file still has its name: what is written to one without a name is gone with the process."""
+        try:
+            return self._file is not None and os.path.samestat(self._path.stat(), self._file)
+        except FileNotFoundError:
+            return False
+
     def _find_boot(self, connection: sqlite3.Connection) -> None:
         """The row of this boot of the machine; moves what it has written if the clock was set since."""
         offset = self._boot.wall_offset()
@@ -247,6 +259,10 @@ class CountStore:
         self._follow_clock(connection)
 
     def _write(self) -> None:
+        if self._connection is not None and not self._is_in_place():
+            self._disconnect()
+            self._let_go_of_lock()
+            self.notice = f"The counts in {self._path} were removed; a new file was begun."
         if self._connection is None:
             self._open()
         assert self._connection is not None

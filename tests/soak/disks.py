@@ -100,6 +100,25 @@ def faulty(control: Control, place: Path) -> dict[str, str]:
     return control.environment | {"FAULTY_FILES": str(place), "LD_PRELOAD": str(compiled("faulty_machine"))}
 
 
+@fault("disk", "the store is moved away while counting", short=1, long=5)
+def moved(trial: Trial) -> None:
+    store, aside = trial.folder / "disk" / "counts.db", trial.folder / "aside"
+    aside.mkdir()
+    with running(counting(trial, store)) as appliance:
+        wait_for(lambda: len(appliance.told("visit_ended")) >= 3, "visits are counted")
+        time.sleep(trial.rng.uniform(0, 1))
+        for file in store.parent.glob("counts.db*"):
+            file.rename(aside / file.name)
+        wait_for(store.exists, "a new store is begun")
+        wait_for(appliance.is_well, "it is well")
+        expect(appliance.stop() == 0, f"it ended with code {appliance.process.returncode}: {appliance.last_words()}")
+        expect("were removed; a new file was begun" in appliance.said, f"it said: {appliance.last_words()}")
+    told = len(appliance.told("visit_ended"))
+    before, after = len(stored_visits(aside / store.name)), len(stored_visits(store))
+    trial.note("visits", told)
+    expect(before + after == told, f"{told} visits were told, {before} are in the old store and {after} in the new")
+
+
 @fault("disk", f"slow: {SLOW:g} s for every sync", short=1, long=5, needs=("gcc",))
 def slow(trial: Trial) -> None:
     control = Control(trial.folder / "control")
