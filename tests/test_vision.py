@@ -16,6 +16,8 @@ from edge.runtime import UNQUANTIZED, Quantization, Tensor, TensorSpec
 from edge.values import LABELS, BBox, Face, Image, Label
 from edge.vision.face_detector import FaceDetector, Layout, decode
 from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.model_input import ModelInput
+from edge.vision.preprocess import quantization_table
 
 LAYOUT = Layout(160, 96, (8, 16, 32))
 SCORE_STEPS = Quantization(1 / 256, -128)
@@ -163,6 +165,16 @@ def test_int8_maps_decode_to_the_float_maps_within_a_quantization_step(cell: Cel
     assert rounded.scores[0] == pytest.approx(exact.scores[0], abs=1 / 256)
 
 
+def test_each_map_is_read_with_its_own_quantization() -> None:
+    outputs = maps((8, 1, 2, 0.75, (0, 0, 1, 1)), (16, 4, 7, 0.875, (0, 0, 1, 1)), (32, 1, 3, 0.5, (0, 0, 1, 1)))
+    steps = [Quantization(1 / (16 << index), index) for index in range(3) for _ in range(2)]
+    rounded = [as_int8(tensor.values, own) for tensor, own in zip(outputs, steps, strict=True)]
+    rounded[1::2] = [as_int8(tensor.values, Quantization(1 / (8 << n), -n)) for n, tensor in enumerate(outputs[1::2])]
+    exact, found = decode(outputs, LAYOUT, 0.5, 0.45, 20), decode(rounded, LAYOUT, 0.5, 0.45, 20)
+    assert found.scores == pytest.approx(exact.scores, abs=1 / 64)
+    assert found.boxes == pytest.approx(exact.boxes, abs=1.0)
+
+
 @given(found=st.lists(cells, min_size=1, max_size=30), most=st.integers(1, 10))
 @settings(max_examples=60, deadline=None)
 def test_what_stays_is_best_first_at_most_so_many_and_does_not_overlap(found: list[Cell], most: int) -> None:
@@ -217,6 +229,28 @@ def test_the_model_is_shown_normalised_rgb(dtype: Any, expected: list[float]) ->
     model = ToldModel(maps(), 160, 96, dtype)
     FaceDetector(model, face_entry()).detect(picture(96, 160), 0.5)
     assert model.shown[0][0, 40, 40].tolist() == expected
+
+
+def test_nothing_of_a_picture_is_left_in_the_next_one_of_another_shape() -> None:
+    wide, tall = np.full((40, 160, 3), 255, np.uint8), np.full((96, 40, 3), 7, np.uint8)
+    model = ToldModel(maps(), 160, 96)
+    detector = FaceDetector(model, face_entry())
+    for image in (tall, wide, tall):
+        detector.detect(image, 0.5)
+    first, between, last = model.shown
+    assert (first == last).all()
+    assert between.max() > first.max()
+
+
+@pytest.mark.parametrize(
+    "steps", [Quantization(float(np.float32(2 / 255)), -1), Quantization(1 / 64, 3)], ids=["usual scale", "another"]
+)
+def test_a_quantized_picture_is_its_levels_looked_up_in_the_table(steps: Quantization) -> None:
+    spec = TensorSpec("image", (1, 6, 9, 3), np.dtype(np.int8), steps)
+    image = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
+    shown = ModelInput(spec, 9, 6)(image)
+    assert shown.shape == spec.shape
+    assert (shown[0] == quantization_table(steps.scale, steps.zero_point)[image]).all()
 
 
 def test_a_face_model_of_another_size_than_its_manifest_says_is_refused() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.models import FaceEntry
-from edge.runtime import Model, Tensor
+from edge.runtime import Model, Quantization, Tensor
 from edge.values import BBox, Face, Image
 from edge.vision.model_input import ModelInput
 from edge.vision.preprocess import Letterbox, fitted_size, letterbox
@@ -71,6 +72,7 @@ class FaceDetector:
         self._model = model
         self._layout = Layout(entry.input.width, entry.input.height, entry.strides)
         self._prepare = ModelInput(model.input, entry.input.width, entry.input.height)
+        self._canvas = np.empty((entry.input.height, entry.input.width, 3), np.uint8)
         self._nms_iou = nms_iou
         self._max_faces = max_faces
         pair_maps([output.shape for output in model.outputs], self._layout)
@@ -83,14 +85,18 @@ class FaceDetector:
             threshold: Least score, in (0, 1).
             small: The same picture scaled down, (h, w, 3) uint8 BGR: spares the scaling where it has the right size.
         """
-        *size, scale = fitted_size(image.shape[1], image.shape[0], self._layout.width, self._layout.height)
+        height, width = image.shape[:2]
+        *size, scale = fitted_size(width, height, self._layout.width, self._layout.height)
         fits = small is not None and [small.shape[1], small.shape[0]] == size
-        fitted, _ = letterbox(small if small is not None and fits else image, self._layout.width, self._layout.height)
+        source = small if small is not None and fits else image
+        fitted, _ = letterbox(source, self._layout.width, self._layout.height, self._canvas)
         outputs = self._model.invoke(self._prepare(fitted))
         boxes, scores = decode(outputs, self._layout, threshold, self._nms_iou, self._max_faces)
-        height, width = image.shape[:2]
-        inside = np.clip(Letterbox(scale).to_frame(boxes), 0, (width, height, width, height))
-        faces = [Face(BBox(*box), score) for box, score in zip(inside.tolist(), scores.tolist(), strict=True)]
+        corners = Letterbox(scale).to_frame(boxes).tolist()
+        faces = [
+            Face(BBox(max(0.0, x0), max(0.0, y0), min(float(width), x1), min(float(height), y1)), score)
+            for (x0, y0, x1, y1), score in zip(corners, scores.tolist(), strict=True)
+        ]
         return [face for face in faces if face.bbox.area > 0]
 
 
@@ -111,16 +117,20 @@ def decode(outputs: Sequence[Tensor], layout: Layout, threshold: float, nms_iou:
     Raises:
         ModelError: A map is missing.
     """
-    found = [
-        _decode_stride(outputs[score], outputs[bbox], stride, threshold)
-        for stride, (score, bbox) in zip(
-            layout.strides, pair_maps([output.values.shape for output in outputs], layout), strict=True
-        )
-    ]
-    boxes = np.concatenate([part.boxes for part in found])
-    scores = np.concatenate([part.scores for part in found])
-    kept = _suppress(boxes, scores, nms_iou)[:max_faces]
-    return Decoded(boxes[kept], scores[kept])
+    pairs = pair_maps([output.values.shape for output in outputs], layout)
+    scores, bboxes = [outputs[score] for score, _ in pairs], [outputs[bbox] for _, bbox in pairs]
+    sure = [score.values >= score.quantization.stored(threshold) for score in scores]
+    hits = np.flatnonzero(np.concatenate(sure, axis=None))
+    if not hits.size:
+        return Decoded(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    cells = _cells(layout, tuple(score.quantization for score in scores), tuple(bbox.quantization for bbox in bboxes))
+    found = _decode_cells(
+        np.concatenate([score.values for score in scores], axis=None)[hits],
+        np.concatenate([bbox.values.reshape(-1, 4) for bbox in bboxes])[hits],
+        cells[hits],
+    )
+    kept = _suppress(found, nms_iou)[:max_faces]
+    return Decoded(found.boxes[kept], found.scores[kept])
 
 
 def pair_maps(shapes: Sequence[tuple[int, ...]], layout: Layout) -> list[tuple[int, int]]:
@@ -143,19 +153,38 @@ def pair_maps(shapes: Sequence[tuple[int, ...]], layout: Layout) -> list[tuple[i
     return pairs
 
 
-def _decode_stride(score: Tensor, bbox: Tensor, stride: int, threshold: float) -> Decoded:
-    rows, columns = np.nonzero(score.values[0, :, :, 0] >= score.quantization.stored(threshold))
-    offsets = bbox.real((0, rows, columns))
-    cells = np.stack([columns, rows], axis=1).astype(np.float32)
-    centres = (cells + np.float32(0.5) + offsets[:, :2]) * np.float32(stride)
-    halves = np.exp(np.minimum(offsets[:, 2:], MAX_LOG_SIDE)) * np.float32(stride / 2)
-    return Decoded(np.concatenate([centres - halves, centres + halves], axis=1), score.real((0, rows, columns, 0)))
+@lru_cache
+def _cells(
+    layout: Layout, score_steps: tuple[Quantization, ...], bbox_steps: tuple[Quantization, ...]
+) -> NDArray[np.float32]:
+    """What the decode needs to know of every cell, map after map and row by row, so that all are decoded at once.
+
+    Returns:
+        (cells, 8) float32: zero point and scale of its score, zero point and scale of its offsets, (x, y) of its middle
+        in strides, its stride and half its stride in pixels of the model's input.
+    """
+    blocks = []
+    for stride, score, bbox in zip(layout.strides, score_steps, bbox_steps, strict=True):
+        y, x = np.indices((layout.height // stride, layout.width // stride)).reshape(2, -1) + 0.5
+        block = np.empty((len(x), 8), np.float32)
+        block[:] = (score.zero_point, score.scale, bbox.zero_point, bbox.scale, 0, 0, stride, stride / 2)
+        block[:, 4], block[:, 5] = x, y
+        blocks.append(block)
+    return np.concatenate(blocks)
 
 
-def _suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], nms_iou: float) -> NDArray[np.intp]:
+def _decode_cells(scores: NDArray[Any], offsets: NDArray[Any], cells: NDArray[np.float32]) -> Decoded:
+    """Boxes of some cells: (N,) scores and (N, 4) offsets as stored, (N, 8) as ``_cells`` gives them."""
+    real = (offsets - cells[:, 2:3]) * cells[:, 3:4]
+    centres = (cells[:, 4:6] + real[:, :2]) * cells[:, 6:7]
+    halves = np.exp(np.minimum(real[:, 2:], MAX_LOG_SIDE)) * cells[:, 7:]
+    boxes = np.concatenate([centres - halves, centres + halves], axis=1)
+    return Decoded(boxes, (scores - cells[:, 0]) * cells[:, 1])
+
+
+def _suppress(found: Decoded, nms_iou: float) -> NDArray[np.intp]:
     """Indices of the boxes that stay after greedy NMS, best first."""
-    if not len(boxes):
-        return np.empty(0, np.intp)
-    left_top_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxes(left_top_size.tolist(), scores.tolist(), 0.0, nms_iou)
+    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    left_top_size = np.concatenate([found.boxes[:, :2], sides], axis=1)
+    kept = cv2.dnn.NMSBoxes(left_top_size.tolist(), found.scores.tolist(), 0.0, nms_iou)
     return np.asarray(kept, np.intp).reshape(-1)

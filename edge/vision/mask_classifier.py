@@ -14,7 +14,7 @@ from edge.values import LABELS, Face, Image, Reading
 from edge.vision.model_input import ModelInput
 from edge.vision.preprocess import crop_face
 
-SMALLEST_PROBABILITY = 1e-6
+SMALLEST_PROBABILITY = float(np.float32(1e-6))
 """Of a label that the model knows: int8 rounds what is less to 0, and a sum of 0 could not be scaled to 1."""
 
 
@@ -65,7 +65,8 @@ class MaskClassifier:
     def _read(self, image: Image, face: Face) -> Reading:
         crop = crop_face(image, face.bbox, self._size, self._margin)
         (output,) = self._model.invoke(self._prepare(crop))
-        known = np.maximum(output.real(0), SMALLEST_PROBABILITY)
-        probabilities = np.zeros(len(LABELS))
-        probabilities[self._columns] = known / known.sum(dtype=np.float64)
-        return Reading(face, tuple(probabilities.tolist()))
+        known = [max(probability, SMALLEST_PROBABILITY) for probability in output.real(0).tolist()]
+        probabilities = [0.0] * len(LABELS)
+        for column, probability in zip(self._columns, known, strict=True):
+            probabilities[column] = probability / sum(known)
+        return Reading(face, tuple(probabilities))

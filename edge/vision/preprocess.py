@@ -32,21 +32,25 @@ class Letterbox:
         return boxes / np.float32(self.scale)
 
 
-def letterbox(image: Image, width: int, height: int) -> tuple[Image, Letterbox]:
+def letterbox(image: Image, width: int, height: int, canvas: Image | None = None) -> tuple[Image, Letterbox]:
     """Fit a BGR picture into ``width`` x ``height`` without distortion.
 
     Args:
         image: (H, W, 3) uint8 BGR.
         width: Of the model's input, in pixels.
         height: Of the model's input, in pixels.
+        canvas: (height, width, 3) uint8 to draw on; a new one unless given.
 
     Returns:
         (height, width, 3) uint8 **RGB**, padded right and below, and how to map boxes back.
     """
     fitted_width, fitted_height, scale = fitted_size(image.shape[1], image.shape[0], width, height)
-    canvas = np.full((height, width, 3), PAD_VALUE, np.uint8)
+    if canvas is None:
+        canvas = np.empty((height, width, 3), np.uint8)
     resized = resize(image, fitted_width, fitted_height)
     cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=canvas[:fitted_height, :fitted_width])
+    canvas[:fitted_height, fitted_width:] = PAD_VALUE
+    canvas[fitted_height:] = PAD_VALUE
     return canvas, Letterbox(scale)
 
 
