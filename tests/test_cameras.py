@@ -35,6 +35,7 @@ from edge.clock import ManualClock, SystemClock
 from edge.config import CameraSettings
 from edge.errors import CameraError, ConfigError
 from edge.values import Event, EventKind, Frame, Image
+from edge.vision.preprocess import resize
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -711,6 +712,21 @@ class TestLiveCamera:
         assert source.next(0.01) is None
         release.set()
         source.close()
+
+    def test_a_picture_is_scaled_down_for_the_detector_before_the_loop_takes_it(self) -> None:
+        image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+        own = np.zeros((180, 320, 3), np.uint8)
+        steps = [lambda: Frame(image, 0.0, 0), lambda: Frame(image[:360], 0.0, 1, own), gives(noise(1))]
+        frames = []
+        for step in steps:
+            source = latest(ScriptedCamera(step), ScriptedCamera)
+            frames += [source.next(1.0)]
+            source.close()
+        scaled, cameras_own, small_already = (frame.small for frame in frames if frame)
+        assert scaled is not None
+        assert np.array_equal(scaled, resize(image, 320, 240))
+        assert cameras_own is own
+        assert small_already is None
 
     def test_an_unplugged_camera_is_lost_once_reopened_with_growing_pauses_and_comes_back(self) -> None:
         attempts: list[float] = []

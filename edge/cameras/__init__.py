@@ -6,6 +6,9 @@ from typing import Protocol
 
 from edge.values import Frame
 
+DETECTOR_SIZE = (320, 320)
+"""Width and height of the shipped face model's input, in pixels; another model scales for itself."""
+
 
 class Camera(Protocol):
     """A source of frames.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
+from edge.cameras import DETECTOR_SIZE
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Frame
@@ -21,9 +22,6 @@ BUFFERS = 3
 READ_TIMEOUT = 5.0
 """Longest wait for one picture, in seconds."""
 
-
-DETECTOR_SIZE = (320, 320)
-"""Width and height of the shipped face model's input, in pixels; another model scales for itself."""
 SMALL_ALIGNMENT = 64
 """Rows of a YUV picture are padded to so many bytes; one that needs no padding can be converted as it is."""
 BACKLIGHT_STOPS = 1.0

@@ -12,10 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.cameras import Camera
+from edge.cameras import DETECTOR_SIZE, Camera
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Event, EventKind, Frame, Image
+from edge.vision.preprocess import shrunk
 
 LONGEST_PAUSE = 30.0
 """Between attempts to reopen a lost camera, in seconds."""
@@ -133,7 +134,7 @@ class Recording:
 
 
 class LatestFrame:
-    """The newest frame of a live camera, read in a thread of its own.
+    """The newest frame of a live camera, read, and scaled down for the detector, in a thread of its own.
 
     A camera that fails is reopened after a pause, which doubles while it keeps failing. One whose ``read`` never
     returns is left to its thread and opened anew in another. One that repeats the same few pictures to the last byte
@@ -272,6 +273,8 @@ class LatestFrame:
         if frame is None:
             raise CameraError(f"{self.name} sends no more pictures.")
         fingerprint, dark = _fingerprint(frame.image), is_dark(frame.image)
+        if frame.small is None:
+            frame = replace(frame, small=shrunk(frame.image, *DETECTOR_SIZE))
         with self._fresh:
             if not self._current():
                 return

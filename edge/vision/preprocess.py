@@ -62,6 +62,12 @@ def fitted_size(frame_width: int, frame_height: int, width: int, height: int) ->
     return fitted_width, fitted_height, scale
 
 
+def shrunk(image: Image, width: int, height: int) -> Image | None:
+    """A picture scaled down as ``letterbox`` does it, to fit into ``width`` x ``height``; None of one that fits."""
+    fitted_width, fitted_height, scale = fitted_size(image.shape[1], image.shape[0], width, height)
+    return resize(image, fitted_width, fitted_height) if scale < 1 else None
+
+
 def crop_face(image: Image, bbox: BBox, size: int, margin: float) -> Image:
     """Cut a square around a face and scale it to the classifier's input.
 
