@@ -134,6 +134,13 @@ class FaceSettings(Section):
     still_threshold: float = Field(0.4, gt=0, lt=1, description="Least score of a face in a still, 0 to 1")
     nms_iou: float = Field(0.45, gt=0, lt=1, description="Boxes that overlap more are one face, IoU 0 to 1")
     max_faces: int = Field(20, ge=1, le=200, description="Most faces judged in a frame, the best first")
+    idle_every: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="While nobody is in view and nothing moves, a camera's picture is looked at this often, in "
+        "seconds; 0: every one",
+    )
 
 
 class MaskSettings(Section):

@@ -27,6 +27,7 @@ from edge.door import Door, Judge, Picture
 from edge.errors import StoreError
 from edge.events import STANDARD_OUTPUT, EventLog, SceneTime, open_file
 from edge.live import Screen
+from edge.motion import MotionGate
 from edge.notify import Notifier, is_journal
 from edge.outbox import standard_error, standard_output
 from edge.pace import BoardWatch, Pace
@@ -141,6 +142,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
         max_frames=options.max_frames,
         pace=Pace(config.camera.fps),
         board=board,
+        gate=MotionGate(config.face.idle_every) if source.live and config.face.idle_every else None,
     )
 
 

@@ -15,6 +15,7 @@ from edge.config import CameraSettings
 from edge.counts.keeper import CountKeeper
 from edge.events import EventLog, SceneTime, Summary
 from edge.live import Screen, counted
+from edge.motion import MotionGate
 from edge.notify import Notifier
 from edge.outbox import Outbox
 from edge.pace import BoardWatch, Pace
@@ -97,6 +98,7 @@ class Door:
     max_frames: int | None = None
     pace: Pace = field(default_factory=lambda: Pace(CameraSettings().fps))
     board: BoardWatch | None = None
+    gate: MotionGate | None = None
     frames: int = 0
     failed: set[str] = field(default_factory=set)
     camera: CameraState = field(init=False)
@@ -159,7 +161,7 @@ class Door:
         """A frame's journey: faces, readings, people, what happened to them, who is told."""
         height, width = frame.image.shape[:2]
         at = frame.captured_at
-        faces = self.pipeline.detect(frame.image, frame.small)
+        faces = self._look(frame)
         open_questions = self.people.faces_to_judge(faces, at, (width, height))
         readings = self.pipeline.judge(frame.image, open_questions)
         settled = [face for face in faces if face not in open_questions]
@@ -172,6 +174,12 @@ class Door:
             self.counts.add_frames(1)
         self.notifier.alive()
         self._show(frame)
+
+    def _look(self, frame: Frame) -> list[Face]:
+        """The faces in a frame; none where nothing has changed since nobody was there."""
+        if self.gate and not self.gate.opens(frame, self.people.occupied):
+            return []
+        return self.pipeline.detect(frame.image, frame.small)
 
     def _publish(self, events: Sequence[Event]) -> None:
         self.screen.events(events, self.scene_time)

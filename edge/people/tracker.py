@@ -66,6 +66,11 @@ class PeopleTracker:
         return tuple(track.person() for track in self._visitors())
 
     @property
+    def occupied(self) -> bool:
+        """Whether a face is in view or was a moment ago, also one that is not a person yet."""
+        return bool(self._tracks)
+
+    @property
     def totals(self) -> dict[Verdict, int]:
         """Visits that have ended, by verdict."""
         return dict(self._totals)

@@ -1,0 +1,63 @@
+"""Where nobody is and nothing moves, no faces are looked for: an empty doorway costs little.
+
+    gate = MotionGate(idle_every=0.15)
+    faces = detector.detect(...) if gate.opens(frame, people.occupied) else []
+
+Whoever comes into view changes the picture, and is looked for in that very picture. Who manages to come without
+changing it is found ``idle_every`` later, when it is looked at anyway.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+
+from edge.values import Frame, Image
+from edge.vision.preprocess import resize
+
+WIDTH = 80
+"""Pictures are halved down to this width or little more, in pixels, to be compared. Of one that is 640 wide a point is
+the mean of 8x8 pixels: that leaves little of a sensor's noise, and a face of 24 pixels covers nine points."""
+MOVED = 8.0
+"""Grey levels by which a point must differ: twice what a noisy sensor (a standard deviation of 6) makes of it."""
+
+
+class MotionGate:
+    """Decides which pictures are worth looking for faces in.
+
+    Args:
+        idle_every: While nothing moves, one is let through this often, in seconds.
+    """
+
+    def __init__(self, idle_every: float) -> None:
+        self._idle_every = idle_every
+        self._seen: Image | None = None
+        self._opened_at = -math.inf
+
+    def opens(self, frame: Frame, occupied: bool) -> bool:
+        """Whether to look for faces in a frame.
+
+        Args:
+            frame: The newest.
+            occupied: Whether somebody is in view, or was a moment ago: then every frame counts.
+        """
+        seen = _thumbnail(frame)
+        waited = frame.captured_at - self._opened_at
+        if not (occupied or waited >= self._idle_every or waited < 0 or self._moved(seen)):
+            return False
+        self._seen, self._opened_at = seen, frame.captured_at
+        return True
+
+    def _moved(self, image: Image) -> bool:
+        """Whether a picture differs from the one that was let through last."""
+        last = self._seen
+        return last is None or last.shape != image.shape or cv2.norm(image, last, cv2.NORM_INF) > MOVED
+
+
+def _thumbnail(frame: Frame) -> Image:
+    """The whole picture at about ``WIDTH``; from the camera's smaller one, where there is one."""
+    thumbnail = frame.image if frame.small is None else frame.small
+    while thumbnail.shape[1] >= 2 * WIDTH:
+        thumbnail = resize(thumbnail, thumbnail.shape[1] // 2, max(1, thumbnail.shape[0] // 2))
+    return thumbnail
