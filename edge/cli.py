@@ -29,6 +29,7 @@ examples:
   maskgate check party/ --output marked/        judge stills, write them back with boxes and labels
   maskgate counts --since 7d --by day --csv     who came this week, for a spreadsheet
   maskgate doctor                               what is missing here, and the command that mends it
+  maskgate bench                                how many pictures a second this machine judges
   maskgate config --example > config.toml       every setting with its meaning and default
 
 configuration, later ones win:
@@ -78,6 +79,11 @@ COMMANDS: Mapping[str, Entry] = {
         "edge.doctor",
         "say what is missing here",
         "Look at this machine and say what maskgate needs, what is missing, and the command that mends it.",
+    ),
+    "bench": Entry(
+        "edge.bench",
+        "time this machine",
+        "Play the demo clip through the configured models, and say how long each stage of a picture takes here.",
     ),
     "counts": Entry("edge.counts", "print who came", "Print the visits counted, by hour or day."),
     "alerts-off": Entry(

@@ -17,7 +17,7 @@ from edge import cli
 from edge.config import Config, load
 from edge.config_command import as_toml
 
-COMMANDS = ("run", "check", "doctor", "counts", "alerts-off", "config")
+COMMANDS = ("run", "check", "doctor", "bench", "counts", "alerts-off", "config")
 
 
 class Refused:
