@@ -9,6 +9,7 @@ DEV_PYTHON := $(DEV)/bin/python
 DEPLOY := build/deploy-env
 DATA ?= ../shared/data/faces/val.json
 PEERS ?= ../shared/peers
+WEIGHTS ?= ../shared/weights/mobilenet_v2_1.0_224_imagenet_notop.weights.h5
 
 # picamera2 and libcamera come from the distribution on a Raspberry Pi: the environment must see them,
 # and must not replace the NumPy they were built against.
@@ -19,7 +20,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test fuzz soak lint format train convert edgetpu eval eval-peers demo deploy rollback image test-system clean
+.PHONY: help run desktop test fuzz soak lint format train convert edgetpu eval eval-peers bench demo deploy rollback image test-system clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -66,6 +67,9 @@ eval: $(DEV)/.ready ## score the shipped models on annotated photos: make eval D
 
 eval-peers: $(DEV)/.ready ## score them beside published models: make eval-peers DATA=faces/val.json PEERS=peers/
 	@$(DEV_PYTHON) -m train.eval_peers --data $(DATA) --peers $(PEERS) $(ARGS)
+
+bench: $(DEV)/.ready ## measure speed, memory and scaling, beside others: make bench ARGS=--help
+	@$(DEV_PYTHON) -m tests.bench --peers $(PEERS) --weights $(WEIGHTS) --data $(DATA) $(ARGS)
 
 demo: $(DEV)/.ready ## make the demo clip again
 	@$(DEV_PYTHON) -m train.demo_clip $(ARGS)

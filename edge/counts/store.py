@@ -11,7 +11,7 @@ is not a jump.
 
 **Wear.** Visits are committed at most ``commit_every`` after they ended, in one append of a few 1 KiB pages and one
 fsync; frames and uptime go along, or by themselves every ``FRAMES_EVERY``. Written with 200 visits an hour: 1.3 MB an
-hour (30 MB a day) with the default 5 s, 0.3 MB with 60 s; with nobody coming 0.1 MB (``python -m tests.bench_counts``,
+hour (30 MB a day) with the default 5 s, 0.3 MB with 60 s; with nobody coming 0.1 MB (``make bench ARGS=counts``,
 on ext4, checkpoints of the log included, the file system's own journal not).
 """
 

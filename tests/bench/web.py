@@ -1,4 +1,4 @@
-"""What those who look cost the pipeline: ``python -m tests.bench_web``.
+"""What those who look cost the pipeline.
 
 Runs the real loop on the looped demo clip as fast as it goes, with the screens served, and compares spells without
 clients to spells with 20 of them in another process. Spells alternate, so that a machine that is busy with other things
@@ -11,7 +11,6 @@ of it the server's own thread took, which tells even on a busy machine.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from edge.outbox import standard_error
 from edge.people import PeopleTracker
 from edge.pipeline import Pipeline, load_pipeline
 from edge.web.sink import Shown, WebScreens
+from tests.bench.results import Options, Section, Spread, Table
 
 CLIENTS = 20
 
@@ -100,9 +100,9 @@ class Bench:
 
 
 @contextmanager
-def clients(url: str, paths: list[str]) -> Iterator[None]:
+def clients(url: str, paths: list[str], number: int = CLIENTS) -> Iterator[None]:
     """Those who look, in a process of their own."""
-    command = [sys.executable, "-m", "tests.bench_web_clients", url, str(CLIENTS), *paths]
+    command = [sys.executable, "-m", "tests.bench.web_clients", url, str(number), *paths]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -111,8 +111,16 @@ def clients(url: str, paths: list[str]) -> Iterator[None]:
         process.stdin.close()
 
 
-def compare(rounds: int, frames: int, paths: list[str]) -> None:
-    """Alternate spells, and print what the clients cost."""
+def run(options: Options) -> Section:
+    """Alternate spells without and with clients, of the events and of the live picture, too."""
+    section = Section()
+    rounds, frames = options.some(24, 2), options.some(200, 30)
+    for paths in (["/events"], ["/events", "/picture"]):
+        section.tables.append(_compare(rounds, frames, paths, section))
+    return section
+
+
+def _compare(rounds: int, frames: int, paths: list[str], section: Section) -> Table:
     bench = Bench(frames, "/picture" in paths)
     bench.spell()
     alone, watched = [bench.spell()], []
@@ -122,35 +130,20 @@ def compare(rounds: int, frames: int, paths: list[str]) -> None:
         alone.append(bench.spell())
     bench.close()
     neighbours = [Spell(*map(statistics.mean, zip(*pair, strict=True))) for pair in pairwise(alone)]
-    slower = [1 - one.fps / other.fps for one, other in zip(watched, neighbours, strict=True)]
-    dearer = [one.cpu / other.cpu - 1 for one, other in zip(watched, neighbours, strict=True)]
-    print(f"{CLIENTS} clients of {' and '.join(paths)}, {rounds} spells of {frames} frames each:")
-    print(f"  frames a second   alone {describe([one.fps for one in alone])}")
-    print(f"                    watched {describe([one.fps for one in watched])}")
-    print(f"  slower by         {describe([100 * one for one in slower])} %")
-    print(f"  processor time    alone {describe([one.cpu for one in alone])} ms a frame")
-    print(f"                    watched {describe([one.cpu for one in watched])} ms a frame")
-    print(f"  of it the server  alone {describe([one.server for one in alone])} %")
-    print(f"                    watched {describe([one.server for one in watched])} %")
-    print(f"  dearer by         {describe([100 * one for one in dearer])} %", flush=True)
-
-
-def describe(values: list[float]) -> str:
-    """Median, and the middle half."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:.1f} ({low:.1f} to {high:.1f})"
-
-
-def main() -> int:
-    """Print every figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=24, help="spells with clients (%(default)s)")
-    parser.add_argument("--frames", type=int, default=200, help="frames in each spell (%(default)s)")
-    options = parser.parse_args()
-    compare(options.rounds, options.frames, ["/events"])
-    compare(options.rounds, options.frames, ["/events", "/picture"])
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    slower = [100 * (1 - one.fps / other.fps) for one, other in zip(watched, neighbours, strict=True)]
+    dearer = [100 * (one.cpu / other.cpu - 1) for one, other in zip(watched, neighbours, strict=True)]
+    figures = {
+        "frames a second": ([one.fps for one in alone], [one.fps for one in watched], slower),
+        "processor time a frame, ms": ([one.cpu for one in alone], [one.cpu for one in watched], dearer),
+    }
+    rows = [(name, *(Spread.of(values).told(1) for values in columns)) for name, columns in figures.items()]
+    shares = [Spread.of([one.server for one in spells]) for spells in (alone, watched)]
+    rows.append(("of it the server's thread, %", *(share.told(1) for share in shares), ""))
+    who = f"{CLIENTS} clients of {' and '.join(paths)}"
+    section.data[who] = {
+        "slower_percent": Spread.of(slower).json(),
+        "dearer_percent": Spread.of(dearer).json(),
+        "server_percent": shares[1].json(),
+    }
+    head = ("", "alone", "watched", "the loop's loss, %")
+    return Table(f"{who}, {rounds} pairs of spells of {frames} frames:", head, rows)

@@ -1,4 +1,4 @@
-"""What counting costs an SD card: ``python -m tests.bench_counts``.
+"""What counting costs an SD card.
 
 Plays an hour of visits, spread evenly, against a real file and prints what reached the block layer
 (``/proc/self/io``), the write-ahead log's checkpoints included, file-system metadata not.
@@ -6,8 +6,6 @@ Plays an hour of visits, spread evenly, against a real file and prints what reac
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 from edge.clock import ManualClock
 from edge.counts import CountStore
 from edge.values import Event, EventKind, Verdict
+from tests.bench.results import Options, Section, Table
 
 HOUR = 3600
 
@@ -45,21 +44,15 @@ def play(directory: Path, visits: int, hours: int, commit_every: float) -> tuple
     return (written() - before) / hours, longest
 
 
-def main() -> int:
-    """Print every figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hours", type=int, default=4)
-    parser.add_argument("--directory", type=Path, help="on the disk to measure (a temporary one)")
-    options = parser.parse_args()
+def run(options: Options) -> Section:
+    """With and without visits, committed often and rarely, on the disk that ``--out`` is on."""
+    section, rows = Section(), []
+    hours = options.some(4, 1)
     for visits, commit_every in ((200, 5.0), (200, 60.0), (0, 5.0)):
-        with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-            rate, longest = play(Path(directory), visits, options.hours, commit_every)
-        print(
-            f"{visits} visits an hour, commit_every {commit_every:.0f} s: {rate / 1e6:.2f} MB written an hour, "
-            f"longest tick {longest * 1e3:.0f} ms"
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        with tempfile.TemporaryDirectory(dir=options.out) as directory:
+            rate, longest = play(Path(directory), visits, hours, commit_every)
+        rows.append((str(visits), f"{commit_every:.0f}", f"{rate / 1e6:.2f}", f"{longest * 1e3:.0f}"))
+        section.data[f"{visits} visits, commit_every {commit_every:.0f}"] = {"bytes_an_hour": rate, "tick_s": longest}
+    head = ("visits an hour", "commit_every, s", "MB written an hour", "longest tick, ms")
+    section.tables.append(Table(f"{hours} hours of counting:", head, rows))
+    return section

@@ -1,4 +1,4 @@
-"""Those who look, for ``tests.bench_web``: they read and forget, now and then, and cost as little as they can."""
+"""Those who look, for ``tests.bench.web``: they read and forget, now and then, and cost as little as they can."""
 
 from __future__ import annotations
 

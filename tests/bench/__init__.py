@@ -1,0 +1,1 @@
+"""What maskgate costs, and what others cost beside it: ``make bench``."""

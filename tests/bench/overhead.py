@@ -1,0 +1,100 @@
+"""What a picture takes beyond the models themselves: the pipeline's time over that of the bare ``invoke()`` calls."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from edge.cameras import DETECTOR_SIZE
+from edge.models import FaceEntry, MaskEntry, load_model
+from edge.pipeline import Pipeline
+from edge.runtime.litert import open_model
+from edge.values import Image
+from edge.vision.face_detector import FaceDetector
+from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.preprocess import shrunk
+from tests.bench.results import Options, Section, Spread, Table, ratios
+from tests.bench.scenes import crowds, settings, with_one_person
+
+THREADS = 1
+
+
+class Bare:
+    """A model that times its interpreter's ``invoke`` alone."""
+
+    def __init__(self, content: bytes) -> None:
+        self._model = open_model(content, THREADS)
+        self.input, self.outputs, self.runtime = self._model.input, self._model.outputs, self._model.runtime
+        self.invoke = self._model.invoke
+
+    def time(self) -> float:
+        """Milliseconds of processor time of one run on whatever it was shown last."""
+        begin = time.thread_time()
+        self._model._interpreter.invoke()
+        return (time.thread_time() - begin) * 1e3
+
+
+def run(options: Options) -> Section:
+    """Take turns: a whole picture, then both models bare on what they were just shown."""
+    config = settings()
+    face, mask = load_model("face", FaceEntry), load_model("mask", MaskEntry)
+    bare = Bare(face.content), Bare(mask.content)
+    pipeline = Pipeline(
+        FaceDetector(bare[0], face.entry, config.face.nms_iou, config.face.max_faces),
+        MaskClassifier(bare[1], mask.entry),
+        config.face.threshold,
+    )
+    walking = with_one_person(pipeline, 60)
+    standing = crowds([1]) * 60
+    section = Section()
+    rows = []
+    for scene, images in (("walking (demo clip)", walking), ("standing (still)", standing)):
+        for scaled, words in ((True, "by the camera's thread"), (False, "in the loop")):
+            whole, alone = _measure(pipeline, bare, images, scaled, options.some(12, 1))
+            ratio = ratios(whole, alone)
+            best = min(whole) / min(alone)
+            rows.append(
+                (
+                    scene,
+                    words,
+                    *(
+                        Spread.of(one).told()
+                        for one in (
+                            whole,
+                            alone,
+                        )
+                    ),
+                    ratio.told(),
+                    f"{best:.2f}",
+                )
+            )
+            section.data[f"{scene}, scaled {words}"] = {
+                "pipeline_ms": Spread.of(whole).json(),
+                "bare_ms": Spread.of(alone).json(),
+                "ratio": ratio.json(),
+                "ratio_of_the_quickest": round(best, 4),
+            }
+    head = ("one person", "scaled down", "pipeline, ms", "bare invoke() calls, ms", "ratio", "of the quickest")
+    section.tables.append(
+        Table("One person at 640x480, found and judged in every picture, one thread, processor time:", head, rows)
+    )
+    return section
+
+
+def _measure(
+    pipeline: Pipeline, bare: tuple[Bare, Bare], images: list[Image], scaled: bool, rounds: int
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of processor time of the pipeline and of both models alone, picture by picture."""
+    whole, alone = [], []
+    fresh = np.empty_like(images[0])
+    for image in images * rounds:
+        np.copyto(fresh, image)  # as a camera leaves a picture: just written
+        small = shrunk(fresh, *DETECTOR_SIZE) if scaled else None
+        begin = time.thread_time()
+        readings = pipeline.judge(fresh, pipeline.detect(fresh, small))
+        took = (time.thread_time() - begin) * 1e3
+        if len(readings) == 1:
+            whole.append(took)
+            alone.append(bare[0].time() + bare[1].time())
+    return whole, alone

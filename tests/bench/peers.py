@@ -1,0 +1,202 @@
+"""Against what would run otherwise: the same pictures, every face judged in each, in turn picture by picture."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.errors import ConfigError
+from edge.people import PeopleTracker
+from edge.pipeline import Pipeline, load_pipeline
+from edge.runtime import open_model
+from edge.values import Face, Image, Reading
+from edge.vision.face_detector import Detector
+from edge.vision.mask_classifier import Classifier
+from edge.vision.preprocess import normalise
+from tests.bench.results import Options, Section, Spread, Table, ratios
+from tests.bench.scenes import HEIGHT, WIDTH, crowds, settings, with_one_person
+from train.measure import open_photo, read_photos
+from train.peers import aizoo, escvm, yunet
+
+SIDE = 224
+OURS = "maskgate"
+REPORT = "the report's: YuNet 320 + Keras MobileNetV2 224, predict a frame"
+MISSING = (
+    "The report's face detector is OpenCV's SSD (res10, 300x300, Caffe), whose weights are not here: YuNet 320, which "
+    "is several times faster, stands in its place and flatters the row."
+)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What finds and judges all faces of a picture, and of a still crowd over and over where that differs."""
+
+    name: str
+    look: Callable[[Image], object]
+
+
+class KerasMasks:
+    """The report's classifier: boxes as they are, one ``predict`` over all the faces of a frame."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        if not faces:
+            return []
+        batch = np.stack([crop(image, face) for face in faces])
+        answers = self._model.predict(batch, batch_size=32, verbose=0)
+        return [Reading(face, (*map(float, answer), 0.0)) for face, answer in zip(faces, answers, strict=True)]
+
+
+class LiteMasks:
+    """The same model as float32 TFLite on LiteRT, a face at a time."""
+
+    def __init__(self, content: bytes, threads: int) -> None:
+        self._model = open_model(content, threads=threads, name="the report's model")
+
+    def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        readings = []
+        for face in faces:
+            (output,) = self._model.invoke(crop(image, face)[None])
+            readings.append(Reading(face, (*map(float, output.real(0)), 0.0)))
+        return readings
+
+
+def crop(image: Image, face: Face) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """A face as the report's code cuts it: the box, stretched to 224x224, RGB in [-1, 1]."""
+    height, width = image.shape[:2]
+    x0, y0 = min(int(face.bbox.x0), width - 1), min(int(face.bbox.y0), height - 1)
+    inside = image[y0 : max(y0 + 1, int(face.bbox.y1)), x0 : max(x0 + 1, int(face.bbox.x1))]
+    return normalise(cv2.resize(cv2.cvtColor(inside, cv2.COLOR_BGR2RGB), (SIDE, SIDE)))  # type: ignore[arg-type]
+
+
+def run(options: Options) -> Section:
+    """Time every system on pictures of one person, of ten, and on photos."""
+    section = Section(notes=[MISSING])
+    pipeline = load_pipeline(settings())
+    systems = [Contender(OURS, lambda image: pipeline.judge(image, pipeline.detect(image)))]
+    systems += _report(options, section) + _published(options, section)
+    scenes = {
+        "one person (demo clip)": with_one_person(pipeline, options.some(60, 4)),
+        "ten people (still)": crowds([10]) * options.some(40, 2),
+    }
+    if photos := _photos(options, section):
+        scenes["whole photos"] = photos
+    for name, images in scenes.items():
+        took = in_turn(systems, images)
+        at_door = _at_the_door(pipeline, images) if name != "whole photos" else None
+        section.tables.append(_table(name, len(images), took, at_door))
+        section.data[name] = {
+            system: {"ms": Spread.of(times).json(), "frames_of_ours": ratios(times, took[OURS]).json()}
+            for system, times in took.items()
+        }
+        if at_door:
+            section.data[name]["maskgate at the door"] = {"ms": Spread.of(at_door).json()}
+    return section
+
+
+def in_turn(systems: Sequence[Contender], images: Sequence[Image]) -> dict[str, list[float]]:
+    """Milliseconds a picture by system; each system looks at each picture, after one look that does not count."""
+    for system in systems:
+        for image in images[:2]:
+            system.look(image)
+    took: dict[str, list[float]] = {system.name: [] for system in systems}
+    for image in images:
+        for system in systems:
+            begin = time.perf_counter()
+            system.look(image)
+            took[system.name].append((time.perf_counter() - begin) * 1e3)
+    return took
+
+
+def _at_the_door(pipeline: Pipeline, images: Sequence[Image]) -> list[float]:
+    """Milliseconds a picture where people are followed at 20 frames a second, and judged when it teaches something."""
+    people, took = PeopleTracker(settings().people), []
+    for number, image in enumerate([*images] * 2):
+        begin = time.perf_counter()
+        faces = pipeline.detect(image)
+        asked = people.faces_to_judge(faces, number / 20, (WIDTH, HEIGHT))
+        readings = pipeline.judge(image, asked)
+        settled = [face for face in faces if face not in asked]
+        people.update([*readings, *settled], number / 20, (WIDTH, HEIGHT))
+        took.append((time.perf_counter() - begin) * 1e3)
+    return took[len(images) :]
+
+
+def _table(name: str, pictures: int, took: dict[str, list[float]], at_door: list[float] | None) -> Table:
+    rows = [
+        (system, Spread.of(times).told(1), f"{1e3 / Spread.of(times).median:.0f}", ratios(times, took[OURS]).told(1))
+        for system, times in took.items()
+    ]
+    if at_door:
+        spread = Spread.of(at_door)
+        rows.insert(1, ("maskgate at the door, people followed", spread.told(1), f"{1e3 / spread.median:.0f}", ""))
+    head = ("system", "ms a picture (middle half)", "pictures a second", "times maskgate's time (middle half)")
+    return Table(f"{name}, {pictures} pictures, every face judged:", head, rows)
+
+
+def _report(options: Options, section: Section) -> list[Contender]:
+    """The report's pipeline in Keras, and its model on LiteRT."""
+    try:
+        detector = yunet.FaceDetector(_folder(options), 320)
+    except ConfigError as error:
+        section.notes.append(f"Left out, the report's pipeline: {error}")
+        return []
+    keras_model, content = report_model(options, section)
+    lite = LiteMasks(content, threads=1)
+    return [
+        Contender(REPORT, _looker(detector, KerasMasks(keras_model), yunet.THRESHOLD)),
+        Contender("YuNet 320 + the same model, float LiteRT", _looker(detector, lite, yunet.THRESHOLD)),
+    ]
+
+
+def report_model(options: Options, section: Section) -> tuple[Any, bytes]:
+    """The report's Keras model, and the same as float32 TFLite."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    from train.mask_model import report_classifier
+
+    weights = str(options.weights) if options.weights and options.weights.is_file() else "none"
+    if weights == "none":
+        section.notes.append("The report's model has random weights: its time is the same.")
+    model = report_classifier(SIDE, 1.0, weights, 2)
+    return model, tf.lite.TFLiteConverter.from_keras_model(model).convert()
+
+
+def _published(options: Options, section: Section) -> list[Contender]:
+    found = []
+    try:
+        both = aizoo.OneStage(_folder(options))
+        found.append(Contender("AIZOO 260, one stage, float LiteRT", _looker(both, both, aizoo.THRESHOLD)))
+        detector, masks = yunet.FaceDetector(_folder(options), 320), escvm.MaskClassifier(_folder(options), escvm.WIDE)
+        found.append(Contender("YuNet 320 + EscVM 224, int8 LiteRT", _looker(detector, masks, yunet.THRESHOLD)))
+    except ConfigError as error:
+        section.notes.append(f"Left out: {error}")
+    return found
+
+
+def _looker(detector: Detector, classifier: Classifier, threshold: float) -> Callable[[Image], object]:
+    return lambda image: classifier.classify(image, detector.detect(image, threshold))
+
+
+def _photos(options: Options, section: Section) -> list[Image]:
+    if not options.data or not options.data.exists():
+        section.notes.append(f"No photos: there is no {options.data}; name a COCO file with --data.")
+        return []
+    photos = read_photos(options.data)
+    return [open_photo(photo) for photo in photos[:: max(1, len(photos) // options.some(60, 3))]][: options.some(60, 3)]
+
+
+def _folder(options: Options) -> Path:
+    if options.peers is None or not options.peers.is_dir():
+        raise ConfigError(f"there is no folder {options.peers} with published models; name one with --peers.")
+    return options.peers

@@ -1,0 +1,82 @@
+"""From process start to the first verdict, ours and the report's, in turn; and which imports take the time."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.bench.results import Options, Section, Spread, Table, ratios
+
+ROOT = Path(__file__).parents[2]
+OURS = ["-m", "edge", "run", "--source", "demo", "--events", "-", "--quiet"]
+
+
+def run(options: Options) -> Section:
+    """Start both so often, once before without counting, so that the files are in the disk's cache."""
+    section = Section()
+    programs = {"maskgate": OURS}
+    if options.peers and (options.peers / "yunet_n_320.onnx").is_file():
+        programs["the report's (YuNet 320 + Keras)"] = ["-m", "tests.bench.report_pipeline", str(options.peers)]
+    else:
+        section.notes.append(f"The report's start is left out: there is no YuNet in {options.peers}.")
+    for arguments in programs.values():
+        first_verdict(arguments)
+    took: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(options.some(7, 1)):
+        for name, arguments in programs.items():
+            took[name].append(first_verdict(arguments))
+    rows = [(name, Spread.of(times).told(), ratios(times, took["maskgate"]).told(1)) for name, times in took.items()]
+    head = ("program", "seconds to the first verdict", "times maskgate's")
+    section.tables.append(Table("Process start to the first verdict on the demo clip, warm:", head, rows))
+    imports = slowest_imports()
+    section.tables.append(
+        Table(
+            "`python -X importtime -m edge run --source demo --max-frames 1`, outermost modules, 10 ms and more:",
+            ("module, with what it imports", "ms"),
+            [(name, f"{milliseconds:.0f}") for name, milliseconds in imports],
+        )
+    )
+    section.data = {name: Spread.of(times).json() for name, times in took.items()} | {"imports_ms": dict(imports)}
+    return section
+
+
+def first_verdict(arguments: list[str]) -> float:
+    """Seconds until a program that writes events as JSON Lines has written its first verdict."""
+    begin = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if json.loads(line)["event"] == "verdict":
+                took = time.perf_counter() - begin
+                process.kill()
+                return took
+    raise SystemExit(f"{arguments} ended without a verdict.")
+
+
+def slowest_imports() -> list[tuple[str, float]]:
+    """Modules that the main program asks for, and the milliseconds each takes with all that it imports in turn."""
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "edge",
+        "run",
+        "--source",
+        "demo",
+        "--max-frames",
+        "1",
+        "--quiet",
+    ]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    found: dict[str, float] = {}
+    for line in told.splitlines():
+        if match := re.match(r"import time:\s+\d+ \|\s+(\d+) \| {1,3}(\S+)$", line):
+            found[match[2]] = int(match[1]) / 1e3
+    return sorted(((name, took) for name, took in found.items() if took >= 10), key=lambda one: -one[1])
