@@ -24,6 +24,9 @@ CSV_HEADINGS = ("start", "utc_offset", *VERDICT_COLUMNS, "visits", "frames", "up
 DURATION = re.compile(r"(\d+)([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
+EARLIER = 2 * 86400
+"""Of hours that begin so many seconds before a moment, none belongs to its day in any time zone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -109,7 +112,11 @@ def read_rows(connection: sqlite3.Connection, since: datetime | None, by: str) -
     """
     columns = (*VERDICT_COLUMNS, "frames", "uptime")
     sums = ", ".join(f"SUM({column})" for column in columns)
-    hours = connection.execute(f"SELECT hour, {sums} FROM hours GROUP BY hour ORDER BY hour")  # noqa: S608
+    earliest = since.timestamp() - EARLIER if since else 0
+    hours = connection.execute(
+        f"SELECT hour, {sums} FROM hours WHERE hour >= ? GROUP BY hour ORDER BY hour",  # noqa: S608
+        (earliest,),
+    )
     merged: dict[datetime, Row] = {}
     for fields in hours:
         begin, counts, frames, uptime = _hour(*fields)

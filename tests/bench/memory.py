@@ -15,9 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
+import cv2
 import numpy as np
 
 from tests.bench.results import Options, Section, Table
+from tests.bench.scenes import demo
 from tests.bench.web import clients
 
 ROOT = Path(__file__).parents[2]
@@ -27,31 +29,36 @@ PAGES = ("", "operator", "api/status", "metrics", "health")
 
 
 def run(options: Options) -> Section:
-    """Play the demo clip in a loop, as a kiosk does, and read /proc."""
-    section = Section()
-    seconds = options.some(90, 8)
-    settling = min(SETTLING, seconds / 2)
-    with tempfile.TemporaryDirectory() as home, _broker() as broker:
+    """Watch both kinds of picture source for a while, and read /proc."""
+    section, rows = Section(), []
+    with tempfile.TemporaryDirectory() as folder, _broker() as broker:
         if broker is None:
             section.notes.append("No broker is told: mosquitto is not installed.")
-        port = _free_port()
-        with _appliance(Path(home), port, broker) as process, clients(f"http://127.0.0.1:{port}/", ["/events"], 5):
-            resident, handles = _watch(process.pid, port, seconds)
-            peak = _status(process.pid, "VmHWM")
-            shared = _status(process.pid, "RssFile")
-    later = [(at, size) for at, size in resident if at >= settling]
-    slope = float(np.polyfit(*zip(*later, strict=True), 1)[0]) * 60
-    rows = [
-        ("peak, all of it (VmHWM)", f"{peak:.0f} MB"),
-        ("of it files that other processes can share (RssFile)", f"{shared:.0f} MB"),
-        (f"growth from second {settling:.0f} to {seconds}", f"{slope:+.2f} MB a minute"),
-        ("open files, then and now", f"{handles[0]}, {handles[-1]}"),
-    ]
-    section.tables.append(
-        Table("`maskgate run` on the looped demo clip, screens served to 5 listeners, broker told:", ("", ""), rows)
-    )
-    section.data = {"peak_mb": peak, "shared_mb": shared, "mb_a_minute": slope, "broker": broker is not None}
+        for number, image in enumerate(frame.image for frame in demo(60)):
+            cv2.imwrite(f"{folder}/{number:03}.jpg", image)
+        for name, source in (("JPEG pictures, as a USB camera sends them", folder), ("the demo clip (FFmpeg)", "demo")):
+            measured = _measure(source, options.some(90, 8), broker)
+            section.data[name] = measured
+            rows.append((name, *(f"{measured[key]:.1f}" for key in ("peak", "shared")), f"{measured['growth']:+.2f}"))
+    head = ("looking at", "peak, MB (VmHWM)", "of it shared files, MB", "growth once settled, MB a minute")
+    about = "The whole of `maskgate run`, screens served to 5 listeners and read, broker told:"
+    section.tables.append(Table(about, head, rows))
     return section
+
+
+def _measure(source: str, seconds: int, broker: int | None) -> dict[str, float]:
+    """Megabytes: the peak, what of the memory are files that others can share, and growth a minute; open files."""
+    port = _free_port()
+    with (
+        tempfile.TemporaryDirectory() as home,
+        _appliance(source, Path(home), port, broker) as process,
+        clients(f"http://127.0.0.1:{port}/", ["/events"], 5),
+    ):
+        resident, handles = _watch(process.pid, port, seconds)
+        peak, shared = _status(process.pid, "VmHWM"), _status(process.pid, "RssFile")
+    later = [(at, size) for at, size in resident if at >= min(SETTLING, seconds / 2)]
+    growth = float(np.polyfit(*zip(*later, strict=True), 1)[0]) * 60
+    return {"peak": peak, "shared": shared, "growth": growth, "files_first": handles[0], "files_last": handles[-1]}
 
 
 def _watch(pid: int, port: int, seconds: float) -> tuple[list[tuple[float, float]], list[int]]:
@@ -68,13 +75,13 @@ def _watch(pid: int, port: int, seconds: float) -> tuple[list[tuple[float, float
 
 
 @contextmanager
-def _appliance(home: Path, port: int, broker: int | None) -> Iterator[subprocess.Popen[bytes]]:
+def _appliance(source: str, home: Path, port: int, broker: int | None) -> Iterator[subprocess.Popen[bytes]]:
     told = {"CAMERA_LOOP": "true", "WEB_PORT": str(port)}
     if broker:
         told |= {"MQTT_HOST": "127.0.0.1", "MQTT_PORT": str(broker)}
     own = {f"MASKGATE_{key}": value for key, value in told.items()}
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), **own}
-    command = [sys.executable, "-m", "edge", "run", "--source", "demo", "--quiet"]
+    command = [sys.executable, "-m", "edge", "run", "--source", source, "--quiet"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
             _await_page(f"http://127.0.0.1:{port}/health")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +171,8 @@ def report_model(options: Options, section: Section) -> tuple[Any, bytes]:
     if weights == "none":
         section.notes.append("The report's model has random weights: its time is the same.")
     model = report_classifier(SIDE, 1.0, weights, 2)
-    return model, tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    with redirect_stdout(StringIO()):  # the converter prints every weight
+        return model, tf.lite.TFLiteConverter.from_keras_model(model).convert()
 
 
 def _published(options: Options, section: Section) -> list[Contender]:
