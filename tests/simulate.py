@@ -295,15 +295,21 @@ class Outcome:
     """True visits that were not counted, or under somebody else's name."""
 
 
-def score(scene: Scene, tracker: PeopleTracker, *, sparing: bool = False) -> Outcome:
-    """Run ``tracker`` over ``scene``; ``sparing`` judges only the faces that it asks for.
+def score(scene: Scene, tracker: PeopleTracker, *, sparing: bool = False, idle_every: float = 0.0) -> Outcome:
+    """Run ``tracker`` over ``scene``.
+
+    ``sparing`` judges only the faces that it asks for. While nobody is in view, frames are looked at ``idle_every`` so
+    many seconds, as if nobody who comes ever changed the picture: the worst that a motion gate can do.
 
     A visit belongs to the walker whose face lay under its box most often.
     """
     whose: dict[int, Counter[int | None]] = defaultdict(Counter)
     verdicts: dict[int, set[Verdict]] = defaultdict(set)
     ended: dict[int, Verdict] = {}
-    for at, readings, owners in scene:
+    looked_at = -math.inf
+    for at, seen, owners in scene:
+        blind = not tracker.occupied and at - looked_at < idle_every
+        readings, looked_at = ([], looked_at) if blind else (seen, at)
         items: list[Face | Reading] = list(readings)
         if sparing:
             asked = tracker.faces_to_judge([reading.face for reading in readings], at, (WIDTH, HEIGHT))
@@ -314,7 +320,7 @@ def score(scene: Scene, tracker: PeopleTracker, *, sparing: bool = False) -> Out
                 verdicts[event.person].add(event.verdict)
             if event.kind is EventKind.VISIT_ENDED and event.verdict:
                 ended[event.person] = event.verdict
-        owner_of = {reading.face.bbox: owner for reading, owner in zip(readings, owners, strict=True)}
+        owner_of = {reading.face.bbox: owner for reading, owner in zip(seen, owners, strict=True)}
         for person in tracker.people:
             if person.last_seen == at and person.bbox in owner_of:
                 whose[person.id][owner_of[person.bbox]] += 1
