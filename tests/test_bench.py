@@ -114,7 +114,7 @@ def test_a_crowd_has_as_many_heads_as_asked_and_an_empty_door_none() -> None:
 
 def test_a_gate_that_never_sees_motion_costs_no_visit() -> None:
     always, gated = (
-        score(Scene(60, Faults(), seed=11), PeopleTracker(PeopleSettings()), sparing=True, idle_every=idle)
+        score(Scene(40, Faults(), arrivals=0.05, seed=11), PeopleTracker(PeopleSettings()), idle_every=idle)
         for idle in (0.0, 0.15)
     )
     assert abs(gated.counted - always.counted) <= 1

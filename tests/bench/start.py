@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.bench.results import Options, Section, Spread, Table, ratios
 
@@ -25,12 +27,21 @@ def run(options: Options) -> Section:
         section.notes.append(f"The report's start is left out: there is no YuNet in {options.peers}.")
     for arguments in programs.values():
         first_verdict(arguments)
-    took: dict[str, list[float]] = {name: [] for name in programs}
+    took: dict[str, list[Start]] = {name: [] for name in programs}
     for _ in range(options.some(7, 1)):
         for name, arguments in programs.items():
             took[name].append(first_verdict(arguments))
-    rows = [(name, Spread.of(times).told(), ratios(times, took["maskgate"]).told(1)) for name, times in took.items()]
-    head = ("program", "seconds to the first verdict", "times maskgate's")
+    ours = [start.seconds for start in took["maskgate"]]
+    rows = [
+        (
+            name,
+            Spread.of([start.seconds for start in starts]).told(),
+            ratios([start.seconds for start in starts], ours).told(1),
+            Spread.of([start.processor for start in starts]).told(),
+        )
+        for name, starts in took.items()
+    ]
+    head = ("program", "seconds to the first verdict", "times maskgate's", "seconds of processors")
     section.tables.append(Table("Process start to the first verdict on the demo clip, warm:", head, rows))
     imports = slowest_imports()
     section.tables.append(
@@ -40,12 +51,25 @@ def run(options: Options) -> Section:
             [(name, f"{milliseconds:.0f}") for name, milliseconds in imports],
         )
     )
-    section.data = {name: Spread.of(times).json() for name, times in took.items()} | {"imports_ms": dict(imports)}
+    section.data = {
+        name: {
+            "seconds": Spread.of([start.seconds for start in starts]).json(),
+            "processor_seconds": Spread.of([start.processor for start in starts]).json(),
+        }
+        for name, starts in took.items()
+    } | {"imports_ms": dict(imports)}
     return section
 
 
-def first_verdict(arguments: list[str]) -> float:
-    """Seconds until a program that writes events as JSON Lines has written its first verdict."""
+class Start(NamedTuple):
+    """By the clock, and of all processors together."""
+
+    seconds: float
+    processor: float
+
+
+def first_verdict(arguments: list[str]) -> Start:
+    """How long until a program that writes events as JSON Lines has written its first verdict."""
     begin = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -53,10 +77,16 @@ def first_verdict(arguments: list[str]) -> float:
         assert process.stdout
         for line in process.stdout:
             if json.loads(line)["event"] == "verdict":
-                took = time.perf_counter() - begin
+                took = Start(time.perf_counter() - begin, _processor_seconds(process.pid))
                 process.kill()
                 return took
     raise SystemExit(f"{arguments} ended without a verdict.")
+
+
+def _processor_seconds(pid: int) -> float:
+    """Of a process and its threads, in user and kernel mode: fields 14 and 15 of /proc/PID/stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def slowest_imports() -> list[tuple[str, float]]:
