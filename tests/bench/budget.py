@@ -17,7 +17,7 @@ import cv2
 from convert.check import Operation, read
 from edge.models import FaceEntry, MaskEntry, load_model
 from tests.bench.results import Options, Section, Table
-from tests.bench.scenes import crowds
+from tests.bench.scenes import crowds, settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,8 @@ BOARDS = (
 def run(options: Options) -> Section:
     """Multiply-accumulates, instructions, and the estimate."""
     section = Section()
-    models = {"face": load_model("face", FaceEntry), "mask": load_model("mask", MaskEntry)}
+    config = settings()
+    models = {"face": load_model(config.face.model, FaceEntry), "mask": load_model(config.mask.model, MaskEntry)}
     macs = {name: multiply_accumulates(read(model.content).operations) for name, model in models.items()}
     rows = [
         (

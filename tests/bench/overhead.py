@@ -38,7 +38,7 @@ class Bare:
 def run(options: Options) -> Section:
     """Take turns: a whole picture, then both models bare on what they were just shown."""
     config = settings()
-    face, mask = load_model("face", FaceEntry), load_model("mask", MaskEntry)
+    face, mask = load_model(config.face.model, FaceEntry), load_model(config.mask.model, MaskEntry)
     bare = Bare(face.content), Bare(mask.content)
     pipeline = Pipeline(
         FaceDetector(bare[0], face.entry, config.face.nms_iou, config.face.max_faces),
