@@ -14,12 +14,13 @@ import pytest
 from convert.check import Operation, TensorFacts
 from edge.config import PeopleSettings
 from edge.people import PeopleTracker
+from edge.pipeline import load_pipeline
 from edge.web.report import read_today
 from tests.bench import __main__ as bench
 from tests.bench.budget import multiply_accumulates
 from tests.bench.results import Spread, ratios
 from tests.bench.scaling import fill
-from tests.bench.scenes import crowds
+from tests.bench.scenes import crowds, settings
 from tests.simulate import Faults, Scene, score
 
 ROOT = Path(__file__).parent.parent
@@ -107,7 +108,7 @@ def test_a_store_is_filled_with_as_many_visits_as_asked(tmp_path: Path) -> None:
 
 
 def test_a_crowd_has_as_many_heads_as_asked_and_an_empty_door_none() -> None:
-    nobody, one, two = crowds([0, 1, 2])
+    nobody, one, two = crowds(load_pipeline(settings()), [0, 1, 2])
     assert nobody.std() == 0
     assert (two != nobody).sum() > 1.5 * (one != nobody).sum()
 

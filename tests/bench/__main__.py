@@ -27,6 +27,7 @@ SECTIONS = {
     "idle": "processor time at an empty door and at a busy one, and how soon it wakes",
     "scaling": "people, picture sizes, threads, clients of the screens, rows in the store",
     "budget": "multiply-accumulates, instructions, an estimate for boards",
+    "people": "how well people are followed and counted, and what that costs",
     "web": "what those who look at the screens cost the loop",
     "counts": "what counting writes to an SD card",
 }

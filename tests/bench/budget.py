@@ -16,6 +16,7 @@ import cv2
 
 from convert.check import Operation, read
 from edge.models import FaceEntry, MaskEntry, load_model
+from edge.pipeline import load_pipeline
 from tests.bench.results import Options, Section, Table
 from tests.bench.scenes import crowds, settings
 
@@ -97,11 +98,11 @@ def _instructions(options: Options, section: Section) -> None:
     if options.quick or shutil.which("valgrind") is None:
         section.notes.append("Instructions are not counted: that needs valgrind, and minutes.")
         return
-    rows = []
+    rows, pipeline = [], load_pipeline(settings())
     for name, people in (("nobody", 0), ("one person", 1), ("ten people", 10)):
         with tempfile.TemporaryDirectory() as folder:
             picture = Path(folder, "picture.png")
-            cv2.imwrite(str(picture), crowds([people])[0])
+            cv2.imwrite(str(picture), crowds(pipeline, [people])[0])
             few, many = (_collected(picture, number) for number in (2, 6))
         each = (many - few) / 4
         rows.append((name, f"{each / 1e6:.1f}"))

@@ -76,7 +76,7 @@ def run(options: Options) -> Section:
     busy = [frame.image for frame in demo() if pipeline.detect(frame.image)]
     spells = {
         "busy (demo clip, one or two people)": (busy, True),
-        "busy (ten people)": (grainy(crowds([10])[0]), True),
+        "busy (ten people)": (grainy(crowds(pipeline, [10])[0]), True),
         "empty, every picture looked at": (empty, False),
         "empty, as shipped": (empty, True),
     }

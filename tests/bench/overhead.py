@@ -46,7 +46,7 @@ def run(options: Options) -> Section:
         config.face.threshold,
     )
     walking = with_one_person(pipeline, 60)
-    standing = crowds([1]) * 60
+    standing = crowds(pipeline, [1]) * 60
     section = Section()
     rows = []
     for scene, images in (("walking (demo clip)", walking), ("standing (still)", standing)):

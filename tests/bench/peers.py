@@ -104,7 +104,7 @@ def run(options: Options) -> Section:
     systems += _report(options, section) + _published(options, section)
     scenes = {
         "one person (demo clip)": with_one_person(pipeline, options.some(60, 4)),
-        "ten people (still)": crowds([10]) * options.some(40, 2),
+        "ten people (still)": crowds(pipeline, [10]) * options.some(40, 2),
     }
     if photos := _photos(options, section):
         scenes["whole photos"] = photos

@@ -40,7 +40,7 @@ def run(options: Options) -> Section:
     pipeline = load_pipeline(settings(runtime__threads=1))
     _people(pipeline, options, section)
     _sizes(pipeline, options, section)
-    _threads(options, section)
+    _threads(pipeline, options, section)
     _clients(options, section)
     _rows(options, section)
     return section
@@ -48,7 +48,7 @@ def run(options: Options) -> Section:
 
 def _people(pipeline: Pipeline, options: Options, section: Section) -> None:
     sizes = CROWDS[:3] if options.quick else CROWDS
-    stills = crowds(sizes)
+    stills = crowds(pipeline, sizes)
     trackers = [PeopleTracker(settings().people) for _ in sizes]
     every: dict[int, list[float]] = {size: [] for size in sizes}
     door: dict[int, list[float]] = {size: [] for size in sizes}
@@ -108,8 +108,8 @@ def _sizes(pipeline: Pipeline, options: Options, section: Section) -> None:
     section.data["sizes"] = {name: Spread.of(times).json() for name, times in took.items()}
 
 
-def _threads(options: Options, section: Section) -> None:
-    still = crowds([1])[0]
+def _threads(pipeline: Pipeline, options: Options, section: Section) -> None:
+    still = crowds(pipeline, [1])[0]
     pipelines = {
         f"{count} thread{'s' * (count > 1)}": load_pipeline(settings(runtime__threads=count)) for count in (1, 2)
     }

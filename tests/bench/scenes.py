@@ -12,7 +12,7 @@ from edge.cameras.video import VideoFile
 from edge.config import Config, load
 from edge.demo import DEMO_CLIP
 from edge.people.track import is_cut
-from edge.pipeline import Pipeline, load_pipeline
+from edge.pipeline import Pipeline
 from edge.values import Face, Frame, Image
 
 WIDTH, HEIGHT = 640, 480
@@ -46,12 +46,12 @@ def with_nobody(pipeline: Pipeline) -> Image:
     return next(frame.image for frame in demo() if not pipeline.detect(frame.image))
 
 
-def crowds(sizes: Sequence[int]) -> list[Image]:
+def crowds(pipeline: Pipeline, sizes: Sequence[int]) -> list[Image]:
     """Stills of so many people standing at the door: one head from the demo clip, pasted side by side.
 
     Up to ten stand in two rows with large heads, as at a door; more stand in four rows with smaller ones.
     """
-    picture, face = _clearest()
+    picture, face = _clearest(pipeline)
     x0, y0, x1, y1 = (round(edge) for edge in face.bbox)
     margin = (x1 - x0) // 3
     head = picture[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin]
@@ -70,9 +70,8 @@ def _crowd(head: Image, people: int) -> Image:
 
 
 @lru_cache
-def _clearest() -> tuple[Image, Face]:
+def _clearest(pipeline: Pipeline) -> tuple[Image, Face]:
     """The picture of the demo clip with the surest face that no edge cuts."""
-    pipeline = load_pipeline(settings())
     found = [
         (face.score, number, frame.image, face)
         for number, frame in enumerate(demo())

@@ -1,4 +1,4 @@
-"""How well people are followed and counted, and what that costs: ``python -m tests.bench_people``.
+"""How well people are followed and counted, and what that costs.
 
 Plays scenes of simulated walkers at 20 fps with 20 % missed detections, 5 % wrong readings and 2 % of frames with a
 false box, drawn frame by frame and in bursts, and prints counts against truth; then the time a frame takes: the
@@ -7,25 +7,24 @@ tracker's own, and all of it with the shipped models for one person and for ten.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Config, PeopleSettings
-from edge.demo import DEMO_CLIP
 from edge.people import PeopleTracker
-from edge.people.track import is_cut
-from edge.pipeline import Pipeline, load_pipeline
-from edge.values import BBox, Face, Image, Reading, Verdict
+from edge.pipeline import load_pipeline
+from edge.values import BBox, Face, Reading, Verdict
+from tests.bench.results import Options, Section, Spread, Table
+from tests.bench.scenes import crowds
 from tests.simulate import HEIGHT, WIDTH, Faults, Outcome, Scene, score
 
 KINDS = {"independent": Faults(), "bursty (mean 0.2 s)": Faults(burst=4)}
@@ -86,36 +85,6 @@ def judged_share(people: int, seconds: float = 30.0) -> float:
     return judged / people / seconds
 
 
-def crowds(pipeline: Pipeline, sizes: Sequence[int]) -> list[Image]:
-    """Stills of so many people standing at the door: one head from the demo clip, pasted side by side."""
-    picture, face = clearest(pipeline)
-    x0, y0, x1, y1 = (round(edge) for edge in face.bbox)
-    margin = (x1 - x0) // 3
-    head = picture[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin]
-    head = cv2.resize(head, (110, round(110 * head.shape[0] / head.shape[1])))
-    stills = []
-    for people in sizes:
-        still: Image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-        for n in range(people):
-            x, y = 9 + 126 * (n % 5), 40 + 230 * (n // 5)
-            still[y : y + head.shape[0], x : x + 110] = head
-        stills.append(still)
-    return stills
-
-
-def clearest(pipeline: Pipeline) -> tuple[Image, Face]:
-    """The picture of the demo clip with the surest face that no edge cuts."""
-    clip = cv2.VideoCapture(str(DEMO_CLIP))
-    best: tuple[Image, Face] | None = None
-    while (read := clip.read())[0]:
-        picture = read[1].astype(np.uint8)
-        for face in pipeline.detect(picture):
-            if not is_cut(face.bbox, (WIDTH, HEIGHT)) and (best is None or face.score > best[1].score):
-                best = picture, face
-    assert best
-    return best
-
-
 class Cost(NamedTuple):
     """Of the frames of one crowd: (frames,) milliseconds by the clock and of the processor, mask readings a frame."""
 
@@ -124,7 +93,7 @@ class Cost(NamedTuple):
     readings: float
 
 
-def pipeline_cost(sizes: Sequence[int], seconds: float = 15.0) -> dict[int, Cost]:
+def pipeline_cost(sizes: Sequence[int], seconds: float) -> dict[int, Cost]:
     """What a frame takes from detection to events once so many people stand at the door, settled.
 
     All crowds take turns at every frame of a scene of 20 frames a second, so that whatever else the machine does falls
@@ -160,52 +129,65 @@ def pipeline_cost(sizes: Sequence[int], seconds: float = 15.0) -> dict[int, Cost
     }
 
 
-def print_pipeline_cost() -> None:
+def _pipeline_table(seconds: float) -> Table:
     """Frame times with the shipped models, one person against ten."""
-    costs = pipeline_cost((1, 10))
-    for people, cost in costs.items():
-        low, middle, high = np.percentile(cost.times, (10, 50, 90))
-        print(
-            f"{people:2} settled, shipped models: {cost.times.mean():.1f} ms a frame (median {middle:.1f}, "
-            f"a tenth below {low:.1f}, a tenth above {high:.1f}), {cost.processor.mean():.1f} ms of the processor, "
-            f"{cost.readings:.2f} mask readings a frame"
+    costs = pipeline_cost((1, 10), seconds)
+    one = costs[1]
+    rows = [
+        (
+            str(people),
+            Spread.of(cost.times.tolist()).told(1),
+            f"{cost.times.mean() / one.times.mean():.2f}",
+            Spread.of(cost.processor.tolist()).told(1),
+            f"{cost.processor.mean() / one.processor.mean():.2f}",
+            f"{cost.readings:.2f}",
         )
-    one, ten = costs.values()
-    print(
-        f"ten people cost {ten.times.mean() / one.times.mean():.2f} times one; of the processor's time, which others' "
-        f"work disturbs less, {ten.processor.mean() / one.processor.mean():.2f} times"
-    )
+        for people, cost in costs.items()
+    ]
+    head = ("people", "ms a frame", "times one (means)", "ms of the processor", "times one", "mask readings a frame")
+    return Table("Settled people, shipped models, from detection to events:", head, rows)
 
 
-def main() -> int:
-    """Print every figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--visits", type=int, default=1000, help="walkers in each scene (%(default)s)")
-    parser.add_argument("--arrivals", type=float, default=0.2, help="walkers a second (%(default)s)")
-    parser.add_argument("--seed", type=int, default=2025)
-    options = parser.parse_args()
-    print(f"{options.visits} walkers, {options.arrivals * 3600:.0f} an hour, 20 fps, 20 % missed, 5 % wrong readings")
-    play = partial(accuracy, visits=options.visits, arrivals=options.arrivals, seed=options.seed)
+def run(options: Options) -> Section:
+    """Counts against truth, then times."""
+    section = Section()
+    visits, arrivals, seed = options.some(1000, 40), 0.2, 2025
+    play = partial(accuracy, visits=visits, arrivals=arrivals, seed=seed)
     with ProcessPoolExecutor(len(KINDS)) as pool:
-        outcomes = list(pool.map(play, KINDS))
-    for kind, outcome in zip(KINDS, outcomes, strict=True):
-        print(
-            f"{kind:20} true visits {outcome.truth}, counted {outcome.counted} "
-            f"({(outcome.counted - outcome.truth) / outcome.truth:+.1%}): split {outcome.split}, "
-            f"missed {outcome.missed}, of nobody {outcome.unmatched}; wrong verdicts {outcome.wrong} "
-            f"({outcome.wrong / outcome.counted:.2%}), unsure {outcome.unsure} "
-            f"({outcome.unsure / outcome.counted:.1%}); masked people alarmed {outcome.false_alarms}"
+        outcomes = dict(zip(KINDS, pool.map(play, KINDS), strict=True))
+    about = f"{visits} walkers, {arrivals * 3600:.0f} an hour, 20 fps, 20 % missed, 5 % wrong readings:"
+    head = (
+        *("faults", "true visits", "counted", "split", "missed", "of nobody"),
+        *("wrong verdicts", "unsure", "masked people alarmed"),
+    )
+    section.tables.append(Table(about, head, [_counted(kind, outcome) for kind, outcome in outcomes.items()]))
+    section.tables.append(
+        Table(
+            "What following people costs:",
+            (
+                "people",
+                "asking which faces to judge, us a frame",
+                "update, us a frame",
+                "settled: judged a second, each",
+            ),
+            [
+                (str(people), *(f"{us:.0f}" for us in frame_cost(people)), f"{judged_share(people):.1f}")
+                for people in (1, 3, 10)
+            ],
         )
+    )
     milliseconds, megabytes = import_cost()
-    print(f"importing lap takes {milliseconds:.1f} ms and {megabytes:.1f} MB")
-    for people in (1, 3, 10):
-        asking, updating = frame_cost(people)
-        print(f"{people:2} in view: asking which faces to judge {asking:.0f} us, update {updating:.0f} us a frame")
-    for people in (1, 3, 10):
-        print(f"{people:2} settled: each is judged {judged_share(people):.1f} times a second at 20 fps")
-    print_pipeline_cost()
-    return 0
+    section.notes.append(f"Importing lap takes {milliseconds:.1f} ms and {megabytes:.1f} MB.")
+    section.tables.append(_pipeline_table(options.some(15, 1)))
+    section.data = {kind: asdict(outcome) for kind, outcome in outcomes.items()}
+    return section
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _counted(kind: str, outcome: Outcome) -> list[str]:
+    surplus = (outcome.counted - outcome.truth) / outcome.truth
+    counts = (outcome.split, outcome.missed, outcome.unmatched)
+    shares = [f"{count} ({count / outcome.counted:.1%})" for count in (outcome.wrong, outcome.unsure)]
+    return [
+        *(kind, str(outcome.truth), f"{outcome.counted} ({surplus:+.1%})", *map(str, counts)),
+        *(*shares, str(outcome.false_alarms)),
+    ]
