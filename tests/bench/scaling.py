@@ -68,7 +68,9 @@ def _people(pipeline: Pipeline, options: Options, section: Section) -> None:
         "all judged in every picture": [(size, Spread.of(every[size]).median) for size in sizes],
         "at the door": [(size, Spread.of(door[size]).median) for size in sizes],
     }
-    section.plots.append(plot(options.out / "people.png", "Time of a picture", "people in view", "ms", lines))
+    section.plots.append(
+        plot(options.out / "people.png", "Time of a picture", "people in view", "ms", lines, xticks=sizes)
+    )
     section.data["people"] = {
         size: {"all": Spread.of(every[size]).json(), "door": Spread.of(door[size]).json()} for size in sizes
     }
@@ -144,7 +146,7 @@ def _clients(options: Options, section: Section) -> None:
         "whole process": [(number, Spread.of([one.cpu for one in took]).median) for number, took in spells.items()]
     }
     title = "Processor time of a picture by clients of the screens"
-    section.plots.append(plot(options.out / "clients.png", title, "clients of /events", "ms", points))
+    section.plots.append(plot(options.out / "clients.png", title, "clients of /events", "ms", points, xticks=numbers))
     section.data["clients"] = {
         number: {
             "cpu_ms": Spread.of([s.cpu for s in took]).json(),
