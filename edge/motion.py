@@ -20,7 +20,7 @@ WIDTH = 80
 """Pictures are halved down to this width or little more, in pixels, to be compared. Of one that is 640 wide a point is
 the mean of 8x8 pixels: that leaves little of a sensor's noise, and a face of 24 pixels covers nine points."""
 MOVED = 8.0
-"""Grey levels by which a point must differ: twice what a noisy sensor (a standard deviation of 6) makes of it."""
+"""Grey levels by which a point must differ: well above the 5 that a noisy sensor (standard deviation 6) makes of it."""
 
 
 class MotionGate:

@@ -490,7 +490,7 @@ class TestLive:
         monkeypatch.setattr(pace, "LOOK_EVERY", 0.2)
         watching = threading.Thread(target=watch)
         watching.start()
-        overrides = {"counts.path": store, "camera.fps": 50.0}
+        overrides = {"counts.path": store, "camera.fps": 50.0, "face.idle_every": 0.0}
         assert daemon.run(load(environment={"HOME": str(store.parent)}, overrides=overrides), Options()) == 0
         watching.join()
         assert taken[-1] - taken[-4] >= 3 / LEAST

@@ -34,7 +34,7 @@ AT_DOOR = "maskgate at the door, people followed"
 REPORT = "the report's: YuNet 320 + Keras MobileNetV2 224, predict a frame"
 MISSING = (
     "The report's face detector is OpenCV's SSD (res10, 300x300, Caffe), whose weights are not here: YuNet 320, which "
-    "is several times faster, stands in its place and flatters the row."
+    "is a far smaller net, stands in its place and flatters the row."
 )
 
 
