@@ -98,7 +98,7 @@ def plot(
         panel.plot(*zip(*points, strict=True), style, markersize=4, label=name)
     panel.set(title=title, xlabel=x, ylabel=y, **axes)
     if panel.get_yscale() == "linear":
-        panel.set_ylim(bottom=0)
+        panel.set_ylim(0, 1.15 * max(y for points in lines.values() for _, y in points))
     panel.grid(alpha=0.3)
     panel.legend()
     canvas.print_png(str(path))
