@@ -24,7 +24,7 @@ from edge.vision.face_detector import Layout, decode
 keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
-from train import face, face_data, face_eval, face_fit, face_loss, face_model, face_teacher  # noqa: E402
+from train import face, face_data, face_eval, face_fit, face_hard, face_loss, face_model, face_teacher  # noqa: E402
 
 SIZE = 64
 EDGE_TPU_LAYERS = {
@@ -208,7 +208,7 @@ def test_the_box_loss_is_nothing_for_the_right_box_and_grows_with_the_distance(g
 def test_boxes_stay_on_their_faces_when_a_picture_is_scaled_turned_and_flipped(seed: int, zoom: bool) -> None:
     picture = np.zeros((90, 120, 3), np.uint8)
     cv2.ellipse(picture, (70, 40), (15, 20), 0, 0, 360, (255, 255, 255), -1)
-    scene = face_data.Scene(picture, np.float32([[55, 20, 85, 60, face_loss.FACE]]))
+    scene = face_data.Scene(picture, np.float32([[55, 20, 85, 60, face_loss.FACE]]), focus=0)
     placed = face_data.place(scene, 128, 128, np.random.default_rng(seed), zoom)
     inside = [box for box in placed.boxes if box[4] == face_loss.FACE]
     lit = (placed.image > 200).all(axis=2)
@@ -266,6 +266,22 @@ def test_a_large_source_does_not_drown_a_small_one() -> None:
     weights = face_data.source_weights(photos)
     assert weights.sum() == pytest.approx(1)
     assert weights[:100].sum() == pytest.approx(10 / 12)
+
+
+def test_a_face_that_was_missed_is_drawn_more_often_and_so_is_its_photo() -> None:
+    nothing, two = np.empty((0, 4), np.float32), np.ones((2, 4), np.float32)
+    easy = face_data.Photo(Path("a"), "", two, nothing, hardness=np.float32([0, 0]))
+    hard = face_data.Photo(Path("b"), "", two, nothing, hardness=np.float32([0.5, 1]))
+    assert hard.draws(4).tolist() == [3, 5]
+    np.testing.assert_allclose(face_data.source_weights([easy, hard], 4), [1 / 6, 5 / 6])
+    np.testing.assert_allclose(face_data.source_weights([easy, hard]), [1 / 2, 1 / 2])
+
+
+def test_a_face_is_as_hard_as_its_surest_box_is_unsure() -> None:
+    boxes = np.float32([(0, 0, 40, 40), (100, 0, 140, 40), (200, 0, 240, 40)])
+    found = [Face(BBox(0, 0, 40, 40), 0.9), Face(BBox(1, 0, 41, 40), 0.3), Face(BBox(100, 0, 118, 18), 0.8)]
+    found.append(Face(BBox(200, 0, 240, 30), 0.25))
+    np.testing.assert_allclose(face_hard.hardness(boxes, found), [0.1, 1, 0.75], rtol=1e-6)
 
 
 # The data
@@ -369,9 +385,11 @@ def tiny_model(monkeypatch: pytest.MonkeyPatch) -> None:
         image = keras.Input((height, width, 3))
         maps = {}
         for stride in face_model.STRIDES:
-            x = keras.layers.BatchNormalization()(keras.layers.AveragePooling2D(stride)(image))
-            maps[f"score_{stride}"] = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x)
-            maps[f"bbox_{stride}"] = keras.layers.Conv2D(4, 3, padding="same")(x)
+            x = keras.layers.AveragePooling2D(stride)(image)
+            x = keras.layers.BatchNormalization(name=f"bn_{stride}")(x)
+            score = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid", name=f"score_{stride}")
+            maps[f"score_{stride}"] = score(x)
+            maps[f"bbox_{stride}"] = keras.layers.Conv2D(4, 3, padding="same", name=f"bbox_{stride}")(x)
         return keras.Model(image, maps)
 
     monkeypatch.setattr(face_fit, "build_face_model", build)
@@ -423,6 +441,37 @@ def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
         other.load(tmp_path / "absent.npz")
 
 
+def test_a_deeper_model_takes_over_what_a_trained_one_knows(tmp_path: Path) -> None:
+    def chain(*layers: keras.layers.Layer) -> keras.Model:
+        inputs = keras.Input((8, 8, 3))
+        return keras.Model(inputs, keras.Sequential(list(layers))(inputs)).layers[-1]
+
+    def convolution(name: str, channels: int = 3) -> keras.layers.Layer:
+        return keras.layers.Conv2D(channels, 1, name=name)
+
+    trained, deeper = chain(convolution("shared")), chain(convolution("shared"), convolution("new"))
+    trained.save(tmp_path / "trained.keras")
+    own = deeper.get_layer("new").get_weights()[0]
+    face_fit.adopt(tmp_path / "trained.keras", deeper)
+    np.testing.assert_array_equal(deeper.get_layer("shared").get_weights()[0], trained.get_weights()[0])
+    np.testing.assert_array_equal(deeper.get_layer("new").get_weights()[0], own)
+    with pytest.raises(ConfigError, match="of another network"):
+        face_fit.adopt(tmp_path / "trained.keras", chain(convolution("shared", channels=5)))
+
+
+@pytest.mark.usefixtures("tiny_model")
+def test_a_run_that_seeks_hard_faces_weighs_them_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = coco(tmp_path), tmp_path / "out"
+    assert face.run(arguments(path, tmp_path / "first")) == 0
+    hard = ["--weights", str(tmp_path / "first/face.keras"), "--seek-hard", "3", "--epochs", "1"]
+    assert face.run(arguments(path, out, *hard)) == 0
+    assert "4 of 4 photos seen" in capsys.readouterr().out
+    weighed = json.loads((out / "hardness.json").read_text())
+    assert [len(row) for row in weighed.values()] == [1] * 4
+    assert face.run(arguments(path, out, *hard, "--resume")) == 0
+    assert "photos seen" not in capsys.readouterr().out
+
+
 @pytest.mark.usefixtures("tiny_model")
 def test_an_interrupted_and_resumed_run_ends_where_an_uninterrupted_one_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -455,6 +504,7 @@ def test_an_interrupted_and_resumed_run_ends_where_an_uninterrupted_one_does(
         (["--epochs", "0"], "--epochs is 0"),
         (["--hold-out", "1"], "--hold-out"),
         (["--learning-rate", "0"], "--learning-rate"),
+        (["--seek-hard", "4"], "--weights it looks with"),
         (["--train-size", "100"], "multiples of 32"),
     ],
 )

@@ -18,7 +18,8 @@ data:
 what is written to --out (default runs/face, which git ignores):
   face.keras        the best epoch so far on held-out photos, from the first epoch on: averaged weights,
                     RGB in [-1, 1] to score and bbox maps of strides 8, 16 and 32
-  backup/           what --resume continues from; teacher.json: what the teacher found
+  backup/           what --resume continues from; teacher.json: what the teacher found; hardness.json: how hard
+                    each face was for --weights
   metrics.json      command, settings, seconds, versions, figures of every epoch; curves_*.png
 
 examples:
@@ -42,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="YuNet: faces that nobody annotated are added where it is sure, and count neither way where it is not",
     )
     add("--weights", type=Path, metavar="KERAS", help="a trained face.keras to start from, instead of from nothing")
+    add(
+        "--seek-hard",
+        type=float,
+        default=0.0,
+        metavar="TIMES",
+        help="draw a face that --weights miss so many times more often, and one they doubt in proportion (default: 0)",
+    )
     add(
         "--size",
         type=int,
@@ -84,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         batch=args.batch,
         learning_rate=args.learning_rate,
         hold_out=args.hold_out,
+        seek_hard=args.seek_hard,
         seed=args.seed,
     )
     training = Run(settings, args.out, args.workers, args.resume)
@@ -102,5 +111,7 @@ def _check(args: argparse.Namespace) -> None:
     require_at_least(args, AT_LEAST)
     if not 0 < args.hold_out < 1:
         raise ConfigError(f"--hold-out is {args.hold_out}: give a fraction between 0 and 1.")
+    if args.seek_hard < 0 or (args.seek_hard and not args.weights):
+        raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
     if args.learning_rate <= 0:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -38,20 +38,35 @@ class Photo:
         source: Where it comes from, or "".
         boxes: (N, 4) float32, x0, y0, x1, y1 in pixels of the stored picture.
         ignore: (M, 4) float32, regions that count neither way.
+        hardness: (N,) float32 in [0, 1], how badly each face was found by the model that training starts from.
     """
 
     path: Path
     source: str
     boxes: NDArray[np.float32]
     ignore: NDArray[np.float32]
+    hardness: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def draws(self, seek_hard: float) -> NDArray[np.float32]:
+        """How often each face is to be drawn, (N,): once, and ``seek_hard`` times more often where it is hard."""
+        if len(self.hardness) != len(self.boxes):
+            return np.ones(len(self.boxes), np.float32)
+        return 1 + np.float32(seek_hard) * self.hardness
 
 
 @dataclass(slots=True, eq=False)
 class Scene:
-    """A picture in the making: ``image`` (H, W, 3) uint8 BGR, ``boxes`` (N, 5) float32 as in a target's rows."""
+    """A picture in the making.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR.
+        boxes: (N, 5) float32 as in a target's rows.
+        focus: The row of the face to zoom in on, or None where there is none.
+    """
 
     image: Image
     boxes: NDArray[np.float32]
+    focus: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +188,19 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         batches: An epoch.
         seed: Of everything random.
         workers: Threads that prepare batches.
+        seek_hard: See ``Photo.draws``.
     """
 
     def __init__(
-        self, photos: Sequence[Photo], *, size: int, batch_size: int, batches: int, seed: int, workers: int = 2
+        self,
+        photos: Sequence[Photo],
+        *,
+        size: int,
+        batch_size: int,
+        batches: int,
+        seed: int,
+        workers: int = 2,
+        seek_hard: float = 0.0,
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self.epoch = 0
@@ -186,7 +210,8 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._batches = batches
         self._seed = seed
         self._images: dict[Path, Image] = {}
-        self._cumulative = np.cumsum(source_weights(photos))
+        self._seek_hard = seek_hard
+        self._cumulative = np.cumsum(source_weights(photos, seek_hard))
 
     def __len__(self) -> int:
         return self._batches
@@ -204,14 +229,21 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
             self._images[photo.path] = read_image(photo.path)
         kinds = [FACE] * len(photo.boxes) + [IGNORE] * len(photo.ignore)
         boxes = np.concatenate([photo.boxes, photo.ignore])
-        return Scene(self._images[photo.path], np.column_stack([boxes, _column(kinds)]))
+        draws = photo.draws(self._seek_hard).astype(np.float64)
+        focus = int(rng.choice(len(draws), p=draws / draws.sum())) if len(draws) else None
+        return Scene(self._images[photo.path], np.column_stack([boxes, _column(kinds)]), focus)
 
 
-def source_weights(photos: Sequence[Photo]) -> NDArray[np.float64]:
-    """The probability of each photo, summing to 1: sources weigh by the square root of their number of faces."""
-    _, inverse, counts = np.unique([photo.source for photo in photos], return_inverse=True, return_counts=True)
-    faces = np.bincount(inverse, [len(photo.boxes) for photo in photos])
-    weights = (np.sqrt(np.maximum(faces, 1)) / counts)[inverse]
+def source_weights(photos: Sequence[Photo], seek_hard: float = 0.0) -> NDArray[np.float64]:
+    """The probability of each photo, summing to 1.
+
+    Sources weigh by the square root of their number of faces; within one a photo weighs as much as its hardest face.
+    """
+    _, inverse = np.unique([photo.source for photo in photos], return_inverse=True)
+    draws = [photo.draws(seek_hard) for photo in photos]
+    hardest = np.array([each.max(initial=1.0) for each in draws])
+    faces = np.bincount(inverse, [len(each) for each in draws])
+    weights = hardest * (np.sqrt(np.maximum(faces, 1)) / np.bincount(inverse, hardest))[inverse]
     return weights / weights.sum()  # type: ignore[no-any-return]
 
 
@@ -234,23 +266,22 @@ def augment(draw: Callable[[Generator], Scene], size: int, rng: Generator) -> Sc
 
 
 def place(scene: Scene, width: int, height: int, rng: Generator, zoom_on_face: bool) -> Scene:
-    """Cut a photo, scaled, turned by up to 15 degrees and perhaps flipped, into ``width`` x ``height``.
+    """Cut a photo, scaled, turned by up to 35 degrees and perhaps flipped, into ``width`` x ``height``.
 
     Args:
         scene: The photo.
         width: Of the result, in pixels.
         height: Of the result, in pixels.
         rng: Source of randomness.
-        zoom_on_face: Choose the scale so that one of the faces gets a side between 10 pixels and most of the
+        zoom_on_face: Choose the scale so that the scene's focus gets a side between 12 pixels and most of the
             result; otherwise about what fits the whole photo in.
     """
     image, boxes = scene.image, scene.boxes
     fitting = min(width / image.shape[1], height / image.shape[0])
-    faces = boxes[boxes[:, 4] == FACE]
     scale = fitting * float(np.exp(rng.uniform(np.log(0.75), np.log(1.9))))
     focus = np.array([image.shape[1] / 2, image.shape[0] / 2])
-    if zoom_on_face and len(faces):
-        face = faces[rng.integers(len(faces))]
+    if zoom_on_face and scene.focus is not None:
+        face = boxes[scene.focus]
         side = float(np.exp(rng.uniform(np.log(12), np.log(0.85 * width))))
         scale = float(np.clip(side / max(face[2] - face[0], face[3] - face[1]), 0.8 * fitting, 4 * fitting))
         focus = (face[:2] + face[2:4]) / 2
@@ -383,7 +414,7 @@ def _affine(
     focus: NDArray[np.float64], scale: float, landing: NDArray[np.float64], rng: Generator
 ) -> NDArray[np.float64]:
     """The 2x3 matrix that takes ``focus`` to ``landing``, scaling, slightly stretching, turning, perhaps flipping."""
-    angle = np.deg2rad(rng.normal(0, 6) if rng.random() < 0.7 else rng.uniform(-15, 15))
+    angle = np.deg2rad(rng.normal(0, 7) if rng.random() < 0.7 else rng.uniform(-35, 35))
     stretch = float(np.exp(rng.normal(0, 0.06)))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge.values import Image
 from train import plots
 from train.face_data import FaceBatches, Faces, Photo, read_image
 from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
+from train.face_hard import weigh
 from train.face_loss import FaceTrainer
 from train.face_model import build_face_model
 from train.reproducible import command, versions, write_json
@@ -28,7 +30,7 @@ EMA_MOMENTUM = 0.998
 GRADIENT_NORM = 10.0
 
 MODEL_FILE, METRICS_FILE = "face.keras", "metrics.json"
-BACKUP_FOLDER, AVERAGE_FILE = "backup", "average.npz"
+BACKUP_FOLDER, AVERAGE_FILE, HARDNESS_FILE = "backup", "average.npz", "hardness.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Settings:
         batch: Pictures in a batch.
         learning_rate: At its peak.
         hold_out: The part of the photos that the epoch is chosen by.
+        seek_hard: How many times more often a face is drawn that the ``weights`` miss.
         seed: Of everything random.
     """
 
@@ -59,6 +62,7 @@ class Settings:
     batch: int
     learning_rate: float
     hold_out: float
+    seek_hard: float
     seed: int
 
 
@@ -99,7 +103,8 @@ class Run:
         self._trainer = FaceTrainer(build_face_model(settings.train_size, settings.train_size))
         self._detector = build_face_model(*settings.size)
         if settings.weights is not None:
-            self._trainer.detector.set_weights(_trained_weights(Path(settings.weights), self._detector))
+            adopt(Path(settings.weights), self._trainer.detector)
+            self._detector.set_weights(self._trainer.detector.get_weights())
         self._average = Average(self._trainer.detector)
         if resume:
             self._average.load(out / BACKUP_FOLDER / AVERAGE_FILE)
@@ -109,6 +114,8 @@ class Run:
         """Train, keeping the best epoch on the held-out photos. An epoch that was finished is never lost."""
         settings = self._settings
         self._out.mkdir(parents=True, exist_ok=True)
+        if settings.seek_hard and settings.weights is not None:
+            faces = replace(faces, training=self._weigh(faces.training, Path(settings.weights)))
         self._metrics["photos"] = faces.counts()
         print(f"photos: {faces.counts()}", flush=True)
         side = settings.train_size
@@ -121,6 +128,7 @@ class Run:
             batches=settings.batches,
             seed=settings.seed,
             workers=self._workers,
+            seek_hard=settings.seek_hard,
         )
         backup = keras.callbacks.BackupAndRestore(
             self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
@@ -171,8 +179,12 @@ class Run:
         return score(photos, detect(pictures, self._predict, width, height))
 
     def _predict(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        outputs = self._detector.predict_on_batch(images)
-        return {name: np.asarray(value) for name, value in outputs.items()}
+        return _maps(self._detector, images)
+
+    def _weigh(self, photos: Sequence[Photo], weights: Path) -> list[Photo]:
+        trained = load(weights)
+        _, height, width, _ = trained.input_shape
+        return weigh(photos, partial(_maps, trained), (width, height), self._out / HARDNESS_FILE, print)
 
     def _recall(self) -> None:
         path = self._out / METRICS_FILE
@@ -189,19 +201,40 @@ class Run:
             self._metrics[name] = earlier[name]
 
 
-def _trained_weights(path: Path, like: keras.Model) -> list[NDArray[np.float32]]:
-    """The weights of a saved detector.
+def _maps(detector: keras.Model, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    return {name: np.asarray(value) for name, value in detector.predict_on_batch(images).items()}
+
+
+def adopt(path: Path, detector: keras.Model) -> None:
+    """Give a detector the weights of a saved one; layers that the saved one lacks keep their own.
 
     Raises:
         ConfigError: The file is absent, or is not a detector like this one.
     """
+    trained = load(path)
+    known = {layer.name: layer.get_weights() for layer in trained.layers if layer.weights}
+    mine = {layer.name: layer for layer in detector.layers if layer.weights}
+    alike = [name for name in known if name in mine and _shapes(known[name]) == _shapes(mine[name].get_weights())]
+    if len(alike) < len(known):
+        raise ConfigError(f"--weights {path} is of another network: name a face.keras of this version.")
+    for name in alike:
+        mine[name].set_weights(known[name])
+
+
+def load(path: Path) -> keras.Model:
+    """A saved detector.
+
+    Raises:
+        ConfigError: The file is absent or broken.
+    """
     try:
-        weights: list[NDArray[np.float32]] = keras.models.load_model(path, compile=False).get_weights()
+        return keras.models.load_model(path, compile=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--weights {path} cannot be loaded ({error}): name a face.keras of this version.") from error
-    if [weight.shape for weight in weights] != [weight.shape for weight in like.get_weights()]:
-        raise ConfigError(f"--weights {path} is of another network: name a face.keras of this version.")
-    return weights
+
+
+def _shapes(weights: Sequence[NDArray[np.float32]]) -> list[tuple[int, ...]]:
+    return [weight.shape for weight in weights]
 
 
 class Average:

@@ -20,6 +20,8 @@ STRIDES = (8, 16, 32)
 NECK_CHANNELS = 64
 PRIOR_SCORE = 0.01
 BATCH_NORM_MOMENTUM = 0.97
+RESIDUAL_GAMMA = 0.1
+"""Of the last batch norm of a residual block, which so begins near the identity: a trained model can be deepened."""
 
 
 def build_face_model(width: int, height: int) -> keras.Model:
@@ -48,7 +50,7 @@ def build_face_model(width: int, height: int) -> keras.Model:
     maps = _neck(*_backbone(image))
     outputs: dict[str, Any] = {}
     for stride, pyramid in zip(STRIDES, maps, strict=True):
-        features = _separable(pyramid, NECK_CHANNELS, name=f"head_{stride}")
+        features = _separable(_residual(pyramid, name=f"refine_{stride}"), NECK_CHANNELS, name=f"head_{stride}")
         logit = layers.Conv2D(
             1, 1, bias_initializer=keras.initializers.Constant(_logit(PRIOR_SCORE)), name=f"logit_{stride}"
         )(features)
@@ -65,8 +67,8 @@ def _backbone(image: Any) -> tuple[Any, Any, Any]:
     x = layers.ReLU(6.0, name="stem_relu")(_batch_norm("stem")(x))
     x = _stage(x, 32, blocks=2, name="stage_4")
     c3 = _stage(x, 64, blocks=3, name="stage_8")
-    c4 = _stage(c3, 96, blocks=4, name="stage_16")
-    c5 = _stage(c4, 128, blocks=3, name="stage_32")
+    c4 = _stage(c3, 96, blocks=6, name="stage_16")
+    c5 = _stage(c4, 128, blocks=5, name="stage_32")
     return c3, c4, c5
 
 
@@ -92,21 +94,25 @@ def _stage(x: Any, channels: int, blocks: int, name: str) -> Any:
     """Halve the resolution, then refine with residual blocks."""
     x = _separable(x, channels, strides=2, name=f"{name}_0")
     for index in range(1, blocks):
-        block = f"{name}_{index}"
-        x = layers.Add(name=f"{block}_add")([x, _separable(x, channels, name=block)])
+        x = _residual(x, name=f"{name}_{index}")
     return x
 
 
-def _separable(x: Any, channels: int, name: str, strides: int = 1) -> Any:
+def _residual(x: Any, name: str) -> Any:
+    return layers.Add(name=f"{name}_add")([x, _separable(x, x.shape[-1], name=name, gamma=RESIDUAL_GAMMA)])
+
+
+def _separable(x: Any, channels: int, name: str, strides: int = 1, gamma: float = 1.0) -> Any:
     """Depthwise 3x3 then pointwise convolution, each with batch norm and ReLU6."""
     x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     x = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(_batch_norm(f"{name}_depthwise")(x))
     x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_pointwise")(x)
-    return layers.ReLU(6.0, name=f"{name}_pointwise_relu")(_batch_norm(f"{name}_pointwise")(x))
+    return layers.ReLU(6.0, name=f"{name}_pointwise_relu")(_batch_norm(f"{name}_pointwise", gamma)(x))
 
 
-def _batch_norm(name: str) -> Any:
-    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn")
+def _batch_norm(name: str, gamma: float = 1.0) -> Any:
+    initial = keras.initializers.Constant(gamma)
+    return layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, gamma_initializer=initial, name=f"{name}_bn")
 
 
 def _logit(probability: float) -> float:
