@@ -276,7 +276,7 @@ def describe(image: Image, user: str | None, hostname: str) -> str:
         *(f"  Note: {note}" for note in image.notes),
         "",
         "Flash it with Raspberry Pi Imager (Choose OS > Use custom; leave its own settings out), or with",
-        f"  sudo dd if={image.file} of=/dev/sdX bs=4M conv=fsync status=progress",
+        f"  sudo dd if={image.file} of=/dev/sdX bs=4194304; sync   (macOS: of=/dev/rdiskN)",
         "Put the card in and switch on: it finishes by itself within a few minutes and says so on the screen.",
     ]
     return "\n".join([*lines, *([f"Then: ssh {user}@{hostname}.local"] if user else [])])

@@ -22,7 +22,7 @@ import pytest
 
 from deploy import filesystems
 from deploy import image as image_module
-from deploy.__main__ import main
+from deploy.__main__ import describe, main
 from deploy.base import Base
 from deploy.card import Card, Wifi, read_card
 from deploy.contents import lock_passwords
@@ -193,6 +193,16 @@ def test_the_digest_told_is_that_of_the_file(workbench: Workbench) -> None:
     made = workbench.build()
     assert hashlib.sha256(made.file.read_bytes()).hexdigest() == made.sha256
     assert (workbench.folder / "card.img.sha256").read_text() == f"{made.sha256}  card.img\n"
+
+
+def test_the_line_told_for_flashing_works_on_linux_and_macos(workbench: Workbench, tmp_path: Path) -> None:
+    image = workbench.build()
+    (line,) = [line for line in describe(image, "pi", "door1").splitlines() if "dd if=" in line]
+    operands = dict(word.split("=") for word in line.partition(";")[0].split() if "=" in word)
+    assert operands.keys() == {"if", "of", "bs"}
+    assert operands["bs"].isdigit(), "GNU's and BSD's dd name their units differently"
+    run(["dd", f"if={operands['if']}", f"of={tmp_path}/card", f"bs={operands['bs']}"])
+    assert (tmp_path / "card").read_bytes() == image.file.read_bytes()
 
 
 def test_nobody_gets_in_by_a_password_that_the_base_has(workbench: Workbench) -> None:
