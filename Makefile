@@ -114,6 +114,8 @@ $(VENV)/.desktop: $(VENV)/.ready
 	@touch $@
 
 $(DEPLOY)/.ready:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Deploying needs Python 3.10 or later; name one with 'make deploy PYTHON=python3.12'." >&2; exit 1; }
 	@$(PYTHON) -m venv $(DEPLOY) || { rm -rf $(DEPLOY); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
 	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging 'tomli; python_version < "3.11"'
 	@touch $@
