@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import cv2
 import pytest
 
 from tests.checkout import Checkout
-from tests.container import PACKAGES, Machine, free_port, missing, wait_for
+from tests.container import PACKAGES, Machine, free_port, missing, must, wait_for
 
-KIOSK_PACKAGES = f"{PACKAGES},cage,seatd,chromium,grim"
+# python3-venv: what the installer needs when it is run from a clone, and not when it is sent a release.
+KIOSK_PACKAGES = f"{PACKAGES},cage,seatd,chromium,grim,python3-venv"
 DROP_IN = "/etc/systemd/system/maskgate-kiosk.service.d/test.conf"
 IN_KIOSK = "runuser -u maskgate-kiosk -- env XDG_RUNTIME_DIR=/run/maskgate-kiosk WAYLAND_DISPLAY=wayland-0"
 
@@ -36,6 +39,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return Checkout(tmp_path_factory.mktemp("kiosk-release") / "checkout")
+
+
+def current(machine: Machine) -> str:
+    return machine.must("basename $(readlink /opt/maskgate/current)")
 
 
 def kiosk(machine: Machine, name: str) -> str:
@@ -106,6 +113,29 @@ def test_an_update_shows_its_own_page_without_being_asked_to(machine: Machine, t
     before = kiosk(machine, "MainPID")
     code, line = second.deploy(machine)
     assert (code, "installed: " in line) == (0, True), line
+    assert kiosk(machine, "MainPID") not in ("0", before)
+
+
+def files(machine: Machine, release: str) -> list[str]:
+    """What a release has, but for its environment."""
+    return machine.must(f"cd /opt/maskgate/releases/{release} && find . -path ./venv -prune -o -print | sort").split()
+
+
+def test_the_installer_run_from_a_clone_on_the_device_ends_in_the_same_layout(
+    machine: Machine, checkout: Checkout
+) -> None:
+    """What it would fetch from the internet lies in a folder there."""
+    deployed, before = current(machine), kiosk(machine, "MainPID")
+    shutil.copytree(checkout.folder, machine.root / "srv/clone", ignore=shutil.ignore_patterns("build"))
+    (wheels,) = checkout.folder.glob("build/deploy/*/*/wheels")
+    shutil.copytree(wheels, machine.root / "srv/wheels")
+    backend = ("hatchling>=1.24", "--only-binary=:all:", "--dest", str(machine.root / "srv/wheels"))
+    must([sys.executable, "-m", "pip", "download", "--quiet", *backend])
+    told = machine.must("PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/wheels sh /srv/clone/deploy/install.sh --kiosk")
+    assert told.splitlines()[-1].startswith("installed: ")
+    assert current(machine) != deployed
+    assert files(machine, current(machine)) == files(machine, deployed)
+    assert machine.judging()
     assert kiosk(machine, "MainPID") not in ("0", before)
 
 
