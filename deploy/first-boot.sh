@@ -57,8 +57,11 @@ let_operator_in() {
     [ -e "$home/.ssh/authorized_keys" ] ||
         install -m 600 -o "$CARD_USER" -g "$group" "$SETUP/authorized_keys" "$home/.ssh/authorized_keys"
     ssh-keygen -A >/dev/null
+    # Where the base starts sshd by itself, it has failed for want of a host key.
+    systemctl reset-failed ssh.service 2>/dev/null || :
     systemctl enable --quiet --now ssh.service
-    say "$CARD_USER can log in with the SSH key; there is no password."
+    say "$CARD_USER can log in with the SSH key; there is no password. This device's host key:"
+    say "$(ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub)"
 }
 
 # Raspberry Pi OS keeps the radio off until a country is known.

@@ -13,7 +13,7 @@ import pytest
 
 from tests.card_base import MIB, MISSING, debugfs, pack
 from tests.checkout import Checkout
-from tests.container import Machine, missing, unpack_root, wait_for
+from tests.container import Machine, missing, must, unpack_root, wait_for
 
 BASE_ROOT = 700 * MIB
 SETUP = "/var/lib/maskgate-setup"
@@ -135,6 +135,8 @@ def test_the_clock_was_decades_off_while_it_was_installed(card: Card) -> None:
 
 def test_a_key_opens_the_device_and_no_password_does(card: Card) -> None:
     assert card.must("hostname") == "door1"
+    fingerprint = must(["ssh-keygen", "-l", "-f", str(card.root / "etc/ssh/ssh_host_ed25519_key.pub")]).split()[1]
+    assert fingerprint in card.shown()
     assert card.must("getent shadow pi | cut -d : -f 2").startswith("!")
     assert card.must("awk -F : '$2 !~ /^[!*]/' /etc/shadow") == ""
     assert "passwordauthentication no" in card.must("/usr/sbin/sshd -T")
