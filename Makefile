@@ -20,7 +20,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test fuzz soak lint format train convert edgetpu eval eval-peers bench demo deploy rollback image test-system clean
+.PHONY: help run desktop test fuzz soak lint format train convert edgetpu eval eval-peers bench demo deploy rollback image test-system test-boot clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -92,6 +92,9 @@ image: $(DEPLOY)/.ready ## make a card to flash: make image BASE=raspios-lite-ar
 
 test-system: $(DEV)/.ready ## boot containers with their own systemd: deployment, card, kiosk (root; apt: see docs/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m system $(ARGS)
+
+test-boot: $(DEV)/.ready ## boot a card in an emulated arm64 board (root, half an hour or more; apt: see docs/deploy.md)
+	@$(DEV_PYTHON) -m pytest -m boot -x -s tests/boot $(ARGS)
 
 clean: ## remove the environments and what tools left behind
 	rm -rf $(VENV) $(DEV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,7 +19,9 @@ MIB = 1 << 20
 SECTOR = 512
 BOOT, ROOT = 1 * MIB, 9 * MIB
 """Where the partitions begin, in bytes."""
-COMMAND_LINE = "console=tty1 root=PARTUUID=1234abcd-02 cfg80211.ieee80211_regdom=GB rootwait\n"
+DISK = "1234abcd"
+"""Begins the identifiers of the partitions."""
+COMMAND_LINE = f"console=tty1 root=PARTUUID={DISK}-02 cfg80211.ieee80211_regdom=GB rootwait\n"
 
 
 def run(command: Sequence[str], text: str | None = None) -> str:
@@ -47,7 +49,7 @@ def pack(root: Path, image: Path, root_size: int) -> Path:
     run(["mke2fs", "-q", "-t", "ext4", "-F", "-E", "root_owner=0:0", "-d", str(root), str(body)])
     image.touch()
     os.truncate(image, ROOT + root_size)
-    layout = f"label: dos\nlabel-id: 0x1234abcd\nstart={BOOT // SECTOR}, size={(ROOT - BOOT) // SECTOR}, type=c\n"
+    layout = f"label: dos\nlabel-id: 0x{DISK}\nstart={BOOT // SECTOR}, size={(ROOT - BOOT) // SECTOR}, type=c\n"
     run(["sfdisk", "-q", str(image)], f"{layout}start={ROOT // SECTOR}, size={root_size // SECTOR}, type=83\n")
     for part, offset in ((boot, BOOT), (body, ROOT)):
         run(["dd", f"if={part}", f"of={image}", "bs=1M", f"seek={offset // MIB}", "conv=notrunc,sparse", "status=none"])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.container import CACHE, Login, Machine, call
+from tests.container import CACHE, Device, Login, call
 
 ROOT = Path(__file__).parent.parent
 CHECKOUT = ("edge", "deploy", "systemd", "pyproject.toml", "README.md", "LICENSE")
@@ -36,7 +36,7 @@ class Checkout:
         assert old in text
         unit.write_text(text.replace(old, new))
 
-    def command(self, machine: Machine | Login, *words: str) -> list[str]:
+    def command(self, machine: Device | Login, *words: str) -> list[str]:
         command, *options = words
         return [
             sys.executable,
@@ -49,7 +49,7 @@ class Checkout:
             str(machine.ssh_config),
         ]
 
-    def deploy(self, machine: Machine | Login, *words: str) -> tuple[int, str]:
+    def deploy(self, machine: Device | Login, *words: str) -> tuple[int, str]:
         """Run the deployment, and return its exit code and the host's line of the table."""
         done = call(self.command(machine, *(words or ("install",))), cwd=self.folder)
         print(done.stdout, done.stderr)
@@ -62,7 +62,7 @@ class Checkout:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def start_deploying(self, machine: Machine) -> subprocess.Popen[str]:
+    def start_deploying(self, machine: Device) -> subprocess.Popen[str]:
         return subprocess.Popen(
             self.command(machine, "install"),
             cwd=self.folder,

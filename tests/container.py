@@ -65,9 +65,9 @@ def wait_for(true: Callable[[], object], seconds: float, what: str) -> float:
     return time.monotonic() - start
 
 
-def root_tarball(packages: str = PACKAGES) -> Path:
-    """A root file system with ``packages``, from the cache or made now."""
-    name = hashlib.sha256(f"{SUITE} {packages}".encode()).hexdigest()[:12]
+def root_tarball(packages: str = PACKAGES, *options: str) -> Path:
+    """A root file system with ``packages``, from the cache or made now by mmdebstrap with ``options``."""
+    name = hashlib.sha256(" ".join([SUITE, packages, *options]).encode()).hexdigest()[:12]
     tarball = CACHE / f"{SUITE}-{name}.tar"
     if not tarball.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -76,6 +76,7 @@ def root_tarball(packages: str = PACKAGES) -> Path:
             [
                 "mmdebstrap",
                 "--variant=minbase",
+                *options,
                 f"--include={packages}",
                 '--aptopt=APT::Install-Recommends "false"',
                 "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -101,24 +102,21 @@ def unpack_root(folder: Path, packages: str = PACKAGES) -> None:
     must(["tar", "-xf", str(root_tarball(packages)), "-C", str(folder), "--numeric-owner"])
 
 
-class Machine:
-    """A device that boots, loses power and is reached by SSH alone, as ``pi`` with sudo.
+class Device:
+    """Something that is reached by SSH alone, on a port of loopback, as ``pi`` with sudo.
 
     Attributes:
-        root: Its root folder, as seen from here.
         host: Its name in ``ssh_config``; ``guest`` there is a user without sudo.
         ssh_config: Port, users, key and host key.
         key: The private key that opens it.
         console: What it shows on its console.
     """
 
-    def __init__(self, work: Path, packages: str = PACKAGES) -> None:
-        """Prepare a machine under the empty folder ``work``; it is switched on as a context manager."""
-        self._packages = packages
-        self.root, self.host, self.ssh_config = work / "root", "door", work / "ssh_config"
+    def __init__(self, work: Path) -> None:
+        """Make a key and an SSH configuration in the empty folder ``work``."""
+        self.host, self.ssh_config = "door", work / "ssh_config"
         self.key, self.console, self.port = work / "key", work / "console.log", free_port()
         self._known_hosts = work / "known_hosts"
-        self._processes: list[subprocess.Popen[bytes]] = []
         must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)])
         self.ssh_config.write_text(
             f"Host {self.host}\nUser {USER}\nHost {GUEST}\nUser {GUEST}\nHost *\nHostName 127.0.0.1\n"
@@ -126,6 +124,54 @@ class Machine:
             f"UserKnownHostsFile {self._known_hosts}\nGlobalKnownHostsFile /dev/null\n"
             "HostKeyAlgorithms ssh-ed25519\nStrictHostKeyChecking yes\nLogLevel ERROR\n"
         )
+
+    def know(self, host_key: str) -> None:
+        """Remember ``host_key`` as the right one."""
+        kind, key = host_key.split()[:2]
+        self._known_hosts.write_text(f"[127.0.0.1]:{self.port} {kind} {key}\n")
+
+    def shown(self) -> str:
+        """What is on the console."""
+        return self.console.read_text(errors="replace") if self.console.exists() else ""
+
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run shell words there as root."""
+        return call(["ssh", "-F", str(self.ssh_config), self.host, "sudo", "-n", "sh", "-s"], input=command)
+
+    def must(self, command: str) -> str:
+        """Run shell words there as root that have to work, and return what they print."""
+        done = self.run(command)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def property(self, name: str) -> str:
+        """A property of the service."""
+        return self.must(f"systemctl show --property={name} --value maskgate.service")
+
+    def judging(self) -> bool:
+        """Whether the service is up and judges frames: they alone feed the watchdog."""
+        before = self.property("WatchdogTimestampMonotonic")
+        time.sleep(1)
+        return self.property("ActiveState") == "active" and self.property("WatchdogTimestampMonotonic") != before
+
+    def as_user(self, user: str) -> Login:
+        """The way in as another user."""
+        return Login(user, self.ssh_config)
+
+
+class Machine(Device):
+    """A device that boots and loses power.
+
+    Attributes:
+        root: Its root folder, as seen from here.
+    """
+
+    def __init__(self, work: Path, packages: str = PACKAGES) -> None:
+        """Prepare a machine under the empty folder ``work``; it is switched on as a context manager."""
+        super().__init__(work)
+        self.root = work / "root"
+        self._packages = packages
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Machine:
         """Fill the root, in memory, and boot."""
@@ -175,34 +221,9 @@ class Machine:
             os.kill(int(init), signal.SIGKILL)
         process.wait(timeout=30)
 
-    def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run shell words there as root."""
-        return call(["ssh", "-F", str(self.ssh_config), self.host, "sudo", "-n", "sh", "-s"], input=command)
-
-    def must(self, command: str) -> str:
-        """Run shell words there as root that have to work, and return what they print."""
-        done = self.run(command)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
-
-    def property(self, name: str) -> str:
-        """A property of the service."""
-        return self.must(f"systemctl show --property={name} --value maskgate.service")
-
-    def judging(self) -> bool:
-        """Whether the service is up and judges frames: they alone feed the watchdog."""
-        before = self.property("WatchdogTimestampMonotonic")
-        time.sleep(1)
-        return self.property("ActiveState") == "active" and self.property("WatchdogTimestampMonotonic") != before
-
-    def as_user(self, user: str) -> Login:
-        """The way in as another user."""
-        return Login(user, self.ssh_config)
-
     def know_host_key(self) -> None:
         """Remember the host key that lies on it as the right one."""
-        kind, key = (self.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text().split()[:2]
-        self._known_hosts.write_text(f"[127.0.0.1]:{self.port} {kind} {key}\n")
+        self.know((self.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text())
 
     def listen(self, root: Path) -> None:
         """Let the sshd in the root file system ``root`` listen where the SSH configuration looks for it."""

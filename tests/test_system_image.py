@@ -84,10 +84,6 @@ class Card(Machine):
         self.switch_on()
         wait_for(lambda: "Finishing this card" in self.shown(), 120, "the first boot begins")
 
-    def shown(self) -> str:
-        """What is on the console."""
-        return self.console.read_text(errors="replace")
-
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
