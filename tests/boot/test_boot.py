@@ -194,8 +194,9 @@ def furthest(here: list[dict[str, Any]], there: list[dict[str, Any]]) -> dict[st
 
 def watched(run: Callable[[str], str], program: Sequence[str], clip: str, counts: str) -> list[tuple[str, int, str]]:
     """What happens in ``clip``, to whom and with which verdict, as a maskgate says that nobody notices."""
-    settings = f"MASKGATE_ALERTS_OUTPUT=none MASKGATE_WEB_ENABLED=false MASKGATE_COUNTS_PATH={counts}"
-    events = run(f"env {settings} {shlex.join(program)} run --quiet --source {clip} --events -")
+    settings = {"ALERTS_OUTPUT": "none", "WEB_ENABLED": "false", "CAMERA_LOOP": "false", "COUNTS_PATH": counts}
+    environment = [f"MASKGATE_{key}={value}" for key, value in settings.items()]
+    events = run(shlex.join(["env", *environment, *program, "run", "--quiet", "--source", clip, "--events", "-"]))
     told = [json.loads(line) for line in events.splitlines()]
     return [(event["event"], event["person"], event.get("verdict", "")) for event in told if "person" in event]
 
