@@ -93,7 +93,7 @@ image: $(DEPLOY)/.ready ## make a card to flash: make image BASE=raspios-lite-ar
 test-system: $(DEV)/.ready ## boot containers with their own systemd: deployment, card, kiosk (root; apt: see docs/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m system $(ARGS)
 
-test-boot: $(DEV)/.ready ## boot a card in an emulated arm64 board (root, half an hour or more; apt: see docs/deploy.md)
+test-boot: $(DEV)/.ready ## boot a card in an emulated arm64 board (root, a quarter of an hour; apt: see docs/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m boot -x -s tests/boot $(ARGS)
 
 clean: ## remove the environments and what tools left behind
