@@ -104,7 +104,6 @@ class Run:
         self._detector = build_face_model(*settings.size)
         if settings.weights is not None:
             adopt(Path(settings.weights), self._trainer.detector)
-            self._detector.set_weights(self._trainer.detector.get_weights())
         self._average = Average(self._trainer.detector)
         if resume:
             self._average.load(out / BACKUP_FOLDER / AVERAGE_FILE)

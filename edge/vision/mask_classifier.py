@@ -66,7 +66,8 @@ class MaskClassifier:
         crop = crop_face(image, face.bbox, self._size, self._margin)
         (output,) = self._model.invoke(self._prepare(crop))
         known = [max(probability, SMALLEST_PROBABILITY) for probability in output.real(0).tolist()]
+        total = sum(known)
         probabilities = [0.0] * len(LABELS)
         for column, probability in zip(self._columns, known, strict=True):
-            probabilities[column] = probability / sum(known)
+            probabilities[column] = probability / total
         return Reading(face, tuple(probabilities))
