@@ -33,7 +33,7 @@ GROUPS = {
     "frames": "frames",
 }
 """What fails, in the order of the table, and the module of this folder with its faults."""
-SHORT_FRAMES, LONG_FRAMES = 40_000, 2_000_000
+SHORT_FRAMES, LONG_FRAMES = 80_000, 2_000_000
 AT_ONCE = 4
 INTERRUPTED = 130
 

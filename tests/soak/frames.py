@@ -22,7 +22,9 @@ from tests.soak.network import GET_EVENTS, crowd
 from tests.soak.simulated import FPS, PROGRAM, procession
 
 LISTENERS = 3
-SAMPLE_EVERY = 0.5
+SAMPLE_EVERY = 0.1
+PAGE_EVERY = 0.5
+PAGES = ("/health", "/api/status", "/operator")
 SETTLED_AFTER = 0.2
 """Share of the frames after which memory is looked at: what is loaded once and filled once is there by then."""
 MOST_GROWTH = 4.0
@@ -81,8 +83,6 @@ def watch(appliance: Appliance, frames: int) -> list[Sample]:
                 break
             if done >= 0:
                 samples.append(sample)
-                for page in ("/health", "/api/status", "/operator"):
-                    appliance.ask(page)
             if time.monotonic() - said >= TOLD_EVERY:
                 said = time.monotonic()
                 say(f"  {done:,} of {frames:,} frames, {sample.resident:.1f} MiB, {sample.handles} handles")
@@ -92,7 +92,7 @@ def watch(appliance: Appliance, frames: int) -> list[Sample]:
 
 @contextlib.contextmanager
 def visitors(appliance: Appliance) -> Iterator[None]:
-    """Some who listen to the events and read them all."""
+    """Some who listen to the events and read them all, and one who opens the pages."""
     left = threading.Event()
     with crowd(appliance, LISTENERS, GET_EVENTS) as sockets:
 
@@ -102,11 +102,18 @@ def visitors(appliance: Appliance) -> Iterator[None]:
                     with contextlib.suppress(OSError):
                         one.recv(1 << 20)
 
-        reader = threading.Thread(target=read, daemon=True)
-        reader.start()
+        def look() -> None:
+            while not left.wait(PAGE_EVERY):
+                for page in PAGES:
+                    appliance.ask(page)
+
+        threads = [threading.Thread(target=work, daemon=True) for work in (read, look)]
+        for thread in threads:
+            thread.start()
         yield
         left.set()
-        reader.join()
+        for thread in threads:
+            thread.join()
 
 
 def slope(samples: Sequence[Sample], name: str) -> float:
@@ -119,6 +126,7 @@ def check_flat(trial: Trial, samples: Sequence[Sample]) -> None:
     """Fail unless memory and handles stay what they are once the daemon has settled."""
     settled = [sample for sample in samples if sample.frames >= SETTLED_AFTER * trial.frames]
     expect(len(settled) >= 8, f"only {len(settled)} looks at the process: too short to tell")
+    trial.note("looks", len(settled))
     growth = slope(settled, "resident")
     span = (settled[-1].frames - settled[0].frames) / 1e6
     trial.note("memory (MiB)", max(sample.resident for sample in settled))
