@@ -25,6 +25,7 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
 from train import face, face_data, face_eval, face_fit, face_hard, face_loss, face_model, face_teacher  # noqa: E402
+from train.fused_batch_norm import fuse  # noqa: E402
 
 SIZE = 64
 EDGE_TPU_LAYERS = {
@@ -268,6 +269,14 @@ def test_a_large_source_does_not_drown_a_small_one() -> None:
     assert weights[:100].sum() == pytest.approx(10 / 12)
 
 
+def test_a_source_is_drawn_as_many_times_more_often_as_asked() -> None:
+    nothing, one = np.empty((0, 4), np.float32), np.ones((1, 4), np.float32)
+    photos = [face_data.Photo(Path(name), name, one, nothing) for name in ("street", "web")]
+    np.testing.assert_allclose(face_data.source_weights(photos, draw={"street": 3.0}), [3 / 4, 1 / 4])
+    with pytest.raises(ConfigError, match="--draw names streets, but the sources are street, web"):
+        face_data.source_weights(photos, draw={"streets": 3.0})
+
+
 def test_a_face_that_was_missed_is_drawn_more_often_and_so_is_its_photo() -> None:
     nothing, two = np.empty((0, 4), np.float32), np.ones((2, 4), np.float32)
     easy = face_data.Photo(Path("a"), "", two, nothing, hardness=np.float32([0, 0]))
@@ -441,6 +450,19 @@ def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
         other.load(tmp_path / "absent.npz")
 
 
+def test_batch_norm_as_one_operation_computes_learns_and_remembers_the_same() -> None:
+    model = face_model.build_face_model(SIZE, SIZE)
+    fused = fuse(model)
+    pictures = np.random.default_rng(1).uniform(-1, 1, (4, SIZE, SIZE, 3)).astype(np.float32)
+    for training in (True, False):
+        once, whole = fused(pictures, training=training), model(pictures, training=training)
+        for name, each in whole.items():
+            np.testing.assert_allclose(once[name], each, atol=1e-4)
+    assert [weight.path for weight in fused.weights] == [weight.path for weight in model.weights]
+    for mine, plain in zip(fused.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, plain, rtol=0.05, atol=1e-3)
+
+
 def test_a_deeper_model_takes_over_what_a_trained_one_knows(tmp_path: Path) -> None:
     def chain(*layers: keras.layers.Layer) -> keras.Model:
         inputs = keras.Input((8, 8, 3))
@@ -505,6 +527,8 @@ def test_an_interrupted_and_resumed_run_ends_where_an_uninterrupted_one_does(
         (["--hold-out", "1"], "--hold-out"),
         (["--learning-rate", "0"], "--learning-rate"),
         (["--seek-hard", "4"], "--weights it looks with"),
+        (["--draw", "street_masks"], "give a source and a number above 0"),
+        (["--draw", "street_masks=-1"], "give a source and a number above 0"),
         (["--train-size", "100"], "multiples of 32"),
     ],
 )

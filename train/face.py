@@ -51,6 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw a face that --weights miss so many times more often, and one they doubt in proportion (default: 0)",
     )
     add(
+        "--draw",
+        action="append",
+        default=[],
+        metavar="SOURCE=TIMES",
+        help="draw the photos of a source so many times more often; may be repeated (default: sources are drawn by "
+        "the square root of their number of faces)",
+    )
+    add(
         "--size",
         type=int,
         nargs=2,
@@ -93,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         hold_out=args.hold_out,
         seek_hard=args.seek_hard,
+        draw=dict(_times(each) for each in args.draw),
         seed=args.seed,
     )
     training = Run(settings, args.out, args.workers, args.resume)
@@ -115,3 +124,14 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
     if args.learning_rate <= 0:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")
+
+
+def _times(text: str) -> tuple[str, float]:
+    source, _, times = text.partition("=")
+    try:
+        number = float(times)
+    except ValueError:
+        number = 0.0
+    if not (source and 0 < number < float("inf")):
+        raise ConfigError(f"--draw {text} is not understood: give a source and a number above 0, as street_masks=3.")
+    return source, number

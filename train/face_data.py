@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import keras
@@ -179,7 +180,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
     Batch ``i`` of epoch ``e`` depends on the seed, ``e`` and ``i`` only, so that a resumed training sees what an
     uninterrupted one would have. Photos are drawn from sources in proportion to the square root of their number,
-    so that a large source does not drown a small one.
+    so that a large source does not drown a small one, and ``draw`` times more often than that.
 
     Args:
         photos: To draw from; decoded ones are kept in memory.
@@ -189,6 +190,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: Of everything random.
         workers: Threads that prepare batches.
         seek_hard: See ``Photo.draws``.
+        draw: See ``source_weights``.
     """
 
     def __init__(
@@ -201,6 +203,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int,
         workers: int = 2,
         seek_hard: float = 0.0,
+        draw: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self.epoch = 0
@@ -211,7 +214,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._seed = seed
         self._images: dict[Path, Image] = {}
         self._seek_hard = seek_hard
-        self._cumulative = np.cumsum(source_weights(photos, seek_hard))
+        self._cumulative = np.cumsum(source_weights(photos, seek_hard, draw))
 
     def __len__(self) -> int:
         return self._batches
@@ -234,16 +237,26 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return Scene(self._images[photo.path], np.column_stack([boxes, _column(kinds)]), focus)
 
 
-def source_weights(photos: Sequence[Photo], seek_hard: float = 0.0) -> NDArray[np.float64]:
+def source_weights(
+    photos: Sequence[Photo], seek_hard: float = 0.0, draw: Mapping[str, float] = MappingProxyType({})
+) -> NDArray[np.float64]:
     """The probability of each photo, summing to 1.
 
-    Sources weigh by the square root of their number of faces; within one a photo weighs as much as its hardest face.
+    Sources weigh by the square root of their number of faces, times what ``draw`` gives for their name; within one a
+    photo weighs as much as its hardest face.
+
+    Raises:
+        ConfigError: ``draw`` names a source that no photo has.
     """
-    _, inverse = np.unique([photo.source for photo in photos], return_inverse=True)
+    sources, inverse = np.unique([photo.source for photo in photos], return_inverse=True)
+    unknown = sorted(set(draw) - set(sources.tolist()))
+    if unknown:
+        raise ConfigError(f"--draw names {', '.join(unknown)}, but the sources are {', '.join(sources.tolist())}.")
+    times = np.array([draw.get(source, 1.0) for source in sources.tolist()])
     draws = [photo.draws(seek_hard) for photo in photos]
     hardest = np.array([each.max(initial=1.0) for each in draws])
     faces = np.bincount(inverse, [len(each) for each in draws])
-    weights = hardest * (np.sqrt(np.maximum(faces, 1)) / np.bincount(inverse, hardest))[inverse]
+    weights = hardest * (times * np.sqrt(np.maximum(faces, 1)) / np.bincount(inverse, hardest))[inverse]
     return weights / weights.sum()  # type: ignore[no-any-return]
 
 

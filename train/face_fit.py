@@ -22,11 +22,13 @@ from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
 from train.face_hard import weigh
 from train.face_loss import FaceTrainer
 from train.face_model import build_face_model
+from train.fused_batch_norm import fuse
 from train.reproducible import command, versions, write_json
 
 WARMUP_BATCHES = 300
 WEIGHT_DECAY = 0.01
-EMA_MOMENTUM = 0.998
+AVERAGED_EVERY = 4
+EMA_MOMENTUM = 0.992
 GRADIENT_NORM = 10.0
 
 MODEL_FILE, METRICS_FILE = "face.keras", "metrics.json"
@@ -49,6 +51,7 @@ class Settings:
         learning_rate: At its peak.
         hold_out: The part of the photos that the epoch is chosen by.
         seek_hard: How many times more often a face is drawn that the ``weights`` miss.
+        draw: How many times more often photos of a source are drawn.
         seed: Of everything random.
     """
 
@@ -63,6 +66,7 @@ class Settings:
     learning_rate: float
     hold_out: float
     seek_hard: float
+    draw: dict[str, float]
     seed: int
 
 
@@ -100,7 +104,7 @@ class Run:
         elif (out / METRICS_FILE).exists():
             raise ConfigError(f"{out} holds an earlier run: go on with --resume, or name another --out.")
         keras.utils.set_random_seed(settings.seed)
-        self._trainer = FaceTrainer(build_face_model(settings.train_size, settings.train_size))
+        self._trainer = FaceTrainer(fuse(build_face_model(settings.train_size, settings.train_size)))
         self._detector = build_face_model(*settings.size)
         if settings.weights is not None:
             adopt(Path(settings.weights), self._trainer.detector)
@@ -128,6 +132,7 @@ class Run:
             seed=settings.seed,
             workers=self._workers,
             seek_hard=settings.seek_hard,
+            draw=settings.draw,
         )
         backup = keras.callbacks.BackupAndRestore(
             self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
@@ -239,8 +244,9 @@ def _shapes(weights: Sequence[NDArray[np.float32]]) -> list[tuple[int, ...]]:
 class Average:
     """The moving average of all of a model's weights, as in YOLOX, short at first and then over some 500 batches.
 
-    Keras's own (``use_ema``) leaves out the statistics of batch normalization; those of the present weights do not
-    fit the averaged ones, and such a model finds nothing until the learning rate is small.
+    Every ``AVERAGED_EVERY``-th batch is taken in, and an epoch's last. Keras's own (``use_ema``) leaves out the
+    statistics of batch normalization; those of the present weights do not fit the averaged ones, and such a model finds
+    nothing until the learning rate is small.
 
     Args:
         model: Whose weights to average.
@@ -252,7 +258,7 @@ class Average:
         self.weights: list[NDArray[np.float32]] = [weight.copy() for weight in model.get_weights()]
 
     def update(self) -> None:
-        """Take in the model's weights after a batch."""
+        """Take in the model's present weights."""
         self._updates += 1
         share = max(1 - EMA_MOMENTUM, 9 / (10 + self._updates))
         for mean, value in zip(self.weights, self._model.get_weights(), strict=True):
@@ -292,7 +298,9 @@ class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._batches.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
-        self._average.update()
+        done = batch + 1
+        if done % AVERAGED_EVERY == 0 or done == len(self._batches):
+            self._average.update()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         now = time.monotonic()
