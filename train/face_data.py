@@ -295,7 +295,7 @@ def place(scene: Scene, width: int, height: int, rng: Generator, zoom_on_face: b
     focus = np.array([image.shape[1] / 2, image.shape[0] / 2])
     if zoom_on_face and scene.focus is not None:
         face = boxes[scene.focus]
-        side = float(np.exp(rng.uniform(np.log(12), np.log(0.85 * width))))
+        side = float(np.exp(rng.uniform(np.log(12), np.log(0.95 * width))))
         scale = float(np.clip(side / max(face[2] - face[0], face[3] - face[1]), 0.8 * fitting, 4 * fitting))
         focus = (face[:2] + face[2:4]) / 2
     if scale < 0.6:

@@ -93,15 +93,30 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
 
 
 def adopt(model: Any, path: Path) -> None:
-    """Give a model from `classifier` the weights of a saved one of the same shape; ConfigError if it has another."""
+    """Give a model from `classifier` the weights of another: a run's last.keras, or a quantized .tflite.
+
+    What `for_door` added to the .tflite stays in it, and the first batches of training take it off again.
+
+    Args:
+        model: To be overwritten; of the same width. The side of its input may differ.
+        path: Of the trained model.
+
+    Raises:
+        ConfigError: There is no such file, or it has another shape.
+    """
     import keras  # noqa: PLC0415
 
     if not path.is_file():
-        raise ConfigError(f"No model at {path}: give --start-from the last.keras of an earlier run, or leave it out.")
+        raise ConfigError(f"No model at {path}: give --start-from a last.keras or .tflite, or leave it out.")
+    if path.suffix == ".tflite":
+        from train.read_back import adopt_quantized  # noqa: PLC0415
+
+        adopt_quantized(model, path)
+        return
     try:
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())
     except ValueError as error:
-        raise ConfigError(f"{path} has another shape: repeat the --size and --width it was trained with.") from error
+        raise ConfigError(f"{path} has another shape: repeat the --width it was trained with.") from error
 
 
 def for_door(model: Any, log_ratios: Sequence[float]) -> Any:
