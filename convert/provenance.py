@@ -13,11 +13,13 @@ from typing import Any
 from convert import quantize
 from convert.check import ModelFacts
 from edge.errors import ConfigError
+from edge.models import SHIPPED_MANIFEST, read_manifest
 
 PACKAGES = ("python", "tensorflow", "keras", "numpy")
 """Whose versions are worth telling: what trained the model, not whatever else was installed."""
 
-MODEL_SUFFIX = ".keras"
+METRICS_FILE = "metrics.json"
+MODEL_SUFFIX, QUANTIZED_SUFFIX = ".keras", ".tflite"
 
 KNOWN_FOLDERS = ("data", "weights")
 """Folders outside the project whose contents keep their place: ``/somewhere/data/faces`` becomes ``DATA/faces``."""
@@ -42,23 +44,28 @@ def read_metrics(path: Path, *needed: str) -> dict[str, Any]:
     return dict(metrics)
 
 
-def stages(path: Path, *needed: str) -> list[dict[str, Any]]:
+def stages(path: Path, *needed: str, shipped: Path = SHIPPED_MANIFEST) -> list[dict[str, Any]]:
     """Read the metrics of a training and of those that it went on from, the earliest first.
 
     A training went on from another where its command names a ``.keras`` file; that one's ``metrics.json`` is expected
-    beside it.
+    beside it, unless the shipped models' manifest tells of a training into that folder. Where the command names a
+    ``.tflite`` file, the manifest beside it tells of its trainings.
 
     Args:
         path: Of the last training's ``metrics.json``.
         needed: Keys that the last one must have, beside ``command``.
+        shipped: Manifest of the shipped models.
 
     Raises:
         ConfigError: One of them cannot be read, or they go on from one another in a circle.
+        ModelError: A manifest cannot be read.
     """
     found = [read_metrics(path, "command", *needed)]
     seen = {path.resolve()}
-    while starts := [Path(word) for word in _values(found[0]["command"]) if word.endswith(MODEL_SUFFIX)]:
-        earlier = (starts[0].parent / "metrics.json").resolve()
+    while start := _start(found[0]["command"]):
+        if told := _told_of(start) if start.suffix == QUANTIZED_SUFFIX else _told_into(start.parent, shipped):
+            return [*told, *found]
+        earlier = (start.parent / METRICS_FILE).resolve()
         if earlier in seen:
             raise ConfigError(
                 f"{earlier} says that its training went on from itself: keep each training in its own folder."
@@ -66,6 +73,33 @@ def stages(path: Path, *needed: str) -> list[dict[str, Any]]:
         seen.add(earlier)
         found.insert(0, read_metrics(earlier, "command"))
     return found
+
+
+def _start(command: str) -> Path | None:
+    """The model that a training went on from."""
+    words = (Path(word) for word in _values(command))
+    return next((word for word in words if word.suffix in (MODEL_SUFFIX, QUANTIZED_SUFFIX)), None)
+
+
+def _told_of(model: Path) -> list[dict[str, Any]]:
+    """The trainings of a converted model, as the manifest beside it tells of them."""
+    manifest = model.with_name("manifest.json")
+    entries = [entry for entry in read_manifest(manifest).models.values() if entry.file == model.name]
+    if not entries:
+        raise ConfigError(f"{manifest}, which says how {model} was trained, does not name it: keep them together.")
+    return list(entries[0].figures["training"])
+
+
+def _told_into(folder: Path, manifest: Path) -> list[dict[str, Any]]:
+    """What a manifest tells of the training into ``folder`` and those before it, where its metrics are not there."""
+    if (folder / METRICS_FILE).exists() or not manifest.exists():
+        return []
+    for entry in read_manifest(manifest).models.values():
+        told = list(entry.figures["training"])
+        for number, training in enumerate(told):
+            if str(folder) in _values(training["command"]):
+                return told[: number + 1]
+    return []
 
 
 def portable_command(command: str) -> str:
@@ -98,7 +132,12 @@ def describe_data(paths: Iterable[Path], sources: Sequence[str], unit: str) -> t
 
 
 def training_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What a training's metrics say of it: command, seed, seconds, versions, and the figures of the epoch kept."""
+    """What a training's metrics say of it: command, seed, seconds, versions, and the figures of the epoch kept.
+
+    What a manifest tells of a training is that already.
+    """
+    if "best" in metrics:
+        return dict(metrics)
     history = metrics.get("history") or []
     best = metrics.get("best_epoch")
     kept = ("seed", "seconds", "parameters", "best_epoch")
