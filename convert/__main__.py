@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -121,6 +122,7 @@ def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
     layouts = "COCO json" if name == "face" else "folder, labels.csv or COCO json"
     add = task.add_argument
     add("--model", type=Path, default=default, metavar="KERAS", help="trained model (default: %(default)s)")
+    add("--name", type=_name, default=name, help="of the model in the manifest (default: %(default)s)")
     add("--metrics", type=Path, metavar="JSON", help="of its training (default: metrics.json beside the model)")
     add("--data", type=Path, action="append", required=True, metavar="PATH", help=f"what it was trained on: {layouts}")
     add("--validation", type=Path, action="append", required=True, metavar="PATH", help="what to compare on")
@@ -132,7 +134,7 @@ def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
 
 def _add_publication(task: argparse.ArgumentParser) -> None:
     add = task.add_argument
-    add("names", nargs="*", metavar="NAME", help="face, mask (default: all that were converted)")
+    add("names", nargs="*", metavar="NAME", help="face, mask, ... (default: all that were converted)")
     add("--from", type=Path, default=Path("runs/convert"), dest="source", metavar="DIR", help="default: %(default)s")
     add("--to", type=Path, default=SHIPPED, dest="target", metavar="DIR", help="default: %(default)s")
 
@@ -154,6 +156,12 @@ def _natural(text: str) -> int:
     if number < 0:
         raise argparse.ArgumentTypeError(f"{number} is below 0")
     return number
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not made of small letters, digits and hyphens")
+    return text
 
 
 def _positive(text: str) -> int:

@@ -16,8 +16,6 @@ from train import face_eval
 from train.face_data import Photo, read_coco
 from train.face_model import STRIDES, build_face_model
 
-NAME = "face"
-
 
 def run(args: argparse.Namespace) -> int:
     """Convert, check, measure and write, as the options of ``python -m convert face`` say.
@@ -44,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     check.check(facts, expected(width, height))
     entry = FaceEntry(
         task="face-detection",
-        file=f"{NAME}.tflite",
+        file=f"{args.name}.tflite",
         sha256=hashlib.sha256(content).hexdigest(),
         input=InputSize(width=width, height=height),
         labels=("face",),
@@ -52,14 +50,14 @@ def run(args: argparse.Namespace) -> int:
         training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
         data=provenance.describe_data(args.data, [photo.source for photo in photos], "photos"),
         figures={},
-        card=f"{NAME}.md",
+        card=f"{args.name}.md",
     )
     judged = calibrate.some_of(validation, args.limit, args.seed)
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
     compared = compare(judged, function, content, entry)
     data = provenance.describe_data(args.validation, [photo.source for photo in judged], "photos")
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
-    publish.stage(args.output, NAME, content, entry.model_copy(update={"figures": figures}))
+    publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0
 

@@ -15,7 +15,6 @@ from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
 from train.mask_data import Sample, label_named, read
 
-NAME = "mask"
 OUTPUT = quantize.ONLY_OUTPUT_NAME
 
 
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     check.check(facts, expected(size, len(labels)))
     entry = MaskEntry(
         task="mask-classification",
-        file=f"{NAME}.tflite",
+        file=f"{args.name}.tflite",
         sha256=hashlib.sha256(content).hexdigest(),
         input=InputSize(width=size, height=size),
         labels=labels,
@@ -54,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
         training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
         data=provenance.describe_data(args.data, [sample.source for sample in samples], "faces"),
         figures={},
-        card=f"{NAME}.md",
+        card=f"{args.name}.md",
     )
     print(f"Comparing float and int8 on {len(judged)} faces", flush=True)
     compared = compare(judged, function, content, entry)
     data = provenance.describe_data(args.validation, [sample.source for sample in judged], "faces")
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
-    publish.stage(args.output, NAME, content, entry.model_copy(update={"figures": figures}))
+    publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0
 

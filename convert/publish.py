@@ -13,6 +13,8 @@ from train.reproducible import write_json
 
 MANIFEST = "manifest.json"
 CARDS = Path(__file__).parent / "cards"
+CARD_OF = {"face-detection": "face.md", "mask-classification": "mask.md"}
+"""The words of a card, by what the model does."""
 
 Entry = FaceEntry | MaskEntry
 
@@ -33,7 +35,7 @@ def stage(folder: Path, name: str, content: bytes, entry: Entry) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / entry.file).write_bytes(content)
-        (folder / entry.card).write_text(render_card(entry), encoding="utf-8")
+        (folder / entry.card).write_text(render_card(name, entry), encoding="utf-8")
         write_json(folder / f"{name}-parity.json", parity)
         report = f"# {name}: float against int8\n\n{tables.parity_tables(parity)}\n"
         (folder / f"{name}-parity.md").write_text(report, encoding="utf-8")
@@ -68,19 +70,20 @@ def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
             (target / model.entry.file).write_bytes(model.content)
             if model.entry.edgetpu and (compiled := edgetpu_content(model)):
                 (target / model.entry.edgetpu.file).write_bytes(compiled)
-            (target / model.entry.card).write_text(render_card(entries[model.name]), encoding="utf-8")
+            (target / model.entry.card).write_text(render_card(model.name, entries[model.name]), encoding="utf-8")
             enter(target / MANIFEST, model.name, entries[model.name])
     except OSError as error:
         raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
     return chosen
 
 
-def render_card(entry: Entry) -> str:
+def render_card(name: str, entry: Entry) -> str:
     """The model card: a template of words, filled with the entry's figures."""
     figures = entry.figures
     conversion = figures["conversion"]
     operations = ", ".join(f"{count} {name}" for name, count in conversion["operations"].items())
-    return Template((CARDS / entry.card).read_text(encoding="utf-8")).substitute(
+    return Template((CARDS / CARD_OF[entry.task]).read_text(encoding="utf-8")).substitute(
+        name=name,
         file=entry.file,
         sha256=entry.sha256,
         width=entry.input.width,

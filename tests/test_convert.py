@@ -385,6 +385,21 @@ def test_publishing_copies_model_card_and_entry_and_keeps_the_others(converted: 
     load_model(f"{target}/manifest.json#mask", MaskEntry)
 
 
+def test_a_second_model_of_a_task_is_shipped_under_its_own_name(
+    converting: Converting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert converting("mask", "--name", "mask-large") == 0
+    assert main(["publish", "--from", str(tmp_path), "--to", str(tmp_path / "models")]) == 0
+    assert "Published mask-large" in capsys.readouterr().out
+    load_model(f"{tmp_path}/models/manifest.json#mask-large", MaskEntry)
+    card = (tmp_path / "models/mask-large.md").read_text()
+    assert "python -m convert publish mask-large" in card
+    assert "`mask-large.tflite`" in card
+    with pytest.raises(SystemExit):
+        converting("mask", "--name", "../mask")
+    assert "is not made of small letters" in capsys.readouterr().err
+
+
 def test_a_model_altered_since_it_was_measured_is_not_published(
     converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
