@@ -19,7 +19,7 @@ PACKAGES = ("python", "tensorflow", "keras", "numpy")
 """Whose versions are worth telling: what trained the model, not whatever else was installed."""
 
 METRICS_FILE = "metrics.json"
-MODEL_SUFFIX, QUANTIZED_SUFFIX = ".keras", ".tflite"
+MODEL_SUFFIX = ".keras"
 
 KNOWN_FOLDERS = ("data", "weights")
 """Folders outside the project whose contents keep their place: ``/somewhere/data/faces`` becomes ``DATA/faces``."""
@@ -48,8 +48,7 @@ def stages(path: Path, *needed: str, shipped: Path = SHIPPED_MANIFEST) -> list[d
     """Read the metrics of a training and of those that it went on from, the earliest first.
 
     A training went on from another where its command names a ``.keras`` file; that one's ``metrics.json`` is expected
-    beside it, unless the shipped models' manifest tells of a training into that folder. Where the command names a
-    ``.tflite`` file, the manifest beside it tells of its trainings.
+    beside it, unless the shipped models' manifest tells of a training into that folder.
 
     Args:
         path: Of the last training's ``metrics.json``.
@@ -63,7 +62,7 @@ def stages(path: Path, *needed: str, shipped: Path = SHIPPED_MANIFEST) -> list[d
     found = [read_metrics(path, "command", *needed)]
     seen = {path.resolve()}
     while start := _start(found[0]["command"]):
-        if told := _told_of(start) if start.suffix == QUANTIZED_SUFFIX else _told_into(start.parent, shipped):
+        if told := _told_into(start.parent, shipped):
             return [*told, *found]
         earlier = (start.parent / METRICS_FILE).resolve()
         if earlier in seen:
@@ -78,16 +77,7 @@ def stages(path: Path, *needed: str, shipped: Path = SHIPPED_MANIFEST) -> list[d
 def _start(command: str) -> Path | None:
     """The model that a training went on from."""
     words = (Path(word) for word in _values(command))
-    return next((word for word in words if word.suffix in (MODEL_SUFFIX, QUANTIZED_SUFFIX)), None)
-
-
-def _told_of(model: Path) -> list[dict[str, Any]]:
-    """The trainings of a converted model, as the manifest beside it tells of them."""
-    manifest = model.with_name("manifest.json")
-    entries = [entry for entry in read_manifest(manifest).models.values() if entry.file == model.name]
-    if not entries:
-        raise ConfigError(f"{manifest}, which says how {model} was trained, does not name it: keep them together.")
-    return list(entries[0].figures["training"])
+    return next((word for word in words if word.suffix == MODEL_SUFFIX), None)
 
 
 def _told_into(folder: Path, manifest: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Conversion: what comes out is int8 throughout, agrees with the float model, and can be traced to its training."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ import train
 from convert import check, provenance
 from convert.__main__ import main
 from edge.errors import ConfigError, ModelError
-from edge.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, load_model, read_manifest
+from edge.models import FaceEntry, MaskEntry, load_model, read_manifest
 from edge.runtime import open_model
 from edge.values import LABELS, BBox, Face, Image
 from edge.vision.face_detector import FaceDetector
@@ -475,25 +474,18 @@ def test_a_training_that_went_on_from_another_is_told_from_its_beginning(tmp_pat
         provenance.stages(tmp_path / "c" / "metrics.json")
 
 
-def test_a_training_is_told_by_a_manifest_where_only_its_model_is_left(
+def test_a_training_is_told_by_the_manifest_where_only_its_model_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A float model is kept without what it went on from, or there is only the int8 model."""
     monkeypatch.chdir(tmp_path)
-    told = read_manifest().models["mask"].figures["training"]
+    told = read_manifest().models["face"].figures["training"]
     words = told[-1]["command"].split()
     folder = words[words.index("--out") + 1]
-    for name, start in (("kept", f"{folder}/last.keras"), ("int8", "old/mask.tflite"), ("lost", "old/other.tflite")):
-        Path(name).mkdir()
-        Path(name, "metrics.json").write_text(json.dumps({"command": f"train --start-from {start} --out {name}"}))
-    shutil.copytree(SHIPPED_MANIFEST.parent, "old")
-    for name in ("kept", "int8"):
-        *before, last = provenance.stages(Path(name, "metrics.json"))
-        assert before == told
-        assert last["command"].endswith(name)
-    assert [provenance.training_figures(stage) for stage in told] == told
-    with pytest.raises(ConfigError, match=r"does not name it: keep them together"):
-        provenance.stages(Path("lost/metrics.json"))
+    (tmp_path / "metrics.json").write_text(json.dumps({"command": f"train --weights {folder}/face.keras"}))
+    *before, last = provenance.stages(Path("metrics.json"))
+    assert before == told
+    assert [provenance.training_figures(stage) for stage in before] == told
+    assert last["command"].startswith("train --weights")
 
 
 def test_a_training_that_overwrote_what_it_started_from_is_refused(tmp_path: Path) -> None:

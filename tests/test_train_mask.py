@@ -16,10 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError
-from edge.runtime import open_model
 from edge.values import LABELS, BBox, Label
-from edge.vision.preprocess import normalise
-from train import mask_augment, mask_model, mask_paint
+from train import mask_augment, mask_paint
 from train.__main__ import main
 from train.checkpoints import RunFolder
 from train.mask_data import Sample, drop_unreadable, face_box, hold_out, locate, read
@@ -460,33 +458,3 @@ class TestTraining:
         data = folders(tmp_path / "data", (Label.WITH_MASK,), count=2)
         assert main(["mask", "--preset", "report", "--data", str(data), *FAST, "--out", str(tmp_path / "o")]) == 2
         assert "Two classes are needed" in capsys.readouterr().err
-
-
-def test_what_ships_can_be_trained_further() -> None:
-    """The float model that is read back answers as the int8 model does."""
-    shipped = Path(__file__).parents[1] / "edge/models/mask.tflite"
-    device = open_model(shipped.read_bytes(), "litert", 1)
-    side = device.input.shape[1]
-    model = mask_model.classifier(side, 1.0, "none", len(LABELS), dropout=0.0)
-    mask_model.adopt(model, shipped)
-    rng = np.random.default_rng(5)
-    for colour in COLOURS.values():
-        blocks = np.clip(rng.normal(colour, 60, (8, 8, 3)), 0, 255).astype(np.uint8)
-        crop = cv2.resize(blocks, (side, side), interpolation=cv2.INTER_CUBIC)
-        pictures = normalise(crop[None])
-        quantization = device.input.quantization
-        stored = np.round(pictures / quantization.scale + quantization.zero_point)
-        (expected,) = device.invoke(np.clip(stored, -128, 127).astype(np.int8))
-        np.testing.assert_allclose(np.asarray(model(pictures)), expected.real(), atol=0.06)
-
-
-def test_a_model_of_another_width_or_none_at_all_is_not_taken_over(tmp_path: Path) -> None:
-    narrow = mask_model.classifier(32, 0.35, "none", len(LABELS), dropout=0.0)
-    shipped = Path(__file__).parents[1] / "edge/models/mask.tflite"
-    with pytest.raises(ConfigError, match="repeat the --width"):
-        mask_model.adopt(narrow, shipped)
-    (tmp_path / "cut.tflite").write_bytes(shipped.read_bytes()[:5000])
-    with pytest.raises(ConfigError, match=r"cut\.tflite is no quantized"):
-        mask_model.adopt(narrow, tmp_path / "cut.tflite")
-    with pytest.raises(ConfigError, match="No model at"):
-        mask_model.adopt(narrow, tmp_path / "absent.tflite")

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-from",
         type=Path,
         metavar="MODEL",
-        help="a model to train further: last.keras of a run (keep its --seed, for the split), or a .tflite that ships",
+        help="last.keras of a run to train further; keep its --seed, for the split",
     )
     add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")

@@ -54,8 +54,8 @@ def backbone(size: int, width: float, weights: str) -> Any:
 def classifier(size: int, width: float, weights: str, classes: int, dropout: float) -> Any:
     """The default recipe's model: global average pooling, dropout, softmax.
 
-    Batch normalisation runs on its ImageNet statistics throughout (``training=False``): batches are small, and the
-    statistics of augmented crops are not those of the door.
+    The statistics of batch normalisation follow the training crops in the layers that learn, see `thaw`; the others
+    keep ImageNet's.
 
     Returns:
         A keras.Model from (N, size, size, 3) float32 RGB in [-1, 1] to (N, classes) probabilities.
@@ -64,7 +64,7 @@ def classifier(size: int, width: float, weights: str, classes: int, dropout: flo
 
     net = backbone(size, width, weights)
     inputs = keras.Input((size, size, 3), name="image")
-    features = keras.layers.GlobalAveragePooling2D(name="pool")(net(inputs, training=False))
+    features = keras.layers.GlobalAveragePooling2D(name="pool")(net(inputs))
     features = keras.layers.Dropout(dropout, name="dropout")(features)
     outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
     return keras.Model(inputs, outputs, name="mask")
@@ -93,30 +93,15 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
 
 
 def adopt(model: Any, path: Path) -> None:
-    """Give a model from `classifier` the weights of another: a run's last.keras, or a quantized .tflite.
-
-    What `for_door` added to the .tflite stays in it, and the first batches of training take it off again.
-
-    Args:
-        model: To be overwritten; of the same width. The side of its input may differ.
-        path: Of the trained model.
-
-    Raises:
-        ConfigError: There is no such file, or it has another shape.
-    """
+    """Give a model from `classifier` the weights of a saved one of the same shape; ConfigError if it has another."""
     import keras  # noqa: PLC0415
 
     if not path.is_file():
-        raise ConfigError(f"No model at {path}: give --start-from a last.keras or .tflite, or leave it out.")
-    if path.suffix == ".tflite":
-        from train.read_back import adopt_quantized  # noqa: PLC0415
-
-        adopt_quantized(model, path)
-        return
+        raise ConfigError(f"No model at {path}: give --start-from the last.keras of an earlier run, or leave it out.")
     try:
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())
     except ValueError as error:
-        raise ConfigError(f"{path} has another shape: repeat the --width it was trained with.") from error
+        raise ConfigError(f"{path} has another shape: repeat the --size and --width it was trained with.") from error
 
 
 def for_door(model: Any, log_ratios: Sequence[float]) -> Any:
