@@ -296,27 +296,6 @@ def test_a_face_is_as_hard_as_its_surest_box_is_unsure() -> None:
 # The data
 
 
-def test_what_the_model_finds_and_nobody_annotated_is_no_background() -> None:
-    annotated, doubted, another = np.float32([(0, 0, 40, 40), (100, 0, 140, 40), (0, 100, 40, 140)])
-    seen = face_data.Photo(Path("a"), "", annotated[None], np.stack([doubted, another]))
-    scores = {(2, 2, 42, 42): 0.9, (101, 0, 141, 40): 0.5, (1, 100, 41, 140): 0.3, (200, 0, 240, 40): 0.6}
-    found = [Face(BBox(*box), score) for box, score in scores.items()] + [Face(BBox(300, 0, 340, 40), 0.2)]
-    told = face_hard.reconsider(seen, found)
-    assert told.boxes.tolist() == [annotated.tolist(), doubted.tolist()]
-    assert told.ignore.tolist() == [another.tolist(), [1, 100, 41, 140], [200, 0, 240, 40]]
-
-
-def test_a_part_of_some_faces_is_hidden_and_nothing_else_changes() -> None:
-    rng = np.random.default_rng(2)
-    image = rng.integers(0, 256, (90, 90, 3), np.uint8)
-    for chances in ({"below": 1.0, "beside": 0.0}, {"below": 0.0, "beside": 1.0}):
-        scene = face_data.Scene(image.copy(), np.float32([(40, 20, 80, 60, face_loss.FACE)]))
-        face_data.cover_faces(scene, rng, **chances)
-        changed = np.any(scene.image != image, axis=2)
-        assert 0.1 < changed[20:60, 40:80].mean() < 0.9
-        assert not changed[:, :35].any()
-
-
 def test_any_category_is_a_face_and_crowds_count_neither_way(tmp_path: Path) -> None:
     photos = face_data.read_coco(coco(tmp_path / "faces"))
     assert [photo.boxes.tolist() for photo in photos] == [[[28, 14, 52, 46]]] * 6
@@ -508,10 +487,11 @@ def test_a_run_that_seeks_hard_faces_weighs_them_once(tmp_path: Path, capsys: py
     assert face.run(arguments(path, tmp_path / "first")) == 0
     hard = ["--weights", str(tmp_path / "first/face.keras"), "--seek-hard", "3", "--epochs", "1"]
     assert face.run(arguments(path, out, *hard)) == 0
-    assert "has seen 4 of 4 photos" in capsys.readouterr().out
-    assert len(json.loads((out / "found.json").read_text())) == 4
+    assert "4 of 4 photos seen" in capsys.readouterr().out
+    weighed = json.loads((out / "hardness.json").read_text())
+    assert [len(row) for row in weighed.values()] == [1] * 4
     assert face.run(arguments(path, out, *hard, "--resume")) == 0
-    assert "has seen" not in capsys.readouterr().out
+    assert "photos seen" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("tiny_model")
@@ -547,7 +527,6 @@ def test_an_interrupted_and_resumed_run_ends_where_an_uninterrupted_one_does(
         (["--hold-out", "1"], "--hold-out"),
         (["--learning-rate", "0"], "--learning-rate"),
         (["--seek-hard", "4"], "--weights it looks with"),
-        (["--reconsider"], "--weights that look"),
         (["--draw", "street_masks"], "give a source and a number above 0"),
         (["--draw", "street_masks=-1"], "give a source and a number above 0"),
         (["--train-size", "100"], "multiples of 32"),

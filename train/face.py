@@ -18,8 +18,8 @@ data:
 what is written to --out (default runs/face, which git ignores):
   face.keras        the best epoch so far on held-out photos, from the first epoch on: averaged weights,
                     RGB in [-1, 1] to score and bbox maps of strides 8, 16 and 32
-  backup/           what --resume continues from; teacher.json: what the teacher found; found.json: what
-                    --weights found
+  backup/           what --resume continues from; teacher.json: what the teacher found; hardness.json: how hard
+                    each face was for --weights
   metrics.json      command, settings, seconds, versions, figures of every epoch; curves_*.png
 
 examples:
@@ -49,11 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="TIMES",
         help="draw a face that --weights miss so many times more often, and one they doubt in proportion (default: 0)",
-    )
-    add(
-        "--reconsider",
-        action="store_true",
-        help="what --weights find and nobody annotated counts neither way, and as a face where the teacher doubts",
     )
     add(
         "--draw",
@@ -112,7 +107,6 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         hold_out=args.hold_out,
         seek_hard=args.seek_hard,
-        reconsider=args.reconsider,
         draw=dict(_times(each) for each in args.draw),
         seed=args.seed,
     )
@@ -134,8 +128,6 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--hold-out is {args.hold_out}: give a fraction between 0 and 1.")
     if args.seek_hard < 0 or (args.seek_hard and not args.weights):
         raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
-    if args.reconsider and not args.weights:
-        raise ConfigError("--reconsider needs the --weights that look.")
     if args.learning_rate <= 0:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")
 

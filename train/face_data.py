@@ -279,7 +279,7 @@ def augment(draw: Callable[[Generator], Scene], size: int, rng: Generator) -> Sc
 
 
 def place(scene: Scene, width: int, height: int, rng: Generator, zoom_on_face: bool) -> Scene:
-    """Cut a photo, scaled, turned by up to 45 degrees and perhaps flipped, into ``width`` x ``height``.
+    """Cut a photo, scaled, turned by up to 35 degrees and perhaps flipped, into ``width`` x ``height``.
 
     Args:
         scene: The photo.
@@ -328,45 +328,19 @@ def to_target(boxes: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return target
 
 
-def cover_faces(scene: Scene, rng: Generator, below: float = 0.12, beside: float = 0.1) -> None:
-    """Hide parts of some faces, in place.
-
-    Args:
-        scene: The picture; its faces keep their boxes.
-        rng: Source of randomness.
-        below: How often something is painted over a lower part, as masks, hands and scarves hide it.
-        beside: How often another piece of the picture is laid over one side, as hair, a neighbour or a turned head
-            hides it.
-    """
+def cover_faces(scene: Scene, rng: Generator, probability: float = 0.12) -> None:
+    """Paint something over the lower part of some faces, in place: masks, hands and scarves hide as much."""
     for x0, y0, x1, y1, kind in scene.boxes:
-        chance = rng.random()
-        if kind == FACE and chance < below:
-            _paint_below(scene.image, (x0, y0, x1, y1), rng)
-        elif kind == FACE and chance < below + beside:
-            _lay_beside(scene.image, (x0, y0, x1, y1), rng)
-
-
-def _paint_below(image: Image, box: tuple[float, float, float, float], rng: Generator) -> None:
-    x0, y0, x1, y1 = box
-    width, height = x1 - x0, y1 - y0
-    left, right = x0 + width * rng.uniform(-0.1, 0.3), x1 - width * rng.uniform(-0.1, 0.3)
-    top = y0 + height * rng.uniform(0.42, 0.7)
-    points = [(left, top), ((left + right) / 2, top - height * rng.uniform(-0.05, 0.1)), (right, top)]
-    points += [(right - width * 0.12, y1), ((left + right) / 2, y1 + height * 0.08), (left + width * 0.12, y1)]
-    outline = np.round(np.array(points) * 8).astype(np.int32)
-    colour = rng.integers(0, 256, 3) if rng.random() < 0.6 else np.repeat(rng.integers(0, 256), 3)
-    cv2.fillPoly(image, [outline], tuple(int(c) for c in colour), cv2.LINE_AA, shift=3)
-
-
-def _lay_beside(image: Image, box: tuple[float, float, float, float], rng: Generator) -> None:
-    x0, y0, x1, y1 = box
-    part = (x1 - x0) * rng.uniform(0.2, 0.45)
-    left, right = (x0, x0 + part) if rng.random() < 0.5 else (x1 - part, x1)
-    limits = np.array([image.shape[1], image.shape[0]] * 2)
-    x0, y0, x1, y1 = np.clip(np.round([left, y0, right, y1]), 0, limits).astype(int)
-    x = int(rng.integers(0, image.shape[1] - (x1 - x0) + 1))
-    y = int(rng.integers(0, image.shape[0] - (y1 - y0) + 1))
-    image[y0:y1, x0:x1] = image[y : y + y1 - y0, x : x + x1 - x0].copy()
+        if kind != FACE or rng.random() >= probability:
+            continue
+        width, height = x1 - x0, y1 - y0
+        left, right = x0 + width * rng.uniform(-0.1, 0.3), x1 - width * rng.uniform(-0.1, 0.3)
+        top = y0 + height * rng.uniform(0.42, 0.7)
+        points = [(left, top), ((left + right) / 2, top - height * rng.uniform(-0.05, 0.1)), (right, top)]
+        points += [(right - width * 0.12, y1), ((left + right) / 2, y1 + height * 0.08), (left + width * 0.12, y1)]
+        outline = np.round(np.array(points) * 8).astype(np.int32)
+        colour = rng.integers(0, 256, 3) if rng.random() < 0.6 else np.repeat(rng.integers(0, 256), 3)
+        cv2.fillPoly(scene.image, [outline], tuple(int(c) for c in colour), cv2.LINE_AA, shift=3)
 
 
 def relight(scene: Scene, rng: Generator) -> Image:
@@ -452,9 +426,9 @@ def _landing(
 def _affine(
     focus: NDArray[np.float64], scale: float, landing: NDArray[np.float64], rng: Generator
 ) -> NDArray[np.float64]:
-    """The 2x3 matrix that takes ``focus`` to ``landing``, scaling, stretching, turning, perhaps flipping."""
-    angle = np.deg2rad(rng.normal(0, 7) if rng.random() < 0.7 else rng.uniform(-45, 45))
-    stretch = float(np.exp(rng.normal(0, 0.06) if rng.random() < 0.7 else rng.uniform(-0.2, 0.2)))
+    """The 2x3 matrix that takes ``focus`` to ``landing``, scaling, slightly stretching, turning, perhaps flipping."""
+    angle = np.deg2rad(rng.normal(0, 7) if rng.random() < 0.7 else rng.uniform(-35, 35))
+    stretch = float(np.exp(rng.normal(0, 0.06)))
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     linear = turn @ np.diag([flip * scale * stretch, scale / stretch])

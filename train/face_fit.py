@@ -19,7 +19,7 @@ from edge.values import Image
 from train import plots
 from train.face_data import FaceBatches, Faces, Photo, read_image
 from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
-from train.face_hard import look_again, reconsider, weigh
+from train.face_hard import weigh
 from train.face_loss import FaceTrainer
 from train.face_model import build_face_model
 from train.fused_batch_norm import fuse
@@ -32,7 +32,7 @@ EMA_MOMENTUM = 0.992
 GRADIENT_NORM = 10.0
 
 MODEL_FILE, METRICS_FILE = "face.keras", "metrics.json"
-BACKUP_FOLDER, AVERAGE_FILE, FOUND_FILE = "backup", "average.npz", "found.json"
+BACKUP_FOLDER, AVERAGE_FILE, HARDNESS_FILE = "backup", "average.npz", "hardness.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,6 @@ class Settings:
         learning_rate: At its peak.
         hold_out: The part of the photos that the epoch is chosen by.
         seek_hard: How many times more often a face is drawn that the ``weights`` miss.
-        reconsider: What the ``weights`` find and nobody annotated is no background.
         draw: How many times more often photos of a source are drawn.
         seed: Of everything random.
     """
@@ -67,7 +66,6 @@ class Settings:
     learning_rate: float
     hold_out: float
     seek_hard: float
-    reconsider: bool
     draw: dict[str, float]
     seed: int
 
@@ -119,8 +117,8 @@ class Run:
         """Train, keeping the best epoch on the held-out photos. An epoch that was finished is never lost."""
         settings = self._settings
         self._out.mkdir(parents=True, exist_ok=True)
-        if settings.weights is not None and (settings.seek_hard or settings.reconsider):
-            faces = replace(faces, training=self._look_again(faces.training, Path(settings.weights)))
+        if settings.seek_hard and settings.weights is not None:
+            faces = replace(faces, training=self._weigh(faces.training, Path(settings.weights)))
         self._metrics["photos"] = faces.counts()
         print(f"photos: {faces.counts()}", flush=True)
         side = settings.train_size
@@ -187,13 +185,10 @@ class Run:
     def _predict(self, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         return _maps(self._detector, images)
 
-    def _look_again(self, photos: Sequence[Photo], weights: Path) -> list[Photo]:
+    def _weigh(self, photos: Sequence[Photo], weights: Path) -> list[Photo]:
         trained = load(weights)
         _, height, width, _ = trained.input_shape
-        found = look_again(photos, partial(_maps, trained), (width, height), self._out / FOUND_FILE, print)
-        if self._settings.reconsider:
-            photos = [reconsider(photo, faces) for photo, faces in zip(photos, found, strict=True)]
-        return [weigh(photo, faces) for photo, faces in zip(photos, found, strict=True)]
+        return weigh(photos, partial(_maps, trained), (width, height), self._out / HARDNESS_FILE, print)
 
     def _recall(self) -> None:
         path = self._out / METRICS_FILE

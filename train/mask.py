@@ -33,11 +33,8 @@ from train.reproducible import command, versions, write_json
 LEAST_TRAINED_SIDE = 12.0
 """Annotated faces with a shorter side in pixels show no mask; they are left out."""
 
-DOOR_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
-"""What a door with a mask rule sees: the saved model answers for these shares, not for those training drew.
-
-As observed at 37 public places (https://doi.org/10.54111/0001/cc18).
-"""
+DOOR_SHARES = {Label.WITH_MASK: 0.6, Label.WITHOUT_MASK: 0.3, Label.MASK_WORN_INCORRECTLY: 0.1}
+"""What a door with a mask rule may see: the saved model answers for these shares, not for those training drew."""
 
 LEAST_REPORTED_SIDE = 40.0
 """Figures are given over annotated faces of at least this short side in pixels, and over all."""
