@@ -15,6 +15,7 @@ from edge.vision.face_detector import FaceDetector
 from train import face_eval
 from train.face_data import Photo, read_coco
 from train.face_model import STRIDES, build_face_model
+from train.reproducible import METRICS_FILE
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """
     width, height = args.size
     quantize.must_exist(args.model)
-    stages = provenance.stages(args.metrics or args.model.parent / "metrics.json")
+    stages = provenance.stages(args.metrics or args.model.parent / METRICS_FILE)
     photos = [photo for path in args.data for photo in read_coco(path)]
     validation = [photo for path in args.validation for photo in read_coco(path)]
     if not photos or not validation:

@@ -14,6 +14,7 @@ from edge.runtime import open_model
 from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
 from train.mask_data import Sample, label_named, read
+from train.reproducible import METRICS_FILE
 
 OUTPUT = quantize.ONLY_OUTPUT_NAME
 
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         ModelError: The model cannot be read or converted, or what comes out is not what the device needs.
     """
     quantize.must_exist(args.model)
-    metrics_path = args.metrics or args.model.parent / "metrics.json"
+    metrics_path = args.metrics or args.model.parent / METRICS_FILE
     stages = provenance.stages(metrics_path, "margin", "labels")
     metrics = stages[-1]
     labels = tuple(label_named(name, metrics_path) for name in metrics["labels"])

@@ -14,11 +14,11 @@ from convert import quantize
 from convert.check import ModelFacts
 from edge.errors import ConfigError
 from edge.models import SHIPPED_MANIFEST, read_manifest
+from train.reproducible import METRICS_FILE
 
 PACKAGES = ("python", "tensorflow", "keras", "numpy")
 """Whose versions are worth telling: what trained the model, not whatever else was installed."""
 
-METRICS_FILE = "metrics.json"
 MODEL_SUFFIX = ".keras"
 
 KNOWN_FOLDERS = ("data", "weights")
@@ -44,7 +44,7 @@ def read_metrics(path: Path, *needed: str) -> dict[str, Any]:
     return dict(metrics)
 
 
-def stages(path: Path, *needed: str, shipped: Path = SHIPPED_MANIFEST) -> list[dict[str, Any]]:
+def stages(path: Path, *needed: str) -> list[dict[str, Any]]:
     """Read the metrics of a training and of those that it went on from, the earliest first.
 
     A training went on from another where its command names a ``.keras`` file; that one's ``metrics.json`` is expected
@@ -53,16 +53,15 @@ def stages(path: Path, *needed: str, shipped: Path = SHIPPED_MANIFEST) -> list[d
     Args:
         path: Of the last training's ``metrics.json``.
         needed: Keys that the last one must have, beside ``command``.
-        shipped: Manifest of the shipped models.
 
     Raises:
         ConfigError: One of them cannot be read, or they go on from one another in a circle.
-        ModelError: A manifest cannot be read.
+        ModelError: The shipped models' manifest cannot be read.
     """
     found = [read_metrics(path, "command", *needed)]
     seen = {path.resolve()}
     while start := _start(found[0]["command"]):
-        if told := _told_into(start.parent, shipped):
+        if told := _told_into(start.parent):
             return [*told, *found]
         earlier = (start.parent / METRICS_FILE).resolve()
         if earlier in seen:
@@ -80,11 +79,11 @@ def _start(command: str) -> Path | None:
     return next((word for word in words if word.suffix == MODEL_SUFFIX), None)
 
 
-def _told_into(folder: Path, manifest: Path) -> list[dict[str, Any]]:
-    """What a manifest tells of the training into ``folder`` and those before it, where its metrics are not there."""
-    if (folder / METRICS_FILE).exists() or not manifest.exists():
+def _told_into(folder: Path) -> list[dict[str, Any]]:
+    """What the shipped manifest tells of the training into ``folder`` and before, where its metrics are gone."""
+    if (folder / METRICS_FILE).exists() or not SHIPPED_MANIFEST.exists():
         return []
-    for entry in read_manifest(manifest).models.values():
+    for entry in read_manifest().models.values():
         told = list(entry.figures["training"])
         for number, training in enumerate(told):
             if str(folder) in _values(training["command"]):

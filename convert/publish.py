@@ -81,7 +81,7 @@ def render_card(name: str, entry: Entry) -> str:
     """The model card: a template of words, filled with the entry's figures."""
     figures = entry.figures
     conversion = figures["conversion"]
-    operations = ", ".join(f"{count} {name}" for name, count in conversion["operations"].items())
+    operations = ", ".join(f"{count} {operation}" for operation, count in conversion["operations"].items())
     return Template((CARDS / CARD_OF[entry.task]).read_text(encoding="utf-8")).substitute(
         name=name,
         file=entry.file,

@@ -688,6 +688,17 @@ def latest(camera: Camera, reopen: Callable[[], Camera], **times: float) -> Late
     return LatestFrame(camera, reopen, SystemClock(), **settings)
 
 
+def first_event(source: LatestFrame) -> Event:
+    """What is said first within five seconds; the camera is closed."""
+    events: list[Event] = []
+    deadline = time.monotonic() + 5
+    while not events and time.monotonic() < deadline:
+        source.next(0.02)
+        events = source.events()
+    source.close()
+    return events[0]
+
+
 class TestLiveCamera:
     def test_the_newest_frame_wins_and_the_others_are_counted(self) -> None:
         release = threading.Event()
@@ -745,14 +756,7 @@ class TestLiveCamera:
         assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(pauses))
 
     def test_the_event_says_what_is_wrong(self) -> None:
-        source = latest(ScriptedCamera(), ScriptedCamera)
-        events = []
-        deadline = time.monotonic() + 5
-        while not events and time.monotonic() < deadline:
-            source.next(0.02)
-            events = source.events()
-        source.close()
-        assert events[0].detail == "scripted: unplugged."
+        assert first_event(latest(ScriptedCamera(), ScriptedCamera)).detail == "scripted: unplugged."
 
     def test_a_frozen_camera_is_lost_and_opened_again(self) -> None:
         frozen = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(500)))
@@ -793,15 +797,9 @@ class TestLiveCamera:
         source.close()
 
     def test_what_it_says_of_black_pictures(self) -> None:
-        source = latest(ScriptedCamera(*(gives(plain((3, 3, 3)), after=0.01) for _ in range(60))), ScriptedCamera)
-        source._dark_after = 0.1
-        events: list[Event] = []
-        deadline = time.monotonic() + 5
-        while not events and time.monotonic() < deadline:
-            source.next(0.02)
-            events = source.events()
-        source.close()
-        assert events[0].detail == "scripted shows nothing but black; is its lens covered, or the light off?"
+        black = ScriptedCamera(*(gives(plain((3, 3, 3)), after=0.01) for _ in range(60)))
+        said = first_event(latest(black, ScriptedCamera, dark_after=0.1)).detail
+        assert said == "scripted shows nothing but black; is its lens covered, or the light off?"
 
     def test_a_dark_room_is_not_a_frozen_camera(self) -> None:
         dark = ScriptedCamera(*(gives(plain((3, 3, 3)), after=0.01) for _ in range(60)))

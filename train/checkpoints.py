@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ConfigError
-from train.reproducible import write_json
+from train.reproducible import METRICS_FILE, write_json
 
 
 class RunFolder:
@@ -23,7 +23,7 @@ class RunFolder:
         self.path = path
         self.settings = settings
         self.model = path / "mask.keras"
-        self.metrics = path / "metrics.json"
+        self.metrics = path / METRICS_FILE
         self._last = path / "last.keras"
         self._state = path / "state.json"
 

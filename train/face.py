@@ -91,8 +91,9 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The options or the data cannot be used.
     """
     _check(args)
+    draw = dict(_times(each) for each in args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from train.face_data import gather  # noqa: PLC0415
+    from train.face_data import gather, source_weights  # noqa: PLC0415
     from train.face_fit import Run, Settings  # noqa: PLC0415
 
     settings = Settings(
@@ -107,11 +108,12 @@ def run(args: argparse.Namespace) -> int:
         learning_rate=args.learning_rate,
         hold_out=args.hold_out,
         seek_hard=args.seek_hard,
-        draw=dict(_times(each) for each in args.draw),
+        draw=draw,
         seed=args.seed,
     )
     training = Run(settings, args.out, args.workers, args.resume)
     faces = gather(args.data, args.validation, args.hold_out, args.seed)
+    source_weights(faces.training, draw=settings.draw)  # a source that is not there is told before anybody looks
     if args.teacher:
         from train.face_teacher import add_missed_faces  # noqa: PLC0415
 

@@ -23,7 +23,7 @@ from train.face_hard import weigh
 from train.face_loss import FaceTrainer
 from train.face_model import build_face_model
 from train.fused_batch_norm import fuse
-from train.reproducible import command, versions, write_json
+from train.reproducible import METRICS_FILE, command, versions, write_json
 
 WARMUP_BATCHES = 300
 WEIGHT_DECAY = 0.01
@@ -31,7 +31,7 @@ AVERAGED_EVERY = 4
 EMA_MOMENTUM = 0.992
 GRADIENT_NORM = 10.0
 
-MODEL_FILE, METRICS_FILE = "face.keras", "metrics.json"
+MODEL_FILE = "face.keras"
 BACKUP_FOLDER, AVERAGE_FILE, HARDNESS_FILE = "backup", "average.npz", "hardness.json"
 
 

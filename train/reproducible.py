@@ -13,6 +13,9 @@ from typing import Any
 
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "numpy", "opencv-python-headless", "scikit-learn")
 
+METRICS_FILE = "metrics.json"
+"""What a training leaves beside its model: command, seed, versions and figures."""
+
 
 def versions() -> dict[str, str]:
     """Python's version and those of the installed packages that shape a result."""
