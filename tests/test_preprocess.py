@@ -78,6 +78,26 @@ def test_resizing_to_the_same_size_changes_nothing() -> None:
     assert (resize(image, 7, 9) == image).all()
 
 
+@given(side=st.integers(20, 300).map(lambda half: 2 * half), target=st.integers(16, 40), data=st.data())
+def test_a_thin_line_survives_any_shrinking(side: int, target: int, data: st.DataObject) -> None:
+    image = np.zeros((side, side, 3), np.uint8)
+    left = data.draw(st.integers(0, side - 2))
+    image[:, left : left + 2] = 255
+    halvings = max(0, int(np.log2(side / target)))
+    left_out = 2**halvings  # odd last columns
+    if left + left_out < side:
+        assert resize(image, target, target).max() > 0
+
+
+def test_shrinking_keeps_the_brightness_and_the_place_of_things() -> None:
+    image = np.zeros((480, 800, 3), np.uint8)
+    cv2.rectangle(image, (200, 120), (399, 239), (255, 255, 255), cv2.FILLED)
+    small = resize(image, 300, 180)
+    assert small.mean() == pytest.approx(image.mean(), rel=0.02)
+    rows, columns = np.nonzero(small[:, :, 0] > 127)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (75, 149, 45, 89)
+
+
 @given(scale=st.floats(1 / 512, 1 / 32), zero_point=st.integers(-128, 127))
 def test_the_quantization_table_is_normalisation_rounded_to_the_nearest_step(scale: float, zero_point: int) -> None:
     levels = np.arange(256, dtype=np.uint8)

@@ -103,12 +103,18 @@ def crop_face(image: Image, bbox: BBox, size: int, margin: float) -> Image:
 
 
 def resize(image: Image, width: int, height: int) -> Image:
-    """Scale to ``width`` x ``height`` pixels: area averaging when shrinking, bilinear when enlarging."""
+    """Scale to ``width`` x ``height`` pixels: halved as often as that leaves enough, then bilinear, as mipmaps are.
+
+    Averaging two by two is what OpenCV does quickest, and no pixel is passed over when the rest is less than a half.
+    An odd last row or column is left out where a picture is halved.
+    """
+    while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
+        halves = image.shape[1] // 2, image.shape[0] // 2
+        even = image[: 2 * halves[1], : 2 * halves[0]]
+        image = cv2.resize(even, halves, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     if image.shape[1] == width and image.shape[0] == height:
         return image
-    shrinking = image.shape[1] > width or image.shape[0] > height
-    interpolation = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-    return cv2.resize(image, (width, height), interpolation=interpolation)  # type: ignore[return-value]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
 def normalise(image: Image) -> NDArray[np.float32]:
