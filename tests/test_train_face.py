@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from edge.vision.face_detector import Layout, decode
 keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
-from train import face, face_data, face_eval, face_fit, face_hard, face_loss, face_model, face_teacher  # noqa: E402
+from train import face, face_convention, face_data, face_eval, face_fit, face_hard, face_loss, face_model, face_teacher  # noqa: E402
 from train.fused_batch_norm import fuse  # noqa: E402
 
 SIZE = 64
@@ -335,7 +336,7 @@ def test_a_teacher_that_is_no_model_is_named(tmp_path: Path) -> None:
     teacher = tmp_path / "teacher.onnx"
     teacher.write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"teacher\.onnx"):
-        face_teacher.add_missed_faces([], teacher, tmp_path / "cache.json", print)
+        face_teacher.teach([], teacher, tmp_path / "cache.json", print)
 
 
 def test_what_the_teacher_finds_is_added_where_nobody_annotated_it() -> None:
@@ -343,6 +344,28 @@ def test_what_the_teacher_finds_is_added_where_nobody_annotated_it() -> None:
     taught = face_teacher.with_missed(photo((0, 0, 50, 60)), found)
     assert taught.boxes.tolist() == [[0, 0, 50, 60], [100, 0, 115, 30]]
     assert taught.ignore.tolist() == [[200, 0, 210, 12]]
+
+
+def test_a_face_that_the_teacher_found_gets_its_box_and_no_other_face_does() -> None:
+    annotated = photo((10, 10, 30, 40), (100, 100, 120, 130))
+    (redrawn,) = face_convention.redraw([annotated], [np.float32([(8, 5, 32, 42), (300, 300, 320, 320)])])
+    assert redrawn.boxes.tolist() == [[8, 5, 32, 42], [100, 100, 120, 130]]
+
+
+def test_faces_that_the_teacher_missed_change_as_others_of_their_source_do() -> None:
+    taller = np.float32([(0, -10, 40, 50)])  # the same centre line, from a fifth above to the same chin
+    pairs = [photo((0, 0, 40, 50))] * face_convention.LEAST_PAIRS
+    missed, elsewhere = photo((100, 200, 180, 300)), replace(photo((100, 200, 180, 300)), source="another")
+    found = [taller] * len(pairs) + [np.empty((0, 4), np.float32)] * 2
+    *_, redrawn, untouched = face_convention.redraw([*pairs, missed, elsewhere], found)
+    np.testing.assert_allclose(redrawn.boxes, [[100, 180, 180, 300]], atol=0.01)
+    assert untouched.boxes.tolist() == elsewhere.boxes.tolist()
+
+
+def test_of_two_boxes_on_a_face_the_better_is_taken_once() -> None:
+    annotated = photo((0, 0, 40, 40), (20, 0, 60, 40))
+    (redrawn,) = face_convention.redraw([annotated], [np.float32([(18, 0, 60, 40)])])
+    assert redrawn.boxes.tolist() == [[0, 0, 40, 40], [18, 0, 60, 40]]
 
 
 # The figures

@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--teacher",
         type=Path,
         metavar="ONNX",
-        help="YuNet: faces that nobody annotated are added where it is sure, and count neither way where it is not",
+        help="YuNet: all boxes are redrawn as it draws them; faces that nobody annotated are added where it is sure, "
+        "and count neither way where it is not",
     )
     add("--weights", type=Path, metavar="KERAS", help="a trained face.keras to start from, instead of from nothing")
     add(
@@ -115,9 +116,9 @@ def run(args: argparse.Namespace) -> int:
     faces = gather(args.data, args.validation, args.hold_out, args.seed)
     source_weights(faces.training, draw=settings.draw)  # a source that is not there is told before anybody looks
     if args.teacher:
-        from train.face_teacher import add_missed_faces  # noqa: PLC0415
+        from train.face_teacher import teach  # noqa: PLC0415
 
-        taught = add_missed_faces(faces.training, args.teacher, args.out / "teacher.json", print)
+        taught = teach(faces.training, args.teacher, args.out / "teacher.json", print)
         faces = replace(faces, training=taught)
     training.fit(faces)
     training.report(faces.validation)

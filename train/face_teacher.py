@@ -1,4 +1,4 @@
-"""Faces that nobody annotated: a published detector looks for them in enlarged photos before training begins."""
+"""A published detector looks at enlarged photos before training begins: it adds faces, and all boxes follow its way."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.values import Image
+from train.face_convention import redraw
 from train.face_data import Photo, overlaps, read_image
 
 SURE = 0.7
@@ -59,8 +60,10 @@ class Teacher:
         return np.column_stack([corners, found[:, -1]]).astype(np.float32)
 
 
-def add_missed_faces(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str], None]) -> list[Photo]:
-    """Add what a teacher finds and nobody annotated: faces it is sure of as faces, doubtful ones as ignore regions.
+def teach(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str], None]) -> list[Photo]:
+    """Redraw boxes as a teacher draws them, and add what it finds and nobody annotated.
+
+    Faces that it is sure of become faces, doubtful ones ignore regions.
 
     Args:
         photos: To go through.
@@ -71,19 +74,24 @@ def add_missed_faces(photos: Sequence[Photo], teacher: Path, cache: Path, say: C
     Raises:
         ConfigError: The teacher cannot be loaded.
     """
-    look = Teacher(teacher)
+    found = _look(photos, Teacher(teacher), cache, say)
+    redrawn = redraw(photos, [rows[rows[:, 4] >= SURE, :4] for rows in found])
+    return [with_missed(photo, rows) for photo, rows in zip(redrawn, found, strict=True)]
+
+
+def _look(photos: Sequence[Photo], teacher: Teacher, cache: Path, say: Callable[[str], None]) -> list[Found]:
     known: dict[str, list[list[float]]] = json.loads(cache.read_text("utf-8")) if cache.exists() else {}
-    taught = []
-    for number, photo in enumerate(photos):
+    found = []
+    for number, photo in enumerate(photos, start=1):
         key = str(photo.path)
         if key not in known:
-            known[key] = np.round(look.find(read_image(photo.path)), 3).tolist()
-        if (number + 1) % 1000 == 0:
-            say(f"the teacher has seen {number + 1} of {len(photos)} photos")
-        taught.append(with_missed(photo, np.array(known[key], np.float32).reshape(-1, 5)))
+            known[key] = np.round(teacher.find(read_image(photo.path)), 3).tolist()
+        if number % 1000 == 0:
+            say(f"the teacher has seen {number} of {len(photos)} photos")
+        found.append(np.array(known[key], np.float32).reshape(-1, 5))
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps(known), "utf-8")
-    return taught
+    return found
 
 
 def with_missed(photo: Photo, found: Found) -> Photo:
