@@ -58,6 +58,16 @@ def test_the_temperature_that_spoilt_honest_probabilities_is_found_again(by: flo
     assert fit_temperature(spoilt) == pytest.approx(by, abs=0.01)
 
 
+def test_a_temperature_can_be_fitted_to_faces_that_weigh_alike_by_class() -> None:
+    sure, unsure = [0.9, 0.1, 0.0], [0.5, 0.5, 0.0]
+    judged = Judged(np.array([sure] * 9 + [unsure]), np.array([0] * 9 + [1]))
+    kept = [1.0] * 9 + [0.0]
+    assert fit_temperature(judged, kept) == pytest.approx(
+        fit_temperature(Judged(np.array([sure] * 9), np.zeros(9, int)))
+    )
+    assert log_loss(judged, kept) == pytest.approx(-math.log(0.9))
+
+
 def test_log_loss_is_of_the_truth() -> None:
     judged = Judged(np.array([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]]), np.array([0, 2]))
     assert log_loss(judged) == pytest.approx((math.log(2) + math.log(4)) / 2)

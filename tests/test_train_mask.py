@@ -448,8 +448,9 @@ class TestTraining:
         image = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
         ratios = np.array([2.0, 1.0, 0.25], np.float32)
         before = np.asarray(model(image))
-        expected = before * ratios / (before * ratios).sum()
-        np.testing.assert_allclose(np.asarray(for_door(model, np.log(ratios).tolist())(image)), expected, atol=1e-5)
+        expected = before**2 * ratios / (before**2 * ratios).sum()
+        answered = np.asarray(for_door(model, np.log(ratios).tolist(), temperature=0.5)(image))
+        np.testing.assert_allclose(answered, expected, atol=1e-5)
         np.testing.assert_array_equal(np.asarray(model(image)), before)
 
     def test_one_class_alone_cannot_be_trained_by_the_report(

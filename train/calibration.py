@@ -69,22 +69,23 @@ def tempered(probabilities: NDArray[np.float64], temperature: float) -> NDArray[
     return scaled
 
 
-def log_loss(judged: Judged) -> float:
-    """Mean negative logarithm of the probability given to the truth, in nats."""
+def log_loss(judged: Judged, weights: NDArray[np.float64] | None = None) -> float:
+    """Mean negative logarithm of the probability given to the truth, in nats; ``weights`` (N,) where faces differ."""
     given = judged.probabilities[np.arange(len(judged.truth)), judged.truth]
-    return float(-np.log(np.maximum(given, np.finfo(np.float64).tiny)).mean())
+    return float(np.average(-np.log(np.maximum(given, np.finfo(np.float64).tiny)), weights=weights))
 
 
-def fit_temperature(judged: Judged) -> float:
+def fit_temperature(judged: Judged, weights: NDArray[np.float64] | None = None) -> float:
     """The temperature of least ``log_loss``, which is convex in its inverse: found by ternary search.
 
     Args:
         judged: At least one face, none of which is measured on afterwards.
+        weights: (N,) of the faces, where they are not to count alike.
     """
     low, high = 1 / MOST_TEMPERATURE, 1 / LEAST_TEMPERATURE
     for _ in range(STEPS):
         first, second = low + (high - low) / 3, high - (high - low) / 3
-        if _loss_at(judged, 1 / first) < _loss_at(judged, 1 / second):
+        if _loss_at(judged, weights, 1 / first) < _loss_at(judged, weights, 1 / second):
             high = second
         else:
             low = first
@@ -112,5 +113,5 @@ def judge_held_out(path: Path, judge: Judge) -> Judged:
     return Judged(np.array(probabilities), np.array([LABELS.index(sample.label) for sample in held], np.intp))
 
 
-def _loss_at(judged: Judged, temperature: float) -> float:
-    return log_loss(Judged(tempered(judged.probabilities, temperature), judged.truth))
+def _loss_at(judged: Judged, weights: NDArray[np.float64] | None, temperature: float) -> float:
+    return log_loss(Judged(tempered(judged.probabilities, temperature), judged.truth), weights)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import LABELS, Image, Label
 from train import plots
+from train.calibration import Judged, fit_temperature, tempered
 from train.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
 from train.mask_figures import describe, figures
@@ -33,8 +34,9 @@ from train.reproducible import command, versions, write_json
 LEAST_TRAINED_SIDE = 12.0
 """Annotated faces with a shorter side in pixels show no mask; they are left out."""
 
-DOOR_SHARES = {Label.WITH_MASK: 0.6, Label.WITHOUT_MASK: 0.3, Label.MASK_WORN_INCORRECTLY: 0.1}
-"""What a door with a mask rule may see: the saved model answers for these shares, not for those training drew."""
+DOOR_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
+"""What observers counted at doors with a mask rule (https://doi.org/10.54111/0001/cc18): the saved model answers for
+these shares, not for those training drew."""
 
 LEAST_REPORTED_SIDE = 40.0
 """Figures are given over annotated faces of at least this short side in pixels, and over all."""
@@ -278,20 +280,28 @@ class _Run:
         from train.mask_model import for_door  # noqa: PLC0415
 
         log_ratios = [math.log(DOOR_SHARES[label] / CLASS_SHARES[label]) for label in LABELS]
-        found = None
+        temperature, found = 1.0, None
         if held_out:
-            truth = indices(held_out, LABELS)
-            drawn = predict(model, held_out, self.size, self.args.margin)
-            weighed = drawn * np.exp(log_ratios)
-            found = figures(truth, weighed / weighed.sum(axis=1, keepdims=True))
-            found["balanced_loss"] = figures(truth, drawn)["balanced_loss"]
+            judged = Judged(predict(model, held_out, self.size, self.args.margin), indices(held_out, LABELS))
+            temperature = fit_temperature(judged, balancing(judged.truth))
+            weighed = tempered(judged.probabilities, temperature) * np.exp(log_ratios)
+            found = figures(judged.truth, weighed / weighed.sum(axis=1, keepdims=True))
+            found["balanced_loss"] = figures(judged.truth, judged.probabilities)["balanced_loss"]
+            found["temperature"] = round(temperature, 3)
             say(describe(f"epoch {epoch + 1}, held out", found) + f", balanced loss {found['balanced_loss']}")
         loss = found and found["balanced_loss"]
         if loss is None or self.state["best_loss"] is None or loss <= self.state["best_loss"]:
             self.state["best_loss"], self.state["best_epoch"] = loss, epoch + 1
-            save_model(for_door(model, log_ratios), self.folder.model)
+            save_model(for_door(model, log_ratios, temperature), self.folder.model)
             self._write_metrics({"held_out": found})
-        kept = ("balanced_loss", "accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
+        kept = (
+            "balanced_loss",
+            "accuracy",
+            "bare_alarmed",
+            "masked_wrongly_alarmed",
+            "badly_worn_flagged",
+            "temperature",
+        )
         return {f"held_out_{key}": found[key] for key in kept} if found else {}
 
     def _write_metrics(self, found: dict[str, Any]) -> None:
@@ -331,9 +341,15 @@ class _Run:
         say(f"Wrote {self.folder.model} (epoch {self.state['best_epoch']}) and {self.folder.metrics}")
 
 
-def indices(samples: Sequence[Sample], labels: Sequence[Label]) -> NDArray[np.int64]:
+def balancing(truth: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(N,) weights that make every class that occurs count alike; ``truth`` holds class indices."""
+    counts = np.bincount(truth)
+    return 1 / counts[truth]
+
+
+def indices(samples: Sequence[Sample], labels: Sequence[Label]) -> NDArray[np.intp]:
     """(N,) positions of the samples' labels in ``labels``."""
-    return np.array([labels.index(sample.label) for sample in samples], np.int64)
+    return np.array([labels.index(sample.label) for sample in samples], np.intp)
 
 
 def predict(model: Any, samples: Sequence[Sample], size: int, margin: float, batch: int = 64) -> NDArray[Any]:

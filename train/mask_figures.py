@@ -1,4 +1,4 @@
-"""Figures of a mask classifier, from its probabilities: what the issue's bars are stated in."""
+"""Figures of a mask classifier, from its probabilities: what alarms are right, and which are missed."""
 
 from __future__ import annotations
 

@@ -13,6 +13,9 @@ from edge.errors import ConfigError
 WEIGHTS_SIDE = 224
 BACKBONE = "mobilenet_v2"
 
+BATCH_NORM_MOMENTUM = 0.99
+"""Of layers that learn. Keras's own for MobileNetV2, 0.999, lets the statistics trail the weights by epochs of ours."""
+
 
 def backbone(size: int, width: float, weights: str) -> Any:
     """MobileNetV2 without its classifier.
@@ -104,22 +107,25 @@ def adopt(model: Any, path: Path) -> None:
         raise ConfigError(f"{path} has another shape: repeat the --size and --width it was trained with.") from error
 
 
-def for_door(model: Any, log_ratios: Sequence[float]) -> Any:
-    """A copy of a trained classifier whose answers expect other class shares than training drew.
+def for_door(model: Any, log_ratios: Sequence[float], temperature: float = 1.0) -> Any:
+    """A copy of a trained classifier whose probabilities are calibrated, and expect the class shares of a door.
 
-    The bias of the softmax gains ln(expected share / drawn share) a class, which is Bayes' rule for a changed prior
-    (Saerens et al. 2002, https://doi.org/10.1162/089976602753284446).
+    Logits are divided by the temperature (Guo et al. 2017, https://arxiv.org/abs/1706.04599). The bias of the softmax
+    then gains ln(expected share / drawn share) a class, which is Bayes' rule for a changed prior (Saerens et al. 2002,
+    https://doi.org/10.1162/089976602753284446).
 
     Args:
         model: From `classifier`; left as it is, and its copy carries no optimiser.
         log_ratios: One a class, in the order of the outputs.
+        temperature: Above 1 makes it less sure.
     """
     import keras  # noqa: PLC0415
 
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
-    bias = clone.get_layer("probabilities").bias
-    bias.assign_add(keras.ops.convert_to_tensor(log_ratios, dtype=bias.dtype))
+    kernel, bias = clone.get_layer("probabilities").weights
+    kernel.assign(kernel / temperature)
+    bias.assign(bias / temperature + keras.ops.convert_to_tensor(log_ratios, dtype=bias.dtype))
     return keras.Model(clone.inputs, clone.outputs, name=model.name)
 
 
@@ -148,5 +154,7 @@ def thaw(model: Any, first_layer: str | None) -> None:
     for layer in net.layers:
         learning = learning or (first_layer is not None and f"{layer.name}_".startswith(f"{first_layer}_"))
         layer.trainable = learning
+        if learning and hasattr(layer, "momentum"):
+            layer.momentum = BATCH_NORM_MOMENTUM
     if first_layer is not None and not learning:
         raise ConfigError(f"No layer {first_layer} in MobileNetV2: give --train-from all or block_1 to block_16.")
