@@ -19,6 +19,7 @@ what you need:       pip install '.[train]'
 what comes before:   python -m train writes runs/mask/mask.keras and runs/face/face.keras, each with a metrics.json
 what comes next:     python -m convert publish makes the converted models the shipped ones,
                      python -m convert edgetpu compiles them for Google's Edge TPU
+which size to train: python -m convert sizes trains and measures mask classifiers of several widths and inputs
 
 examples:
   python -m convert face --data faces/train.json --validation faces/val.json
@@ -39,6 +40,15 @@ what is written to --output (a manifest in it lets the device run the model befo
 """
 
 
+SIZES_EPILOG = """\
+Options after -- go to python -m train mask as they are, the same for every size: --detector, --faces, --epochs, --seed.
+What is finished is kept in --out, so that a second run goes on where the first was stopped.
+
+example:
+  python -m convert sizes --sizes 96 128 160 224 --weights 1=imagenet --weights 0.35=imagenet \\
+      --data faces/train.json --data masks/labels.csv --validation faces/val.json -- --faces 3200 --epochs 8
+"""
+
 EDGETPU_EPILOG = """\
 Predicts for each operation whether the Edge TPU runs it, then compiles all models together with Google's
 edgetpu_compiler, so that they share the Edge TPU's memory, and each alone for comparison. Refuses a result that is not
@@ -58,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish|edgetpu")
+    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish|edgetpu|sizes")
     face = tasks.add_parser("face", help="convert the face detector")
     face.add_argument(
         "--size", type=int, nargs=2, default=(320, 320), metavar=("WIDTH", "HEIGHT"),
@@ -69,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         _add_conversion(task, name)
     _add_publication(tasks.add_parser("publish", help="make converted models the shipped ones"))
     _add_edgetpu(tasks.add_parser("edgetpu", help="compile converted models for Google's Edge TPU"))
+    _add_sizes(tasks.add_parser("sizes", help="train mask classifiers of several widths and inputs, and compare them"))
     return top
 
 
@@ -110,8 +121,14 @@ def _edgetpu(args: argparse.Namespace) -> int:
     return edgetpu.run(args)
 
 
-COMMANDS = {"publish": _publish, "edgetpu": _edgetpu}
-"""Those that need no TensorFlow."""
+def _sizes(args: argparse.Namespace) -> int:
+    from convert import sizes  # noqa: PLC0415
+
+    return sizes.run(args)
+
+
+COMMANDS = {"publish": _publish, "edgetpu": _edgetpu, "sizes": _sizes}
+"""Those that need no TensorFlow in this process."""
 
 
 def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
@@ -149,6 +166,22 @@ def _add_edgetpu(task: argparse.ArgumentParser) -> None:
     add("--compiler", type=Path, metavar="PROGRAM", help="default: edgetpu_compiler on the PATH")
     add("--most-on-cpu", type=_natural, default=0, metavar="N", help="operations that may stay there (default: 0)")
     add("--report", action="store_true", help="print the prediction, and compile nothing")
+
+
+def _add_sizes(task: argparse.ArgumentParser) -> None:
+    task.description = "Train mask classifiers of several widths and inputs alike, and measure them as int8."
+    task.epilog = SIZES_EPILOG
+    task.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = task.add_argument
+    add("--sizes", type=_positive, nargs="+", default=[96, 128, 160, 224], metavar="PX", help="default: 96 128 160 224")
+    add(
+        "--weights", action="append", required=True, metavar="WIDTH=PATH",
+        help="a width, and what its backbone starts from (imagenet, none or a file); may be repeated",
+    )  # fmt: skip
+    add("--data", type=Path, action="append", required=True, metavar="PATH", help="to train on")
+    add("--validation", type=Path, action="append", required=True, metavar="PATH", help="to measure on")
+    add("--out", type=Path, default=Path("runs/sizes"), metavar="DIR", help="default: %(default)s")
+    add("training", nargs="*", metavar="-- OPTION", help="of python -m train mask")
 
 
 def _natural(text: str) -> int:
