@@ -26,6 +26,7 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
 from train import face, face_convention, face_data, face_eval, face_fit, face_hard, face_loss, face_model, face_teacher  # noqa: E402
+from train.average import Average  # noqa: E402
 from train.fused_batch_norm import fuse  # noqa: E402
 
 SIZE = 64
@@ -336,7 +337,7 @@ def test_a_teacher_that_is_no_model_is_named(tmp_path: Path) -> None:
     teacher = tmp_path / "teacher.onnx"
     teacher.write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"teacher\.onnx"):
-        face_teacher.teach([], teacher, tmp_path / "cache.json", print)
+        face_teacher.look([], teacher, tmp_path / "cache.json", print)
 
 
 def test_what_the_teacher_finds_is_added_where_nobody_annotated_it() -> None:
@@ -447,7 +448,7 @@ def stop_after_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_average_follows_all_weights_batch_norm_statistics_too() -> None:
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
-    average = face_fit.Average(model)
+    average = Average(model)
     model.set_weights([np.full_like(weight, 10) for weight in model.get_weights()])
     before = [weight.copy() for weight in average.weights]
     average.update()
@@ -461,7 +462,7 @@ def test_the_average_follows_all_weights_batch_norm_statistics_too() -> None:
 def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
-    one, other = face_fit.Average(model), face_fit.Average(model)
+    one, other = Average(model), Average(model)
     model.set_weights([weight + 3 for weight in model.get_weights()])
     one.update()
     one.save(tmp_path / "average.npz")

@@ -24,6 +24,7 @@ class RunFolder:
         self.settings = settings
         self.model = path / "mask.keras"
         self.metrics = path / METRICS_FILE
+        self.average = path / "average.npz"
         self._last = path / "last.keras"
         self._state = path / "state.json"
 

@@ -116,10 +116,12 @@ def run(args: argparse.Namespace) -> int:
     faces = gather(args.data, args.validation, args.hold_out, args.seed)
     source_weights(faces.training, draw=settings.draw)  # a source that is not there is told before anybody looks
     if args.teacher:
-        from train.face_teacher import teach  # noqa: PLC0415
+        from train.face_teacher import drawn_alike, look, teach  # noqa: PLC0415
 
-        taught = teach(faces.training, args.teacher, args.out / "teacher.json", print)
-        faces = replace(faces, training=taught)
+        seen, held = (
+            look(part, args.teacher, args.out / "teacher.json", print) for part in (faces.training, faces.held_out)
+        )
+        faces = replace(faces, training=teach(faces.training, seen), held_out=drawn_alike(faces.held_out, held))
     training.fit(faces)
     training.report(faces.validation)
     return 0

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import Image
 from train import plots
+from train.average import Average
 from train.face_data import FaceBatches, Faces, Photo, read_image
 from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
 from train.face_hard import weigh
@@ -27,8 +28,6 @@ from train.reproducible import METRICS_FILE, command, versions, write_json
 
 WARMUP_BATCHES = 300
 WEIGHT_DECAY = 0.01
-AVERAGED_EVERY = 4
-EMA_MOMENTUM = 0.992
 GRADIENT_NORM = 10.0
 
 MODEL_FILE = "face.keras"
@@ -241,47 +240,6 @@ def _shapes(weights: Sequence[NDArray[np.float32]]) -> list[tuple[int, ...]]:
     return [weight.shape for weight in weights]
 
 
-class Average:
-    """The moving average of all of a model's weights, as in YOLOX, short at first and then over some 500 batches.
-
-    Every ``AVERAGED_EVERY``-th batch is taken in, and an epoch's last. Keras's own (``use_ema``) leaves out the
-    statistics of batch normalization; those of the present weights do not fit the averaged ones, and such a model finds
-    nothing until the learning rate is small.
-
-    Args:
-        model: Whose weights to average.
-    """
-
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
-        self._updates = 0
-        self.weights: list[NDArray[np.float32]] = [weight.copy() for weight in model.get_weights()]
-
-    def update(self) -> None:
-        """Take in the model's present weights."""
-        self._updates += 1
-        share = max(1 - EMA_MOMENTUM, 9 / (10 + self._updates))
-        for mean, value in zip(self.weights, self._model.get_weights(), strict=True):
-            mean[...] += (value - mean) * np.float32(share)
-
-    def save(self, path: Path) -> None:
-        """Write the state, so that the averaging can go on later."""
-        np.savez(path, *self.weights, updates=self._updates)
-
-    def load(self, path: Path) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            ConfigError: The file is absent or broken.
-        """
-        try:
-            with np.load(path) as saved:
-                self.weights = [saved[f"arr_{index}"] for index in range(len(self.weights))]
-                self._updates = int(saved["updates"])
-        except (OSError, KeyError, ValueError) as error:
-            raise ConfigError(f"{path} cannot be read ({error}): start anew without --resume.") from error
-
-
 class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
     """Tells the batches their epoch, averages weights, and has each finished epoch measured."""
 
@@ -298,9 +256,7 @@ class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
         self._batches.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
-        done = batch + 1
-        if done % AVERAGED_EVERY == 0 or done == len(self._batches):
-            self._average.update()
+        self._average.after_batch(batch + 1, len(self._batches))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         now = time.monotonic()

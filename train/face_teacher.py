@@ -60,10 +60,23 @@ class Teacher:
         return np.column_stack([corners, found[:, -1]]).astype(np.float32)
 
 
-def teach(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str], None]) -> list[Photo]:
-    """Redraw boxes as a teacher draws them, and add what it finds and nobody annotated.
+def teach(photos: Sequence[Photo], found: Sequence[Found]) -> list[Photo]:
+    """Redraw boxes as the teacher draws them, and add what it found and nobody annotated, see ``with_missed``.
 
-    Faces that it is sure of become faces, doubtful ones ignore regions.
+    Args:
+        photos: To learn from.
+        found: From ``look``.
+    """
+    return [with_missed(photo, rows) for photo, rows in zip(drawn_alike(photos, found), found, strict=True)]
+
+
+def drawn_alike(photos: Sequence[Photo], found: Sequence[Found]) -> list[Photo]:
+    """Only redraw the boxes that are there, as the teacher draws them."""
+    return redraw(photos, [rows[rows[:, 4] >= SURE, :4] for rows in found])
+
+
+def look(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str], None]) -> list[Found]:
+    """What a teacher finds in each photo.
 
     Args:
         photos: To go through.
@@ -74,18 +87,13 @@ def teach(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[st
     Raises:
         ConfigError: The teacher cannot be loaded.
     """
-    found = _look(photos, Teacher(teacher), cache, say)
-    redrawn = redraw(photos, [rows[rows[:, 4] >= SURE, :4] for rows in found])
-    return [with_missed(photo, rows) for photo, rows in zip(redrawn, found, strict=True)]
-
-
-def _look(photos: Sequence[Photo], teacher: Teacher, cache: Path, say: Callable[[str], None]) -> list[Found]:
+    eye = Teacher(teacher)
     known: dict[str, list[list[float]]] = json.loads(cache.read_text("utf-8")) if cache.exists() else {}
     found = []
     for number, photo in enumerate(photos, start=1):
         key = str(photo.path)
         if key not in known:
-            known[key] = np.round(teacher.find(read_image(photo.path)), 3).tolist()
+            known[key] = np.round(eye.find(read_image(photo.path)), 3).tolist()
         if number % 1000 == 0:
             say(f"the teacher has seen {number} of {len(photos)} photos")
         found.append(np.array(known[key], np.float32).reshape(-1, 5))
@@ -95,7 +103,7 @@ def _look(photos: Sequence[Photo], teacher: Teacher, cache: Path, say: Callable[
 
 
 def with_missed(photo: Photo, found: Found) -> Photo:
-    """``photo`` with what of ``found`` overlaps no annotation."""
+    """``photo`` with what of ``found`` overlaps no annotation: sure finds as faces, doubtful ones as ignore regions."""
     missed = np.array([row for row in found if not overlaps(row[:4], photo.boxes)], np.float32).reshape(-1, 5)
     sure = missed[:, 4] >= SURE
     return replace(

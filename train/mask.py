@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import LABELS, Image, Label
 from train import plots
+from train.average import Average
 from train.calibration import Judged, fit_temperature, tempered
 from train.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
@@ -34,9 +35,11 @@ from train.reproducible import command, versions, write_json
 LEAST_TRAINED_SIDE = 12.0
 """Annotated faces with a shorter side in pixels show no mask; they are left out."""
 
-DOOR_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
-"""What observers counted at doors with a mask rule (https://doi.org/10.54111/0001/cc18): the saved model answers for
-these shares, not for those training drew."""
+OBSERVED_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
+"""What observers counted where masks had to be worn (https://doi.org/10.54111/0001/cc18)."""
+
+OVERLOOKED = 4.0
+"""A bare face taken for a masked one weighs as much as this many false alarms: it is what the door is for."""
 
 LEAST_REPORTED_SIDE = 40.0
 """Figures are given over annotated faces of at least this short side in pixels, and over all."""
@@ -52,8 +55,8 @@ data layouts (--data may be repeated and mixed):
                     and face (mask state not annotated: taken as without_mask)
 
 what is written to --out (default runs/mask, which git ignores):
-  mask.keras        the best epoch so far, from the first epoch on: RGB in [-1, 1] to probabilities
-  last.keras        the last epoch with its optimiser; state.json: what --resume continues from
+  mask.keras        the best epoch so far, from the first epoch on: averaged weights, RGB in [-1, 1] to probabilities
+  last.keras        the last epoch with its optimiser; state.json, average.npz: what --resume continues from
   metrics.json      command, seed, seconds, versions and figures; curves*.png, confusion*.png
   boxes.json        faces that --detector found, so that the next run need not look again
 
@@ -187,6 +190,7 @@ class _Run:
         self.epochs: int = args.epochs or 16
         self.peak: float = args.learning_rate or 5e-4
         self.folder = RunFolder(args.out, self._settings())
+        self.average: Average
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "best_loss": None}
 
     def _settings(self) -> dict[str, Any]:
@@ -214,15 +218,21 @@ class _Run:
             model = classifier(self.size, self.args.width, self.args.weights, len(LABELS), dropout=0.3)
             if self.args.start_from is not None:
                 adopt(model, self.args.start_from)
+        self.average = Average(model)
+        if self.args.resume:
+            self.average.load(self.folder.average)
         faces = gather(self.args)
         deck = Deck(faces.train, LABELS, paint=not self.args.no_paint)
         say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
         for epoch in range(len(self.state["history"]), self.epochs):
             began = time.monotonic()
             self._enter_phase(model, epoch)
-            row = self._epoch(model, deck, epoch) | self._choose(model, faces.held_out, epoch)
+            row = self._epoch(model, deck, epoch)
+            with self.average.in_place():
+                row |= self._choose(model, faces.held_out, epoch)
             self.state["seconds"] += time.monotonic() - began
             self.state["history"].append(row)
+            self.average.save(self.folder.average)
             self.folder.save(model, self.state)
         self._report(faces)
 
@@ -259,6 +269,8 @@ class _Run:
         )
 
     def _epoch(self, model: Any, deck: Deck, epoch: int) -> dict[str, Any]:
+        import keras  # noqa: PLC0415
+
         from train.mask_batches import Batches  # noqa: PLC0415
         from train.mask_model import reseed_dropout  # noqa: PLC0415
 
@@ -272,14 +284,25 @@ class _Run:
         views = Batches(
             make, count=args.faces, batch=args.batch, labels=LABELS, seed=(args.seed, epoch), workers=args.workers
         )
-        seen = model.fit(views, initial_epoch=epoch, epochs=epoch + 1, verbose=epoch_verbosity(), shuffle=False).history
+        averaging = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, _: self.average.after_batch(batch + 1, len(views))
+        )
+        seen = model.fit(
+            views,
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            verbose=epoch_verbosity(),
+            shuffle=False,
+            callbacks=[averaging],
+        ).history
         return {"epoch": epoch + 1, "loss": seen["loss"][-1], "accuracy": seen["accuracy"][-1]}
 
     def _choose(self, model: Any, held_out: Sequence[Sample], epoch: int) -> dict[str, Any]:
         """Measure on the held-out faces, and keep the model for the door if it is the best so far."""
         from train.mask_model import for_door  # noqa: PLC0415
 
-        log_ratios = [math.log(DOOR_SHARES[label] / CLASS_SHARES[label]) for label in LABELS]
+        shares = door_shares()
+        log_ratios = [math.log(shares[label] / CLASS_SHARES[label]) for label in LABELS]
         temperature, found = 1.0, None
         if held_out:
             judged = Judged(predict(model, held_out, self.size, self.args.margin), indices(held_out, LABELS))
@@ -339,6 +362,14 @@ class _Run:
         self._write_metrics(found)
         draw_history(self.folder.path, self.state["history"])
         say(f"Wrote {self.folder.model} (epoch {self.state['best_epoch']}) and {self.folder.metrics}")
+
+
+def door_shares() -> dict[Label, float]:
+    """The class shares that the saved model answers for, not those that training drew; they sum to 1."""
+    weighed = {
+        label: share * (OVERLOOKED if label is Label.WITHOUT_MASK else 1) for label, share in OBSERVED_SHARES.items()
+    }
+    return {label: share / sum(weighed.values()) for label, share in weighed.items()}
 
 
 def balancing(truth: NDArray[np.intp]) -> NDArray[np.float64]:
