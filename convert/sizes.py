@@ -133,10 +133,10 @@ def _make(args: argparse.Namespace, width: float, weights: str, size: int) -> No
 
 def _share_boxes(out: Path, folder: Path) -> None:
     """Spare a training the search for faces in its pictures, where another has made it."""
-    for found in out.glob(f"*/{BOXES}"):
+    found = next(out.glob(f"*/{BOXES}"), None)
+    if found and not (folder / BOXES).exists():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(found, folder / BOXES)
-        return
 
 
 def _call(*words: str) -> None:

@@ -340,6 +340,26 @@ def test_a_teacher_that_is_no_model_is_named(tmp_path: Path) -> None:
         face_teacher.look([], teacher, tmp_path / "cache.json", print)
 
 
+def test_the_teacher_is_asked_once_and_its_boxes_are_drawn_larger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Told:
+        looks = 0
+
+        def __init__(self, model: Path) -> None: ...
+
+        def find(self, image: np.ndarray) -> np.ndarray:
+            Told.looks += 1
+            return np.float32([(20, 10, 40, 50, 0.9)])
+
+    monkeypatch.setattr(face_teacher, "Teacher", Told)
+    photos = face_data.read_coco(coco(tmp_path, photos=1))
+    for _ in range(2):
+        (found,) = face_teacher.look(photos, tmp_path / "teacher.onnx", tmp_path / "cache.json", print)
+        np.testing.assert_allclose(found, [[19, 8, 41, 52, 0.9]], rtol=1e-6)
+    assert Told.looks == 1
+
+
 def test_what_the_teacher_finds_is_added_where_nobody_annotated_it() -> None:
     found = np.float32([(2, 2, 52, 62, 0.9), (100, 0, 115, 30, 0.8), (200, 0, 210, 12, 0.5)])
     taught = face_teacher.with_missed(photo((0, 0, 50, 60)), found)

@@ -22,6 +22,7 @@ from edge.errors import ConfigError, MaskgateError
 from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, BBox, Face, Image, Label
 from edge.vision.preprocess import resize
+from train.box_size import larger
 from train.evaluate import markdown_table, share_text, write_json
 from train.measure import JUDGED_SIDE, UNKNOWN, Photo, Share, open_photo, read_photos
 
@@ -95,7 +96,7 @@ def alarms(photos: Sequence[Photo], pipeline: Pipeline) -> dict[str, dict[str, S
             continue
         image = open_photo(photo)
         for truth in known:
-            cut, bbox = around(image, truth.bbox)
+            cut, bbox = around(image, larger(truth.bbox))
             for name, change in CHANGES.items():
                 changed = cut if change is None else change(cut, bbox.short_side)
                 (reading,) = pipeline.judge(changed, [Face(bbox, 1.0)])

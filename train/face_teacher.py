@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.values import Image
+from train.box_size import LARGER
 from train.face_convention import redraw
 from train.face_data import Photo, overlaps, read_image
 
@@ -96,10 +97,16 @@ def look(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str
             known[key] = np.round(eye.find(read_image(photo.path)), 3).tolist()
         if number % 1000 == 0:
             say(f"the teacher has seen {number} of {len(photos)} photos")
-        found.append(np.array(known[key], np.float32).reshape(-1, 5))
+        found.append(_larger(np.array(known[key], np.float32).reshape(-1, 5)))
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps(known), "utf-8")
     return found
+
+
+def _larger(found: Found) -> Found:
+    corners, score = found[:, :4], found[:, 4:]
+    reach = (corners[:, 2:] - corners[:, :2]) * (LARGER - 1) / 2
+    return np.concatenate([corners[:, :2] - reach, corners[:, 2:] + reach, score], axis=1)
 
 
 def with_missed(photo: Photo, found: Found) -> Photo:

@@ -88,7 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")
     add("--width", type=float, default=1.0, help="MobileNetV2's channel multiplier (default: %(default)s)")
-    add("--margin", type=float, default=0.3, help="around a face, of its longer side, each side (default: %(default)s)")
+    add(
+        "--margin",
+        type=float,
+        default=0.2273,
+        help="around a face, of the longer side of its box as the detector draws it, each side (default: %(default)s)",
+    )
     add("--epochs", type=int, help="in all, warm-up included (default: 16; report: 20)")
     add("--warmup-epochs", type=int, default=1, help="with the backbone frozen (default: %(default)s)")
     add("--faces", type=int, default=10_000, help="drawn an epoch (default: %(default)s)")
@@ -285,7 +290,7 @@ class _Run:
             make, count=args.faces, batch=args.batch, labels=LABELS, seed=(args.seed, epoch), workers=args.workers
         )
         averaging = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, _: self.average.after_batch(batch + 1, len(views))
+            on_train_batch_end=lambda batch, logs: self.average.after_batch(batch + 1, len(views))  # noqa: ARG005 - Keras's own
         )
         seen = model.fit(
             views,

@@ -24,6 +24,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Image, Label
+from train.box_size import larger
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
@@ -231,11 +232,14 @@ def load(path: Path) -> Image:
 
 
 def face_box(sample: Sample, image: Image) -> BBox:
-    """The face: the sample's box, else the picture shrunk by a tenth on each side, as tight crops are cut."""
+    """The face as the detector would draw it, see `train.box_size`.
+
+    The sample's box is taken, else the picture shrunk by a tenth on each side, as tight crops are cut.
+    """
     if sample.bbox is not None:
-        return sample.bbox
+        return larger(sample.bbox)
     height, width = image.shape[:2]
-    return BBox(0.1 * width, 0.1 * height, 0.9 * width, 0.9 * height)
+    return larger(BBox(0.1 * width, 0.1 * height, 0.9 * width, 0.9 * height))
 
 
 class Detector(Protocol):
