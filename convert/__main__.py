@@ -19,6 +19,7 @@ what you need:       pip install '.[train]'
 what comes before:   python -m train writes runs/mask/mask.keras and runs/face/face.keras, each with a metrics.json
 what comes next:     python -m convert publish makes the converted models the shipped ones,
                      python -m convert edgetpu compiles them for Google's Edge TPU
+a shipped model:     python -m convert again face makes it again from the data, by all the commands that made it
 which size to train: python -m convert sizes trains and measures mask classifiers of several widths and inputs
 
 examples:
@@ -49,6 +50,15 @@ example:
       --data faces/train.json --data masks/labels.csv --validation faces/val.json -- --faces 3200 --epochs 8
 """
 
+AGAIN_EPILOG = """\
+The manifest records each command with placeholders for folders outside the project; --folder says where yours are.
+Finished commands are noted in --log, and a training that was stopped is resumed: repeat the command to go on.
+Hours for face, minutes for mask. Files are written where the commands say, below runs.
+
+example:
+  python -m convert again face --folder DATA=../data --folder PEERS=../peers --folder WEIGHTS=../weights
+"""
+
 EDGETPU_EPILOG = """\
 Predicts for each operation whether the Edge TPU runs it, then compiles all models together with Google's
 edgetpu_compiler, so that they share the Edge TPU's memory, and each alone for comparison. Refuses a result that is not
@@ -68,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish|edgetpu|sizes")
+    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish|edgetpu|sizes|again")
     face = tasks.add_parser("face", help="convert the face detector")
     face.add_argument(
         "--size", type=int, nargs=2, default=(320, 320), metavar=("WIDTH", "HEIGHT"),
@@ -80,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     _add_publication(tasks.add_parser("publish", help="make converted models the shipped ones"))
     _add_edgetpu(tasks.add_parser("edgetpu", help="compile converted models for Google's Edge TPU"))
     _add_sizes(tasks.add_parser("sizes", help="train mask classifiers of several widths and inputs, and compare them"))
+    _add_again(tasks.add_parser("again", help="make a shipped model again, by the commands that its entry records"))
     return top
 
 
@@ -127,7 +138,13 @@ def _sizes(args: argparse.Namespace) -> int:
     return sizes.run(args)
 
 
-COMMANDS = {"publish": _publish, "edgetpu": _edgetpu, "sizes": _sizes}
+def _again(args: argparse.Namespace) -> int:
+    from convert import again  # noqa: PLC0415
+
+    return again.run(args)
+
+
+COMMANDS = {"publish": _publish, "edgetpu": _edgetpu, "sizes": _sizes, "again": _again}
 """Those that need no TensorFlow in this process."""
 
 
@@ -182,6 +199,17 @@ def _add_sizes(task: argparse.ArgumentParser) -> None:
     add("--validation", type=Path, action="append", required=True, metavar="PATH", help="to measure on")
     add("--out", type=Path, default=Path("runs/sizes"), metavar="DIR", help="default: %(default)s")
     add("training", nargs="*", metavar="-- OPTION", help="of python -m train mask")
+
+
+def _add_again(task: argparse.ArgumentParser) -> None:
+    task.description = "Make a shipped model again from the data, by the commands that its manifest entry records."
+    task.epilog = AGAIN_EPILOG
+    task.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = task.add_argument
+    add("name", metavar="NAME", help="face, mask, ...")
+    add("--folder", action="append", default=[], metavar="NAME=PATH", help="of a placeholder; may be repeated")
+    add("--models", type=Path, default=SHIPPED, metavar="DIR", help="folder of the manifest (default: %(default)s)")
+    add("--log", type=Path, default=Path("runs"), metavar="DIR", help="where progress is noted (default: %(default)s)")
 
 
 def _natural(text: str) -> int:
