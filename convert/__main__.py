@@ -178,7 +178,7 @@ def _add_edgetpu(task: argparse.ArgumentParser) -> None:
     task.epilog = EDGETPU_EPILOG
     task.formatter_class = argparse.RawDescriptionHelpFormatter
     add = task.add_argument
-    add("names", nargs="*", metavar="NAME", help="face, mask (default: all in the manifest)")
+    add("names", nargs="*", metavar="NAME", help="that will share an Edge TPU (default: face mask)")
     add("--models", type=Path, default=SHIPPED, metavar="DIR", help="folder of the manifest (default: %(default)s)")
     add("--compiler", type=Path, metavar="PROGRAM", help="default: edgetpu_compiler on the PATH")
     add("--most-on-cpu", type=_natural, default=0, metavar="N", help="operations that may stay there (default: 0)")

@@ -11,8 +11,9 @@ from pathlib import Path
 from convert import check, edgetpu_compiler, edgetpu_mapping
 from convert.edgetpu_compiler import Compiled
 from convert.publish import MANIFEST, enter
+from edge.config import Config
 from edge.errors import ConfigError, ModelError
-from edge.models import EdgeTpuVariant, ModelEntry, ModelFile, load_model, read_manifest
+from edge.models import EdgeTpuVariant, Manifest, ModelEntry, ModelFile, load_model, read_manifest
 
 CUSTOM = "CUSTOM edgetpu-custom-op"
 """The operation that stands for all that was mapped."""
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         ModelError: A model is absent or altered, the compiler failed, or left too much on the CPU.
     """
     manifest = args.models / MANIFEST
-    names = args.names or sorted(read_manifest(manifest).models)
+    names = args.names or usual(read_manifest(manifest))
     models = [load_model(f"{manifest}#{name}", ModelEntry) for name in names]
     facts = [check.read(model.content) for model in models]
     for model, one in zip(models, facts, strict=True):
@@ -45,6 +46,12 @@ def run(args: argparse.Namespace) -> int:
     _enter_all(manifest, models, together)
     print(f"Entered {' and '.join(names)} into {manifest}")
     return 0
+
+
+def usual(manifest: Manifest) -> list[str]:
+    """The models that share a device unless the configuration names others; of a manifest without them, all."""
+    config = Config()
+    return sorted({config.face.model, config.mask.model} & manifest.models.keys()) or sorted(manifest.models)
 
 
 def verify(original: check.ModelFacts, compiled: Compiled, most_on_cpu: int) -> int:

@@ -264,6 +264,7 @@ def test_both_models_are_compiled_in_one_go_and_entered_with_their_hashes(
         assert (variant.file, variant.together_with) == (f"{name}_edgetpu.tflite", (other,))
         assert variant.compiler == "16.0.384591198"
         assert variant.sha256 == hashlib.sha256((models / variant.file).read_bytes()).hexdigest()
+    assert entries["mask-224"].edgetpu is None
     said = capsys.readouterr().out
     assert "face: compiled; 80 of 80 operations run on the Edge TPU, 0 on the CPU" in said
     assert "mask     compiled together 2.43MiB / 0.00B, alone 2.43MiB / 0.00B" in said

@@ -85,3 +85,11 @@ def test_a_model_that_the_configuration_names_and_nobody_has_is_an_error_that_na
     settings = config.load(overrides={"face.model": f"{tmp_path}/manifest.json#face"})
     with pytest.raises(ModelError, match=r"manifest\.json cannot be read"):
         load_pipeline(settings.config)
+
+
+@pytest.mark.parametrize("name", ["mask", "mask-224"])
+def test_either_shipped_mask_model_can_be_chosen(name: str) -> None:
+    chosen = config.Config.model_validate({"mask": {"model": name}})
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    (reading,) = load_pipeline(chosen).judge(image, [SURE])
+    assert sum(reading.probabilities) == pytest.approx(1, abs=0.02)
