@@ -128,8 +128,8 @@ def training_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
     if "best" in metrics:
         return dict(metrics)
     history = metrics.get("history") or []
-    best = metrics.get("best_epoch")
-    kept = ("seed", "seconds", "parameters", "best_epoch")
+    best = metrics.get("best_epoch", metrics.get("kept_epoch"))
+    kept = ("seed", "seconds", "parameters", "best_epoch", "kept_epoch")
     versions = metrics.get("versions", {})
     return {
         "command": portable_command(metrics["command"]),

@@ -24,6 +24,7 @@ from train.mask_data import Sample, drop_unreadable, face_box, hold_out, locate,
 from train.mask_figures import figures
 from train.mask_paint import FaceAxes, Wearing
 from train.mask_views import CLASS_SHARES, Deck, plain_view
+from train.soup import Soup
 
 COLOURS = {
     Label.WITH_MASK: (200, 60, 40),
@@ -313,6 +314,28 @@ class TestFigures:
         assert figures(np.array([0]), np.eye(3)[[0]])["badly_worn_flagged"] is None
 
 
+class TestSoup:
+    def test_the_mean_of_the_members_leaves_a_share_to_their_start(self, tmp_path: Path) -> None:
+        start, one, other = (
+            [np.full(shape, value, np.float32) for shape in ((2, 3), (4,))] for value in (8.0, 1.0, 3.0)
+        )
+        soup = Soup(keep=0.25)
+        soup.begin(start)
+        assert soup.weights(one)[0] == pytest.approx(np.full((2, 3), 0.75 * 1 + 0.25 * 8))
+        soup.add(one)
+        soup.save(tmp_path / "soup.npz")
+        again = Soup(keep=0.25)
+        again.load(tmp_path / "soup.npz")
+        again.add(other)
+        assert again.weights(start)[1] == pytest.approx(np.full(4, 0.75 * 2 + 0.25 * 8))
+        assert again.members == 2
+
+    def test_a_broken_file_is_one_sentence(self, tmp_path: Path) -> None:
+        (tmp_path / "soup.npz").write_bytes(b"PK")
+        with pytest.raises(ConfigError, match=r"soup\.npz cannot be read"):
+            Soup(keep=0).load(tmp_path / "soup.npz")
+
+
 class TestCommand:
     def test_help_teaches_without_loading_keras(self) -> None:
         code = "import sys; from train.__main__ import parser; parser().format_help(); sys.exit('keras' in sys.modules)"
@@ -326,6 +349,11 @@ class TestCommand:
             (["--weights", "none", "--resume"], "Nothing to resume"),
             (["--weights", "none", "--train-from", "block_99"], "No layer block_99"),
             (["--weights", "none", "--epochs", "0"], "--epochs is 0"),
+            (["--weights", "none", "--keep-start", "1"], "--keep-start is 1.0"),
+            (
+                ["--weights", "none", "--leave-out", "web"],
+                "--leave-out web: no face of --data has this source; there are data.",
+            ),
         ],
     )
     def test_a_wrong_option_is_one_sentence_and_exit_code_2(
@@ -368,6 +396,8 @@ class TestTraining:
             "--faces",
             "8",
             "--epochs",
+            "1",
+            "--members",
             "2",
             "--learning-rate",
             "0.01",
@@ -390,10 +420,19 @@ class TestTraining:
         assert metrics["labels"] == list(map(str, LABELS))
         assert (metrics["size"], metrics["margin"], metrics["seed"]) == (32, 0.2273, 1)
         assert [row["epoch"] for row in metrics["history"]] == [1, 2]
+        assert metrics["kept_epoch"] == 2
         assert metrics["validation"]["faces"] == 4
         assert metrics["validation_annotated_40px"]["faces"] == 1
         for name in ("curves_loss", "curves_accuracy", "curves_rates", "confusion_validation"):
             assert cv2.imread(str(whole / f"{name}.png")) is not None
+
+    def test_a_source_left_out_is_measured_on_and_not_learned_from(self, tmp_path: Path) -> None:
+        own, foreign = folders(tmp_path / "own"), folders(tmp_path / "foreign", count=2)
+        recipe = ["--faces", "4", "--epochs", "1", "--members", "1", "--leave-out", "foreign"]
+        assert main(["mask", "--data", str(own), "--data", str(foreign), *FAST, *recipe, "--out", str(tmp_path)]) == 0
+        metrics = json.loads((tmp_path / "metrics.json").read_text())
+        assert metrics["left_out"]["faces"] == 6
+        assert sum(metrics["training_faces"].values()) + metrics["held_out"]["faces"] == 18
 
     @staticmethod
     def keep_a_copy_after_epoch_1(monkeypatch: pytest.MonkeyPatch, copy: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,16 +44,6 @@ class Average:
         for mean, value in zip(self.weights, self._model.get_weights(), strict=True):
             mean[...] += (value - mean) * np.float32(share)
 
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Give the model the averaged weights for a while."""
-        present = self._model.get_weights()
-        self._model.set_weights(self.weights)
-        try:
-            yield
-        finally:
-            self._model.set_weights(present)
-
     def save(self, path: Path) -> None:
         """Write the state, so that the averaging can go on later."""
         np.savez(path, *self.weights, updates=self._updates)
@@ -70,3 +60,14 @@ class Average:
                 self._updates = int(saved["updates"])
         except (OSError, KeyError, ValueError) as error:
             raise ConfigError(f"{path} cannot be read ({error}): start anew without --resume.") from error
+
+
+@contextmanager
+def in_place(model: Any, weights: Sequence[NDArray[np.float32]]) -> Iterator[None]:
+    """Give a keras.Model other weights for a while."""
+    present = model.get_weights()
+    model.set_weights(weights)
+    try:
+        yield
+    finally:
+        model.set_weights(present)

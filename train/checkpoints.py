@@ -25,6 +25,7 @@ class RunFolder:
         self.model = path / "mask.keras"
         self.metrics = path / METRICS_FILE
         self.average = path / "average.npz"
+        self.soup = path / "soup.npz"
         self._last = path / "last.keras"
         self._state = path / "state.json"
 

@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import LABELS, Image, Label
 from train import plots
-from train.average import Average
+from train.average import Average, in_place
 from train.calibration import Judged, fit_temperature, tempered
 from train.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
-from train.mask_figures import describe, figures
+from train.mask_figures import RATES, describe, figures
 from train.mask_views import CLASS_SHARES, LEAST_PAINTED_SIDE, Deck, plain_view
 from train.options import add_shared, require_at_least
 from train.reproducible import command, versions, write_json
+from train.soup import Soup
 
 LEAST_TRAINED_SIDE = 12.0
 """Annotated faces with a shorter side in pixels show no mask; they are left out."""
@@ -45,7 +46,7 @@ LEAST_REPORTED_SIDE = 40.0
 """Figures are given over annotated faces of at least this short side in pixels, and over all."""
 
 HELD_OUT = 0.1
-"""Of the groups, for choosing the best epoch."""
+"""Of the groups, for calibrating the probabilities and following the training."""
 
 EPILOG = """\
 data layouts (--data may be repeated and mixed):
@@ -55,8 +56,8 @@ data layouts (--data may be repeated and mixed):
                     and face (mask state not annotated: taken as without_mask)
 
 what is written to --out (default runs/mask, which git ignores):
-  mask.keras        the best epoch so far, from the first epoch on: averaged weights, RGB in [-1, 1] to probabilities
-  last.keras        the last epoch with its optimiser; state.json, average.npz: what --resume continues from
+  mask.keras        the members' mean so far, from the first epoch on; takes RGB in [-1, 1], gives probabilities
+  last.keras        the last epoch with its optimiser; state.json, *.npz: what --resume continues from
   metrics.json      command, seed, seconds, versions and figures; curves*.png, confusion*.png
   boxes.json        faces that --detector found, so that the next run need not look again
 
@@ -68,7 +69,7 @@ examples:
 """
 
 
-AT_LEAST = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1, "warmup_epochs": 0}
+AT_LEAST = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1, "warmup_epochs": 0, "members": 1}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", action="append", type=Path, required=True, metavar="PATH", help="folder, labels.csv or COCO json")
     add("--preset", choices=("default", "report"), default="default", help="recipe; report: the student report's")
     add("--weights", default="imagenet", metavar="imagenet|PATH|none", help="of the backbone (default: %(default)s)")
+    add(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="a source of --data to measure on and not to learn from: how faces of unknown origin are judged",
+    )
     add(
         "--start-from",
         type=Path,
@@ -94,8 +102,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2273,
         help="around a face, of the longer side of its box as the detector draws it, each side (default: %(default)s)",
     )
-    add("--epochs", type=int, help="in all, warm-up included (default: 16; report: 20)")
+    add("--epochs", type=int, help="of a member, warm-up included (default: 8; report: 20)")
     add("--warmup-epochs", type=int, default=1, help="with the backbone frozen (default: %(default)s)")
+    add(
+        "--members",
+        type=int,
+        default=4,
+        help="trainings from the same start, of whose weights the mean is taken (default: %(default)s)",
+    )
+    add(
+        "--keep-start",
+        type=float,
+        default=0.2,
+        metavar="SHARE",
+        help="of the weights after warm-up, in that mean (default: %(default)s)",
+    )
     add("--faces", type=int, default=10_000, help="drawn an epoch (default: %(default)s)")
     add("--batch", type=int, default=32, help="faces in a batch (default: %(default)s)")
     add("--learning-rate", type=float, help="peak while fine-tuning (default: 5e-4; report: 1e-4)")
@@ -133,6 +154,8 @@ def _check(args: argparse.Namespace) -> None:
     require_at_least(args, AT_LEAST)
     if not 0 <= args.margin <= 2:
         raise ConfigError(f"--margin is {args.margin}: give a fraction of the face between 0 and 2.")
+    if not 0 <= args.keep_start < 1:
+        raise ConfigError(f"--keep-start is {args.keep_start}: give a share of at least 0 and below 1.")
 
 
 @dataclass(frozen=True)
@@ -141,6 +164,7 @@ class Faces:
 
     train: list[Sample]
     held_out: list[Sample]
+    left_out: list[Sample]
     validation: list[Sample]
     unreadable: list[Path]
 
@@ -153,6 +177,7 @@ class Faces:
         annotated = [s for s in self.validation if s.annotated]
         sets = {
             "held_out": self.held_out,
+            "left_out": self.left_out,
             "validation": self.validation,
             "validation_annotated": annotated,
             "validation_annotated_40px": [s for s in annotated if s.short_side >= LEAST_REPORTED_SIDE],
@@ -163,22 +188,33 @@ class Faces:
 def gather(args: argparse.Namespace) -> Faces:
     """Read, check, locate and split the faces that the options name, saying what was found."""
     samples = [sample for path in args.data for sample in read(path)]
+    _check_sources(args.leave_out, samples)
     reported = [replace(sample, validation=True) for path in args.validation for sample in read(path)]
     samples = [s for s in samples if s.short_side >= LEAST_TRAINED_SIDE]
     kept, unreadable = drop_unreadable([*samples, *reported], say)
     if args.detector is not None:
         kept = locate(kept, YuNet(args.detector), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
     validation = [sample for sample in kept if sample.validation]
-    training = [sample for sample in kept if not sample.validation]
+    left = [sample for sample in kept if not sample.validation and sample.source in args.leave_out]
+    training = [sample for sample in kept if not sample.validation and sample.source not in args.leave_out]
     if not training:
-        raise ConfigError("None of the --data can be trained on: every picture is unreadable or kept for validation.")
+        raise ConfigError("None of the --data can be trained on: every picture is unreadable or kept from training.")
     train, held = hold_out(training, HELD_OUT, args.seed)
-    for name, part in (("training", train), ("held out", held), ("validation", validation)):
+    for name, part in (("training", train), ("held out", held), ("left out", left), ("validation", validation)):
         counts = Counter(str(sample.label) for sample in part)
         say(f"{name}: {len(part)} faces, " + ", ".join(f"{label} {counts[label]}" for label in LABELS))
     if unreadable:
         say(f"Skipped {len(unreadable)} unreadable images")
-    return Faces(train, held, validation, unreadable)
+    return Faces(train, held, left, validation, unreadable)
+
+
+def _check_sources(names: Sequence[str], samples: Sequence[Sample]) -> None:
+    sources = {sample.source for sample in samples}
+    for name in names:
+        if name not in sources:
+            raise ConfigError(
+                f"--leave-out {name}: no face of --data has this source; there are {', '.join(sorted(sources))}."
+            )
 
 
 def say(line: str) -> None:
@@ -192,14 +228,18 @@ class _Run:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.size: int = args.size or 128
-        self.epochs: int = args.epochs or 16
+        self.epochs: int = args.epochs or 8
         self.peak: float = args.learning_rate or 5e-4
         self.folder = RunFolder(args.out, self._settings())
+        self.warmup: int = min(args.warmup_epochs, self.epochs - 1)
+        self.total = self.warmup + args.members * (self.epochs - self.warmup)
+        self.soup = Soup(args.keep_start if self.warmup or args.start_from else 0.0)
         self.average: Average
-        self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "best_loss": None}
+        self.state: dict[str, Any] = {"history": [], "seconds": 0.0}
 
     def _settings(self) -> dict[str, Any]:
-        kept = ("width", "margin", "warmup_epochs", "faces", "batch", "train_from", "seed", "no_paint")
+        kept = ["width", "margin", "warmup_epochs", "members", "keep_start", "faces", "batch", "train_from", "seed"]
+        kept += ["no_paint", "leave_out"]
         return {
             **{name: getattr(self.args, name) for name in kept},
             "size": self.size,
@@ -210,7 +250,7 @@ class _Run:
         }
 
     def run(self) -> None:
-        """Train what is left to train, keeping the best epoch, then report on it."""
+        """Train what is left to train, then report on what it comes to."""
         import keras  # noqa: PLC0415
 
         from train.mask_model import adopt, classifier  # noqa: PLC0415
@@ -218,7 +258,7 @@ class _Run:
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
             model, self.state = self.folder.resume()
-            say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.epochs}")
+            say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.total}")
         else:
             model = classifier(self.size, self.args.width, self.args.weights, len(LABELS), dropout=0.3)
             if self.args.start_from is not None:
@@ -226,31 +266,35 @@ class _Run:
         self.average = Average(model)
         if self.args.resume:
             self.average.load(self.folder.average)
+            self.soup.load(self.folder.soup)
         faces = gather(self.args)
         deck = Deck(faces.train, LABELS, paint=not self.args.no_paint)
         say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
-        for epoch in range(len(self.state["history"]), self.epochs):
+        for epoch in range(len(self.state["history"]), self.total):
             began = time.monotonic()
             self._enter_phase(model, epoch)
             row = self._epoch(model, deck, epoch)
-            with self.average.in_place():
-                row |= self._choose(model, faces.held_out, epoch)
+            row |= self._take_stock(model, faces.held_out, epoch)
             self.state["seconds"] += time.monotonic() - began
             self.state["history"].append(row)
             self.average.save(self.folder.average)
+            self.soup.save(self.folder.soup)
             self.folder.save(model, self.state)
         self._report(faces)
 
     def _enter_phase(self, model: Any, epoch: int) -> None:
-        """Compile anew where a phase begins: the head alone, then the upper layers; else change nothing."""
+        """Compile anew where a phase begins: the head alone, then each member's upper layers; else change nothing."""
         import keras  # noqa: PLC0415
 
         from train.mask_model import thaw  # noqa: PLC0415
 
-        warmup = min(self.args.warmup_epochs, self.epochs - 1)
-        if epoch == warmup:
+        if epoch >= self.warmup and self._member_epoch(epoch) == 0:
+            if epoch == self.warmup:
+                self.soup.begin(model.get_weights())
+            model.set_weights(self.soup.start)
+            self.average = Average(model)
             thaw(model, self.args.train_from)
-            optimizer = keras.optimizers.AdamW(self._schedule(warmup), weight_decay=1e-4, global_clipnorm=5.0)
+            optimizer = keras.optimizers.AdamW(self._schedule(), weight_decay=1e-4, global_clipnorm=5.0)
         elif epoch == 0:
             thaw(model, None)
             optimizer = keras.optimizers.Adam(1e-3)
@@ -259,7 +303,11 @@ class _Run:
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.05)
         model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
 
-    def _schedule(self, warmup: int) -> Any:
+    def _member_epoch(self, epoch: int) -> int:
+        """Which epoch of its member this is, from 0; negative while the head warms up."""
+        return (epoch - self.warmup) % (self.epochs - self.warmup) if epoch >= self.warmup else epoch - self.warmup
+
+    def _schedule(self) -> Any:
         """Half an epoch up to the peak, then a cosine down to a thousandth of it."""
         import keras  # noqa: PLC0415
 
@@ -267,7 +315,7 @@ class _Run:
         rise = steps // 2
         return keras.optimizers.schedules.CosineDecay(
             self.peak * 0.1,
-            steps * (self.epochs - warmup) - rise,
+            steps * (self.epochs - self.warmup) - rise,
             alpha=0.001,
             warmup_target=self.peak,
             warmup_steps=rise,
@@ -302,8 +350,24 @@ class _Run:
         ).history
         return {"epoch": epoch + 1, "loss": seen["loss"][-1], "accuracy": seen["accuracy"][-1]}
 
-    def _choose(self, model: Any, held_out: Sequence[Sample], epoch: int) -> dict[str, Any]:
-        """Measure on the held-out faces, and keep the model for the door if it is the best so far."""
+    def _take_stock(self, model: Any, held_out: Sequence[Sample], epoch: int) -> dict[str, Any]:
+        """Measure what the members come to so far, and write it; a member after the first counts at its end only."""
+        ended = self._member_epoch(epoch) == self.epochs - self.warmup - 1
+        if self.soup.members and not ended:
+            return {}
+        if ended:
+            self.soup.add(self.average.weights)
+        with in_place(model, self.soup.weights(self.average.weights)):
+            found = self._write(model, held_out)
+        self.state["kept_epoch"] = epoch + 1
+        self._write_metrics({"held_out": found})
+        if found is None:
+            return {}
+        say(describe(f"epoch {epoch + 1} of {self.total}, held out", found) + f", loss {found['balanced_loss']}")
+        return {f"held_out_{key}": found[key] for key in (*RATES, "balanced_loss", "temperature")}
+
+    def _write(self, model: Any, held_out: Sequence[Sample]) -> dict[str, Any] | None:
+        """Save the model for the door, calibrated on the held-out faces, and tell its figures on them."""
         from train.mask_model import for_door  # noqa: PLC0415
 
         shares = door_shares()
@@ -312,25 +376,13 @@ class _Run:
         if held_out:
             judged = Judged(predict(model, held_out, self.size, self.args.margin), indices(held_out, LABELS))
             temperature = fit_temperature(judged, balancing(judged.truth))
-            weighed = tempered(judged.probabilities, temperature) * np.exp(log_ratios)
+            calibrated = tempered(judged.probabilities, temperature)
+            weighed = calibrated * np.exp(log_ratios)
             found = figures(judged.truth, weighed / weighed.sum(axis=1, keepdims=True))
-            found["balanced_loss"] = figures(judged.truth, judged.probabilities)["balanced_loss"]
+            found["balanced_loss"] = figures(judged.truth, calibrated)["balanced_loss"]
             found["temperature"] = round(temperature, 3)
-            say(describe(f"epoch {epoch + 1}, held out", found) + f", balanced loss {found['balanced_loss']}")
-        loss = found and found["balanced_loss"]
-        if loss is None or self.state["best_loss"] is None or loss <= self.state["best_loss"]:
-            self.state["best_loss"], self.state["best_epoch"] = loss, epoch + 1
-            save_model(for_door(model, log_ratios, temperature), self.folder.model)
-            self._write_metrics({"held_out": found})
-        kept = (
-            "balanced_loss",
-            "accuracy",
-            "bare_alarmed",
-            "masked_wrongly_alarmed",
-            "badly_worn_flagged",
-            "temperature",
-        )
-        return {f"held_out_{key}": found[key] for key in kept} if found else {}
+        save_model(for_door(model, log_ratios, temperature), self.folder.model)
+        return found
 
     def _write_metrics(self, found: dict[str, Any]) -> None:
         metrics = {
@@ -344,14 +396,14 @@ class _Run:
             "margin": self.args.margin,
             "width": self.args.width,
             "labels": [str(label) for label in LABELS],
-            "best_epoch": self.state.get("best_epoch"),
+            "kept_epoch": self.state.get("kept_epoch"),
             "settings": self.folder.settings,
             "history": self.state["history"],
         }
         write_json(self.folder.metrics, metrics | found)
 
     def _report(self, faces: Faces) -> None:
-        """Measure the best epoch's model on everything held back, and draw the plots."""
+        """Measure the model on everything held back, and draw the plots."""
         import keras  # noqa: PLC0415
 
         model = keras.models.load_model(self.folder.model)
@@ -366,7 +418,7 @@ class _Run:
         found["unreadable"] = [str(path) for path in faces.unreadable]
         self._write_metrics(found)
         draw_history(self.folder.path, self.state["history"])
-        say(f"Wrote {self.folder.model} (epoch {self.state['best_epoch']}) and {self.folder.metrics}")
+        say(f"Wrote {self.folder.model} (of {self.soup.members} trainings) and {self.folder.metrics}")
 
 
 def door_shares() -> dict[Label, float]:

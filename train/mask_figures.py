@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from edge.values import LABELS, Label
 
+RATES = ("accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
+
 
 def figures(truth: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Label] = LABELS) -> dict[str, Any]:
     """Figures of one set of faces.
@@ -69,5 +71,4 @@ def describe(name: str, found: dict[str, Any]) -> str:
     def percent(key: str) -> str:
         return "-" if found[key] is None else f"{100 * found[key]:.1f} %"
 
-    rates = ("accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
-    return f"{name}: {found['faces']} faces, " + ", ".join(f"{key.replace('_', ' ')} {percent(key)}" for key in rates)
+    return f"{name}: {found['faces']} faces, " + ", ".join(f"{key.replace('_', ' ')} {percent(key)}" for key in RATES)
