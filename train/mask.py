@@ -117,9 +117,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of the weights after warm-up, in that mean (default: %(default)s)",
     )
-    add("--faces", type=int, default=10_000, help="drawn an epoch (default: %(default)s)")
+    add("--faces", type=int, default=3200, help="drawn an epoch (default: %(default)s)")
     add("--batch", type=int, default=32, help="faces in a batch (default: %(default)s)")
-    add("--learning-rate", type=float, help="peak while fine-tuning (default: 5e-4; report: 1e-4)")
+    add("--learning-rate", type=float, help="peak while fine-tuning (default: 3e-4; report: 1e-4)")
     add(
         "--train-from",
         default="block_4",
@@ -229,7 +229,7 @@ class _Run:
         self.args = args
         self.size: int = args.size or 128
         self.epochs: int = args.epochs or 8
-        self.peak: float = args.learning_rate or 5e-4
+        self.peak: float = args.learning_rate or 3e-4
         self.folder = RunFolder(args.out, self._settings())
         self.warmup: int = min(args.warmup_epochs, self.epochs - 1)
         self.total = self.warmup + args.members * (self.epochs - self.warmup)
