@@ -13,9 +13,9 @@ from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from train import face_eval
 from train.face_data import Photo, read_image
-from train.mask import LEAST_REPORTED_SIDE, indices
 from train.mask_data import Sample, face_box, load
-from train.mask_figures import figures
+from train.mask_faces import LEAST_REPORTED_SIDE
+from train.mask_figures import figures, indices
 
 SAME_FACE_IOU = 0.5
 """Two detections that overlap at least so much are taken for the same one."""

@@ -85,7 +85,7 @@ def _training_table(stage: Mapping[str, Any]) -> str:
     rows = [[_words(key), _plain(stage[key])] for key in stage if key not in ("best", "versions", "command")]
     rows += [[package, version] for package, version in stage["versions"].items()]
     rows += [
-        [f"best epoch: {_words(key)}", _plain(value)] for key, value in _flat(stage["best"] or {}) if key != "epoch"
+        [f"epoch kept: {_words(key)}", _plain(value)] for key, value in _flat(stage["best"] or {}) if key != "epoch"
     ]
     return table(["", "value"], rows)
 

@@ -439,8 +439,8 @@ class TestTraining:
         """What a power cut after the first epoch would leave on the disk."""
         save = RunFolder.save
 
-        def save_and_copy(self: RunFolder, model: object, state: dict[str, list[object]]) -> None:
-            save(self, model, state)
+        def save_and_copy(self: RunFolder, model: object, state: dict[str, list[object]], *others: object) -> None:
+            save(self, model, state, *others)  # type: ignore[arg-type]
             if len(state["history"]) == 1:
                 shutil.copytree(self.path, copy)
 
@@ -452,6 +452,20 @@ class TestTraining:
         RunFolder(tmp_path, {"seed": 1, "size": 128}).save(keras.Sequential([keras.Input((1,))]), {"history": []})
         with pytest.raises(ConfigError, match="made with another seed"):
             RunFolder(tmp_path, {"seed": 2, "size": 128}).resume()
+
+    def test_a_run_broken_off_while_it_saves_keeps_all_files_of_the_epoch_before(self, tmp_path: Path) -> None:
+        import keras
+
+        def disk_full(path: Path) -> None:
+            path.write_bytes(b"half")
+            raise OSError("No space left on device")
+
+        folder, model = RunFolder(tmp_path, {}), keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        folder.save(model, {"history": [1]}, {folder.average: lambda path: path.write_bytes(b"whole") and None})
+        before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(OSError, match="No space"):
+            folder.save(model, {"history": [1, 2]}, {folder.average: disk_full})
+        assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
     def test_the_report_preset_trains_two_classes_and_writes_its_report(self, tmp_path: Path) -> None:
         data = folders(tmp_path / "data", (Label.WITH_MASK, Label.WITHOUT_MASK), count=10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,24 @@ class RunFolder:
         self._last = path / "last.keras"
         self._state = path / "state.json"
 
-    def save(self, model: Any, state: dict[str, Any]) -> None:
-        """Keep the model with its optimiser, then the state: a state on disk always has its model."""
-        save_model(model, self._last)
+    def save(
+        self, model: Any, state: dict[str, Any], others: Mapping[Path, Callable[[Path], None]] | None = None
+    ) -> None:
+        """Keep the model with its optimiser, other files, then the state.
+
+        All are written before the first takes its place, so that a run broken off goes on from files of one epoch.
+
+        Args:
+            model: A compiled keras.Model.
+            state: JSON values.
+            others: What writes a file, by the file's path.
+        """
+        writers = {self._last: model.save, **(others or {})}
+        for path, write in writers.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(_part(path))
+        for path in writers:
+            _part(path).replace(path)
         write_json(self._state, {**state, "settings": self.settings})
 
     def resume(self) -> tuple[Any, dict[str, Any]]:
@@ -57,9 +73,13 @@ class RunFolder:
 def save_model(model: Any, path: Path) -> None:
     """Save a Keras model so that a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"part.{path.name}")
-    model.save(temporary)
-    temporary.replace(path)
+    model.save(_part(path))
+    _part(path).replace(path)
+
+
+def _part(path: Path) -> Path:
+    """Where a file is written before it takes its place; its suffix tells Keras and NumPy the format."""
+    return path.with_name(f"part.{path.name}")
 
 
 def epoch_verbosity() -> int:

@@ -8,9 +8,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.values import Image, Label
 from edge.vision.preprocess import normalise
+from train.mask_data import Sample
+from train.mask_views import plain_view
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -53,3 +56,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if self._labels is None:
             return (inputs,)
         return inputs, np.eye(len(self._labels), dtype=np.float32)[[self._labels.index(label) for label in truth]]
+
+
+def predict(model: Any, samples: Sequence[Sample], size: int, margin: float, batch: int = 64) -> NDArray[Any]:
+    """(N, classes) probabilities of faces cut as the device cuts them."""
+
+    def make(position: int, _: np.random.Generator) -> tuple[Image, Label]:
+        return plain_view(samples[position], size, margin), samples[position].label
+
+    return np.asarray(model.predict(Batches(make, count=len(samples), batch=batch), verbose=0))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import LABELS, Label
+from train.mask_data import Sample
 
 RATES = ("accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
 
@@ -72,3 +73,14 @@ def describe(name: str, found: dict[str, Any]) -> str:
         return "-" if found[key] is None else f"{100 * found[key]:.1f} %"
 
     return f"{name}: {found['faces']} faces, " + ", ".join(f"{key.replace('_', ' ')} {percent(key)}" for key in RATES)
+
+
+def balancing(truth: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(N,) weights that make every class that occurs count alike; ``truth`` holds class indices."""
+    counts = np.bincount(truth)
+    return 1 / counts[truth]
+
+
+def indices(samples: Sequence[Sample], labels: Sequence[Label]) -> NDArray[np.intp]:
+    """(N,) positions of the samples' labels in ``labels``."""
+    return np.array([labels.index(sample.label) for sample in samples], np.intp)

@@ -22,9 +22,9 @@ from edge.values import LABELS, Image, Label
 from edge.vision.preprocess import crop_face, resize
 from train import plots
 from train.checkpoints import RunFolder, epoch_verbosity, save_model
-from train.mask import indices, say
 from train.mask_data import Sample, drop_unreadable, load, read
-from train.mask_figures import describe, figures
+from train.mask_figures import describe, figures, indices
+from train.options import say
 from train.reproducible import command, versions, write_json
 
 TEST_SHARE = 0.2

@@ -35,3 +35,8 @@ def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> Non
         value = getattr(args, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
+
+
+def say(line: str) -> None:
+    """Tell the operator how far the run is."""
+    print(line, flush=True)

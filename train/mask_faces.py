@@ -1,0 +1,83 @@
+"""The faces of one run: read, checked, given boxes, and split into what is learned from and what is measured on."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.errors import ConfigError
+from edge.values import LABELS, Label
+from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
+from train.mask_views import LEAST_PAINTED_SIDE
+from train.options import say
+
+LEAST_TRAINED_SIDE = 12.0
+"""Annotated faces with a shorter side in pixels show no mask; they are left out."""
+
+LEAST_REPORTED_SIDE = 40.0
+"""Figures are given over annotated faces of at least this short side in pixels, and over all."""
+
+HELD_OUT = 0.1
+"""Of the groups, for calibrating the probabilities and following the training."""
+
+
+@dataclass(frozen=True)
+class Faces:
+    """What a run works on."""
+
+    train: list[Sample]
+    held_out: list[Sample]
+    left_out: list[Sample]
+    validation: list[Sample]
+    unreadable: list[Path]
+
+    def counts(self) -> Counter[Label]:
+        """Faces to train on, by class."""
+        return Counter(sample.label for sample in self.train)
+
+    def reported(self) -> dict[str, list[Sample]]:
+        """The sets that figures are given for, by name, empty ones left out."""
+        annotated = [s for s in self.validation if s.annotated]
+        sets = {
+            "held_out": self.held_out,
+            "left_out": self.left_out,
+            "validation": self.validation,
+            "validation_annotated": annotated,
+            "validation_annotated_40px": [s for s in annotated if s.short_side >= LEAST_REPORTED_SIDE],
+        }
+        return {name: samples for name, samples in sets.items() if samples}
+
+
+def gather(args: argparse.Namespace) -> Faces:
+    """Read, check, locate and split the faces that the options name, saying what was found."""
+    samples = [sample for path in args.data for sample in read(path)]
+    _check_sources(args.leave_out, samples)
+    reported = [replace(sample, validation=True) for path in args.validation for sample in read(path)]
+    samples = [s for s in samples if s.short_side >= LEAST_TRAINED_SIDE]
+    kept, unreadable = drop_unreadable([*samples, *reported], say)
+    if args.detector is not None:
+        kept = locate(kept, YuNet(args.detector), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
+    validation = [sample for sample in kept if sample.validation]
+    left = [sample for sample in kept if not sample.validation and sample.source in args.leave_out]
+    training = [sample for sample in kept if not sample.validation and sample.source not in args.leave_out]
+    if not training:
+        raise ConfigError("None of the --data can be trained on: every picture is unreadable or kept from training.")
+    train, held = hold_out(training, HELD_OUT, args.seed)
+    for name, part in (("training", train), ("held out", held), ("left out", left), ("validation", validation)):
+        counts = Counter(str(sample.label) for sample in part)
+        say(f"{name}: {len(part)} faces, " + ", ".join(f"{label} {counts[label]}" for label in LABELS))
+    if unreadable:
+        say(f"Skipped {len(unreadable)} unreadable images")
+    return Faces(train, held, left, validation, unreadable)
+
+
+def _check_sources(names: Sequence[str], samples: Sequence[Sample]) -> None:
+    sources = {sample.source for sample in samples}
+    for name in names:
+        if name not in sources:
+            raise ConfigError(
+                f"--leave-out {name}: no face of --data has this source; there are {', '.join(sorted(sources))}."
+            )
