@@ -58,6 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="last.keras of a run to train further; keep its --seed, for the split",
     )
+    add(
+        "--teacher",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="MODEL",
+        help="mask.keras of an earlier run of this --size, whose answers to learn; give several, of other seeds",
+    )
     add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")
     add("--width", type=float, default=1.0, help="MobileNetV2's channel multiplier (default: %(default)s)")

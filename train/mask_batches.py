@@ -27,6 +27,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         labels: Classes in the order of the model's outputs; None leaves the truth out, for prediction.
         seed: Fixes, with the batch's number, what the generator gives.
         workers: Threads.
+        teach: Given what the model is given, tells what to answer, (N, classes).
+        taught: The share of that in the truth, in [0, 1].
     """
 
     def __init__(
@@ -38,24 +40,30 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         labels: Sequence[Label] | None = None,
         seed: tuple[int, ...] = (0,),
         workers: int = 2,
+        teach: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
+        taught: float = 0.0,
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self._make, self._count, self._batch = make, count, batch
         self._labels = None if labels is None else list(labels)
         self._seed = seed
+        self._teach, self._taught = teach, np.float32(taught)
 
     def __len__(self) -> int:
         return math.ceil(self._count / self._batch)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        """(N, size, size, 3) float32 RGB in [-1, 1], then (N, classes) float32 one-hot where there are labels."""
+        """(N, size, size, 3) float32 RGB in [-1, 1], then (N, classes) float32 truth where there are labels."""
         rng = np.random.default_rng([*self._seed, index])
         positions = range(index * self._batch, min(self._count, (index + 1) * self._batch))
         images, truth = zip(*(self._make(position, rng) for position in positions), strict=True)
         inputs = normalise(np.stack(images))
         if self._labels is None:
             return (inputs,)
-        return inputs, np.eye(len(self._labels), dtype=np.float32)[[self._labels.index(label) for label in truth]]
+        targets = np.eye(len(self._labels), dtype=np.float32)[[self._labels.index(label) for label in truth]]
+        if self._teach is not None:
+            targets += (self._teach(inputs) - targets) * self._taught
+        return inputs, targets
 
 
 def predict(model: Any, samples: Sequence[Sample], size: int, margin: float, batch: int = 64) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.values import LABELS, Image, Label
 from train import plots
@@ -19,6 +20,7 @@ from train.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.mask_data import Sample
 from train.mask_faces import Faces, gather
 from train.mask_figures import RATES, balancing, describe, figures, indices
+from train.mask_teachers import Teachers
 from train.mask_views import CLASS_SHARES, Deck
 from train.options import say
 from train.reproducible import command, versions, write_json
@@ -26,6 +28,9 @@ from train.soup import Soup
 
 OBSERVED_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
 """What observers counted where masks had to be worn (https://doi.org/10.54111/0001/cc18)."""
+
+TAUGHT = 0.7
+"""The teachers' share of what a view is said to be, where there are any; the rest is its label."""
 
 OVERLOOKED = 4.0
 """A bare face taken for a masked one weighs as much as this many false alarms: it is what the door is for."""
@@ -44,6 +49,7 @@ class Run:
         self.total = self.warmup + args.members * (self.epochs - self.warmup)
         self.soup = Soup(args.keep_start if self.warmup or args.start_from else 0.0)
         self.average: Average
+        self.teachers = Teachers(args.teacher, self.size, door_ratios()) if args.teacher else None
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0}
 
     def _settings(self) -> dict[str, Any]:
@@ -54,6 +60,7 @@ class Run:
             "size": self.size,
             "epochs": self.epochs,
             "learning_rate": self.peak,
+            "teacher": [str(path) for path in self.args.teacher],
             "start_from": self.args.start_from and str(self.args.start_from),
             "data": [str(path) for path in self.args.data],
         }
@@ -143,7 +150,14 @@ class Run:
             return deck.view(draw, self.size, args.margin, rng), draw.label
 
         views = Batches(
-            make, count=args.faces, batch=args.batch, labels=LABELS, seed=(args.seed, epoch), workers=args.workers
+            make,
+            count=args.faces,
+            batch=args.batch,
+            labels=LABELS,
+            seed=(args.seed, epoch),
+            workers=args.workers,
+            teach=self.teachers,
+            taught=TAUGHT,
         )
         averaging = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: self.average.after_batch(batch + 1, len(views))  # noqa: ARG005 - Keras's own
@@ -179,18 +193,17 @@ class Run:
         from train.mask_batches import predict  # noqa: PLC0415
         from train.mask_model import for_door  # noqa: PLC0415
 
-        shares = door_shares()
-        log_ratios = [math.log(shares[label] / CLASS_SHARES[label]) for label in LABELS]
+        ratios = door_ratios()
         temperature, found = 1.0, None
         if held_out:
             judged = Judged(predict(model, held_out, self.size, self.args.margin), indices(held_out, LABELS))
             temperature = fit_temperature(judged, balancing(judged.truth))
             calibrated = tempered(judged.probabilities, temperature)
-            weighed = calibrated * np.exp(log_ratios)
+            weighed = calibrated * ratios
             found = figures(judged.truth, weighed / weighed.sum(axis=1, keepdims=True))
             found["balanced_loss"] = figures(judged.truth, calibrated)["balanced_loss"]
             found["temperature"] = round(temperature, 3)
-        save_model(for_door(model, log_ratios, temperature), self.folder.model)
+        save_model(for_door(model, np.log(ratios).tolist(), temperature), self.folder.model)
         return found
 
     def _write_metrics(self, found: dict[str, Any]) -> None:
@@ -238,6 +251,12 @@ def door_shares() -> dict[Label, float]:
         label: share * (OVERLOOKED if label is Label.WITHOUT_MASK else 1) for label, share in OBSERVED_SHARES.items()
     }
     return {label: share / sum(weighed.values()) for label, share in weighed.items()}
+
+
+def door_ratios() -> NDArray[np.float64]:
+    """(classes,) expected shares over drawn ones, in the order of the labels."""
+    shares = door_shares()
+    return np.array([shares[label] / CLASS_SHARES[label] for label in LABELS])
 
 
 def draw_history(out: Path, history: Sequence[dict[str, Any]]) -> None:

@@ -1,0 +1,54 @@
+"""Trained classifiers whose mean answer another one learns (Hinton et al. 2015, https://arxiv.org/abs/1503.02531).
+
+Several that were trained apart err on different faces, and their mean errs less than each; one network that learns to
+answer like it costs the device no more than any of them. It sees the very views that they do (Beyer et al. 2021,
+https://arxiv.org/abs/2106.05237).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+
+
+class Teachers:
+    """Answers for views as trained classifiers would, for the class shares that training draws.
+
+    Args:
+        paths: A mask.keras each, of this size.
+        size: Of the square input, in pixels.
+        ratios: What each class's probability was multiplied by for the door, see `train.mask_model.for_door`.
+
+    Raises:
+        ConfigError: One is missing or takes another size.
+    """
+
+    def __init__(self, paths: Sequence[Path], size: int, ratios: NDArray[np.float64]) -> None:
+        self._models = [_load(path, size) for path in paths]
+        self._ratios = ratios
+        self(np.zeros((1, size, size, 3), np.float32))
+
+    def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, classes) probabilities of (N, size, size, 3) RGB in [-1, 1]; may be called from several threads."""
+        import keras  # noqa: PLC0415
+
+        answers = [keras.tree.flatten(model.predict_on_batch(inputs))[0] for model in self._models]
+        weighed = np.mean(answers, axis=0) / self._ratios
+        return (weighed / weighed.sum(axis=1, keepdims=True)).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _load(path: Path, size: int) -> Any:
+    import keras  # noqa: PLC0415
+
+    if not path.is_file():
+        raise ConfigError(f"No model at {path}: give --teacher the mask.keras of an earlier run.")
+    model = keras.models.load_model(path, compile=False)
+    if model.input_shape[1] != size:
+        raise ConfigError(f"{path} takes {model.input_shape[1]} pixels: give a --teacher of --size {size}.")
+    return model
