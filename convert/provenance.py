@@ -45,38 +45,40 @@ def read_metrics(path: Path, *needed: str) -> dict[str, Any]:
 
 
 def stages(path: Path, *needed: str) -> list[dict[str, Any]]:
-    """Read the metrics of a training and of those that it went on from, the earliest first.
+    """Read the metrics of a training and of those that it built on, each after what it built on.
 
-    A training went on from another where its command names a ``.keras`` file; that one's ``metrics.json`` is expected
-    beside it, unless the shipped models' manifest tells of a training into that folder.
+    A training builds on another where its command names a ``.keras`` file: to go on from it, or to learn its answers.
+    That one's ``metrics.json`` is expected beside it, unless the shipped models' manifest tells of a training into that
+    folder.
 
     Args:
         path: Of the last training's ``metrics.json``.
         needed: Keys that the last one must have, beside ``command``.
 
     Raises:
-        ConfigError: One of them cannot be read, or they go on from one another in a circle.
+        ConfigError: One of them cannot be read, or they build on one another in a circle.
         ModelError: The shipped models' manifest cannot be read.
     """
-    found = [read_metrics(path, "command", *needed)]
-    seen = {path.resolve()}
-    while start := _start(found[0]["command"]):
-        if told := _told_into(start.parent):
-            return [*told, *found]
+    return _with_earlier(read_metrics(path, "command", *needed), (path.resolve(),))
+
+
+def _with_earlier(metrics: dict[str, Any], through: tuple[Path, ...]) -> list[dict[str, Any]]:
+    """A training after those that it built on; ``through`` are the metrics that led to it."""
+    found: list[dict[str, Any]] = []
+    for start in _built_on(metrics["command"]):
         earlier = (start.parent / METRICS_FILE).resolve()
-        if earlier in seen:
+        if earlier in through:
             raise ConfigError(
-                f"{earlier} says that its training went on from itself: keep each training in its own folder."
+                f"{earlier} says that its training built on itself: keep each training in its own folder."
             )
-        seen.add(earlier)
-        found.insert(0, read_metrics(earlier, "command"))
-    return found
+        told = _told_into(start.parent) or _with_earlier(read_metrics(earlier, "command"), (*through, earlier))
+        found += [stage for stage in told if stage not in found]
+    return [*found, metrics]
 
 
-def _start(command: str) -> Path | None:
-    """The model that a training went on from."""
-    words = (Path(word) for word in _values(command))
-    return next((word for word in words if word.suffix == MODEL_SUFFIX), None)
+def _built_on(command: str) -> list[Path]:
+    """The models that a training went on from or learned from."""
+    return [word for word in map(Path, _values(command)) if word.suffix == MODEL_SUFFIX]
 
 
 def _told_into(folder: Path) -> list[dict[str, Any]]:

@@ -474,6 +474,16 @@ def test_a_training_that_went_on_from_another_is_told_from_its_beginning(tmp_pat
         provenance.stages(tmp_path / "c" / "metrics.json")
 
 
+def test_a_training_that_learned_from_several_is_told_after_each_of_them_once(tmp_path: Path) -> None:
+    learned = {"a": [], "b": ["a"], "c": ["a", "b"]}
+    for name, teachers in learned.items():
+        (tmp_path / name).mkdir()
+        words = " ".join(f"--teacher {tmp_path}/{teacher}/mask.keras" for teacher in teachers)
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"command": f"train --out {name} {words}"}))
+    commands = [stage["command"].split()[2] for stage in provenance.stages(tmp_path / "c" / "metrics.json")]
+    assert commands == ["a", "b", "c"]
+
+
 def test_a_training_is_told_by_the_manifest_where_only_its_model_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

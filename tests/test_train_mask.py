@@ -346,6 +346,7 @@ class TestCommand:
         [
             (["--weights", "nowhere.weights.h5"], "No weights at nowhere.weights.h5"),
             (["--weights", "none", "--detector", "no.onnx"], "No detector at no.onnx"),
+            (["--weights", "none", "--teacher", "no.keras"], "No model at no.keras"),
             (["--weights", "none", "--resume"], "Nothing to resume"),
             (["--weights", "none", "--train-from", "block_99"], "No layer block_99"),
             (["--weights", "none", "--epochs", "0"], "--epochs is 0"),
@@ -433,6 +434,29 @@ class TestTraining:
         metrics = json.loads((tmp_path / "metrics.json").read_text())
         assert metrics["left_out"]["faces"] == 6
         assert sum(metrics["training_faces"].values()) + metrics["held_out"]["faces"] == 18
+
+    def test_a_model_learns_the_mean_answer_of_its_teachers_as_they_would_give_it_in_training(
+        self, tmp_path: Path
+    ) -> None:
+        from train.mask_model import classifier, for_door
+        from train.mask_teachers import Teachers
+
+        ratios, views = np.array([2.0, 0.5, 1.0]), np.random.default_rng(1).uniform(-1, 1, (5, 32, 32, 3))
+        answers = []
+        for name in ("one", "other"):
+            model = classifier(32, 0.35, "none", 3, dropout=0)
+            answers.append(model.predict_on_batch(views))
+            for_door(model, np.log(ratios).tolist()).save(tmp_path / f"{name}.keras")
+        both = [tmp_path / "one.keras", tmp_path / "other.keras"]
+        taught = Teachers(both, 32, ratios)(views.astype(np.float32))
+        assert taught.sum(axis=1) == pytest.approx(np.ones(5))
+        assert taught == pytest.approx(np.mean(answers, axis=0), abs=0.02)
+        with pytest.raises(ConfigError, match=r"one\.keras takes 32 pixels: give a --teacher of --size 64"):
+            Teachers(both, 64, ratios)
+
+        data = folders(tmp_path / "data", count=2)
+        learn = ["--teacher", str(both[0]), "--faces", "4", "--epochs", "1", "--members", "1", "--warmup-epochs", "0"]
+        assert main(["mask", "--data", str(data), *FAST, *learn, "--out", str(tmp_path / "out")]) == 0
 
     @staticmethod
     def keep_a_copy_after_epoch_1(monkeypatch: pytest.MonkeyPatch, copy: Path) -> None:
