@@ -1,8 +1,9 @@
 """``python -m train mask``: the mask classifier, from labelled pictures to a Keras model with its figures.
 
-The default recipe keeps three classes in the order of `edge.values.LABELS`: MobileNetV2, head first, then the upper
-layers on a cosine schedule, over views that are cut, varied and degraded alike for all classes. ``--preset report``
-follows the student report instead (`train.mask_report`).
+The default recipe (`train.mask_fit`) keeps three classes in the order of `edge.values.LABELS`: MobileNetV2, head first,
+then the upper layers on a cosine schedule, several times from there, over views that are cut, varied and degraded alike
+for all classes; the mean of the weights is kept. ``--preset report`` follows the student report instead
+(`train.mask_report`).
 """
 
 from __future__ import annotations
