@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
+from train.checkpoints import saved_arrays
 
 AVERAGED_EVERY = 4
 MOMENTUM = 0.992
@@ -54,12 +54,9 @@ class Average:
         Raises:
             ConfigError: The file is absent or broken.
         """
-        try:
-            with np.load(path) as saved:
-                self.weights = [saved[f"arr_{index}"] for index in range(len(self.weights))]
-                self._updates = int(saved["updates"])
-        except (OSError, KeyError, ValueError) as error:
-            raise ConfigError(f"{path} cannot be read ({error}): start anew without --resume.") from error
+        with saved_arrays(path) as saved:
+            self.weights = [saved[f"arr_{index}"] for index in range(len(self.weights))]
+            self._updates = int(saved["updates"])
 
 
 @contextmanager

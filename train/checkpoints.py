@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edge.errors import ConfigError
 from train.reproducible import METRICS_FILE, write_json
@@ -80,6 +83,20 @@ def save_model(model: Any, path: Path) -> None:
 def _part(path: Path) -> Path:
     """Where a file is written before it takes its place; its suffix tells Keras and NumPy the format."""
     return path.with_name(f"part.{path.name}")
+
+
+@contextmanager
+def saved_arrays(path: Path) -> Iterator[Any]:
+    """The arrays in a .npz of a run, by their names.
+
+    Raises:
+        ConfigError: The file is absent or broken, or lacks what is read from it.
+    """
+    try:
+        with np.load(path) as saved:
+            yield saved
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}): start anew without --resume.") from error
 
 
 def epoch_verbosity() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
+from train.checkpoints import saved_arrays
 
 Weights = list[NDArray[np.float32]]
 
@@ -61,10 +61,7 @@ class Soup:
         Raises:
             ConfigError: The file is absent or broken.
         """
-        try:
-            with np.load(path) as saved:
-                self.members, each = int(saved["members"]), int(saved["each"])
-                self.start = [saved[f"arr_{index}"] for index in range(each)]
-                self._mean = [saved[f"arr_{each + index}"] for index in range(each if self.members else 0)]
-        except (OSError, KeyError, ValueError) as error:
-            raise ConfigError(f"{path} cannot be read ({error}): start anew without --resume.") from error
+        with saved_arrays(path) as saved:
+            self.members, each = int(saved["members"]), int(saved["each"])
+            self.start = [saved[f"arr_{index}"] for index in range(each)]
+            self._mean = [saved[f"arr_{each + index}"] for index in range(each if self.members else 0)]
