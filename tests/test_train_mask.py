@@ -453,6 +453,10 @@ class TestTraining:
         assert taught == pytest.approx(np.mean(answers, axis=0), abs=0.02)
         with pytest.raises(ConfigError, match=r"one\.keras takes 32 pixels: give a --teacher of --size 64"):
             Teachers(both, 64, ratios)
+        broken = tmp_path / "broken.keras"
+        broken.write_bytes(both[0].read_bytes()[:1000])
+        with pytest.raises(ConfigError, match=r"broken\.keras is no Keras model that can be read"):
+            Teachers([broken], 32, ratios)
 
         data = folders(tmp_path / "data", count=2)
         learn = ["--teacher", str(both[0]), "--faces", "4", "--epochs", "1", "--members", "1", "--warmup-epochs", "0"]

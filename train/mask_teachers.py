@@ -26,7 +26,7 @@ class Teachers:
         ratios: What each class's probability was multiplied by for the door, see `train.mask_model.for_door`.
 
     Raises:
-        ConfigError: One is missing or takes another size.
+        ConfigError: One is missing, cannot be read, or takes another size.
     """
 
     def __init__(self, paths: Sequence[Path], size: int, ratios: NDArray[np.float64]) -> None:
@@ -48,7 +48,10 @@ def _load(path: Path, size: int) -> Any:
 
     if not path.is_file():
         raise ConfigError(f"No model at {path}: give --teacher the mask.keras of an earlier run.")
-    model = keras.models.load_model(path, compile=False)
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} is no Keras model that can be read: give --teacher a mask.keras.") from error
     if model.input_shape[1] != size:
         raise ConfigError(f"{path} takes {model.input_shape[1]} pixels: give a --teacher of --size {size}.")
     return model
