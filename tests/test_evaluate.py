@@ -102,18 +102,18 @@ def coco(folder: Path, *truths: Truth) -> Path:
 
 
 def test_the_surest_face_takes_the_truth_and_the_second_is_left_over() -> None:
-    truths = [Truth(square(10, 10, 50), "with_mask")]
+    truths = [square(10, 10, 50)]
     faces = [Face(square(10, 10, 50), 0.6), Face(square(14, 10, 50), 0.9)]
     assert match(truths, faces, 0.3) == [1]
 
 
 def test_a_face_takes_the_truth_that_it_overlaps_most() -> None:
-    truths = [Truth(square(0, 0, 50), "with_mask"), Truth(square(20, 0, 50), "with_mask")]
+    truths = [square(0, 0, 50), square(20, 0, 50)]
     assert match(truths, [Face(square(22, 0, 50), 0.9)], 0.3) == [None, 0]
 
 
 def test_too_little_overlap_is_no_pair() -> None:
-    assert match([Truth(square(0, 0, 50), "face")], [Face(square(40, 0, 50), 0.9)], 0.3) == [None]
+    assert match([square(0, 0, 50)], [Face(square(40, 0, 50), 0.9)], 0.3) == [None]
     assert match([], [Face(square(40, 0, 50), 0.9)], 0.3) == []
 
 
@@ -123,7 +123,7 @@ boxes = st.lists(st.builds(square, st.floats(0, 100), st.floats(0, 100), st.floa
 @given(truths=boxes, faces=boxes, iou=st.floats(0.1, 0.9))
 def test_pairs_are_one_to_one_and_overlap_enough(truths: list[BBox], faces: list[BBox], iou: float) -> None:
     found = [Face(bbox, 0.5 + index / 20) for index, bbox in enumerate(faces)]
-    pairs = match([Truth(bbox, "face") for bbox in truths], found, iou)
+    pairs = match(truths, found, iou)
     taken = [index for index in pairs if index is not None]
     assert len(taken) == len(set(taken))
     assert all(truth.iou(faces[index]) >= iou for truth, index in zip(truths, pairs, strict=True) if index is not None)

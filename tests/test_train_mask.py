@@ -15,11 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.errors import ConfigError
-from edge.values import LABELS, BBox, Label
+from edge.values import LABELS, BBox, Face, Label
 from train import mask_augment, mask_paint
 from train.__main__ import main
 from train.checkpoints import RunFolder
+from train.device_boxes import DeviceDetector, draw_anew
 from train.mask_data import Sample, drop_unreadable, face_box, hold_out, locate, read
 from train.mask_figures import figures
 from train.mask_paint import FaceAxes, Wearing
@@ -158,6 +160,15 @@ class FoundOnce:
         return [(BBox(4, 5, 30, 35), LANDMARKS)]
 
 
+def demo_frame() -> np.ndarray:
+    """The first visitor of the demo clip, when they are nearest."""
+    visit = json.loads(DEMO_TRUTH.read_text("utf-8"))["visits"][0]
+    capture = cv2.VideoCapture(str(DEMO_CLIP))
+    for _ in range(round((visit["enters"] + visit["leaves"]) / 2 * capture.get(cv2.CAP_PROP_FPS))):
+        capture.grab()
+    return capture.read()[1]
+
+
 class TestBoxes:
     def test_a_crop_without_a_box_gets_the_detectors_and_is_not_looked_at_again(self, tmp_path: Path) -> None:
         samples = read(folders(tmp_path / "data", count=1))
@@ -174,6 +185,55 @@ class TestBoxes:
         (face,) = read(coco(tmp_path, [("with_mask", [10, 20, 40, 45])]))
         (located,) = locate([face], FoundOnce(), tmp_path / "boxes.json", 30, print)
         assert located.bbox == face.bbox
+
+
+class TestDeviceBoxes:
+    def test_an_annotated_face_is_cut_as_the_detector_draws_it_and_a_missed_one_as_it_would(
+        self, tmp_path: Path
+    ) -> None:
+        samples = read(coco(tmp_path, [("with_mask", [10, 10, 30, 30]), ("without_mask", [50, 40, 20, 20])]))
+        elsewhere, there = Face(BBox(0, 60, 10, 70), 0.9), Face(BBox(12, 6, 44, 38), 0.8)
+        seen, missed = draw_anew(samples, lambda _: [elsewhere, there], print)
+        image = np.zeros((80, 80, 3), np.uint8)
+        assert face_box(seen, image) == there.bbox
+        assert face_box(missed, image) == pytest.approx(BBox(49, 39, 71, 61))
+        assert seen.bbox == samples[0].bbox
+
+    def test_a_crop_is_shown_with_a_border_and_its_largest_face_is_in_pixels_of_the_crop(self, tmp_path: Path) -> None:
+        (face,) = read(folders(tmp_path, labels=(Label.WITH_MASK,), count=1))
+        shown: list[tuple[int, ...]] = []
+
+        def find(image: np.ndarray) -> list[Face]:
+            shown.append(image.shape)
+            return [Face(BBox(9, 9, 19, 19), 0.9), Face(BBox(14, 19, 44, 49), 0.5)]
+
+        (drawn,) = draw_anew([face], find, print)
+        assert shown == [(58, 58, 3)]
+        assert drawn.drawn == BBox(5, 10, 35, 40)
+
+    def test_every_picture_is_looked_at_once_and_the_order_stays(self, tmp_path: Path) -> None:
+        photo = read(coco(tmp_path / "photo", [("with_mask", [10, 10, 30, 30]), ("face", [50, 40, 20, 20])]))
+        crops = read(folders(tmp_path / "crops", count=2))
+        asked, said = [], []  # type: ignore[var-annotated]
+
+        def find(image: np.ndarray) -> list[Face]:
+            asked.append(image)
+            return []
+
+        drawn = draw_anew([photo[0], *crops, photo[1]], find, said.append)
+        assert drawn == [photo[0], *crops, photo[1]]
+        assert len(asked) == 1 + len(crops)
+        assert said == [f"0 of {len(drawn)} faces have the box that the device draws"]
+
+    def test_the_shipped_detector_finds_a_face_that_fills_its_crop(self, tmp_path: Path) -> None:
+        find = DeviceDetector()
+        frame = demo_frame()
+        box = find(frame)[0].bbox
+        crop = frame[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
+        cv2.imwrite(str(tmp_path / "crop.png"), crop)
+        (face,) = draw_anew([Sample(tmp_path / "crop.png", Label.WITHOUT_MASK, "made", "g")], find, print)
+        assert face.drawn is not None
+        assert face.drawn.iou(BBox(0, 0, crop.shape[1], crop.shape[0])) > 0.7
 
 
 class TestViews:
@@ -441,26 +501,37 @@ class TestTraining:
         from train.mask_model import classifier, for_door
         from train.mask_teachers import Teachers
 
-        ratios, views = np.array([2.0, 0.5, 1.0]), np.random.default_rng(1).uniform(-1, 1, (5, 32, 32, 3))
-        answers = []
-        for name in ("one", "other"):
+        views, answers, paths = np.random.default_rng(1).uniform(-1, 1, (5, 32, 32, 3)), [], []
+        for name, ratios in {"one": [2.0, 0.5, 1.0], "other": [3.0, 0.2, 0.1]}.items():
             model = classifier(32, 0.35, "none", 3, dropout=0)
             answers.append(model.predict_on_batch(views))
-            for_door(model, np.log(ratios).tolist()).save(tmp_path / f"{name}.keras")
-        both = [tmp_path / "one.keras", tmp_path / "other.keras"]
-        taught = Teachers(both, 32, ratios)(views.astype(np.float32))
+            paths.append(tmp_path / name / "mask.keras")
+            paths[-1].parent.mkdir()
+            for_door(model, np.log(ratios).tolist()).save(paths[-1])
+            paths[-1].with_name("metrics.json").write_text(json.dumps({"door_ratios": ratios}))
+        taught = Teachers(paths, 32)(views.astype(np.float32))
         assert taught.sum(axis=1) == pytest.approx(np.ones(5))
-        assert taught == pytest.approx(np.mean(answers, axis=0), abs=0.02)
-        with pytest.raises(ConfigError, match=r"one\.keras takes 32 pixels: give a --teacher of --size 64"):
-            Teachers(both, 64, ratios)
-        broken = tmp_path / "broken.keras"
-        broken.write_bytes(both[0].read_bytes()[:1000])
-        with pytest.raises(ConfigError, match=r"broken\.keras is no Keras model that can be read"):
-            Teachers([broken], 32, ratios)
+        assert taught == pytest.approx(np.mean(answers, axis=0), abs=1e-5)
+        with pytest.raises(ConfigError, match=r"one/mask\.keras takes 32 pixels: give a --teacher of --size 64"):
+            Teachers(paths, 64)
 
         data = folders(tmp_path / "data", count=2)
-        learn = ["--teacher", str(both[0]), "--faces", "4", "--epochs", "1", "--members", "1", "--warmup-epochs", "0"]
+        learn = ["--teacher", str(paths[0]), "--faces", "4", "--epochs", "1", "--members", "1", "--warmup-epochs", "0"]
         assert main(["mask", "--data", str(data), *FAST, *learn, "--out", str(tmp_path / "out")]) == 0
+
+    def test_a_teacher_that_cannot_be_used_is_one_sentence(self, tmp_path: Path) -> None:
+        from train.mask_model import classifier
+        from train.mask_teachers import Teachers
+
+        path = tmp_path / "mask.keras"
+        classifier(32, 0.35, "none", 3, dropout=0).save(path)
+        with pytest.raises(
+            ConfigError, match=r"metrics\.json does not tell door_ratios .*keep it beside the --teacher"
+        ):
+            Teachers([path], 32)
+        path.write_bytes(path.read_bytes()[:1000])
+        with pytest.raises(ConfigError, match=r"mask\.keras is no Keras model that can be read"):
+            Teachers([path], 32)
 
     @staticmethod
     def keep_a_copy_after_epoch_1(monkeypatch: pytest.MonkeyPatch, copy: Path) -> None:

@@ -168,7 +168,7 @@ def curve(outcomes: Sequence[Outcome], low: float, high: float) -> list[Point]:
     """
     scores, found, unmatched, faces = [], [], [], 0
     for outcome in outcomes:
-        pairs = match(outcome.photo.truths, outcome.swept, IOU)
+        pairs = match([truth.bbox for truth in outcome.photo.truths], outcome.swept, IOU)
         owner = {index: truth for truth, index in zip(outcome.photo.truths, pairs, strict=True)}
         faces += sum(low <= truth.bbox.short_side < high for truth in outcome.photo.truths)
         for index, face in enumerate(outcome.swept):

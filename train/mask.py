@@ -54,10 +54,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a source of --data to measure on and not to learn from: how faces of unknown origin are judged",
     )
     add(
+        "--split",
+        type=int,
+        default=1,
+        metavar="NUMBER",
+        help="which tenth is held out to calibrate on; the same for a model and its teachers (default: %(default)s)",
+    )
+    add(
         "--start-from",
         type=Path,
         metavar="MODEL",
-        help="last.keras of a run to train further; keep its --seed, for the split",
+        help="last.keras of a run to train further",
     )
     add(
         "--teacher",

@@ -51,6 +51,7 @@ class Sample:
         group: Pictures of one group are near-duplicates and never fall on both sides of a split.
         validation: Whether the data's own split keeps it for validation.
         bbox: The face in pixels of the picture, or None where only the picture as a whole is known.
+        drawn: The same as the device's detector draws it, or None where it does not find the face.
         landmarks: Eye, eye, nose, mouth corner, mouth corner as (x, y) in pixels of the picture, or None.
         stated: Whether the mask state was annotated, not inferred.
         annotated: Whether people drew the box, in a whole photo.
@@ -62,6 +63,7 @@ class Sample:
     group: str
     validation: bool = False
     bbox: BBox | None = None
+    drawn: BBox | None = None
     landmarks: tuple[Point, ...] | None = None
     stated: bool = True
     annotated: bool = False
@@ -232,10 +234,13 @@ def load(path: Path) -> Image:
 
 
 def face_box(sample: Sample, image: Image) -> BBox:
-    """The face as the detector would draw it, see `train.box_size`.
+    """The face as the detector draws it, or would draw it, see `train.box_size`.
 
-    The sample's box is taken, else the picture shrunk by a tenth on each side, as tight crops are cut.
+    Where the detector did not find it, the sample's box is taken, else the picture shrunk by a tenth on each side, as
+    tight crops are cut.
     """
+    if sample.drawn is not None:
+        return sample.drawn
     if sample.bbox is not None:
         return larger(sample.bbox)
     height, width = image.shape[:2]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
+from train.device_boxes import Find, draw_anew
 from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
 from train.mask_views import LEAST_PAINTED_SIDE
 from train.options import say
@@ -51,13 +52,19 @@ class Faces:
         return {name: samples for name, samples in sets.items() if samples}
 
 
-def gather(args: argparse.Namespace) -> Faces:
-    """Read, check, locate and split the faces that the options name, saying what was found."""
+def gather(args: argparse.Namespace, find: Find) -> Faces:
+    """Read, check, locate and split the faces that the options name, saying what was found.
+
+    Args:
+        args: Of ``python -m train mask``.
+        find: The device's detector.
+    """
     samples = [sample for path in args.data for sample in read(path)]
     _check_sources(args.leave_out, samples)
     reported = [replace(sample, validation=True) for path in args.validation for sample in read(path)]
     samples = [s for s in samples if s.short_side >= LEAST_TRAINED_SIDE]
     kept, unreadable = drop_unreadable([*samples, *reported], say)
+    kept = draw_anew(kept, find, say)
     if args.detector is not None:
         kept = locate(kept, YuNet(args.detector), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
     validation = [sample for sample in kept if sample.validation]
@@ -65,7 +72,7 @@ def gather(args: argparse.Namespace) -> Faces:
     training = [sample for sample in kept if not sample.validation and sample.source not in args.leave_out]
     if not training:
         raise ConfigError("None of the --data can be trained on: every picture is unreadable or kept from training.")
-    train, held = hold_out(training, HELD_OUT, args.seed)
+    train, held = hold_out(training, HELD_OUT, args.split)
     for name, part in (("training", train), ("held out", held), ("left out", left), ("validation", validation)):
         counts = Counter(str(sample.label) for sample in part)
         say(f"{name}: {len(part)} faces, " + ", ".join(f"{label} {counts[label]}" for label in LABELS))

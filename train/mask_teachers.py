@@ -7,6 +7,7 @@ https://arxiv.org/abs/2106.05237).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,32 +16,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from train.reproducible import METRICS_FILE
 
 
 class Teachers:
     """Answers for views as trained classifiers would, for the class shares that training draws.
 
     Args:
-        paths: A mask.keras each, of this size.
+        paths: A mask.keras each, of this size, in the folder of its run.
         size: Of the square input, in pixels.
-        ratios: What each class's probability was multiplied by for the door, see `train.mask_model.for_door`.
 
     Raises:
-        ConfigError: One is missing, cannot be read, or takes another size.
+        ConfigError: One is missing, cannot be read, or takes another size; or its run's metrics.json is, or does not
+            tell what each class's probability was multiplied by for the door, see `train.mask_model.for_door`.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int, ratios: NDArray[np.float64]) -> None:
+    def __init__(self, paths: Sequence[Path], size: int) -> None:
         self._models = [_load(path, size) for path in paths]
-        self._ratios = ratios
+        self._ratios = [_ratios(path.with_name(METRICS_FILE)) for path in paths]
         self(np.zeros((1, size, size, 3), np.float32))
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, classes) probabilities of (N, size, size, 3) RGB in [-1, 1]; may be called from several threads."""
         import keras  # noqa: PLC0415
 
-        answers = [keras.tree.flatten(model.predict_on_batch(inputs))[0] for model in self._models]
-        weighed = np.mean(answers, axis=0) / self._ratios
-        return (weighed / weighed.sum(axis=1, keepdims=True)).astype(np.float32)  # type: ignore[no-any-return]
+        answers = []
+        for model, ratios in zip(self._models, self._ratios, strict=True):
+            weighed = keras.tree.flatten(model.predict_on_batch(inputs))[0] / ratios
+            answers.append(weighed / weighed.sum(axis=1, keepdims=True))
+        return np.mean(answers, axis=0).astype(np.float32)  # type: ignore[no-any-return]
+
+
+def _ratios(metrics: Path) -> NDArray[np.float64]:
+    try:
+        return np.array(json.loads(metrics.read_text(encoding="utf-8"))["door_ratios"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{metrics} does not tell door_ratios ({error!r}): keep it beside the --teacher.") from error
 
 
 def _load(path: Path, size: int) -> Any:

@@ -168,24 +168,23 @@ def data_folder(data: Path) -> Path:
     return _coco_file(data).parent
 
 
-def match(truths: Sequence[Truth], faces: Sequence[Face], iou: float) -> list[int | None]:
-    """Pair faces with truths one to one: the surest face first, each with the free truth that it overlaps most.
+def match(bboxes: Sequence[BBox], faces: Sequence[Face], iou: float) -> list[int | None]:
+    """Pair faces with annotated ones one to one: the surest first, each with the free one that it overlaps most.
 
     Args:
-        truths: Annotated faces.
+        bboxes: Of the annotated faces.
         faces: Detected faces, in any order.
         iou: Least overlap of a pair, in (0, 1].
 
     Returns:
-        For each truth the index of its face, or None.
+        For each annotated face the index of its found one, or None.
     """
-    pairs: list[int | None] = [None] * len(truths)
+    pairs: list[int | None] = [None] * len(bboxes)
     for index in sorted(range(len(faces)), key=lambda index: -faces[index].score):
         overlaps = [
-            faces[index].bbox.iou(truth.bbox) if pair is None else 0.0
-            for truth, pair in zip(truths, pairs, strict=True)
+            faces[index].bbox.iou(bbox) if pair is None else 0.0 for bbox, pair in zip(bboxes, pairs, strict=True)
         ]
-        best = max(range(len(truths)), key=overlaps.__getitem__, default=None)
+        best = max(range(len(bboxes)), key=overlaps.__getitem__, default=None)
         if best is not None and overlaps[best] >= iou:
             pairs[best] = index
     return pairs
@@ -215,7 +214,7 @@ def assess(photo: Photo, image: Image, pipeline: Pipeline, threshold: float, iou
     """
     swept = pipeline.detect(image)
     readings = pipeline.judge(image, [face for face in swept if face.score >= threshold])
-    pairs = match(photo.truths, [reading.face for reading in readings], iou)
+    pairs = match([truth.bbox for truth in photo.truths], [reading.face for reading in readings], iou)
     unmatched = [
         reading
         for index, reading in enumerate(readings)
@@ -256,7 +255,7 @@ def sweep(outcomes: Iterable[Outcome], iou: float) -> tuple[list[float], list[bo
     """The score of every face down to ``SWEEP_THRESHOLD``, and whether it is annotated; ignored regions left out."""
     scores, right = [], []
     for outcome in outcomes:
-        pairs = match(outcome.photo.truths, outcome.swept, iou)
+        pairs = match([truth.bbox for truth in outcome.photo.truths], outcome.swept, iou)
         for index, face in enumerate(outcome.swept):
             if index in pairs or all(face.bbox.iou(region) < iou for region in outcome.photo.ignored):
                 scores.append(face.score)

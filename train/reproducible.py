@@ -31,8 +31,8 @@ def _version(package: str) -> str | None:
 
 
 def command() -> str:
-    """The command line of this process, ready to paste: ``python -m train ...``."""
-    return shlex.join(["python", "-m", "train", *sys.argv[1:]])
+    """What makes this run from its start, ready to paste: ``python -m train ...`` without ``--resume``."""
+    return shlex.join(["python", "-m", "train", *(word for word in sys.argv[1:] if word != "--resume")])
 
 
 def write_json(path: Path, data: Any) -> None:
