@@ -13,6 +13,7 @@ from edge.models import InputSize, MaskEntry
 from edge.runtime import open_model
 from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
+from train.device_boxes import DeviceDetector, draw_anew
 from train.mask_data import Sample, label_named, read
 from train.reproducible import METRICS_FILE
 
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     metrics = stages[-1]
     labels = tuple(label_named(name, metrics_path) for name in metrics["labels"])
     samples = [sample for path in args.data for sample in read(path)]
-    judged = calibrate.some_of(validation_faces(args, labels), args.limit, args.seed)
+    chosen = calibrate.some_of(validation_faces(args, labels), args.limit, args.seed)
+    judged = draw_anew(chosen, DeviceDetector(), print)
     float_model = quantize.load(args.model)
     size, margin = input_side(float_model), float(metrics["margin"])
     function = quantize.freeze(float_model)

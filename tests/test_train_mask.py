@@ -407,6 +407,7 @@ class TestCommand:
             (["--weights", "nowhere.weights.h5"], "No weights at nowhere.weights.h5"),
             (["--weights", "none", "--detector", "no.onnx"], "No detector at no.onnx"),
             (["--weights", "none", "--teacher", "no.keras"], "No model at no.keras"),
+            (["--weights", "none", "--start-from", "no.keras"], "No model at no.keras: give --start-from"),
             (["--weights", "none", "--resume"], "Nothing to resume"),
             (["--weights", "none", "--train-from", "block_99"], "No layer block_99"),
             (["--weights", "none", "--epochs", "0"], "--epochs is 0"),
@@ -530,7 +531,9 @@ class TestTraining:
         ):
             Teachers([path], 32)
         path.write_bytes(path.read_bytes()[:1000])
-        with pytest.raises(ConfigError, match=r"mask\.keras is no Keras model that can be read"):
+        with pytest.raises(
+            ConfigError, match=r"mask\.keras cannot be read: give --teacher a \.keras file of an earlier run"
+        ):
             Teachers([path], 32)
 
     @staticmethod

@@ -80,6 +80,26 @@ def save_model(model: Any, path: Path) -> None:
     _part(path).replace(path)
 
 
+def read_model(path: Path, option: str) -> Any:
+    """The Keras model of an earlier run, without its optimiser.
+
+    Args:
+        path: A .keras file.
+        option: That named it, for the message.
+
+    Raises:
+        ConfigError: The file is absent or broken.
+    """
+    import keras  # noqa: PLC0415
+
+    if not path.is_file():
+        raise ConfigError(f"No model at {path}: give {option} a .keras file of an earlier run.")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{path} cannot be read: give {option} a .keras file of an earlier run.") from error
+
+
 def _part(path: Path) -> Path:
     """Where a file is written before it takes its place; its suffix tells Keras and NumPy the format."""
     return path.with_name(f"part.{path.name}")

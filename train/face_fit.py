@@ -18,6 +18,7 @@ from edge.errors import ConfigError
 from edge.values import Image
 from train import plots
 from train.average import Average
+from train.checkpoints import read_model
 from train.face_data import FaceBatches, Faces, Photo, read_image
 from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
 from train.face_hard import weigh
@@ -185,7 +186,7 @@ class Run:
         return _maps(self._detector, images)
 
     def _weigh(self, photos: Sequence[Photo], weights: Path) -> list[Photo]:
-        trained = load(weights)
+        trained = read_model(weights, "--weights")
         _, height, width, _ = trained.input_shape
         return weigh(photos, partial(_maps, trained), (width, height), self._out / HARDNESS_FILE, print)
 
@@ -214,7 +215,7 @@ def adopt(path: Path, detector: keras.Model) -> None:
     Raises:
         ConfigError: The file is absent, or is not a detector like this one.
     """
-    trained = load(path)
+    trained = read_model(path, "--weights")
     known = {layer.name: layer.get_weights() for layer in trained.layers if layer.weights}
     mine = {layer.name: layer for layer in detector.layers if layer.weights}
     alike = [name for name in known if name in mine and _shapes(known[name]) == _shapes(mine[name].get_weights())]
@@ -222,18 +223,6 @@ def adopt(path: Path, detector: keras.Model) -> None:
         raise ConfigError(f"--weights {path} is of another network: name a face.keras of this version.")
     for name in alike:
         mine[name].set_weights(known[name])
-
-
-def load(path: Path) -> keras.Model:
-    """A saved detector.
-
-    Raises:
-        ConfigError: The file is absent or broken.
-    """
-    try:
-        return keras.models.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--weights {path} cannot be loaded ({error}): name a face.keras of this version.") from error
 
 
 def _shapes(weights: Sequence[NDArray[np.float32]]) -> list[tuple[int, ...]]:

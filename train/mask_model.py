@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
+from train.checkpoints import read_model
 
 WEIGHTS_SIDE = 224
 BACKBONE = "mobilenet_v2"
@@ -96,13 +97,10 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
 
 
 def adopt(model: Any, path: Path) -> None:
-    """Give a model from `classifier` the weights of a saved one of the same shape; ConfigError if it has another."""
-    import keras  # noqa: PLC0415
-
-    if not path.is_file():
-        raise ConfigError(f"No model at {path}: give --start-from the last.keras of an earlier run, or leave it out.")
+    """Give a model from `classifier` the weights of a saved one of the same shape; ConfigError if there is none."""
+    trained = read_model(path, "--start-from")
     try:
-        model.set_weights(keras.models.load_model(path, compile=False).get_weights())
+        model.set_weights(trained.get_weights())
     except ValueError as error:
         raise ConfigError(f"{path} has another shape: repeat the --size and --width it was trained with.") from error
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from train.checkpoints import read_model
 from train.reproducible import METRICS_FILE
 
 
@@ -55,14 +56,7 @@ def _ratios(metrics: Path) -> NDArray[np.float64]:
 
 
 def _load(path: Path, size: int) -> Any:
-    import keras  # noqa: PLC0415
-
-    if not path.is_file():
-        raise ConfigError(f"No model at {path}: give --teacher the mask.keras of an earlier run.")
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path} is no Keras model that can be read: give --teacher a mask.keras.") from error
+    model = read_model(path, "--teacher")
     if model.input_shape[1] != size:
         raise ConfigError(f"{path} takes {model.input_shape[1]} pixels: give a --teacher of --size {size}.")
     return model
