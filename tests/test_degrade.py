@@ -18,18 +18,28 @@ NOISE = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
 
 
 class ReadsSharpness:
-    """Takes whatever is sharp for masked: the shortcut that the ablation is there to show."""
+    """Takes whatever is sharp for masked: the shortcut that the ablation is there to show.
+
+    Attributes:
+        found: What it finds in any picture.
+        asked: The faces that it was last asked to judge.
+    """
+
+    def __init__(self, *found: Face) -> None:
+        self.found = list(found)
+        self.asked: Sequence[Face] = ()
 
     def detect(self, image: Image, threshold: float) -> list[Face]:
-        return []
+        return self.found
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
+        self.asked = faces
         sharp = cv2.Laplacian(image, cv2.CV_64F).var() > 5000
         return [Reading(face, (1.0, 0.0, 0.0) if sharp else (0.0, 1.0, 0.0)) for face in faces]
 
 
-def pipeline() -> Pipeline:
-    model = ReadsSharpness()
+def pipeline(*found: Face) -> Pipeline:
+    model = ReadsSharpness(*found)
     return Pipeline(model, model, 0.5)
 
 
@@ -73,6 +83,15 @@ def test_a_model_that_reads_sharpness_is_shown_up(tmp_path: Path) -> None:
     assert measured["as it is"]["mask_worn_incorrectly"] == Share(0, 0)
 
 
+def test_a_face_is_cut_as_it_is_detected_and_a_missed_one_as_it_would_be(tmp_path: Path) -> None:
+    shown = photo(tmp_path, Truth(BBox(10, 10, 60, 60), "with_mask"))
+    for found, side in ((Face(BBox(12, 4, 66, 58), 0.9), 54.0), (Face(BBox(90, 60, 150, 120), 0.9), 55.0)):
+        model = ReadsSharpness(found)
+        alarms([shown], Pipeline(model, model, 0.5))
+        (judged,) = model.asked
+        assert judged.bbox.short_side == pytest.approx(side)
+
+
 def test_far_faces_and_those_of_unknown_state_are_left_out(tmp_path: Path) -> None:
     shown = photo(tmp_path, Truth(BBox(0, 0, 60, 60), "face"), Truth(BBox(70, 0, 109, 60), "with_mask"))
     assert all(share == Share(0, 0) for row in alarms([shown], pipeline()).values() for share in row.values())
@@ -88,7 +107,7 @@ def test_the_command_prints_a_line_a_change(
         "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 60, 60]}],
     }
     (tmp_path / "val.json").write_text(json.dumps(content))
-    monkeypatch.setattr(degrade, "load_pipeline", lambda settings, max_faces: pipeline())
+    monkeypatch.setattr(degrade, "load_pipeline", lambda settings, threshold, max_faces: pipeline())
     report = tmp_path / "report.json"
     assert degrade.main(["--data", str(tmp_path), "--json", str(report)]) == 0
     printed = capsys.readouterr().out

@@ -510,11 +510,11 @@ class TestTraining:
             paths[-1].parent.mkdir()
             for_door(model, np.log(ratios).tolist()).save(paths[-1])
             paths[-1].with_name("metrics.json").write_text(json.dumps({"door_ratios": ratios}))
-        taught = Teachers(paths, 32)(views.astype(np.float32))
+        taught = Teachers(paths)(views.astype(np.float32))
         assert taught.sum(axis=1) == pytest.approx(np.ones(5))
         assert taught == pytest.approx(np.mean(answers, axis=0), abs=1e-5)
-        with pytest.raises(ConfigError, match=r"one/mask\.keras takes 32 pixels: give a --teacher of --size 64"):
-            Teachers(paths, 64)
+        twice_as_large = views.repeat(2, axis=1).repeat(2, axis=2).astype(np.float32)
+        assert Teachers(paths)(twice_as_large) == pytest.approx(taught, abs=1e-5)
 
         data = folders(tmp_path / "data", count=2)
         learn = ["--teacher", str(paths[0]), "--faces", "4", "--epochs", "1", "--members", "1", "--warmup-epochs", "0"]
@@ -529,12 +529,12 @@ class TestTraining:
         with pytest.raises(
             ConfigError, match=r"metrics\.json does not tell door_ratios .*keep it beside the --teacher"
         ):
-            Teachers([path], 32)
+            Teachers([path])
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(
             ConfigError, match=r"mask\.keras cannot be read: give --teacher a \.keras file of an earlier run"
         ):
-            Teachers([path], 32)
+            Teachers([path])
 
     @staticmethod
     def keep_a_copy_after_epoch_1(monkeypatch: pytest.MonkeyPatch, copy: Path) -> None:

@@ -23,8 +23,9 @@ from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, BBox, Face, Image, Label
 from edge.vision.preprocess import resize
 from train.box_size import larger
+from train.device_boxes import SAME_FACE
 from train.evaluate import markdown_table, share_text, write_json
-from train.measure import JUDGED_SIDE, UNKNOWN, Photo, Share, open_photo, read_photos
+from train.measure import JUDGED_SIDE, UNKNOWN, Photo, Share, match, open_photo, read_photos
 
 SMALL_SIDE = 32
 """Pixels that the face's shorter side keeps."""
@@ -86,17 +87,20 @@ def around(image: Image, bbox: BBox) -> tuple[Image, BBox]:
 def alarms(photos: Sequence[Photo], pipeline: Pipeline) -> dict[str, dict[str, Share]]:
     """How many annotated faces of ``JUDGED_SIDE`` and more are labelled other than with_mask, by change and category.
 
+    Each is cut as it is detected in the photo as it is, or, where it is missed, as it would be; see `train.box_size`.
+
     Raises:
         ConfigError: A picture cannot be read.
     """
     said: dict[str, dict[str, list[bool]]] = {name: {str(label): [] for label in LABELS} for name in CHANGES}
     for photo in photos:
-        known = [t for t in photo.truths if t.category != UNKNOWN and t.bbox.short_side >= JUDGED_SIDE]
-        if not known:
-            continue
         image = open_photo(photo)
-        for truth in known:
-            cut, bbox = around(image, larger(truth.bbox))
+        faces = pipeline.detect(image)
+        pairs = match([truth.bbox for truth in photo.truths], faces, SAME_FACE)
+        for truth, index in zip(photo.truths, pairs, strict=True):
+            if truth.category == UNKNOWN or truth.bbox.short_side < JUDGED_SIDE:
+                continue
+            cut, bbox = around(image, larger(truth.bbox) if index is None else faces[index].bbox)
             for name, change in CHANGES.items():
                 changed = cut if change is None else change(cut, bbox.short_side)
                 (reading,) = pipeline.judge(changed, [Face(bbox, 1.0)])
@@ -122,7 +126,8 @@ def _run(args: argparse.Namespace) -> None:
     if not photos:
         raise ConfigError(f"{args.data} has no photo; name a COCO file with faces as --data.")
     overrides = {} if args.mask_model is None else {"mask.model": args.mask_model}
-    pipeline = load_pipeline(config.load(overrides=overrides).config, max_faces=STILL_MAX_FACES)
+    settings = config.load(overrides=overrides).config
+    pipeline = load_pipeline(settings, settings.face.still_threshold, STILL_MAX_FACES)
     measured = alarms(photos, pipeline)
     rows = [(name, *(share_text(share) for share in row.values())) for name, row in measured.items()]
     print("Alarms on annotated faces of 40 px and more, before and after both classes are degraded alike:\n")

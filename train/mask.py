@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="MODEL",
-        help="mask.keras of an earlier run of this --size, whose answers to learn; give several, of other seeds",
+        help="mask.keras of an earlier run, whose answers to learn; give several, of other seeds",
     )
     add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")

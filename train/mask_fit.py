@@ -56,7 +56,7 @@ class Run:
         self.total = self.warmup + args.members * (self.epochs - self.warmup)
         self.soup = Soup(args.keep_start if self.warmup or args.start_from else 0.0)
         self.average: Average
-        self.teachers = Teachers(args.teacher, self.size) if args.teacher else None
+        self.teachers = Teachers(args.teacher) if args.teacher else None
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0}
 
     def _settings(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Several that were trained apart err on different faces, and their mean errs less than each; one network that learns to
 answer like it costs the device no more than any of them. It sees the very views that they do (Beyer et al. 2021,
-https://arxiv.org/abs/2106.05237).
+https://arxiv.org/abs/2106.05237), each scaled to the teacher's input.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.vision.preprocess import resize
 from train.checkpoints import read_model
 from train.reproducible import METRICS_FILE
 
@@ -24,18 +24,17 @@ class Teachers:
     """Answers for views as trained classifiers would, for the class shares that training draws.
 
     Args:
-        paths: A mask.keras each, of this size, in the folder of its run.
-        size: Of the square input, in pixels.
+        paths: A mask.keras each, in the folder of its run.
 
     Raises:
-        ConfigError: One is missing, cannot be read, or takes another size; or its run's metrics.json is, or does not
-            tell what each class's probability was multiplied by for the door, see `train.mask_model.for_door`.
+        ConfigError: One is missing or cannot be read; or its run's metrics.json is, or does not tell what each class's
+            probability was multiplied by for the door, see `train.mask_model.for_door`.
     """
 
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
-        self._models = [_load(path, size) for path in paths]
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._models = [read_model(path, "--teacher") for path in paths]
         self._ratios = [_ratios(path.with_name(METRICS_FILE)) for path in paths]
-        self(np.zeros((1, size, size, 3), np.float32))
+        self(np.zeros((1, 8, 8, 3), np.float32))
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, classes) probabilities of (N, size, size, 3) RGB in [-1, 1]; may be called from several threads."""
@@ -43,7 +42,8 @@ class Teachers:
 
         answers = []
         for model, ratios in zip(self._models, self._ratios, strict=True):
-            weighed = keras.tree.flatten(model.predict_on_batch(inputs))[0] / ratios
+            views = _scaled(inputs, model.input_shape[1])
+            weighed = keras.tree.flatten(model.predict_on_batch(views))[0] / ratios
             answers.append(weighed / weighed.sum(axis=1, keepdims=True))
         return np.mean(answers, axis=0).astype(np.float32)  # type: ignore[no-any-return]
 
@@ -55,8 +55,6 @@ def _ratios(metrics: Path) -> NDArray[np.float64]:
         raise ConfigError(f"{metrics} does not tell door_ratios ({error!r}): keep it beside the --teacher.") from error
 
 
-def _load(path: Path, size: int) -> Any:
-    model = read_model(path, "--teacher")
-    if model.input_shape[1] != size:
-        raise ConfigError(f"{path} takes {model.input_shape[1]} pixels: give a --teacher of --size {size}.")
-    return model
+def _scaled(views: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """(N, size, size, 3) of (N, S, S, 3)."""
+    return views if views.shape[1] == size else np.stack([resize(view, size, size) for view in views])
