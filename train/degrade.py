@@ -23,9 +23,8 @@ from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, BBox, Face, Image, Label
 from edge.vision.preprocess import resize
 from train.box_size import larger
-from train.device_boxes import SAME_FACE
 from train.evaluate import markdown_table, share_text, write_json
-from train.measure import JUDGED_SIDE, UNKNOWN, Photo, Share, match, open_photo, read_photos
+from train.measure import JUDGED_SIDE, SAME_FACE, UNKNOWN, Photo, Share, match, open_photo, read_photos
 
 SMALL_SIDE = 32
 """Pixels that the face's shorter side keeps."""

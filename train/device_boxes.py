@@ -20,10 +20,7 @@ from edge.runtime import open_model
 from edge.values import BBox, Face, Image
 from edge.vision.face_detector import Detector, FaceDetector
 from train.mask_data import FACE_SHARE, Sample, load
-from train.measure import match
-
-SAME_FACE = 0.3
-"""IoU from which on an annotated box and a found one are of one face, as in the evaluation."""
+from train.measure import SAME_FACE, match
 
 Find = Callable[[Image], list[Face]]
 """Gives the faces in a picture, (H, W, 3) uint8 BGR, best first, in its pixels."""

@@ -32,6 +32,7 @@ from edge.vision.mask_classifier import MaskClassifier
 from train import plots
 from train.evaluate import markdown_table, write_json
 from train.measure import (
+    SAME_FACE,
     SIZES,
     SWEEP_THRESHOLD,
     Outcome,
@@ -46,9 +47,6 @@ from train.measure import (
 from train.peers import THREADS, System, published
 
 T = TypeVar("T")
-
-IOU = 0.3
-"""Least overlap of a face with its truth."""
 
 OURS = "maskgate"
 YARDSTICK = "YuNet 320 + EscVM"
@@ -130,7 +128,7 @@ def measure(systems: Sequence[System], photos: Sequence[Photo]) -> dict[str, lis
     for photo in photos:
         image = open_photo(photo)
         for system, pipeline in zip(systems, pipelines, strict=True):
-            outcomes[system.name].append(assess(photo, image, pipeline, system.threshold, IOU))
+            outcomes[system.name].append(assess(photo, image, pipeline, system.threshold, SAME_FACE))
     return outcomes
 
 
@@ -168,12 +166,12 @@ def curve(outcomes: Sequence[Outcome], low: float, high: float) -> list[Point]:
     """
     scores, found, unmatched, faces = [], [], [], 0
     for outcome in outcomes:
-        pairs = match([truth.bbox for truth in outcome.photo.truths], outcome.swept, IOU)
+        pairs = match([truth.bbox for truth in outcome.photo.truths], outcome.swept, SAME_FACE)
         owner = {index: truth for truth, index in zip(outcome.photo.truths, pairs, strict=True)}
         faces += sum(low <= truth.bbox.short_side < high for truth in outcome.photo.truths)
         for index, face in enumerate(outcome.swept):
             truth = owner.get(index)
-            ignored = truth is None and any(face.bbox.iou(region) >= IOU for region in outcome.photo.ignored)
+            ignored = truth is None and any(face.bbox.iou(region) >= SAME_FACE for region in outcome.photo.ignored)
             scores.append(face.score)
             found.append(truth is not None and low <= truth.bbox.short_side < high)
             unmatched.append(truth is None and not ignored)
@@ -230,7 +228,7 @@ def report(rows: Sequence[Row], photos: int) -> str:
     settings = "\n".join(f"* {row.system.name}: {row.system.settings}." for row in rows)
     return "\n\n".join(
         [
-            f"{photos} photos; a face is found at IoU {IOU}; masks are judged on faces found of 40 px and more; "
+            f"{photos} photos; a face is found at IoU {SAME_FACE}; masks are judged on faces found of 40 px and more; "
             f"AP by pycocotools, all sizes. Times: processor time, one thread, interleaved, median, on {machine()}.",
             _main_table(rows),
             "Unmatched boxes a photo where a detector reaches that recall:\n\n" + _equal_recall_table(_detectors(rows)),
@@ -255,7 +253,7 @@ def machine_readable(rows: Sequence[Row], data: str) -> dict[str, Any]:
     return {
         "data": data,
         "photos": len(rows[0].outcomes),
-        "iou": IOU,
+        "iou": SAME_FACE,
         "machine": machine(),
         "versions": {"opencv": cv2.__version__, "numpy": np.__version__, "python": platform.python_version()},
         "systems": [_row_json(row, _yardstick(rows)) for row in rows],
@@ -306,7 +304,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _row_json(row: Row, yardstick: float) -> dict[str, Any]:
-    found = figures(row.outcomes, IOU)._asdict()
+    found = figures(row.outcomes, SAME_FACE)._asdict()
     judged = ("bare_flagged", "masked_flagged", "incorrect_flagged")
     return {
         "system": row.system.name,

@@ -24,6 +24,7 @@ from train.hard_cases import read_cases
 from train.measure import (
     AT_MOST,
     JUDGED_SIDE,
+    SAME_FACE,
     SIZES,
     SWEEP_THRESHOLD,
     UNKNOWN,
@@ -257,7 +258,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--face-model", help="instead of the configured one; PATH/manifest.json#name for your own")
     add("--mask-model", help="instead of the configured one; PATH/manifest.json#name for your own")
     add("--face-threshold", type=float, help="least score of a face (default: face.still_threshold)")
-    add("--iou", type=float, default=0.3, help="least overlap of a found face with the annotated one (default: 0.3)")
+    add(
+        "--iou",
+        type=float,
+        default=SAME_FACE,
+        help="least overlap of a found face with the annotated one (default: %(default)s)",
+    )
     add("--runtime", help="instead of runtime.backend")
     add("--threads", type=int, help="instead of runtime.threads")
     add("--cases", type=Path, metavar="FILE", help="also count the hard cases that this list names")

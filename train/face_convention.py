@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.face_data import Photo
-
-SAME_FACE = 0.3
-"""IoU from which on an annotated box and a found one are of one face."""
+from train.measure import SAME_FACE
 
 LEAST_PAIRS = 30
 """Faces of a source that both annotators and the teacher must have drawn, for its other boxes to be redrawn."""

@@ -19,8 +19,8 @@ from edge.vision.face_detector import Layout, decode
 from edge.vision.preprocess import letterbox, normalise
 from train.face_data import Photo
 from train.face_model import STRIDES
+from train.measure import SAME_FACE, match
 
-MATCH_IOU = 0.3
 SIZES = {"8_20": (8.0, 20.0), "20_40": (20.0, 40.0), "40_up": (40.0, float("inf"))}
 """Classes of a face's short side, in pixels of the stored photo: from the first, below the second."""
 
@@ -70,7 +70,8 @@ def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str,
         hits, unmatched = [], 0
         for photo, faces in zip(photos, found, strict=True):
             kept = [face for face in faces if face.score >= threshold]
-            matched = match(photo.boxes, kept)
+            bboxes = [BBox(*box.tolist()) for box in photo.boxes]
+            matched = [index is not None for index in match(bboxes, kept, SAME_FACE)]
             hits.extend(matched)
             unmatched += len(kept) - sum(matched)
         hit = np.array(hits, bool)
@@ -89,18 +90,6 @@ def describe(figures: dict[str, Any]) -> str:
         recall = ", ".join(f"{name} {'-' if rate is None else f'{rate:.3f}'}" for name, rate in at["recall"].items())
         parts.append(f"at {threshold} recall {recall}, unmatched a photo {at['unmatched']:.2f}")
     return "; ".join(parts)
-
-
-def match(boxes: NDArray[np.float32], faces: Sequence[Face]) -> list[bool]:
-    """Which annotated boxes are found at IoU 0.3: best score first, each box and each face used once."""
-    hit = [False] * len(boxes)
-    annotated = [BBox(*box.tolist()) for box in boxes]
-    for face in sorted(faces, key=lambda face: -face.score):
-        free = [index for index, taken in enumerate(hit) if not taken]
-        best = max(free, key=lambda index: face.bbox.iou(annotated[index]), default=None)
-        if best is not None and face.bbox.iou(annotated[best]) >= MATCH_IOU:
-            hit[best] = True
-    return hit
 
 
 def average_precision(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str, float]:

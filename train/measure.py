@@ -31,10 +31,13 @@ JUDGED_SIDE = 40.0
 
 SIZES = {"40 px and more": (JUDGED_SIDE, float("inf")), "20 to 40 px": (20.0, JUDGED_SIDE), "8 to 20 px": (8.0, 20.0)}
 
+SAME_FACE = 0.3
+"""IoU from which on a box and an annotated one are of one face."""
+
 SWEEP_THRESHOLD = 0.05
 """Least score that average precision sees."""
 
-SWEEP_IOUS = (0.3, 0.5)
+SWEEP_IOUS = (SAME_FACE, 0.5)
 
 AT_MOST = frozenset(
     {"masked_flagged", "unmatched_per_photo", "ece_label", "ece_alarm", "ece_face", "ms_detect", "ms_classify"}
@@ -344,7 +347,7 @@ def average_precision(outcomes: Sequence[Outcome]) -> dict[float, float] | None:
     return {iou: float(precision[index, :, 0, 0, -1].mean()) for index, iou in enumerate(SWEEP_IOUS)}
 
 
-def figures(outcomes: Sequence[Outcome], iou: float = 0.3) -> Figures:
+def figures(outcomes: Sequence[Outcome], iou: float = SAME_FACE) -> Figures:
     """Sum up the outcomes of at least one photo; ``iou`` is the least overlap of a face with its truth."""
     table = confusion(outcomes)
     faces = judged(outcomes)
