@@ -14,6 +14,7 @@ from edge.runtime import open_model
 from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
 from train.device_boxes import DeviceDetector, draw_anew
+from train.hard_cases import read_cases
 from train.mask_data import Sample, label_named, read
 from train.reproducible import METRICS_FILE
 
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         card=f"{args.name}.md",
     )
     print(f"Comparing float and int8 on {len(judged)} faces", flush=True)
-    compared = compare(judged, function, content, entry)
+    compared = compare(args, judged, function, content, entry)
     data = provenance.describe_data(args.validation, [sample.source for sample in judged], "faces")
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
     publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
@@ -99,8 +100,13 @@ def expected(size: int, classes: int) -> check.Expected:
     return check.Expected((1, size, size, 3), {OUTPUT: (1, classes)}, frozenset({OUTPUT}))
 
 
-def compare(faces: Sequence[Sample], function: Any, content: bytes, entry: MaskEntry) -> dict[str, Any]:
-    """Float against int8; see ``convert.parity.mask_parity``."""
+def compare(
+    args: argparse.Namespace, faces: Sequence[Sample], function: Any, content: bytes, entry: MaskEntry
+) -> dict[str, Any]:
+    """Float against int8; see ``convert.parity.mask_parity``, and ``case_parity`` for what is under ``cases``."""
     models = (quantize.FloatModel(function), open_model(content, name=entry.file))
     classifiers = [MaskClassifier(model, entry) for model in models]
-    return parity.mask_parity(faces, *parity.read_masks(faces, classifiers))
+    before, after = parity.read_masks(faces, classifiers)
+    cases, folders = read_cases(args.cases) if args.cases else [], [path.parent for path in args.validation]
+    by_case = parity.case_parity(faces, {"float": before, "int8": after}, cases, folders)
+    return {**parity.mask_parity(faces, before, after), "cases": by_case}

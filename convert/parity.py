@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import LABELS, Face
+from edge.values import LABELS, Face, Label
 from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from train import face_eval
 from train.face_data import Photo, read_image
+from train.hard_cases import Case
 from train.mask_data import Sample, face_box, load
-from train.mask_faces import LEAST_REPORTED_SIDE
 from train.mask_figures import figures, indices
 
 SAME_FACE_IOU = 0.5
@@ -86,12 +88,13 @@ def mask_parity(
         int8_read: (N, 3), of the same faces.
 
     Returns:
-        JSON-ready: for ``all`` faces and those of ``40_up`` pixels on the short side (left out where there are none)
+        JSON-ready: for ``all`` faces and by size, as in ``train.face_eval.SIZES`` (left out where there are none),
         ``float`` and ``int8`` as in ``train.mask_figures.figures``, and ``difference``: ``agreement``, the share of
         faces with the same label, ``mean_change`` and ``largest_change`` of a probability (0 to 1).
     """
-    near = np.array([_short_side(sample) >= LEAST_REPORTED_SIDE for sample in samples], bool)
-    chosen = {"all": np.ones(len(samples), bool), "40_up": near}
+    sides = np.array([sample.short_side for sample in samples])
+    chosen = {"all": np.ones(len(samples), bool)}
+    chosen |= {name: (sides >= low) & (sides < high) for name, (low, high) in reversed(face_eval.SIZES.items())}
     return {
         name: _compare(
             [sample for sample, kept in zip(samples, mask, strict=True) if kept], float_read[mask], int8_read[mask]
@@ -99,6 +102,42 @@ def mask_parity(
         for name, mask in chosen.items()
         if mask.any()
     }
+
+
+def case_parity(
+    samples: Sequence[Sample],
+    reads: Mapping[str, NDArray[np.float64]],
+    cases: Sequence[Case],
+    folders: Sequence[Path],
+) -> dict[str, dict[str, int]]:
+    """How many faces of each hard case several classifiers judge right: alarm, or none, as the list says.
+
+    Args:
+        samples: N faces.
+        reads: (N, 3) probabilities in the order of ``LABELS``, by the classifier's name.
+        cases: By name.
+        folders: To which the cases' photos may be relative.
+
+    Returns:
+        For each case of which a face is among the samples, how many ``faces`` are, and a count a classifier.
+    """
+    alarms = {name: read.argmax(axis=1) != LABELS.index(Label.WITH_MASK) for name, read in reads.items()}
+    at: defaultdict[Path, list[int]] = defaultdict(list)
+    for index, sample in enumerate(samples):
+        at[sample.path].append(index)
+    counts = {}
+    for case in cases:
+        known = [
+            (index, face.alarm)
+            for face in case.faces
+            for folder in folders
+            for index in at[folder / face.photo]
+            if (bbox := samples[index].bbox) is not None and face.is_at(bbox)
+        ]
+        if known:
+            right = {name: sum(bool(said[index]) == due for index, due in known) for name, said in alarms.items()}
+            counts[case.name] = {"faces": len(known), **right}
+    return counts
 
 
 def _compare(samples: Sequence[Sample], float_read: NDArray[Any], int8_read: NDArray[Any]) -> dict[str, Any]:
@@ -113,11 +152,6 @@ def _compare(samples: Sequence[Sample], float_read: NDArray[Any], int8_read: NDA
             "largest_change": round(float(change.max()), 4),
         },
     }
-
-
-def _short_side(sample: Sample) -> float:
-    """Of the face in pixels; a picture without a box is a crop, which only says that the face fills it."""
-    return sample.bbox.short_side if sample.bbox is not None else float("inf")
 
 
 def _counterparts(faces: Sequence[Face], others: Sequence[Face]) -> list[tuple[Face, Face | None]]:

@@ -73,7 +73,8 @@ def face_tables(parity: Mapping[str, Any]) -> str:
 
 def mask_tables(parity: Mapping[str, Any]) -> str:
     """What ``convert.parity.mask_parity`` found, in words and tables."""
-    return "\n\n".join(_mask_table(name, compared) for name, compared in parity.items() if name in ("all", "40_up"))
+    sizes = [_mask_table(name, compared) for name, compared in parity.items() if name not in ("data", "cases")]
+    return "\n\n".join([*sizes, *([_case_table(parity["cases"])] if parity.get("cases") else [])])
 
 
 def training_tables(stages: Sequence[Mapping[str, Any]]) -> str:
@@ -107,6 +108,12 @@ def _mask_table(name: str, compared: Mapping[str, Any]) -> str:
             f"{number(difference['mean_change'])} on average and {number(difference['largest_change'])} at most.",
         ]
     )
+
+
+def _case_table(cases: Mapping[str, Mapping[str, int]]) -> str:
+    rows = [[name, *(str(counts[key]) for key in ("faces", "float", "int8"))] for name, counts in cases.items()]
+    head = "Hard cases by name, faces of any size: alarmed, or not, as the list says."
+    return f"{head}\n\n{table(['', 'faces', 'float', 'int8'], rows)}"
 
 
 def _pixels(size: str) -> str:

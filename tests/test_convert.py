@@ -296,7 +296,7 @@ def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
     before = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.2, 0.8]])
     after = np.array([[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.0, 1.0, 0.0], [0.6, 0.2, 0.2]])
     found = mask_parity(faces, before, after)
-    assert set(found) == {"all"}
+    assert set(found) == {"all", "20_40"}
     assert found["all"]["float"]["accuracy"] == 1
     assert found["all"]["int8"]["masked_wrongly_alarmed"] == 0.5
     assert (found["all"]["int8"]["bare_alarmed"], found["all"]["int8"]["badly_worn_flagged"]) == (1, 0)
@@ -349,6 +349,27 @@ def test_both_models_are_judged_by_the_devices_own_code_on_the_same_faces(photos
 def test_float_and_int8_of_a_converted_model_are_close(converted: Path) -> None:
     parity = json.loads((converted / "mask-parity.json").read_text())
     assert parity["all"]["difference"]["largest_change"] < 0.05
+
+
+def test_hard_cases_are_counted_by_name_for_each_classifier(photos: Path) -> None:
+    from convert.parity import case_parity
+    from convert.tables import mask_tables
+    from train.hard_cases import Case, HardFace
+    from train.mask_data import read
+
+    faces = read(photos)[:2]
+    boxes = [face.bbox for face in faces if face.bbox is not None]
+    listed = [
+        HardFace(face.path.name, (round(box.x0), round(box.y0), round(box.width), round(box.height)), alarm=True)
+        for face, box in zip(faces, boxes, strict=True)
+    ]
+    elsewhere = HardFace("elsewhere.jpg", (0, 0, 9, 9), alarm=True)
+    cases = [Case("scarf", [*listed, elsewhere], ""), Case("fog", [elsewhere], "")]
+    masked, bare = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
+    reads = {"float": np.array([bare, bare]), "int8": np.array([bare, masked])}
+    found = case_parity(faces, reads, cases, [photos.parent])
+    assert found == {"scarf": {"faces": 2, "float": 2, "int8": 1}}
+    assert "| scarf | 2 | 2 | 1 |" in mask_tables({"cases": found})
 
 
 @pytest.mark.parametrize("name", ["face", "mask"])
