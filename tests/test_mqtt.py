@@ -29,7 +29,7 @@ from edge.mqtt.topics import Topics, topics
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests import memory
-from tests.broker import MOSQUITTO, PATIENCE, Broker, Listener, free_port, wait_for
+from tests.broker import MOSQUITTO, PATIENCE, Broker, Listener, free_port, refusing_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
@@ -445,14 +445,14 @@ class TestTrouble:
     def test_a_broker_that_is_away_is_said_once_and_nobody_waits_for_it(
         self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
     ) -> None:
-        port = free_port()
-        door = open_door(port)
-        wait_for(lambda: door.publisher.trouble)
-        began = time.monotonic()
-        for number in range(1000):
-            door.show(totals={MASKED: number})
-        assert time.monotonic() - began < 1.0
-        time.sleep(1.0)
+        with refusing_port() as port:
+            door = open_door(port)
+            wait_for(lambda: door.publisher.trouble)
+            began = time.monotonic()
+            for number in range(1000):
+                door.show(totals={MASKED: number})
+            assert time.monotonic() - began < 1.0
+            time.sleep(1.0)
         assert [record.getMessage() for record in caplog.records] == [
             f"The MQTT broker 127.0.0.1:{port} cannot be reached (Connection refused); check mqtt.host, mqtt.port and "
             "the network. It is tried again and again; counts are kept."
@@ -573,11 +573,12 @@ class TestTrouble:
         wait_for(lambda: "The MQTT broker broker.invalid:1883 cannot be reached" in caplog.text)
 
     def test_leaving_does_not_wait_for_a_broker_that_is_away(self, open_door: OpenDoor) -> None:
-        door = open_door(free_port())
-        wait_for(lambda: door.publisher.trouble)
-        began = time.monotonic()
-        door.publisher.close()
-        assert time.monotonic() - began < 2.0
+        with refusing_port() as port:
+            door = open_door(port)
+            wait_for(lambda: door.publisher.trouble)
+            began = time.monotonic()
+            door.publisher.close()
+            assert time.monotonic() - began < 2.0
 
     def test_a_link_that_hangs_is_noticed_and_the_door_goes_on(
         self, broker: Broker, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
