@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def refusing_port() -> Iterator[int]:
-    """A port that is taken and refuses. Who dials a free one again and again may at last be given it, and reach itself."""
+    """A port that is taken and refuses. Who dials a free one again and again may be given it, and reach itself."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield int(holder.getsockname()[1])
