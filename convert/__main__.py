@@ -161,8 +161,7 @@ def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
     add("--data", type=Path, action="append", required=True, metavar="PATH", help=f"what it was trained on: {layouts}")
     add("--validation", type=Path, action="append", required=True, metavar="PATH", help="what to compare on")
     add("--output", type=Path, default=Path("runs/convert"), metavar="DIR", help="default: %(default)s")
-    if name == "mask":
-        add("--cases", type=Path, metavar="JSON", help="hard cases, to count by name: tests/hard_cases.json")
+    add("--cases", type=Path, metavar="JSON", help="hard cases, to count by name: tests/hard_cases.json")
     add("--pictures", type=_positive, default=300, help="to take the ranges from (default: %(default)s)")
     add("--limit", type=_positive, metavar="N", help="compare on N of the validation pictures only (default: all)")
     add("--seed", type=int, default=7, help="of every choice (default: %(default)s)")

@@ -15,6 +15,7 @@ from edge.vision.face_detector import FaceDetector
 from train import face_eval
 from train.face_data import Photo, read_coco
 from train.face_model import STRIDES, build_face_model
+from train.hard_cases import read_cases
 from train.reproducible import METRICS_FILE
 
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     )
     judged = calibrate.some_of(validation, args.limit, args.seed)
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
-    compared = compare(judged, function, content, entry)
+    compared = compare(args, judged, function, content, entry)
     data = provenance.describe_data(args.validation, [photo.source for photo in judged], "photos")
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
     publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
@@ -87,8 +88,15 @@ def expected(width: int, height: int) -> check.Expected:
     return check.Expected((1, height, width, 3), outputs, frozenset(f"score_{stride}" for stride in STRIDES))
 
 
-def compare(photos: Sequence[Photo], function: Any, content: bytes, entry: FaceEntry) -> dict[str, Any]:
-    """Float against int8; see ``convert.parity.face_parity``."""
+def compare(
+    args: argparse.Namespace, photos: Sequence[Photo], function: Any, content: bytes, entry: FaceEntry
+) -> dict[str, Any]:
+    """Float against int8; see ``convert.parity.face_parity``, and ``case_parity`` for what is under ``cases``."""
     models = (quantize.FloatModel(function), open_model(content, name=entry.file))
     detectors = [FaceDetector(model, entry, face_eval.NMS_IOU, face_eval.MAX_FACES) for model in models]
-    return parity.face_parity(photos, *parity.find_faces(photos, detectors))
+    before, after = parity.find_faces(photos, detectors)
+    cases, folders = read_cases(args.cases) if args.cases else [], [path.parent for path in args.validation]
+    by_case = parity.case_parity(
+        cases, folders, parity.faces_found(photos, {"float": before, "int8": after}), lambda _: True
+    )
+    return {**parity.face_parity(photos, before, after), "cases": by_case}

@@ -108,5 +108,6 @@ def compare(
     classifiers = [MaskClassifier(model, entry) for model in models]
     before, after = parity.read_masks(faces, classifiers)
     cases, folders = read_cases(args.cases) if args.cases else [], [path.parent for path in args.validation]
-    by_case = parity.case_parity(faces, {"float": before, "int8": after}, cases, folders)
+    said = parity.masks_alarmed(faces, {"float": before, "int8": after})
+    by_case = parity.case_parity(cases, folders, said, lambda face: face.alarm)
     return {**parity.mask_parity(faces, before, after), "cases": by_case}

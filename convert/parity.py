@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import LABELS, Face, Label
+from edge.values import LABELS, BBox, Face, Label
 from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from train import face_eval
 from train.face_data import Photo, read_image
-from train.hard_cases import Case
+from train.hard_cases import Case, HardFace
 from train.mask_data import Sample, face_box, load
 from train.mask_figures import figures, indices
+from train.measure import SAME_FACE, match
 
 SAME_FACE_IOU = 0.5
 """Two detections that overlap at least so much are taken for the same one."""
 
 Found = list[list[Face]]
 """The faces of each photo, best first, in pixels of the photo."""
+
+Said = Mapping[Path, Sequence[tuple[BBox, Mapping[str, bool]]]]
+"""For each photo its annotated boxes, each with the answer of every model, by the model's name."""
 
 
 def find_faces(photos: Sequence[Photo], detectors: Sequence[Detector]) -> list[Found]:
@@ -104,39 +108,57 @@ def mask_parity(
     }
 
 
+def faces_found(photos: Sequence[Photo], found: Mapping[str, Found]) -> Said:
+    """Of each annotated face, whether each detector finds it with the least score of ``face_eval.THRESHOLDS``."""
+    said: dict[Path, list[tuple[BBox, dict[str, bool]]]] = {}
+    for number, photo in enumerate(photos):
+        bboxes = [BBox(*box.tolist()) for box in photo.boxes]
+        sure = {
+            kind: [face for face in faces[number] if face.score >= min(face_eval.THRESHOLDS)]
+            for kind, faces in found.items()
+        }
+        pairs = {kind: match(bboxes, faces, SAME_FACE) for kind, faces in sure.items()}
+        said[photo.path] = [
+            (bbox, {kind: pair[row] is not None for kind, pair in pairs.items()}) for row, bbox in enumerate(bboxes)
+        ]
+    return said
+
+
+def masks_alarmed(samples: Sequence[Sample], reads: Mapping[str, NDArray[np.float64]]) -> Said:
+    """Of each annotated face, whether each classifier calls for an alarm; ``reads`` as ``read_masks`` gives them."""
+    alarms = {kind: read.argmax(axis=1) != LABELS.index(Label.WITH_MASK) for kind, read in reads.items()}
+    said: defaultdict[Path, list[tuple[BBox, dict[str, bool]]]] = defaultdict(list)
+    for row, sample in enumerate(samples):
+        if sample.bbox is not None:
+            said[sample.path].append((sample.bbox, {kind: bool(alarm[row]) for kind, alarm in alarms.items()}))
+    return said
+
+
 def case_parity(
-    samples: Sequence[Sample],
-    reads: Mapping[str, NDArray[np.float64]],
-    cases: Sequence[Case],
-    folders: Sequence[Path],
+    cases: Sequence[Case], folders: Sequence[Path], said: Said, due: Callable[[HardFace], bool]
 ) -> dict[str, dict[str, int]]:
-    """How many faces of each hard case several classifiers judge right: alarm, or none, as the list says.
+    """How many faces of each hard case several models answer rightly.
 
     Args:
-        samples: N faces.
-        reads: (N, 3) probabilities in the order of ``LABELS``, by the classifier's name.
         cases: By name.
         folders: To which the cases' photos may be relative.
+        said: What the models answer.
+        due: The right answer.
 
     Returns:
-        For each case of which a face is among the samples, how many ``faces`` are, and a count a classifier.
+        For each case of which a face was shown, how many ``faces`` were, and the right answers of each model.
     """
-    alarms = {name: read.argmax(axis=1) != LABELS.index(Label.WITH_MASK) for name, read in reads.items()}
-    at: defaultdict[Path, list[int]] = defaultdict(list)
-    for index, sample in enumerate(samples):
-        at[sample.path].append(index)
     counts = {}
     for case in cases:
-        known = [
-            (index, face.alarm)
+        right = [
+            {kind: answer == due(face) for kind, answer in answers.items()}
             for face in case.faces
             for folder in folders
-            for index in at[folder / face.photo]
-            if (bbox := samples[index].bbox) is not None and face.is_at(bbox)
+            for bbox, answers in said.get(folder / face.photo, [])
+            if face.is_at(bbox)
         ]
-        if known:
-            right = {name: sum(bool(said[index]) == due for index, due in known) for name, said in alarms.items()}
-            counts[case.name] = {"faces": len(known), **right}
+        if right:
+            counts[case.name] = {"faces": len(right), **{kind: sum(one[kind] for one in right) for kind in right[0]}}
     return counts
 
 

@@ -67,6 +67,7 @@ def face_tables(parity: Mapping[str, Any]) -> str:
             table(["", "float", "int8"], rows),
             "What becomes of the float model's detections in int8:",
             table(["score", "still found", "mean score change", "largest score change", "mean IoU"], changes),
+            *_case_table(parity, f"found at {thresholds[0].removeprefix('at_')}"),
         ]
     )
 
@@ -74,7 +75,7 @@ def face_tables(parity: Mapping[str, Any]) -> str:
 def mask_tables(parity: Mapping[str, Any]) -> str:
     """What ``convert.parity.mask_parity`` found, in words and tables."""
     sizes = [_mask_table(name, compared) for name, compared in parity.items() if name not in ("data", "cases")]
-    return "\n\n".join([*sizes, *([_case_table(parity["cases"])] if parity.get("cases") else [])])
+    return "\n\n".join([*sizes, *_case_table(parity, "alarmed, or not, as the list says")])
 
 
 def training_tables(stages: Sequence[Mapping[str, Any]]) -> str:
@@ -110,10 +111,13 @@ def _mask_table(name: str, compared: Mapping[str, Any]) -> str:
     )
 
 
-def _case_table(cases: Mapping[str, Mapping[str, int]]) -> str:
+def _case_table(parity: Mapping[str, Any], counted: str) -> list[str]:
+    """Nothing where no hard cases were given."""
+    cases: Mapping[str, Mapping[str, int]] = parity.get("cases", {})
+    if not cases:
+        return []
     rows = [[name, *(str(counts[key]) for key in ("faces", "float", "int8"))] for name, counts in cases.items()]
-    head = "Hard cases by name, faces of any size: alarmed, or not, as the list says."
-    return f"{head}\n\n{table(['', 'faces', 'float', 'int8'], rows)}"
+    return [f"Hard cases by name, faces of any size: {counted}.", table(["", "faces", "float", "int8"], rows)]
 
 
 def _pixels(size: str) -> str:

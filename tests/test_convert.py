@@ -351,25 +351,31 @@ def test_float_and_int8_of_a_converted_model_are_close(converted: Path) -> None:
     assert parity["all"]["difference"]["largest_change"] < 0.05
 
 
-def test_hard_cases_are_counted_by_name_for_each_classifier(photos: Path) -> None:
-    from convert.parity import case_parity
+def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None:
+    from convert.parity import case_parity, faces_found, masks_alarmed
     from convert.tables import mask_tables
+    from train.face_data import read_coco
     from train.hard_cases import Case, HardFace
     from train.mask_data import read
 
-    faces = read(photos)[:2]
-    boxes = [face.bbox for face in faces if face.bbox is not None]
+    photo, samples = read_coco(photos)[0], read(photos)[:2]
+    boxes = [sample.bbox for sample in samples if sample.bbox is not None]
     listed = [
-        HardFace(face.path.name, (round(box.x0), round(box.y0), round(box.width), round(box.height)), alarm=True)
-        for face, box in zip(faces, boxes, strict=True)
+        HardFace(photo.path.name, (round(box.x0), round(box.y0), round(box.width), round(box.height)), alarm)
+        for box, alarm in zip(boxes, (True, False), strict=True)
     ]
     elsewhere = HardFace("elsewhere.jpg", (0, 0, 9, 9), alarm=True)
     cases = [Case("scarf", [*listed, elsewhere], ""), Case("fog", [elsewhere], "")]
+
     masked, bare = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
-    reads = {"float": np.array([bare, bare]), "int8": np.array([bare, masked])}
-    found = case_parity(faces, reads, cases, [photos.parent])
-    assert found == {"scarf": {"faces": 2, "float": 2, "int8": 1}}
-    assert "| scarf | 2 | 2 | 1 |" in mask_tables({"cases": found})
+    said = masks_alarmed(samples, {"float": np.array([bare, masked]), "int8": np.array([bare, bare])})
+    alarmed = case_parity(cases, [photos.parent], said, lambda face: face.alarm)
+    assert alarmed == {"scarf": {"faces": 2, "float": 2, "int8": 1}}
+    assert "| scarf | 2 | 2 | 1 |" in mask_tables({"cases": alarmed})
+
+    sure, unsure = Face(boxes[0], 0.9), Face(boxes[1], 0.3)
+    found = faces_found([photo], {"float": [[sure, Face(boxes[1], 0.4)]], "int8": [[sure, unsure]]})
+    assert case_parity(cases, [photos.parent], found, lambda _: True) == alarmed
 
 
 @pytest.mark.parametrize("name", ["face", "mask"])
