@@ -15,7 +15,6 @@ from edge.vision.face_detector import FaceDetector
 from train import face_eval
 from train.face_data import Photo, read_coco
 from train.face_model import STRIDES, build_face_model
-from train.hard_cases import read_cases
 from train.reproducible import METRICS_FILE
 
 
@@ -32,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     width, height = args.size
     quantize.must_exist(args.model)
     stages = provenance.stages(args.metrics or args.model.parent / METRICS_FILE)
+    cases = parity.listed_cases(args)
     photos = [photo for path in args.data for photo in read_coco(path)]
     validation = [photo for path in args.validation for photo in read_coco(path)]
     if not photos or not validation:
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     )
     judged = calibrate.some_of(validation, args.limit, args.seed)
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
-    compared = compare(args, judged, function, content, entry)
+    compared = compare(judged, function, content, entry, cases)
     data = provenance.describe_data(args.validation, [photo.source for photo in judged], "photos")
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
     publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
@@ -89,14 +89,12 @@ def expected(width: int, height: int) -> check.Expected:
 
 
 def compare(
-    args: argparse.Namespace, photos: Sequence[Photo], function: Any, content: bytes, entry: FaceEntry
+    photos: Sequence[Photo], function: Any, content: bytes, entry: FaceEntry, cases: parity.ListedCases
 ) -> dict[str, Any]:
     """Float against int8; see ``convert.parity.face_parity``, and ``case_parity`` for what is under ``cases``."""
     models = (quantize.FloatModel(function), open_model(content, name=entry.file))
     detectors = [FaceDetector(model, entry, face_eval.NMS_IOU, face_eval.MAX_FACES) for model in models]
     before, after = parity.find_faces(photos, detectors)
-    cases, folders = read_cases(args.cases) if args.cases else [], [path.parent for path in args.validation]
-    by_case = parity.case_parity(
-        cases, folders, parity.faces_found(photos, {"float": before, "int8": after}), lambda _: True
-    )
+    said = parity.faces_found(photos, {"float": before, "int8": after})
+    by_case = parity.case_parity(cases, said, lambda _: True)
     return {**parity.face_parity(photos, before, after), "cases": by_case}

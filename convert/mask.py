@@ -14,7 +14,6 @@ from edge.runtime import open_model
 from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
 from train.device_boxes import DeviceDetector, draw_anew
-from train.hard_cases import read_cases
 from train.mask_data import Sample, label_named, read
 from train.reproducible import METRICS_FILE
 
@@ -34,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     quantize.must_exist(args.model)
     metrics_path = args.metrics or args.model.parent / METRICS_FILE
     stages = provenance.stages(metrics_path, "margin", "labels")
+    cases = parity.listed_cases(args)
     metrics = stages[-1]
     labels = tuple(label_named(name, metrics_path) for name in metrics["labels"])
     samples = [sample for path in args.data for sample in read(path)]
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         card=f"{args.name}.md",
     )
     print(f"Comparing float and int8 on {len(judged)} faces", flush=True)
-    compared = compare(args, judged, function, content, entry)
+    compared = compare(judged, function, content, entry, cases)
     data = provenance.describe_data(args.validation, [sample.source for sample in judged], "faces")
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
     publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
@@ -101,13 +101,12 @@ def expected(size: int, classes: int) -> check.Expected:
 
 
 def compare(
-    args: argparse.Namespace, faces: Sequence[Sample], function: Any, content: bytes, entry: MaskEntry
+    faces: Sequence[Sample], function: Any, content: bytes, entry: MaskEntry, cases: parity.ListedCases
 ) -> dict[str, Any]:
     """Float against int8; see ``convert.parity.mask_parity``, and ``case_parity`` for what is under ``cases``."""
     models = (quantize.FloatModel(function), open_model(content, name=entry.file))
     classifiers = [MaskClassifier(model, entry) for model in models]
     before, after = parity.read_masks(faces, classifiers)
-    cases, folders = read_cases(args.cases) if args.cases else [], [path.parent for path in args.validation]
     said = parity.masks_alarmed(faces, {"float": before, "int8": after})
-    by_case = parity.case_parity(cases, folders, said, lambda face: face.alarm)
+    by_case = parity.case_parity(cases, said, lambda face: face.alarm)
     return {**parity.mask_parity(faces, before, after), "cases": by_case}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,16 +16,18 @@ from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from train import face_eval
 from train.face_data import Photo, read_image
-from train.hard_cases import Case, HardFace
+from train.hard_cases import HardFace, read_cases
 from train.mask_data import Sample, face_box, load
 from train.mask_figures import figures, indices
-from train.measure import SAME_FACE, match
 
 SAME_FACE_IOU = 0.5
 """Two detections that overlap at least so much are taken for the same one."""
 
 Found = list[list[Face]]
 """The faces of each photo, best first, in pixels of the photo."""
+
+ListedCases = Mapping[str, Sequence[tuple[Path, HardFace]]]
+"""For each hard case its faces, each with where its photo may be."""
 
 Said = Mapping[Path, Sequence[tuple[BBox, Mapping[str, bool]]]]
 """For each photo its annotated boxes, each with the answer of every model, by the model's name."""
@@ -108,18 +111,25 @@ def mask_parity(
     }
 
 
+def listed_cases(args: argparse.Namespace) -> ListedCases:
+    """The hard cases of ``--cases``, their photos looked for beside each ``--validation``; none without the option.
+
+    Raises:
+        ConfigError: The list is absent or has another form.
+    """
+    folders = [path.parent for path in args.validation]
+    cases = read_cases(args.cases) if args.cases else []
+    return {case.name: [(folder / face.photo, face) for face in case.faces for folder in folders] for case in cases}
+
+
 def faces_found(photos: Sequence[Photo], found: Mapping[str, Found]) -> Said:
     """Of each annotated face, whether each detector finds it with the least score of ``face_eval.THRESHOLDS``."""
+    least = min(face_eval.THRESHOLDS)
     said: dict[Path, list[tuple[BBox, dict[str, bool]]]] = {}
     for number, photo in enumerate(photos):
-        bboxes = [BBox(*box.tolist()) for box in photo.boxes]
-        sure = {
-            kind: [face for face in faces[number] if face.score >= min(face_eval.THRESHOLDS)]
-            for kind, faces in found.items()
-        }
-        pairs = {kind: match(bboxes, faces, SAME_FACE) for kind, faces in sure.items()}
+        hits = {kind: face_eval.which_found(photo, faces[number], least) for kind, faces in found.items()}
         said[photo.path] = [
-            (bbox, {kind: pair[row] is not None for kind, pair in pairs.items()}) for row, bbox in enumerate(bboxes)
+            (BBox(*box.tolist()), {kind: hit[row] for kind, hit in hits.items()}) for row, box in enumerate(photo.boxes)
         ]
     return said
 
@@ -134,14 +144,11 @@ def masks_alarmed(samples: Sequence[Sample], reads: Mapping[str, NDArray[np.floa
     return said
 
 
-def case_parity(
-    cases: Sequence[Case], folders: Sequence[Path], said: Said, due: Callable[[HardFace], bool]
-) -> dict[str, dict[str, int]]:
+def case_parity(cases: ListedCases, said: Said, due: Callable[[HardFace], bool]) -> dict[str, dict[str, int]]:
     """How many faces of each hard case several models answer rightly.
 
     Args:
-        cases: By name.
-        folders: To which the cases' photos may be relative.
+        cases: As ``listed_cases`` gives them.
         said: What the models answer.
         due: The right answer.
 
@@ -149,16 +156,15 @@ def case_parity(
         For each case of which a face was shown, how many ``faces`` were, and the right answers of each model.
     """
     counts = {}
-    for case in cases:
+    for name, listed in cases.items():
         right = [
             {kind: answer == due(face) for kind, answer in answers.items()}
-            for face in case.faces
-            for folder in folders
-            for bbox, answers in said.get(folder / face.photo, [])
+            for photo, face in listed
+            for bbox, answers in said.get(photo, [])
             if face.is_at(bbox)
         ]
         if right:
-            counts[case.name] = {"faces": len(right), **{kind: sum(one[kind] for one in right) for kind in right[0]}}
+            counts[name] = {"faces": len(right), **{kind: sum(one[kind] for one in right) for kind in right[0]}}
     return counts
 
 

@@ -355,7 +355,7 @@ def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None
     from convert.parity import case_parity, faces_found, masks_alarmed
     from convert.tables import mask_tables
     from train.face_data import read_coco
-    from train.hard_cases import Case, HardFace
+    from train.hard_cases import HardFace
     from train.mask_data import read
 
     photo, samples = read_coco(photos)[0], read(photos)[:2]
@@ -365,17 +365,18 @@ def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None
         for box, alarm in zip(boxes, (True, False), strict=True)
     ]
     elsewhere = HardFace("elsewhere.jpg", (0, 0, 9, 9), alarm=True)
-    cases = [Case("scarf", [*listed, elsewhere], ""), Case("fog", [elsewhere], "")]
+    named = {"scarf": [*listed, elsewhere], "fog": [elsewhere]}
+    cases = {name: [(photos.parent / face.photo, face) for face in faces] for name, faces in named.items()}
 
     masked, bare = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
     said = masks_alarmed(samples, {"float": np.array([bare, masked]), "int8": np.array([bare, bare])})
-    alarmed = case_parity(cases, [photos.parent], said, lambda face: face.alarm)
+    alarmed = case_parity(cases, said, lambda face: face.alarm)
     assert alarmed == {"scarf": {"faces": 2, "float": 2, "int8": 1}}
     assert "| scarf | 2 | 2 | 1 |" in mask_tables({"cases": alarmed})
 
     sure, unsure = Face(boxes[0], 0.9), Face(boxes[1], 0.3)
     found = faces_found([photo], {"float": [[sure, Face(boxes[1], 0.4)]], "int8": [[sure, unsure]]})
-    assert case_parity(cases, [photos.parent], found, lambda _: True) == alarmed
+    assert case_parity(cases, found, lambda _: True) == alarmed
 
 
 @pytest.mark.parametrize("name", ["face", "mask"])

@@ -38,8 +38,8 @@ class ReadsSharpness:
         return [Reading(face, (1.0, 0.0, 0.0) if sharp else (0.0, 1.0, 0.0)) for face in faces]
 
 
-def pipeline(*found: Face) -> Pipeline:
-    model = ReadsSharpness(*found)
+def pipeline() -> Pipeline:
+    model = ReadsSharpness()
     return Pipeline(model, model, 0.5)
 
 

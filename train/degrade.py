@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,12 @@ def alarms(photos: Sequence[Photo], pipeline: Pipeline) -> dict[str, dict[str, S
     """
     said: dict[str, dict[str, list[bool]]] = {name: {str(label): [] for label in LABELS} for name in CHANGES}
     for photo in photos:
+        near = [truth.category != UNKNOWN and truth.bbox.short_side >= JUDGED_SIDE for truth in photo.truths]
+        if not any(near):
+            continue
         image = open_photo(photo)
         faces = pipeline.detect(image)
-        pairs = match([truth.bbox for truth in photo.truths], faces, SAME_FACE)
-        for truth, index in zip(photo.truths, pairs, strict=True):
-            if truth.category == UNKNOWN or truth.bbox.short_side < JUDGED_SIDE:
-                continue
+        for truth, index in compress(zip(photo.truths, match(photo.bboxes, faces, SAME_FACE), strict=True), near):
             cut, bbox = around(image, larger(truth.bbox) if index is None else faces[index].bbox)
             for name, change in CHANGES.items():
                 changed = cut if change is None else change(cut, bbox.short_side)

@@ -166,7 +166,7 @@ def curve(outcomes: Sequence[Outcome], low: float, high: float) -> list[Point]:
     """
     scores, found, unmatched, faces = [], [], [], 0
     for outcome in outcomes:
-        pairs = match([truth.bbox for truth in outcome.photo.truths], outcome.swept, SAME_FACE)
+        pairs = match(outcome.photo.bboxes, outcome.swept, SAME_FACE)
         owner = {index: truth for truth, index in zip(outcome.photo.truths, pairs, strict=True)}
         faces += sum(low <= truth.bbox.short_side < high for truth in outcome.photo.truths)
         for index, face in enumerate(outcome.swept):

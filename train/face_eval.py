@@ -69,17 +69,22 @@ def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str,
     for threshold in THRESHOLDS:
         hits, unmatched = [], 0
         for photo, faces in zip(photos, found, strict=True):
-            kept = [face for face in faces if face.score >= threshold]
-            bboxes = [BBox(*box.tolist()) for box in photo.boxes]
-            matched = [index is not None for index in match(bboxes, kept, SAME_FACE)]
+            matched = which_found(photo, faces, threshold)
             hits.extend(matched)
-            unmatched += len(kept) - sum(matched)
+            unmatched += sum(face.score >= threshold for face in faces) - sum(matched)
         hit = np.array(hits, bool)
         figures[f"at_{threshold}"] = {
             "recall": {name: _mean(hit[_within(sides, name)]) for name in SIZES},
             "unmatched": round(unmatched / len(photos), 4),
         }
     return figures
+
+
+def which_found(photo: Photo, faces: Sequence[Face], threshold: float) -> list[bool]:
+    """Of each annotated face of a photo, whether one of ``faces`` with at least that score is it."""
+    bboxes = [BBox(*box.tolist()) for box in photo.boxes]
+    sure = [face for face in faces if face.score >= threshold]
+    return [index is not None for index in match(bboxes, sure, SAME_FACE)]
 
 
 def describe(figures: dict[str, Any]) -> str:

@@ -61,6 +61,11 @@ class Photo:
     truths: tuple[Truth, ...]
     ignored: tuple[BBox, ...] = ()
 
+    @property
+    def bboxes(self) -> list[BBox]:
+        """Of the truths, in their order."""
+        return [truth.bbox for truth in self.truths]
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -217,7 +222,7 @@ def assess(photo: Photo, image: Image, pipeline: Pipeline, threshold: float, iou
     """
     swept = pipeline.detect(image)
     readings = pipeline.judge(image, [face for face in swept if face.score >= threshold])
-    pairs = match([truth.bbox for truth in photo.truths], [reading.face for reading in readings], iou)
+    pairs = match(photo.bboxes, [reading.face for reading in readings], iou)
     unmatched = [
         reading
         for index, reading in enumerate(readings)
@@ -258,7 +263,7 @@ def sweep(outcomes: Iterable[Outcome], iou: float) -> tuple[list[float], list[bo
     """The score of every face down to ``SWEEP_THRESHOLD``, and whether it is annotated; ignored regions left out."""
     scores, right = [], []
     for outcome in outcomes:
-        pairs = match([truth.bbox for truth in outcome.photo.truths], outcome.swept, iou)
+        pairs = match(outcome.photo.bboxes, outcome.swept, iou)
         for index, face in enumerate(outcome.swept):
             if index in pairs or all(face.bbox.iou(region) < iou for region in outcome.photo.ignored):
                 scores.append(face.score)
