@@ -144,9 +144,9 @@ def assign(targets: Any, predictions: Predictions, grid: Cells) -> Assignment:
     cost = ops.where(possible, cost + OUTSIDE_COST * ops.cast(outside, cost.dtype), IMPOSSIBLE_COST)
 
     matches = ops.cast(ops.sum(ops.top_k(iou, MAX_MATCHES)[0], axis=-1, keepdims=True), "int32")
-    cheapest = -ops.top_k(-cost, MAX_MATCHES)[0]
-    limit = ops.take_along_axis(cheapest, ops.clip(matches, 1, MAX_MATCHES) - 1, axis=-1)
-    cost = ops.where(ops.logical_and(cost <= limit, possible), cost, IMPOSSIBLE_COST)
+    rank = ops.argsort(ops.argsort(cost, axis=-1), axis=-1)
+    chosen = rank < ops.clip(matches, 1, MAX_MATCHES)
+    cost = ops.where(ops.logical_and(chosen, possible), cost, IMPOSSIBLE_COST)
 
     face = _cheapest_face(cost, index, len(grid.strides))
     positive = face >= 0
