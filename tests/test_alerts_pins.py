@@ -523,7 +523,7 @@ def test_the_command_switches_off_what_was_left_on_and_says_what(tmp_path: Path)
         "    pin.clear_states()\n"
         "from edge.cli import main\n"
         "code = main(['alerts-off'])\n"
-        "print([pin.state for pin in pins], code, 'cv2' in sys.modules, 'edge.daemon' in sys.modules)\n"
+        "print([pin.state for pin in pins], code, 'cv2' in sys.modules, 'edge.door.wiring' in sys.modules)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     environment |= {"MASKGATE_ALERTS_OUTPUT": "gpio", "MASKGATE_ALERTS_RELAY_PIN": "23"}

@@ -21,15 +21,17 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import cli, daemon, pace
+from edge import cli
 from edge.alerts import Alert
 from edge.cameras.choose import Choice
 from edge.config import load
 from edge.counts import database, keeper
-from edge.daemon import Options
+from edge.door import pace
+from edge.door import wiring as daemon
+from edge.door.pace import LEAST
+from edge.door.systemd import Notifier
+from edge.door.wiring import Options
 from edge.errors import CameraError, ConfigError, StoreError
-from edge.notify import Notifier
-from edge.pace import LEAST
 from edge.pipeline import StageTimes
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.window import Window

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from edge.clock import ManualClock
+from edge.door.systemd import is_journal
 from edge.events import EventLog, SceneTime, Summary, open_file
 from edge.live import Screen, describe
-from edge.notify import is_journal
 from edge.outbox import CAPACITY, Outbox
 from edge.values import Event, EventKind, Verdict
 

@@ -22,11 +22,11 @@ from edge.config import Config
 from edge.counts import CountStore
 from edge.counts.keeper import CountKeeper
 from edge.demo import DEMO_CLIP
-from edge.door import Door, Judge
+from edge.door.loop import Door, Judge
+from edge.door.motion import MotionGate
+from edge.door.systemd import Notifier
 from edge.events import SceneTime
 from edge.live import Screen
-from edge.motion import MotionGate
-from edge.notify import Notifier
 from edge.outbox import standard_error
 from edge.people import PeopleTracker
 from edge.pipeline import StageTimes, load_pipeline

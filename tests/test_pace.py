@@ -10,7 +10,7 @@ import pytest
 
 from edge.cameras.source import LatestFrame
 from edge.clock import ManualClock
-from edge.pace import LEAST, LOOK_EVERY, STEP, WELL_FOR, BoardWatch, Pace
+from edge.door.pace import LEAST, LOOK_EVERY, STEP, WELL_FOR, BoardWatch, Pace
 from edge.values import Frame
 
 

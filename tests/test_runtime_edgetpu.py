@@ -26,9 +26,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge import daemon, pipeline
+from edge import pipeline
 from edge.clock import ManualClock
 from edge.config import Config, load
+from edge.door import wiring as daemon
 from edge.errors import ModelError
 from edge.metrics import Metrics
 from edge.models import FaceEntry, MaskEntry, load_model

@@ -890,7 +890,7 @@ class TestDaemon:
         assert "Screens" not in ran.stdout
 
     def test_nothing_of_the_server_is_imported_before_its_thread_runs(self) -> None:
-        code = "import sys, edge.daemon, edge.web.sink; print({'uvicorn', 'starlette'} & set(sys.modules))"
+        code = "import sys, edge.door.wiring, edge.web.sink; print({'uvicorn', 'starlette'} & set(sys.modules))"
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert ran.stdout == "set()\n"
 

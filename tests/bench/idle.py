@@ -13,10 +13,10 @@ from edge.alerts.none import NoAlert
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.source import LatestFrame
 from edge.clock import SystemClock
-from edge.door import Door
+from edge.door.loop import Door
+from edge.door.motion import MotionGate
 from edge.events import SceneTime
 from edge.live import Screen
-from edge.motion import MotionGate
 from edge.outbox import standard_error
 from edge.people import PeopleTracker
 from edge.pipeline import Pipeline, load_pipeline

@@ -29,7 +29,7 @@ from edge.cameras.loop import Looped
 from edge.cameras.source import Recording
 from edge.clock import SystemClock
 from edge.config import Config, load
-from edge.door import Door
+from edge.door.loop import Door
 from edge.events import SceneTime
 from edge.live import Screen
 from edge.outbox import standard_error

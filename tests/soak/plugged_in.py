@@ -9,7 +9,8 @@ import functools
 import sys
 from pathlib import Path
 
-from edge import cli, daemon, pipeline
+from edge import cli, pipeline
+from edge.door import wiring as daemon
 from edge.models import ModelFile
 
 IDS = {"idVendor": "18d1", "idProduct": "9302"}

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from edge import cli, daemon
+from edge import cli
 from edge.cameras.choose import Choice
 from edge.clock import Clock, SystemClock
 from edge.counts import database, keeper
+from edge.door import wiring as daemon
 from edge.pipeline import StageTimes
 from edge.values import Face, Frame, Image, Reading
 from tests.simulate import HEIGHT, WIDTH, Faults, Scene, Walker

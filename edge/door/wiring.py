@@ -23,14 +23,14 @@ from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, Config, CountSettings, Settings
 from edge.counts import CountStore, store_path
 from edge.counts.keeper import CountKeeper
-from edge.door import Door, Judge, Picture
+from edge.door.loop import Door, Judge, Picture
+from edge.door.motion import MotionGate
+from edge.door.pace import BoardWatch, Pace
+from edge.door.systemd import Notifier, is_journal
 from edge.errors import StoreError
 from edge.events import STANDARD_OUTPUT, EventLog, SceneTime, open_file
 from edge.live import Screen
-from edge.motion import MotionGate
-from edge.notify import Notifier, is_journal
 from edge.outbox import standard_error, standard_output
-from edge.pace import BoardWatch, Pace
 from edge.people import PeopleTracker
 from edge.pipeline import Live, load_pipeline
 from edge.status import Sink

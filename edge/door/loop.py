@@ -13,12 +13,12 @@ from edge.cameras.source import Source
 from edge.clock import Clock
 from edge.config import CameraSettings
 from edge.counts.keeper import CountKeeper
+from edge.door.motion import MotionGate
+from edge.door.pace import BoardWatch, Pace
+from edge.door.systemd import Notifier
 from edge.events import EventLog, SceneTime, Summary
 from edge.live import Screen, counted
-from edge.motion import MotionGate
-from edge.notify import Notifier
 from edge.outbox import Outbox
-from edge.pace import BoardWatch, Pace
 from edge.people import PeopleTracker
 from edge.pipeline import StageTimes
 from edge.status import CameraState, Sink, Status
