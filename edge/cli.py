@@ -69,36 +69,36 @@ class Entry(NamedTuple):
 
 COMMANDS: Mapping[str, Entry] = {
     "run": Entry(
-        "edge.run_command",
+        "edge.commands.run",
         "watch a door, or play a recording",
         "Watch a door through a camera until Ctrl-C, or play a recording to its end: find faces, judge masks,"
         " alert and count.",
     ),
-    "check": Entry("edge.check", "judge the faces in pictures", "Judge the faces in pictures, one line each."),
+    "check": Entry("edge.commands.check", "judge the faces in pictures", "Judge the faces in pictures, one line each."),
     "doctor": Entry(
-        "edge.doctor",
+        "edge.commands.doctor",
         "say what is missing here",
         "Look at this machine and say what maskgate needs, what is missing, and the command that mends it.",
     ),
     "bench": Entry(
-        "edge.bench",
+        "edge.commands.bench",
         "time this machine",
         "Play the demo clip through the configured models, and say how long each stage of a picture takes here.",
     ),
     "counts": Entry("edge.counts", "print who came", "Print the visits counted, by hour or day."),
     "alerts-off": Entry(
-        "edge.alerts.off",
+        "edge.commands.alerts_off",
         "switch every lamp, buzzer and relay off",
         "Switch every configured lamp, buzzer and relay off. The service does this after each of its ends, also after a"
         " crash.",
     ),
     "token": Entry(
-        "edge.token_command",
+        "edge.commands.token",
         "make the token that opens the screens to the network",
         "Make a token that opens the screens to the network, and print it once. Only its hash is kept.",
     ),
     "config": Entry(
-        "edge.config_command",
+        "edge.commands.config",
         "print the settings",
         "Print the effective settings as TOML, each with its meaning and where it comes from.",
     ),

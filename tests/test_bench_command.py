@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge import cli
-from edge.bench import Spread, measure
+from edge.commands.bench import Spread, measure
 from edge.config import Config
 from edge.people import PeopleTracker
 from edge.pipeline import Pipeline

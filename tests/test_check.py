@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import check, config
-from edge.check import run_check
+from edge import config
+from edge.commands import check
+from edge.commands.check import run_check
 from edge.errors import ConfigError, ModelError
 from edge.pipeline import Pipeline
 from edge.values import BBox, Face, Image, Reading
@@ -246,7 +247,7 @@ def test_a_bad_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, said
 
 def test_more_than_64_megapixels_are_refused_by_their_header(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(huge_png(8_001, 8_000))
-    program = "import sys, pathlib, edge.check; edge.check.read_picture(pathlib.Path(sys.argv[1]))"
+    program = "import sys, pathlib, edge.commands.check; edge.commands.check.read_picture(pathlib.Path(sys.argv[1]))"
     # OpenCV takes its limit from the environment that it is first imported in: a process of its own shows it.
     process = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path / "a.png")], capture_output=True, text=True, check=False

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.commands.config import as_toml
 from edge.config import Config, declared, load
-from edge.config_command import as_toml
 from edge.errors import ConfigError
 
 

@@ -26,10 +26,10 @@ from hypothesis import strategies as st
 
 from edge import counts
 from edge.clock import ManualClock, SystemClock
+from edge.commands.counts import HEADINGS, parse_since
 from edge.config import CountSettings, load
 from edge.counts import CountStore, store_path
 from edge.counts.database import lifetime_totals, open_for_reading
-from edge.counts.report import HEADINGS, parse_since
 from edge.errors import ConfigError, StoreError
 from edge.values import Event, EventKind, Verdict
 from edge.web.report import read_today

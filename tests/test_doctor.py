@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from edge import doctor
 from edge.cameras.devices import Device
 from edge.cameras.picam import NoPiCameraError
+from edge.commands import doctor
+from edge.commands.doctor import Finding, Machine, State, as_text, examine
 from edge.config import Config, Settings
-from edge.doctor import Finding, Machine, State, as_text, examine
 from tests.boards import BOARDS, build, write
 
 MODULES = {

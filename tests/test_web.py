@@ -25,8 +25,9 @@ import httpx
 import numpy as np
 import pytest
 
-from edge import cli, doctor
+from edge import cli
 from edge.clock import ManualClock
+from edge.commands import doctor
 from edge.config import load
 from edge.counts import database
 from edge.errors import ConfigError

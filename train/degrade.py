@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from edge import config
-from edge.check import STILL_MAX_FACES
+from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
 from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, BBox, Face, Image, Label

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.check import STILL_MAX_FACES
+from edge.commands.check import STILL_MAX_FACES
 from edge.config import Config
 from edge.models import FaceEntry, load_model
 from edge.runtime import open_model

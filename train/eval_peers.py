@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from edge import config
-from edge.check import STILL_MAX_FACES
+from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
 from edge.models import FaceEntry, MaskEntry, load_model
 from edge.pipeline import Pipeline

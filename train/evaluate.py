@@ -15,7 +15,7 @@ from statistics import mean
 from typing import Any
 
 from edge import config
-from edge.check import STILL_MAX_FACES
+from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
 from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, Label

@@ -3,7 +3,7 @@
 No image and no identity is kept: a visit is when it began and ended and what was held of the person.
 """
 
-from edge.counts.report import add_arguments, run
+from edge.commands.counts import add_arguments, run
 from edge.counts.store import CountStore, store_path
 
 __all__ = ["CountStore", "add_arguments", "run", "store_path"]

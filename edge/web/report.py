@@ -12,8 +12,8 @@ from typing import Any
 
 from edge.board import temperature_celsius
 from edge.clock import Clock, rfc3339
+from edge.commands.counts import Row, read_rows
 from edge.counts import database
-from edge.counts.report import Row, read_rows
 from edge.errors import StoreError
 from edge.events import SceneTime
 from edge.web.feed import Feed

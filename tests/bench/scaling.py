@@ -14,8 +14,8 @@ from pathlib import Path
 
 import cv2
 
+from edge.commands.counts import read_rows
 from edge.counts import database
-from edge.counts.report import read_rows
 from edge.people import PeopleTracker
 from edge.pipeline import Pipeline, load_pipeline
 from edge.values import Image

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edge.clock import ManualClock
+from edge.commands.counts import read_rows, write_csv, write_table
 from edge.counts import CountStore, database
-from edge.counts.report import read_rows, write_csv, write_table
 from edge.errors import StoreError
 from edge.values import Event, EventKind, Verdict
 from edge.web.report import read_today

@@ -1,0 +1,1 @@
+"""The commands of ``maskgate``, one file each, found by file name."""
