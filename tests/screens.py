@@ -13,10 +13,10 @@ import numpy as np
 
 from edge.clock import SystemClock
 from edge.config import load
+from edge.sinks.web.app import Extra
+from edge.sinks.web.sink import Shown, WebScreens
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Image, Person, Verdict
-from edge.web.app import Extra
-from edge.web.sink import Shown, WebScreens
 
 PICTURE: Image = np.full((480, 640, 3), (40, 90, 160), np.uint8)
 SHOW_EVERY = 0.05

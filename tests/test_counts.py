@@ -24,15 +24,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edge import counts
 from edge.clock import ManualClock, SystemClock
 from edge.commands.counts import HEADINGS, parse_since
 from edge.config import CountSettings, load
-from edge.counts import CountStore, store_path
-from edge.counts.database import lifetime_totals, open_for_reading
 from edge.errors import ConfigError, StoreError
+from edge.sinks import counts
+from edge.sinks.counts import CountStore, store_path
+from edge.sinks.counts.database import lifetime_totals, open_for_reading
+from edge.sinks.web.report import read_today
 from edge.values import Event, EventKind, Verdict
-from edge.web.report import read_today
 
 ROOT = Path(__file__).parents[1]
 START = datetime(2025, 3, 3, 8, 0, tzinfo=timezone.utc)
@@ -624,7 +624,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from edge.clock import ManualClock
-from edge.counts import CountStore
+from edge.sinks.counts import CountStore
 from edge.values import Event, EventKind, Verdict
 
 clock = ManualClock()
@@ -658,7 +658,7 @@ KILLED = """
 import itertools, sys
 from pathlib import Path
 from edge.clock import SystemClock
-from edge.counts import CountStore
+from edge.sinks.counts import CountStore
 from edge.values import Event, EventKind, Verdict
 
 clock = SystemClock()
@@ -840,7 +840,7 @@ def test_a_store_that_is_damaged_inside_is_said(filled: Path) -> None:
 
 AS_NOBODY = """
 import argparse, os, sys
-from edge import counts
+from edge.sinks import counts
 from edge.config import load
 from edge.errors import StoreError
 

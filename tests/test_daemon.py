@@ -25,7 +25,6 @@ from edge import cli
 from edge.alerts import Alert
 from edge.cameras.choose import Choice
 from edge.config import load
-from edge.counts import database, keeper
 from edge.door import pace
 from edge.door import wiring as daemon
 from edge.door.pace import LEAST
@@ -33,8 +32,9 @@ from edge.door.systemd import Notifier
 from edge.door.wiring import Options
 from edge.errors import CameraError, ConfigError, StoreError
 from edge.pipeline import StageTimes
+from edge.sinks.counts import database, keeper
+from edge.sinks.window import Window
 from edge.values import BBox, Face, Frame, Image, Reading
-from edge.window import Window
 
 NOBODY, MASKED, BARE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 FACE = Face(BBox(60, 40, 140, 120), 0.9)
@@ -555,7 +555,7 @@ class TestWindow:
             def close(self) -> None:
                 self.shown.append(picture(NOBODY))
 
-        monkeypatch.setattr("edge.window.Window", FakeWindow)
+        monkeypatch.setattr("edge.sinks.window.Window", FakeWindow)
         log = tmp_path / "log"
         assert run(clip, store, window=True, events=str(log)) == 0
         assert lines(log)[-1]["frames"] == 25

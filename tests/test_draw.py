@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.draw import STYLES, annotate
+from edge.sinks.draw import STYLES, annotate
 from edge.values import BBox, Face, Image, Person, Reading, Verdict
 
 MIDDLE = BBox(200, 150, 400, 380)

@@ -15,9 +15,9 @@ import pytest
 
 from edge.clock import ManualClock
 from edge.door.systemd import is_journal
-from edge.events import EventLog, SceneTime, Summary, open_file
-from edge.live import Screen, describe
-from edge.outbox import CAPACITY, Outbox
+from edge.sinks.event_log import EventLog, SceneTime, Summary, open_file
+from edge.sinks.outbox import CAPACITY, Outbox
+from edge.sinks.terminal import Screen, describe
 from edge.values import Event, EventKind, Verdict
 
 START = datetime(2025, 1, 31, 8, 15, 30, tzinfo=timezone.utc)

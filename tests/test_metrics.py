@@ -17,9 +17,9 @@ from edge.about import about
 from edge.board import read_board, throttled
 from edge.clock import ManualClock
 from edge.config import Config
-from edge.metrics import Metrics
 from edge.models import read_manifest
 from edge.pipeline import StageTimes
+from edge.sinks.metrics import Metrics
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.boards import BOARDS, build

@@ -19,17 +19,17 @@ from edge.cameras.source import Recording
 from edge.cameras.video import VideoFile
 from edge.clock import ManualClock
 from edge.config import Config
-from edge.counts import CountStore
-from edge.counts.keeper import CountKeeper
 from edge.demo import DEMO_CLIP
 from edge.door.loop import Door, Judge
 from edge.door.motion import MotionGate
 from edge.door.systemd import Notifier
-from edge.events import SceneTime
-from edge.live import Screen
-from edge.outbox import standard_error
 from edge.people import PeopleTracker
 from edge.pipeline import StageTimes, load_pipeline
+from edge.sinks.counts import CountStore
+from edge.sinks.counts.keeper import CountKeeper
+from edge.sinks.event_log import SceneTime
+from edge.sinks.outbox import standard_error
+from edge.sinks.terminal import Screen
 from edge.values import BBox, Event, Face, Frame, Image, Reading
 from edge.vision.preprocess import shrunk
 

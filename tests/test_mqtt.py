@@ -21,11 +21,11 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.config import Settings, load
-from edge.counts.database import lifetime_totals, open_for_reading
-from edge.mqtt import Publisher, publisher
-from edge.mqtt.discovery import documents
-from edge.mqtt.link import MOST_UNACKNOWLEDGED
-from edge.mqtt.topics import Topics, topics
+from edge.sinks.counts.database import lifetime_totals, open_for_reading
+from edge.sinks.mqtt import Publisher, publisher
+from edge.sinks.mqtt.discovery import documents
+from edge.sinks.mqtt.link import MOST_UNACKNOWLEDGED
+from edge.sinks.mqtt.topics import Topics, topics
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests import memory
@@ -262,8 +262,8 @@ OPEN_AND_WAIT = """
 import sys, time
 from edge.clock import SystemClock
 from edge.config import load
-from edge.counts.database import lifetime_totals, open_for_reading
-from edge.mqtt import Publisher
+from edge.sinks.counts.database import lifetime_totals, open_for_reading
+from edge.sinks.mqtt import Publisher
 
 settings = load(environment={}, overrides={
     "mqtt.host": "127.0.0.1", "mqtt.port": int(sys.argv[1]), "mqtt.door": "front"})
@@ -530,7 +530,7 @@ class TestTrouble:
     def test_something_that_is_no_broker_is_said(
         self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("edge.mqtt.link.ANSWER_WITHIN", 0.3)
+        monkeypatch.setattr("edge.sinks.mqtt.link.ANSWER_WITHIN", 0.3)
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             open_door(port)

@@ -31,7 +31,6 @@ from edge.clock import ManualClock
 from edge.config import Config, load
 from edge.door import wiring as daemon
 from edge.errors import ModelError
-from edge.metrics import Metrics
 from edge.models import FaceEntry, MaskEntry, load_model
 from edge.pipeline import Live, load_pipeline
 from edge.runtime import Model, Tensor, open_model
@@ -48,6 +47,7 @@ from edge.runtime.edgetpu import (
     find_devices,
 )
 from edge.runtime.pycoral import is_googles
+from edge.sinks.metrics import Metrics
 from tests.edgetpu_stand_in import with_custom_op
 
 SOURCE = Path(__file__).parent / "native" / "delegate.c"

@@ -29,11 +29,11 @@ from edge import cli
 from edge.clock import ManualClock
 from edge.commands import doctor
 from edge.config import load
-from edge.counts import database
 from edge.errors import ConfigError
+from edge.sinks.counts import database
+from edge.sinks.web import app, guard, server, streams, texts, token
 from edge.status import CameraState
 from edge.values import Event, EventKind, Verdict
-from edge.web import app, guard, server, streams, texts, token
 from tests.screens import PICTURE, Door, open_door, person
 
 LONG = 20.0
@@ -262,7 +262,7 @@ class TestEvents:
     def test_a_browser_that_never_reads_is_cut_off_and_others_hear_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("edge.web.listen.READ_WITHIN", 500)
+        monkeypatch.setattr("edge.sinks.web.listen.READ_WITHIN", 500)
         with open_door(tmp_path) as door, socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             deaf.connect(("127.0.0.1", port_of(door)))
@@ -891,7 +891,7 @@ class TestDaemon:
         assert "Screens" not in ran.stdout
 
     def test_nothing_of_the_server_is_imported_before_its_thread_runs(self) -> None:
-        code = "import sys, edge.door.wiring, edge.web.sink; print({'uvicorn', 'starlette'} & set(sys.modules))"
+        code = "import sys, edge.door.wiring, edge.sinks.web.sink; print({'uvicorn', 'starlette'} & set(sys.modules))"
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert ran.stdout == "set()\n"
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.counts import database
+from edge.sinks.counts import database
+from edge.sinks.web import texts, token
 from edge.status import CameraState
 from edge.values import Event, EventKind, Verdict
-from edge.web import texts, token
 from tests.browser import browser, violations
 from tests.screens import PICTURE, Door, open_door, person
 

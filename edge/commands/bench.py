@@ -21,10 +21,10 @@ from edge.cameras import DETECTOR_SIZE
 from edge.cameras.video import VideoFile
 from edge.clock import SystemClock
 from edge.config import Settings
-from edge.counts import store_path
 from edge.demo import DEMO_CLIP
 from edge.people import PeopleTracker
 from edge.pipeline import Live, Pipeline, load_pipeline
+from edge.sinks.counts import store_path
 from edge.values import Frame, Image
 from edge.vision.preprocess import shrunk
 

@@ -21,9 +21,9 @@ import cv2
 
 from edge.cameras.picture import SUFFIXES, PictureError, read_picture
 from edge.config import Settings
-from edge.draw import annotate
 from edge.errors import ConfigError
 from edge.pipeline import Pipeline, load_pipeline
+from edge.sinks.draw import annotate
 from edge.values import LABELS, Image, Label, Reading, Verdict
 
 STILL_MAX_FACES = 200

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import TextIO
 
 from edge.config import Settings
-from edge.counts import database
-from edge.counts.database import VERDICT_COLUMNS
-from edge.counts.store import store_path
 from edge.errors import ConfigError, StoreError
+from edge.sinks.counts import database
+from edge.sinks.counts.database import VERDICT_COLUMNS
+from edge.sinks.counts.store import store_path
 
 HEADINGS = ("with mask", "without mask", "badly worn", "unsure", "visits", "frames", "uptime")
 CSV_HEADINGS = ("start", "utc_offset", *VERDICT_COLUMNS, "visits", "frames", "uptime_seconds")

@@ -595,9 +595,9 @@ def _not_compiled(config: Config) -> list[str]:
 
 
 def _remembered_crash(machine: Machine, config: Config) -> str | None:
-    from edge.counts import store_path  # noqa: PLC0415
     from edge.runtime.accelerator import DISTRIBUTIONS, MEMORY, ProbeMemory, probe_key  # noqa: PLC0415
     from edge.runtime.edgetpu import Order  # noqa: PLC0415
+    from edge.sinks.counts import store_path  # noqa: PLC0415
 
     asked = config.runtime.backend
     installed = next((name for name, package in DISTRIBUTIONS.items() if machine.version_of(package)), "litert")
@@ -623,7 +623,7 @@ def _pycoral(machine: Machine) -> Iterator[Finding]:
 
 
 def _screens(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.web import listen, token  # noqa: PLC0415
+    from edge.sinks.web import listen, token  # noqa: PLC0415
 
     web = config.web
     if not web.enabled:
@@ -647,7 +647,7 @@ def _screens(_: Machine, config: Config) -> Iterator[Finding]:
 
 
 def _disk(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.counts import store_path  # noqa: PLC0415
+    from edge.sinks.counts import store_path  # noqa: PLC0415
 
     path = store_path(config.counts)
     folder = next(parent for parent in path.parents if parent.exists())

@@ -12,15 +12,15 @@ from edge.alerts.policy import AlertPolicy
 from edge.cameras.source import Source
 from edge.clock import Clock
 from edge.config import CameraSettings
-from edge.counts.keeper import CountKeeper
 from edge.door.motion import MotionGate
 from edge.door.pace import BoardWatch, Pace
 from edge.door.systemd import Notifier
-from edge.events import EventLog, SceneTime, Summary
-from edge.live import Screen, counted
-from edge.outbox import Outbox
 from edge.people import PeopleTracker
 from edge.pipeline import StageTimes
+from edge.sinks.counts.keeper import CountKeeper
+from edge.sinks.event_log import EventLog, SceneTime, Summary
+from edge.sinks.outbox import Outbox
+from edge.sinks.terminal import Screen, counted
 from edge.status import CameraState, Sink, Status
 from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading
 
@@ -213,7 +213,7 @@ class Door:
         people, totals = self.people.people, self.people.totals
         self.screen.update(self.frames, self.source.dropped, len(people), totals)
         if self.window:
-            from edge.draw import annotate  # noqa: PLC0415
+            from edge.sinks.draw import annotate  # noqa: PLC0415
 
             self.window.show(annotate(frame.image, people, totals))
 

@@ -21,24 +21,24 @@ from edge.cameras.loop import Looped
 from edge.cameras.source import LatestFrame, Recording, Source
 from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, Config, CountSettings, Settings
-from edge.counts import CountStore, store_path
-from edge.counts.keeper import CountKeeper
 from edge.door.loop import Door, Judge, Picture
 from edge.door.motion import MotionGate
 from edge.door.pace import BoardWatch, Pace
 from edge.door.systemd import Notifier, is_journal
 from edge.errors import StoreError
-from edge.events import STANDARD_OUTPUT, EventLog, SceneTime, open_file
-from edge.live import Screen
-from edge.outbox import standard_error, standard_output
 from edge.people import PeopleTracker
 from edge.pipeline import Live, load_pipeline
+from edge.sinks.counts import CountStore, store_path
+from edge.sinks.counts.keeper import CountKeeper
+from edge.sinks.event_log import STANDARD_OUTPUT, EventLog, SceneTime, open_file
+from edge.sinks.outbox import standard_error, standard_output
+from edge.sinks.terminal import Screen
 from edge.status import Sink
 
 if TYPE_CHECKING:
-    from edge.metrics import Metrics
-    from edge.mqtt import Publisher
-    from edge.web.sink import WebScreens
+    from edge.sinks.metrics import Metrics
+    from edge.sinks.mqtt import Publisher
+    from edge.sinks.web.sink import WebScreens
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -149,7 +149,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
 def _open_broker(settings: Settings, counts: CountKeeper | None, clock: Clock, parts: ExitStack) -> Publisher | None:
     if not settings.config.mqtt.host:
         return None
-    from edge.mqtt import Publisher  # noqa: PLC0415
+    from edge.sinks.mqtt import Publisher  # noqa: PLC0415
 
     publisher = Publisher(settings, clock, lambda: counts.before if counts else None, about(settings.config))
     parts.callback(publisher.close)
@@ -159,7 +159,7 @@ def _open_broker(settings: Settings, counts: CountKeeper | None, clock: Clock, p
 def _open_metrics(
     config: Config, counts: CountKeeper | None, broker: Publisher | None, pipeline: Judge, clock: Clock
 ) -> Metrics:
-    from edge.metrics import Metrics  # noqa: PLC0415
+    from edge.sinks.metrics import Metrics  # noqa: PLC0415
 
     return Metrics(
         clock,
@@ -174,7 +174,7 @@ def _open_metrics(
 def _open_web(
     config: Config, pipeline: Judge, choice: Choice, clock: Clock, extra: Mapping[str, Callable[[], tuple[bytes, str]]]
 ) -> WebScreens:
-    from edge.web.sink import Shown, WebScreens  # noqa: PLC0415
+    from edge.sinks.web.sink import Shown, WebScreens  # noqa: PLC0415
 
     stored = None if choice.stand_in else store_path(config.counts)
 
@@ -216,7 +216,7 @@ def _open_counts(settings: CountSettings, clock: Clock, parts: ExitStack) -> Cou
 
 
 def _open_window(parts: ExitStack) -> Picture:
-    from edge.window import Window  # noqa: PLC0415
+    from edge.sinks.window import Window  # noqa: PLC0415
 
     window = Window()
     parts.callback(window.close)

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from edge.clock import ManualClock
-from edge.counts import CountStore
+from edge.sinks.counts import CountStore
 from edge.values import Event, EventKind, Verdict
 from tests.bench.results import Options, Section, Table
 

@@ -30,12 +30,12 @@ from edge.cameras.source import Recording
 from edge.clock import SystemClock
 from edge.config import Config, load
 from edge.door.loop import Door
-from edge.events import SceneTime
-from edge.live import Screen
-from edge.outbox import standard_error
 from edge.people import PeopleTracker
 from edge.pipeline import Pipeline, load_pipeline
-from edge.web.sink import Shown, WebScreens
+from edge.sinks.event_log import SceneTime
+from edge.sinks.outbox import standard_error
+from edge.sinks.terminal import Screen
+from edge.sinks.web.sink import Shown, WebScreens
 from tests.bench.results import Options, Section, Spread, Table
 
 CLIENTS = 20

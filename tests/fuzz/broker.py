@@ -14,9 +14,9 @@ from threading import Thread
 
 from edge.clock import SystemClock
 from edge.config import load
-from edge.mqtt.account import BrokerError
-from edge.mqtt.link import Link
-from edge.mqtt.topics import topics
+from edge.sinks.mqtt.account import BrokerError
+from edge.sinks.mqtt.link import Link
+from edge.sinks.mqtt.topics import topics
 
 ABOUT = "what an MQTT broker sends"
 LONGEST = 1024

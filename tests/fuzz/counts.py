@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 
 from edge.clock import ManualClock
 from edge.commands.counts import read_rows, write_csv, write_table
-from edge.counts import CountStore, database
 from edge.errors import StoreError
+from edge.sinks.counts import CountStore, database
+from edge.sinks.web.report import read_today
 from edge.values import Event, EventKind, Verdict
-from edge.web.report import read_today
 
 ABOUT = "the counts' SQLite file, or its write-ahead log, damaged"
 LONGEST = 16384

@@ -13,7 +13,7 @@ from edge.commands.config import as_json, as_toml
 from edge.config import SECRETS, Config, Settings, declared, load
 from edge.errors import ConfigError
 from edge.people import PeopleTracker
-from edge.web.token import token_path
+from edge.sinks.web.token import token_path
 
 ABOUT = "settings: a TOML file and MASKGATE_ variables"
 LONGEST = 6144

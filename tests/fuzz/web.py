@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from edge.web import server as _loaded_to_be_watched  # noqa: F401
-from edge.web import token
-from edge.web.app import HEADERS, STATIC
+from edge.sinks.web import server as _loaded_to_be_watched  # noqa: F401
+from edge.sinks.web import token
+from edge.sinks.web.app import HEADERS, STATIC
 from tests.screens import Door, open_door
 
 ABOUT = "bytes to the HTTP server, as the device itself and as a stranger"
@@ -69,7 +69,7 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], None]]:
     secret = token.make(folder / "token").encode()
     faults = Faults()
     with ExitStack() as stack:
-        for name in ("edge.web", "asyncio"):
+        for name in ("edge.sinks.web", "asyncio"):
             logging.getLogger(name).addHandler(faults)
             stack.callback(logging.getLogger(name).removeHandler, faults)
         home = stack.enter_context(open_door(folder, extra={"/metrics": _metrics}))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from edge.clock import ManualClock
-from edge.counts import CountStore
+from edge.sinks.counts import CountStore
 from edge.values import Event, EventKind, Verdict
 from tests.soak.appliance import ROOT, Appliance, FailedError, expect, running, stored_visits, wait_for
 from tests.soak.faults import Trial, compiled, fault

@@ -22,9 +22,9 @@ import numpy as np
 from edge import cli
 from edge.cameras.choose import Choice
 from edge.clock import Clock, SystemClock
-from edge.counts import database, keeper
 from edge.door import wiring as daemon
 from edge.pipeline import StageTimes
+from edge.sinks.counts import database, keeper
 from edge.values import Face, Frame, Image, Reading
 from tests.simulate import HEIGHT, WIDTH, Faults, Scene, Walker
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from edge.config import Config
 from edge.demo import DEMO_CLIP
-from edge.draw import annotate
 from edge.pipeline import Pipeline, load_pipeline
+from edge.sinks.draw import annotate
 from edge.values import Frame, Image, Verdict
 
 PICTURE = Path("docs/images/demo.png")

@@ -33,9 +33,9 @@ from typing import IO
 
 from edge.clock import Clock, SystemClock
 from edge.config import CountSettings
-from edge.counts import database
-from edge.counts.database import FURTHEST, VERDICT_COLUMNS
 from edge.errors import StoreError
+from edge.sinks.counts import database
+from edge.sinks.counts.database import FURTHEST, VERDICT_COLUMNS
 from edge.values import Event, EventKind, Verdict
 
 HOUR = 3600

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from edge.clock import Clock
-from edge.events import SceneTime, Summary
-from edge.outbox import Outbox
+from edge.sinks.event_log import SceneTime, Summary
+from edge.sinks.outbox import Outbox
 from edge.values import Event, EventKind, Verdict
 
 TERMINAL_EVERY = 0.25

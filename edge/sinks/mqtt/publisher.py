@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from edge.clock import Clock, rfc3339
 from edge.config import Settings
-from edge.events import SceneTime
-from edge.mqtt.account import BrokerError, exposures
-from edge.mqtt.discovery import documents
-from edge.mqtt.link import Link
-from edge.mqtt.topics import OFFLINE, ONLINE, states, topics
+from edge.sinks.event_log import SceneTime
+from edge.sinks.mqtt.account import BrokerError, exposures
+from edge.sinks.mqtt.discovery import documents
+from edge.sinks.mqtt.link import Link
+from edge.sinks.mqtt.topics import OFFLINE, ONLINE, states, topics
 from edge.status import Status
 from edge.values import Event, Verdict
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from edge.clock import Clock
-from edge.web.token import Secret
+from edge.sinks.web.token import Secret
 
 FREE_TRIES = 5
 """Wrong tokens of one address before it has to wait."""

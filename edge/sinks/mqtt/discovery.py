@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from edge.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Topics
+from edge.sinks.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Topics
 from edge.values import Verdict
 
 COUNTS = {

@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Mapping
 
-from edge.counts.store import CountStore
 from edge.errors import StoreError
+from edge.sinks.counts.store import CountStore
 from edge.values import Event, Verdict
 
 COUNTS_EVERY = 0.5

@@ -17,8 +17,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.clock import Clock
 from edge.config import MqttSettings
-from edge.mqtt.account import BrokerError, password
-from edge.mqtt.topics import OFFLINE, Topics
+from edge.sinks.mqtt.account import BrokerError, password
+from edge.sinks.mqtt.topics import OFFLINE, Topics
 
 PORT, TLS_PORT = 1883, 8883
 ANSWER_WITHIN = 10.0

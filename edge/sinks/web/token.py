@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config import CountSettings, WebSettings
-from edge.counts import store_path
 from edge.errors import ConfigError
+from edge.sinks.counts import store_path
 
 TOKEN_BYTES = 32
 FORM = re.compile(r"sha256 ([0-9a-f]{64})\n?")

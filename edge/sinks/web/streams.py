@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from edge.clock import Clock, rfc3339
-from edge.events import SceneTime
+from edge.sinks.event_log import SceneTime
+from edge.sinks.web.feed import Feed, Told
+from edge.sinks.web.state import snapshot
 from edge.values import Image
-from edge.web.feed import Feed, Told
-from edge.web.state import snapshot
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

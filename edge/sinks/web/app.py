@@ -21,11 +21,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from edge.clock import Clock
-from edge.web import state, texts
-from edge.web.feed import Feed
-from edge.web.guard import Guard, Standing, Visitor, same_origin
-from edge.web.report import About, Report
-from edge.web.streams import Events, Pictures
+from edge.sinks.web import state, texts
+from edge.sinks.web.feed import Feed
+from edge.sinks.web.guard import Guard, Standing, Visitor, same_origin
+from edge.sinks.web.report import About, Report
+from edge.sinks.web.streams import Events, Pictures
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -13,12 +13,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from edge.about import about
 from edge.clock import Clock
 from edge.config import Config
-from edge.web.app import Screens, Site
-from edge.web.feed import Feed
-from edge.web.guard import Guard, is_loopback
-from edge.web.listen import BACKLOG
-from edge.web.report import About
-from edge.web.sink import Shown
+from edge.sinks.web.app import Screens, Site
+from edge.sinks.web.feed import Feed
+from edge.sinks.web.guard import Guard, is_loopback
+from edge.sinks.web.listen import BACKLOG
+from edge.sinks.web.report import About
+from edge.sinks.web.sink import Shown
 
 REQUEST_WITHIN = 10.0
 """A request must be complete this soon after its first byte, and come this soon after the connection, in seconds."""

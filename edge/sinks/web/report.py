@@ -13,12 +13,12 @@ from typing import Any
 from edge.board import temperature_celsius
 from edge.clock import Clock, rfc3339
 from edge.commands.counts import Row, read_rows
-from edge.counts import database
 from edge.errors import StoreError
-from edge.events import SceneTime
-from edge.web.feed import Feed
-from edge.web.state import counted, health, mode
-from edge.web.streams import describe
+from edge.sinks.counts import database
+from edge.sinks.event_log import SceneTime
+from edge.sinks.web.feed import Feed
+from edge.sinks.web.state import counted, health, mode
+from edge.sinks.web.streams import describe
 
 COUNTS_FOR = 5.0
 """Counts read from the disk are shown for so long, in seconds."""

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from edge.clock import Clock
 from edge.config import Config
+from edge.sinks.web import texts, token
+from edge.sinks.web.feed import Feed
+from edge.sinks.web.guard import Guard
+from edge.sinks.web.listen import bound, hindrance, is_open, own_url
 from edge.status import Status
 from edge.values import Event
-from edge.web import texts, token
-from edge.web.feed import Feed
-from edge.web.guard import Guard
-from edge.web.listen import bound, hindrance, is_open, own_url
 
 if TYPE_CHECKING:
-    from edge.web.app import Extra
-    from edge.web.server import Server
+    from edge.sinks.web.app import Extra
+    from edge.sinks.web.server import Server
 
 FIRST_FRAME_WITHIN = 3.0
 """The server is loaded when the first frame has been processed, so as not to slow it down, or after so long."""
@@ -118,7 +118,7 @@ class WebScreens:
             log.debug("How it failed:", exc_info=error)
 
     def _serve(self, listener: socket.socket) -> None:
-        from edge.web.server import make_server  # noqa: PLC0415
+        from edge.sinks.web.server import make_server  # noqa: PLC0415
 
         self._server = make_server(self._config, self._clock, self._feed, self._guard, self._shown)
         if self._closing.is_set():

@@ -11,7 +11,7 @@ from typing import Any
 
 from edge.clock import Clock, rfc3339
 from edge.errors import StoreError
-from edge.outbox import Outbox
+from edge.sinks.outbox import Outbox
 from edge.values import LABELS, Event, EventKind, Verdict
 
 STANDARD_OUTPUT = "-"

@@ -4,6 +4,6 @@ Everything retained is a state, and counts are totals of a lifetime: whoever was
 right again with the next message. docs/mqtt.md lists the topics.
 """
 
-from edge.mqtt.publisher import Publisher
+from edge.sinks.mqtt.publisher import Publisher
 
 __all__ = ["Publisher"]

@@ -1,0 +1,1 @@
+"""Consumers of status and events: terminal, event log, counts, metrics, MQTT, web pages and window."""
