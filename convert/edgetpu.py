@@ -13,7 +13,7 @@ from convert.edgetpu_compiler import Compiled
 from convert.publish import MANIFEST, enter
 from edge.config import Config
 from edge.errors import ConfigError, ModelError
-from edge.models import EdgeTpuVariant, Manifest, ModelEntry, ModelFile, load_model, read_manifest
+from edge.vision.models import EdgeTpuVariant, Manifest, ModelEntry, ModelFile, load_model, read_manifest
 
 CUSTOM = "CUSTOM edgetpu-custom-op"
 """The operation that stands for all that was mapped."""

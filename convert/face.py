@@ -9,9 +9,9 @@ from typing import Any
 
 from convert import calibrate, check, parity, provenance, publish, quantize, tables
 from edge.errors import ConfigError, ModelError
-from edge.models import FaceEntry, InputSize
 from edge.runtime import open_model
 from edge.vision.face_detector import FaceDetector
+from edge.vision.models import FaceEntry, InputSize
 from train import face_eval
 from train.face_data import Photo, read_coco
 from train.face_model import STRIDES, build_face_model

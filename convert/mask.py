@@ -9,10 +9,10 @@ from typing import Any
 
 from convert import calibrate, check, parity, provenance, publish, quantize, tables
 from edge.errors import ConfigError, ModelError
-from edge.models import InputSize, MaskEntry
 from edge.runtime import open_model
 from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.models import InputSize, MaskEntry
 from train.device_boxes import DeviceDetector, draw_anew
 from train.mask_data import Sample, label_named, read
 from train.reproducible import METRICS_FILE

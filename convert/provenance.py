@@ -13,7 +13,7 @@ from typing import Any
 from convert import quantize
 from convert.check import ModelFacts
 from edge.errors import ConfigError
-from edge.models import SHIPPED_MANIFEST, read_manifest
+from edge.vision.models import SHIPPED_MANIFEST, read_manifest
 from train.reproducible import METRICS_FILE
 
 PACKAGES = ("python", "tensorflow", "keras", "numpy")

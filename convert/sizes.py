@@ -22,8 +22,8 @@ import numpy as np
 
 from convert import publish, tables
 from edge.errors import ConfigError
-from edge.models import MaskEntry, load_model
 from edge.runtime import Model, open_model
+from edge.vision.models import MaskEntry, load_model
 from train.reproducible import write_json
 
 LOOKS = 200

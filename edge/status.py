@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edge.pipeline import StageTimes
 from edge.values import Event, Image, Person, Verdict
+from edge.vision.pipeline import StageTimes
 
 
 @dataclass(frozen=True, slots=True)

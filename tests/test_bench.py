@@ -14,8 +14,8 @@ import pytest
 from convert.check import Operation, TensorFacts
 from edge.config import PeopleSettings
 from edge.people import PeopleTracker
-from edge.pipeline import load_pipeline
 from edge.sinks.web.report import read_today
+from edge.vision.pipeline import load_pipeline
 from tests.bench import __main__ as bench
 from tests.bench.budget import multiply_accumulates
 from tests.bench.results import Spread, ratios

@@ -12,8 +12,8 @@ from edge import cli
 from edge.commands.bench import Spread, measure
 from edge.config import Config
 from edge.people import PeopleTracker
-from edge.pipeline import Pipeline
 from edge.values import BBox, Face, Frame, Image, Reading
+from edge.vision.pipeline import Pipeline
 
 
 class OneFace:

@@ -20,8 +20,8 @@ from edge.board import (
     throttled,
 )
 from edge.config import load
-from edge.models import FaceEntry, MaskEntry, read_manifest
 from edge.runtime import default_threads
+from edge.vision.models import FaceEntry, MaskEntry, read_manifest
 from tests.boards import BOARDS, build, plug_in_webcam, write
 
 

@@ -20,8 +20,8 @@ from edge import config
 from edge.commands import check
 from edge.commands.check import run_check
 from edge.errors import ConfigError, ModelError
-from edge.pipeline import Pipeline
 from edge.values import BBox, Face, Image, Reading
+from edge.vision.pipeline import Pipeline
 from tests import memory
 
 NOBODY: list[Reading] = []

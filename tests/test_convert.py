@@ -17,11 +17,11 @@ import train
 from convert import check, provenance
 from convert.__main__ import main
 from edge.errors import ConfigError, ModelError
-from edge.models import FaceEntry, MaskEntry, load_model, read_manifest
 from edge.runtime import open_model
 from edge.values import LABELS, BBox, Face, Image
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.models import FaceEntry, MaskEntry, load_model, read_manifest
 from edge.vision.preprocess import letterbox, quantization_table
 
 COMMAND = "python -m train {task} --data /home/someone/data/faces/train.json --weights=/home/someone/weights/net.h5"

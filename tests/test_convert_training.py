@@ -14,8 +14,8 @@ pytest.importorskip("tensorflow")
 from convert.__main__ import main
 from convert.again import placed, recorded
 from convert.sizes import Row, table, verdict
-from edge.models import read_manifest
 from edge.values import LABELS
+from edge.vision.models import read_manifest
 
 ROOT = Path(__file__).parents[1]
 TABLE = ["sizes", "--weights", "0.35=none", "--sizes", "32", "--data", "faces.json", "--validation", "faces.json"]

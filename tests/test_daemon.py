@@ -31,10 +31,10 @@ from edge.door.pace import LEAST
 from edge.door.systemd import Notifier
 from edge.door.wiring import Options
 from edge.errors import CameraError, ConfigError, StoreError
-from edge.pipeline import StageTimes
 from edge.sinks.counts import database, keeper
 from edge.sinks.window import Window
 from edge.values import BBox, Face, Frame, Image, Reading
+from edge.vision.pipeline import StageTimes
 
 NOBODY, MASKED, BARE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 FACE = Face(BBox(60, 40, 140, 120), 0.9)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.pipeline import Pipeline
 from edge.values import BBox, Face, Image, Reading
+from edge.vision.pipeline import Pipeline
 from train import degrade
 from train.degrade import CHANGES, SMALL_SIDE, alarms, around, blurred, compressed, shrunk
 from train.measure import Photo, Share, Truth

@@ -19,7 +19,7 @@ from convert.edgetpu_compiler import Row, compile_models
 from convert.edgetpu_mapping import NEWEST_OTHERWISE, NEWEST_SEEN, Where, predict
 from convert.publish import publish
 from edge.errors import ModelError
-from edge.models import SHIPPED_MANIFEST, MaskEntry, edgetpu_content, load_model, read_manifest
+from edge.vision.models import SHIPPED_MANIFEST, MaskEntry, edgetpu_content, load_model, read_manifest
 from tests.edgetpu_pairs import TABLE, from_entry
 from tests.edgetpu_stand_in import with_custom_op
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError
-from edge.pipeline import Pipeline
 from edge.values import BBox, Face, Image, Label, Reading
+from edge.vision.pipeline import Pipeline
 from train import evaluate
 from train.evaluate import unmet
 from train.hard_cases import Case, HardFace

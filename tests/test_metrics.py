@@ -13,15 +13,15 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge.about import about
 from edge.board import read_board, throttled
 from edge.clock import ManualClock
 from edge.config import Config
-from edge.models import read_manifest
-from edge.pipeline import StageTimes
 from edge.sinks.metrics import Metrics
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
+from edge.vision.models import read_manifest
+from edge.vision.models.about import about
+from edge.vision.pipeline import StageTimes
 from tests.boards import BOARDS, build
 
 ROOT = Path(__file__).parents[1]

@@ -24,13 +24,13 @@ from edge.door.loop import Door, Judge
 from edge.door.motion import MotionGate
 from edge.door.systemd import Notifier
 from edge.people import PeopleTracker
-from edge.pipeline import StageTimes, load_pipeline
 from edge.sinks.counts import CountStore
 from edge.sinks.counts.keeper import CountKeeper
 from edge.sinks.event_log import SceneTime
 from edge.sinks.outbox import standard_error
 from edge.sinks.terminal import Screen
 from edge.values import BBox, Event, Face, Frame, Image, Reading
+from edge.vision.pipeline import StageTimes, load_pipeline
 from edge.vision.preprocess import shrunk
 
 FPS = 30

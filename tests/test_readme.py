@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config
-from edge.models import read_manifest
+from edge.vision.models import read_manifest
 from tests.readme_tables import README, with_tables
 
 ROOT = README.parent

@@ -12,9 +12,9 @@ import pytest
 
 from edge import runtime
 from edge.errors import ModelError
-from edge.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, load_model, read_manifest
 from edge.runtime import Quantization, Tensor, default_threads, open_model
 from edge.values import Label
+from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, load_model, read_manifest
 
 CONTENT = b"a model's bytes"
 

@@ -26,13 +26,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge import pipeline
 from edge.clock import ManualClock
 from edge.config import Config, load
 from edge.door import wiring as daemon
 from edge.errors import ModelError
-from edge.models import FaceEntry, MaskEntry, load_model
-from edge.pipeline import Live, load_pipeline
 from edge.runtime import Model, Tensor, open_model
 from edge.runtime import accelerator as accelerator_module
 from edge.runtime.accelerator import FIRST_PAUSE, LONGEST_PAUSE, TRUSTED_AFTER, Accelerator, Wish
@@ -48,6 +45,9 @@ from edge.runtime.edgetpu import (
 )
 from edge.runtime.pycoral import is_googles
 from edge.sinks.metrics import Metrics
+from edge.vision import pipeline
+from edge.vision.models import FaceEntry, MaskEntry, load_model
+from edge.vision.pipeline import Live, load_pipeline
 from tests.edgetpu_stand_in import with_custom_op
 
 SOURCE = Path(__file__).parent / "native" / "delegate.c"

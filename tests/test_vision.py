@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge.errors import ModelError
-from edge.models import FaceEntry, MaskEntry
 from edge.runtime import UNQUANTIZED, Quantization, Tensor, TensorSpec
 from edge.values import LABELS, BBox, Face, Image, Label
 from edge.vision.face_detector import FaceDetector, Layout, decode
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.model_input import ModelInput
+from edge.vision.models import FaceEntry, MaskEntry
 from edge.vision.preprocess import quantization_table
 
 LAYOUT = Layout(160, 96, (8, 16, 32))

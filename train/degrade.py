@@ -20,8 +20,8 @@ import numpy as np
 from edge import config
 from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
-from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, BBox, Face, Image, Label
+from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import resize
 from train.box_size import larger
 from train.evaluate import markdown_table, share_text, write_json

@@ -15,10 +15,10 @@ import numpy as np
 
 from edge.commands.check import STILL_MAX_FACES
 from edge.config import Config
-from edge.models import FaceEntry, load_model
 from edge.runtime import open_model
 from edge.values import BBox, Face, Image
 from edge.vision.face_detector import Detector, FaceDetector
+from edge.vision.models import FaceEntry, load_model
 from train.mask_data import FACE_SHARE, Sample, load
 from train.measure import SAME_FACE, match
 

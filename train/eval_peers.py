@@ -23,12 +23,12 @@ import numpy as np
 from edge import config
 from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
-from edge.models import FaceEntry, MaskEntry, load_model
-from edge.pipeline import Pipeline
 from edge.runtime import open_model
 from edge.values import Face, Image
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.models import FaceEntry, MaskEntry, load_model
+from edge.vision.pipeline import Pipeline
 from train import plots
 from train.evaluate import markdown_table, write_json
 from train.measure import (

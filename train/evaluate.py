@@ -17,8 +17,8 @@ from typing import Any
 from edge import config
 from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
-from edge.pipeline import Pipeline, load_pipeline
 from edge.values import LABELS, Label
+from edge.vision.pipeline import Pipeline, load_pipeline
 from train.calibration import Calibration, Judged, fit_temperature, judge_held_out, log_loss, tempered
 from train.hard_cases import read_cases
 from train.measure import (

@@ -16,8 +16,8 @@ import numpy as np
 
 from edge.cameras.picture import PictureError, read_picture
 from edge.errors import ConfigError
-from edge.pipeline import Pipeline
 from edge.values import LABELS, BBox, Face, Image, Label, Reading
+from edge.vision.pipeline import Pipeline
 from train.calibration import Calibration, Judged, calibration
 from train.hard_cases import Case
 

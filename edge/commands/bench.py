@@ -23,9 +23,9 @@ from edge.clock import SystemClock
 from edge.config import Settings
 from edge.demo import DEMO_CLIP
 from edge.people import PeopleTracker
-from edge.pipeline import Live, Pipeline, load_pipeline
 from edge.sinks.counts import store_path
 from edge.values import Frame, Image
+from edge.vision.pipeline import Live, Pipeline, load_pipeline
 from edge.vision.preprocess import shrunk
 
 WARM_UP = 2.0

@@ -22,9 +22,9 @@ import cv2
 from edge.cameras.picture import SUFFIXES, PictureError, read_picture
 from edge.config import Settings
 from edge.errors import ConfigError
-from edge.pipeline import Pipeline, load_pipeline
 from edge.sinks.draw import annotate
 from edge.values import LABELS, Image, Label, Reading, Verdict
+from edge.vision.pipeline import Pipeline, load_pipeline
 
 STILL_MAX_FACES = 200
 """Most faces judged in a picture: a still may be a group, and nobody waits at the door for it."""

@@ -45,7 +45,7 @@ from edge.config import Config, Settings
 from edge.errors import CameraError, MaskgateError
 
 if TYPE_CHECKING:
-    from edge.models import ModelEntry
+    from edge.vision.models import ModelEntry
 
 MEBI = 2**20
 PIP = f"{sys.executable} -m pip"
@@ -337,14 +337,14 @@ def _runtime(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def _models(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.models import FaceEntry, MaskEntry  # noqa: PLC0415
+    from edge.vision.models import FaceEntry, MaskEntry  # noqa: PLC0415
 
     for reference, kind in ((config.face.model, FaceEntry), (config.mask.model, MaskEntry)):
         yield _model(reference, kind)
 
 
 def _model(reference: str, kind: type[ModelEntry]) -> Finding:
-    from edge.models import load_model  # noqa: PLC0415
+    from edge.vision.models import load_model  # noqa: PLC0415
 
     try:
         model = load_model(reference, kind)
@@ -584,7 +584,7 @@ def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
 
 def _not_compiled(config: Config) -> list[str]:
     """Models without a variant for the Edge TPU; those that cannot be read at all are another finding."""
-    from edge.models import ModelEntry, load_model  # noqa: PLC0415
+    from edge.vision.models import ModelEntry, load_model  # noqa: PLC0415
 
     missing = []
     for reference in (config.face.model, config.mask.model):

@@ -16,13 +16,13 @@ from edge.door.motion import MotionGate
 from edge.door.pace import BoardWatch, Pace
 from edge.door.systemd import Notifier
 from edge.people import PeopleTracker
-from edge.pipeline import StageTimes
 from edge.sinks.counts.keeper import CountKeeper
 from edge.sinks.event_log import EventLog, SceneTime, Summary
 from edge.sinks.outbox import Outbox
 from edge.sinks.terminal import Screen, counted
 from edge.status import CameraState, Sink, Status
 from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading
+from edge.vision.pipeline import StageTimes
 
 TICK = 0.25
 """Longest wait for a frame before alerts and the camera's state are looked after, in seconds."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from edge.about import about
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.choose import Choice, await_camera, open_camera
@@ -27,13 +26,14 @@ from edge.door.pace import BoardWatch, Pace
 from edge.door.systemd import Notifier, is_journal
 from edge.errors import StoreError
 from edge.people import PeopleTracker
-from edge.pipeline import Live, load_pipeline
 from edge.sinks.counts import CountStore, store_path
 from edge.sinks.counts.keeper import CountKeeper
 from edge.sinks.event_log import STANDARD_OUTPUT, EventLog, SceneTime, open_file
 from edge.sinks.outbox import standard_error, standard_output
 from edge.sinks.terminal import Screen
 from edge.status import Sink
+from edge.vision.models.about import about
+from edge.vision.pipeline import Live, load_pipeline
 
 if TYPE_CHECKING:
     from edge.sinks.metrics import Metrics

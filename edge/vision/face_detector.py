@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ModelError
-from edge.models import FaceEntry
 from edge.runtime import Model, Quantization, Tensor
 from edge.values import BBox, Face, Image
 from edge.vision.model_input import ModelInput
+from edge.vision.models import FaceEntry
 from edge.vision.preprocess import Letterbox, fitted_size, letterbox
 
 MAX_LOG_SIDE = 6.0

@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from edge.errors import ModelError
-from edge.models import MaskEntry
 from edge.runtime import Model
 from edge.values import LABELS, Face, Image, Reading
 from edge.vision.model_input import ModelInput
+from edge.vision.models import MaskEntry
 from edge.vision.preprocess import crop_face
 
 SMALLEST_PROBABILITY = float(np.float32(1e-6))

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import cv2
 
 from convert.check import Operation, read
-from edge.models import FaceEntry, MaskEntry, load_model
-from edge.pipeline import load_pipeline
+from edge.vision.models import FaceEntry, MaskEntry, load_model
+from edge.vision.pipeline import load_pipeline
 from tests.bench.results import Options, Section, Table
 from tests.bench.scenes import crowds, settings
 

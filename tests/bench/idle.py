@@ -16,11 +16,11 @@ from edge.clock import SystemClock
 from edge.door.loop import Door
 from edge.door.motion import MotionGate
 from edge.people import PeopleTracker
-from edge.pipeline import Pipeline, load_pipeline
 from edge.sinks.event_log import SceneTime
 from edge.sinks.outbox import standard_error
 from edge.sinks.terminal import Screen
 from edge.values import Face, Frame, Image
+from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench.results import Options, Section, Spread, Table, ratios
 from tests.bench.scenes import crowds, demo, settings, with_nobody
 

@@ -6,7 +6,7 @@ import sys
 
 import cv2
 
-from edge.pipeline import load_pipeline
+from edge.vision.pipeline import load_pipeline
 from tests.bench.scenes import settings
 
 

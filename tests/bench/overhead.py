@@ -7,12 +7,12 @@ import time
 import numpy as np
 
 from edge.cameras import DETECTOR_SIZE
-from edge.models import FaceEntry, MaskEntry, load_model
-from edge.pipeline import Pipeline
 from edge.runtime.litert import open_model
 from edge.values import Image
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.models import FaceEntry, MaskEntry, load_model
+from edge.vision.pipeline import Pipeline
 from edge.vision.preprocess import shrunk
 from tests.bench.results import Options, Section, Spread, Table, ratios
 from tests.bench.scenes import crowds, settings, with_one_person

@@ -16,11 +16,11 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.people import PeopleTracker
-from edge.pipeline import Pipeline, load_pipeline
 from edge.runtime import open_model
 from edge.values import Face, Image, Reading
 from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
+from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import normalise
 from tests.bench.results import Options, Section, Spread, Table, ratios
 from tests.bench.scenes import HEIGHT, WIDTH, crowds, settings, with_one_person

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from edge.config import Config, PeopleSettings
 from edge.people import PeopleTracker
-from edge.pipeline import load_pipeline
 from edge.values import BBox, Face, Reading, Verdict
+from edge.vision.pipeline import load_pipeline
 from tests.bench.results import Options, Section, Spread, Table
 from tests.bench.scenes import crowds
 from tests.simulate import HEIGHT, WIDTH, Faults, Outcome, Scene, score

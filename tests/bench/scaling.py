@@ -16,10 +16,10 @@ import cv2
 
 from edge.commands.counts import read_rows
 from edge.people import PeopleTracker
-from edge.pipeline import Pipeline, load_pipeline
 from edge.sinks.counts import database
 from edge.sinks.web.report import read_today
 from edge.values import Image
+from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench import web
 from tests.bench.results import Options, Section, Spread, Table, plot
 from tests.bench.scenes import HEIGHT, WIDTH, crowds, settings, with_one_person

@@ -12,8 +12,8 @@ from edge.cameras.video import VideoFile
 from edge.config import Config, load
 from edge.demo import DEMO_CLIP
 from edge.people.track import is_cut
-from edge.pipeline import Pipeline
 from edge.values import Face, Frame, Image
+from edge.vision.pipeline import Pipeline
 
 WIDTH, HEIGHT = 640, 480
 HEAD = 110

@@ -31,11 +31,11 @@ from edge.clock import SystemClock
 from edge.config import Config, load
 from edge.door.loop import Door
 from edge.people import PeopleTracker
-from edge.pipeline import Pipeline, load_pipeline
 from edge.sinks.event_log import SceneTime
 from edge.sinks.outbox import standard_error
 from edge.sinks.terminal import Screen
 from edge.sinks.web.sink import Shown, WebScreens
+from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench.results import Options, Section, Spread, Table
 
 CLIENTS = 20

@@ -8,8 +8,8 @@ import sys
 import cv2
 import numpy as np
 
-from edge.models import FaceEntry, MaskEntry, load_model
 from edge.runtime import open_model
+from edge.vision.models import FaceEntry, MaskEntry, load_model
 
 
 def main(paths: list[str]) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from edge.errors import ModelError
-from edge.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, edgetpu_content, load_model, read_manifest
 from edge.runtime import Model, open_model
 from edge.values import BBox, Face
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
+from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, edgetpu_content, load_model, read_manifest
 
 ABOUT = "the manifest: JSON that says what the model files are"
 LONGEST = 4096

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 from unittest import mock
 
-from edge import pipeline
 from edge.config import Config
 from edge.errors import ModelError
-from edge.models import SHIPPED_MANIFEST, FaceEntry, load_model
+from edge.vision import pipeline
+from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, load_model
 
 ABOUT = "the face model's file, some of its bytes changed"
 EDIT = struct.Struct("<IB")

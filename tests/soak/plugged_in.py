@@ -9,9 +9,10 @@ import functools
 import sys
 from pathlib import Path
 
-from edge import cli, pipeline
+from edge import cli
 from edge.door import wiring as daemon
-from edge.models import ModelFile
+from edge.vision import pipeline
+from edge.vision.models import ModelFile
 
 IDS = {"idVendor": "18d1", "idProduct": "9302"}
 

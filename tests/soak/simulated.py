@@ -23,9 +23,9 @@ from edge import cli
 from edge.cameras.choose import Choice
 from edge.clock import Clock, SystemClock
 from edge.door import wiring as daemon
-from edge.pipeline import StageTimes
 from edge.sinks.counts import database, keeper
 from edge.values import Face, Frame, Image, Reading
+from edge.vision.pipeline import StageTimes
 from tests.simulate import HEIGHT, WIDTH, Faults, Scene, Walker
 
 PROGRAM = ("-m", "tests.soak.simulated")

@@ -11,9 +11,9 @@ import numpy as np
 
 from edge.config import Config
 from edge.demo import DEMO_CLIP
-from edge.pipeline import Pipeline, load_pipeline
 from edge.sinks.draw import annotate
 from edge.values import Frame, Image, Verdict
+from edge.vision.pipeline import Pipeline, load_pipeline
 
 PICTURE = Path("docs/images/demo.png")
 SECONDS = (3.0, 6.6, 10.3, 19.2)

@@ -10,7 +10,6 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from edge.about import about
 from edge.clock import Clock
 from edge.config import Config
 from edge.sinks.web.app import Screens, Site
@@ -19,6 +18,7 @@ from edge.sinks.web.guard import Guard, is_loopback
 from edge.sinks.web.listen import BACKLOG
 from edge.sinks.web.report import About
 from edge.sinks.web.sink import Shown
+from edge.vision.models.about import about
 
 REQUEST_WITHIN = 10.0
 """A request must be complete this soon after its first byte, and come this soon after the connection, in seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, version
 
 from edge.config import Config
-from edge.models import FaceEntry, MaskEntry, load_model
+from edge.vision.models import FaceEntry, MaskEntry, load_model
 
 
 def about(config: Config) -> dict[str, str]:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.config import Config
-from edge.models import FaceEntry, MaskEntry, edgetpu_content, load_model
 from edge.runtime import open_model
 from edge.runtime.accelerator import Accelerator, Wish
 from edge.runtime.edgetpu import find_devices
 from edge.values import Face, Frame, Image, Reading
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import Classifier, MaskClassifier
+from edge.vision.models import FaceEntry, MaskEntry, edgetpu_content, load_model
 
 NOT_COMPILED = (
     "Models run on the processor, because they are not compiled for the Edge TPU: run `make edgetpu` on a workstation."
