@@ -85,7 +85,7 @@ COMMANDS: Mapping[str, Entry] = {
         "time this machine",
         "Play the demo clip through the configured models, and say how long each stage of a picture takes here.",
     ),
-    "counts": Entry("edge.sinks.counts", "print who came", "Print the visits counted, by hour or day."),
+    "counts": Entry("edge.commands.counts", "print who came", "Print the visits counted, by hour or day."),
     "alerts-off": Entry(
         "edge.commands.alerts_off",
         "switch every lamp, buzzer and relay off",

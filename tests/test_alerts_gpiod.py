@@ -19,10 +19,10 @@ import pytest
 
 from edge.alerts import pins
 from edge.alerts.choose import open_alert
-from edge.alerts.header import HEADERS, header_line, is_header_pin
 from edge.alerts.none import NoAlert
 from edge.alerts.pins import KEYS
 from edge.board import PROFILES, UNKNOWN
+from edge.board.header import HEADERS, header_line, is_header_pin
 from edge.config import AlertSettings, Config
 from edge.errors import AlertError, ConfigError
 

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 from edge.alerts import Alert
-from edge.alerts.header import is_header_pin
 from edge.alerts.none import NoAlert
 from edge.alerts.pins import KEYS, Lines, PinAlert
 from edge.alerts.together import Together
 from edge.board import Profile, profile_of
+from edge.board.header import is_header_pin
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
 

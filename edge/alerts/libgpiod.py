@@ -15,8 +15,8 @@ from pathlib import Path
 import gpiod
 from gpiod.line import Bias, Direction, Edge, Value
 
-from edge.alerts.header import Line, header_line, is_header_pin
 from edge.alerts.pins import BUTTON, KEYS, ROLES, Role
+from edge.board.header import Line, header_line, is_header_pin
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
 

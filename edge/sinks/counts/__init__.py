@@ -3,7 +3,6 @@
 No image and no identity is kept: a visit is when it began and ended and what was held of the person.
 """
 
-from edge.commands.counts import add_arguments, run
 from edge.sinks.counts.store import CountStore, store_path
 
-__all__ = ["CountStore", "add_arguments", "run", "store_path"]
+__all__ = ["CountStore", "store_path"]
