@@ -297,8 +297,8 @@ class TestAccelerators:
 
     def test_a_library_that_crashed_when_it_was_tried_is_told(self, pi: Path, config: Config) -> None:
         from edge.clock import ManualClock
-        from edge.runtime.accelerator import ProbeMemory, probe_key
-        from edge.runtime.edgetpu import Order
+        from edge.runtime.accelerator.accelerated import ProbeMemory, probe_key
+        from edge.runtime.accelerator.edgetpu import Order
 
         self.plug_in(pi)
         self.compile_models(pi)

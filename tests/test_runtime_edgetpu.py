@@ -31,9 +31,9 @@ from edge.config import Config, load
 from edge.door import wiring as daemon
 from edge.errors import ModelError
 from edge.runtime import Model, Tensor, open_model
-from edge.runtime import accelerator as accelerator_module
-from edge.runtime.accelerator import FIRST_PAUSE, LONGEST_PAUSE, TRUSTED_AFTER, Accelerator, Wish
-from edge.runtime.edgetpu import (
+from edge.runtime.accelerator import accelerated as accelerator_module
+from edge.runtime.accelerator.accelerated import FIRST_PAUSE, LONGEST_PAUSE, TRUSTED_AFTER, Accelerator, Wish
+from edge.runtime.accelerator.edgetpu import (
     INVOKE_LIMIT,
     LIBRARY,
     EdgeTpu,
@@ -43,7 +43,7 @@ from edge.runtime.edgetpu import (
     Order,
     find_devices,
 )
-from edge.runtime.pycoral import is_googles
+from edge.runtime.accelerator.pycoral import is_googles
 from edge.sinks.metrics import Metrics
 from edge.vision import pipeline
 from edge.vision.models import FaceEntry, MaskEntry, load_model

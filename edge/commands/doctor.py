@@ -527,7 +527,7 @@ def _quiet_hours(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def _accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
-    from edge.runtime.edgetpu import find_devices  # noqa: PLC0415
+    from edge.runtime.accelerator.edgetpu import find_devices  # noqa: PLC0415
 
     settings, found = config.runtime, find_devices(machine.root)
     if settings.accelerator == "cpu":
@@ -566,7 +566,7 @@ def _no_accelerator(profile: Profile, asked_for: bool) -> Finding:
 
 
 def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
-    from edge.runtime.accelerator import library_file  # noqa: PLC0415
+    from edge.runtime.accelerator.accelerated import library_file  # noqa: PLC0415
 
     name = config.runtime.edgetpu_library
     if library_file(name, machine.root) is None:
@@ -595,8 +595,8 @@ def _not_compiled(config: Config) -> list[str]:
 
 
 def _remembered_crash(machine: Machine, config: Config) -> str | None:
-    from edge.runtime.accelerator import DISTRIBUTIONS, MEMORY, ProbeMemory, probe_key  # noqa: PLC0415
-    from edge.runtime.edgetpu import Order  # noqa: PLC0415
+    from edge.runtime.accelerator.accelerated import DISTRIBUTIONS, MEMORY, ProbeMemory, probe_key  # noqa: PLC0415
+    from edge.runtime.accelerator.edgetpu import Order  # noqa: PLC0415
     from edge.sinks.counts import store_path  # noqa: PLC0415
 
     asked = config.runtime.backend

@@ -4,7 +4,7 @@
     (scores,) = model.invoke(picture)
     scores.real()
 
-``edge.runtime.accelerator`` puts an Edge TPU in front of models that were opened here.
+``edge.runtime.accelerator.accelerated`` puts an Edge TPU in front of models that were opened here.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pathlib import Path
 from edge.clock import Clock
 from edge.config import Config
 from edge.runtime import open_model
-from edge.runtime.accelerator import Accelerator, Wish
-from edge.runtime.edgetpu import find_devices
+from edge.runtime.accelerator.accelerated import Accelerator, Wish
+from edge.runtime.accelerator.edgetpu import find_devices
 from edge.values import Face, Frame, Image, Reading
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import Classifier, MaskClassifier

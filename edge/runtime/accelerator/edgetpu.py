@@ -125,7 +125,7 @@ class EdgeTpu:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - this Python and this package, and no shell
-                [sys.executable, "-m", "edge.runtime.edgetpu_process", str(theirs.fileno()), str(memory)],
+                [sys.executable, "-m", "edge.runtime.accelerator.edgetpu_process", str(theirs.fileno()), str(memory)],
                 pass_fds=(theirs.fileno(), memory),
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
@@ -240,7 +240,7 @@ def as_json(spec: TensorSpec) -> dict[str, Any]:
 
 def _python_path() -> str:
     """So that the child finds this package, wherever it was started from."""
-    own = str(Path(__file__).resolve().parents[2])
+    own = str(Path(__file__).resolve().parents[3])
     return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
 
 

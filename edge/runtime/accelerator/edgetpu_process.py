@@ -1,6 +1,6 @@
-"""The process that holds the Edge TPU: ``python -m edge.runtime.edgetpu_process CHANNEL MEMORY``, two open files.
+"""The process that holds the Edge TPU: ``python -m edge.runtime.accelerator.edgetpu_process CHANNEL MEMORY``, two open files.
 
-Started by ``edge.runtime.edgetpu.EdgeTpu``, and by nobody else. It ends with its parent, and the kernel ends it where a
+Started by ``edge.runtime.accelerator.edgetpu.EdgeTpu``, and by nobody else. It ends with its parent, and the kernel ends it where a
 run takes too long: a library that hangs holds Python's lock, so nothing in Python could.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from edge.runtime import Model, open_delegated
-from edge.runtime.edgetpu import LIBRARY, MESSAGE_BYTES, OPEN_LIMIT, Interface, area, as_json, offsets
-from edge.runtime.pycoral import open_with_pycoral
+from edge.runtime.accelerator.edgetpu import LIBRARY, MESSAGE_BYTES, OPEN_LIMIT, Interface, area, as_json, offsets
+from edge.runtime.accelerator.pycoral import open_with_pycoral
 
 GRACE = 2.0
 """The parent's own time limit comes first by so much, in seconds."""

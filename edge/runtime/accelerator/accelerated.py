@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edge.clock import Clock, rfc3339
 from edge.runtime import Model, Tensor
-from edge.runtime.edgetpu import EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
+from edge.runtime.accelerator.edgetpu import EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
 
 FIRST_PAUSE = 10.0
 """Before an Edge TPU that failed is opened again, in seconds; doubles with every failure."""
@@ -55,7 +55,7 @@ class Wish:
 
 
 class Tpu(Protocol):
-    """What is needed of an open Edge TPU; see ``edge.runtime.edgetpu.EdgeTpu``."""
+    """What is needed of an open Edge TPU; see ``edge.runtime.accelerator.edgetpu.EdgeTpu``."""
 
     interfaces: tuple[Interface, ...]
 
