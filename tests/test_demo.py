@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.config import AlertSettings, PeopleSettings
-from edge.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.values import Verdict
 from train.demo_clip.draw_mask import Build, Landmarks, Mask, Wear, draw_mask
 from train.demo_clip.scenes import SCENES, SEEN, truth

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from edge.alerts.none import NoAlert
 from edge.alerts.policy import AlertPolicy
+from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.source import Recording
 from edge.cameras.video import VideoFile
 from edge.clock import ManualClock
 from edge.config import Config
-from edge.demo import DEMO_CLIP
 from edge.door.loop import Door, Judge
 from edge.door.motion import MotionGate
 from edge.door.systemd import Notifier

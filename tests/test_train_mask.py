@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.demo import DEMO_CLIP, DEMO_TRUTH
+from edge.cameras.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Label
 from train import mask_augment, mask_paint

@@ -14,6 +14,7 @@ import cv2
 from edge.cameras import Camera
 from edge.cameras.address import is_url, without_secrets
 from edge.cameras.csi import CsiCamera
+from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.devices import devices
 from edge.cameras.picture import SUFFIXES
 from edge.cameras.stills import Stills
@@ -21,7 +22,6 @@ from edge.cameras.stream import Stream
 from edge.cameras.v4l2 import V4l2Camera
 from edge.cameras.video import VideoFile
 from edge.clock import Clock
-from edge.demo import DEMO_CLIP
 from edge.errors import CameraError, ConfigError
 from edge.values import Frame
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from edge.board import model_name, slowed_by
 from edge.cameras import DETECTOR_SIZE
+from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.video import VideoFile
 from edge.clock import SystemClock
 from edge.config import Settings
-from edge.demo import DEMO_CLIP
 from edge.people import PeopleTracker
 from edge.sinks.counts import store_path
 from edge.values import Frame, Image

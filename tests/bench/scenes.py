@@ -8,9 +8,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.video import VideoFile
 from edge.config import Config, load
-from edge.demo import DEMO_CLIP
 from edge.people.track import is_cut
 from edge.values import Face, Frame, Image
 from edge.vision.pipeline import Pipeline

@@ -80,7 +80,7 @@ def board(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Itera
 @pytest.fixture(scope="module")
 def pictures() -> list[Image]:
     """The demo clip, fewer pictures a second."""
-    clip = cv2.VideoCapture(str(ROOT / "edge/demo/demo.mp4"))
+    clip = cv2.VideoCapture(str(ROOT / "edge/cameras/demo/demo.mp4"))
     every = [clip.read()[1] for _ in range(int(clip.get(cv2.CAP_PROP_FRAME_COUNT)))]
     return every[::EVERY]
 

@@ -14,8 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.video import VideoFile
-from edge.demo import DEMO_CLIP
 from edge.values import Image
 
 FIRST, PICTURES = 40, 60

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.demo import DEMO_CLIP, DEMO_TRUTH
+from edge.cameras.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.values import Image
 from train.demo_clip import portraits
 from train.demo_clip.draw_mask import Map, Mask, draw_mask

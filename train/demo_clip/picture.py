@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.cameras.demo import DEMO_CLIP
 from edge.config import Config
-from edge.demo import DEMO_CLIP
 from edge.sinks.draw import annotate
 from edge.values import Frame, Image, Verdict
 from edge.vision.pipeline import Pipeline, load_pipeline
