@@ -13,7 +13,7 @@ from pathlib import Path
 from convert.publish import MANIFEST
 from edge.errors import ConfigError
 from edge.vision.models import Manifest, read_manifest
-from train.reproducible import METRICS_FILE, write_json
+from train.common.reproducible import METRICS_FILE, write_json
 
 CROPS = "runs/face/crops.json"
 MAKE_CROPS = (

@@ -13,9 +13,9 @@ from edge.runtime import open_model
 from edge.vision.face_detector import FaceDetector
 from edge.vision.models import FaceEntry, InputSize
 from train import face_eval
+from train.common.reproducible import METRICS_FILE
 from train.face_data import Photo, read_coco
 from train.face_model import STRIDES, build_face_model
-from train.reproducible import METRICS_FILE
 
 
 def run(args: argparse.Namespace) -> int:

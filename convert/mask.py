@@ -13,9 +13,9 @@ from edge.runtime import open_model
 from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import InputSize, MaskEntry
-from train.device_boxes import DeviceDetector, draw_anew
+from train.common.device_boxes import DeviceDetector, draw_anew
+from train.common.reproducible import METRICS_FILE
 from train.mask_data import Sample, label_named, read
-from train.reproducible import METRICS_FILE
 
 OUTPUT = quantize.ONLY_OUTPUT_NAME
 

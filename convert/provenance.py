@@ -14,7 +14,7 @@ from convert import quantize
 from convert.check import ModelFacts
 from edge.errors import ConfigError
 from edge.vision.models import SHIPPED_MANIFEST, read_manifest
-from train.reproducible import METRICS_FILE
+from train.common.reproducible import METRICS_FILE
 
 PACKAGES = ("python", "tensorflow", "keras", "numpy")
 """Whose versions are worth telling: what trained the model, not whatever else was installed."""

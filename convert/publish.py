@@ -9,7 +9,7 @@ from string import Template
 from convert import tables
 from edge.errors import ConfigError
 from edge.vision.models import FaceEntry, Manifest, MaskEntry, ModelEntry, edgetpu_content, load_model, read_manifest
-from train.reproducible import write_json
+from train.common.reproducible import write_json
 
 MANIFEST = "manifest.json"
 CARDS = Path(__file__).parent / "cards"

@@ -24,7 +24,7 @@ from convert import publish, tables
 from edge.errors import ConfigError
 from edge.runtime import Model, open_model
 from edge.vision.models import MaskEntry, load_model
-from train.reproducible import write_json
+from train.common.reproducible import write_json
 
 LOOKS = 200
 """At each model, in turn with the others."""

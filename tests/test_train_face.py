@@ -26,8 +26,8 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
 from train import face, face_convention, face_data, face_eval, face_fit, face_hard, face_loss, face_model, face_teacher  # noqa: E402
-from train.average import Average  # noqa: E402
-from train.fused_batch_norm import fuse  # noqa: E402
+from train.common.average import Average  # noqa: E402
+from train.common.fused_batch_norm import fuse  # noqa: E402
 
 SIZE = 64
 EDGE_TPU_LAYERS = {

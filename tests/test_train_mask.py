@@ -20,8 +20,8 @@ from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Label
 from train import mask_augment, mask_paint
 from train.__main__ import main
-from train.checkpoints import RunFolder
-from train.device_boxes import DeviceDetector, draw_anew
+from train.common.checkpoints import RunFolder
+from train.common.device_boxes import DeviceDetector, draw_anew
 from train.mask_data import Sample, drop_unreadable, face_box, hold_out, locate, read
 from train.mask_figures import figures
 from train.mask_paint import FaceAxes, Wearing

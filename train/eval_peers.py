@@ -29,7 +29,7 @@ from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Pipeline
-from train import plots
+from train.common import plots
 from train.evaluate import markdown_table, write_json
 from train.measure import (
     SAME_FACE,

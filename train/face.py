@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.options import add_shared, require_at_least
+from train.common.options import add_shared, require_at_least
 
 EPILOG = """\
 data:

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from edge.errors import ConfigError, MaskgateError
 from edge.values import LABELS, Label
+from train.common.reproducible import write_json
 from train.mask_data import Sample, YuNet, drop_unreadable, load, locate, read
-from train.reproducible import write_json
 
 MASKED = (str(Label.WITH_MASK), str(Label.MASK_WORN_INCORRECTLY))
 

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.values import Image
-from train import plots
-from train.average import Average
-from train.checkpoints import read_model
+from train.common import plots
+from train.common.average import Average
+from train.common.checkpoints import read_model
+from train.common.fused_batch_norm import fuse
+from train.common.reproducible import METRICS_FILE, command, versions, write_json
 from train.face_data import FaceBatches, Faces, Photo, read_image
 from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
 from train.face_hard import weigh
 from train.face_loss import FaceTrainer
 from train.face_model import build_face_model
-from train.fused_batch_norm import fuse
-from train.reproducible import METRICS_FILE, command, versions, write_json
 
 WARMUP_BATCHES = 300
 WEIGHT_DECAY = 0.01

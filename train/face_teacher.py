@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.values import Image
-from train.box_size import LARGER
+from train.common.box_size import LARGER
 from train.face_convention import redraw
 from train.face_data import Photo, overlaps, read_image
 

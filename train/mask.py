@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.options import add_shared, require_at_least
+from train.common.options import add_shared, require_at_least
 
 EPILOG = """\
 data layouts (--data may be repeated and mixed):

@@ -24,7 +24,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Image, Label
-from train.box_size import larger
+from train.common.box_size import larger
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
@@ -234,7 +234,7 @@ def load(path: Path) -> Image:
 
 
 def face_box(sample: Sample, image: Image) -> BBox:
-    """The face as the detector draws it, or would draw it, see `train.box_size`.
+    """The face as the detector draws it, or would draw it, see `train.common.box_size`.
 
     Where the detector did not find it, the sample's box is taken, else the picture shrunk by a tenth on each side, as
     tight crops are cut.

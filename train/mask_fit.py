@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import LABELS, Image, Label
-from train import plots
-from train.average import Average, in_place
 from train.calibration import Judged, fit_temperature, tempered
-from train.checkpoints import RunFolder, epoch_verbosity, save_model
-from train.device_boxes import DeviceDetector
+from train.common import plots
+from train.common.average import Average, in_place
+from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
+from train.common.device_boxes import DeviceDetector
+from train.common.options import say
+from train.common.reproducible import command, versions, write_json
 from train.mask_data import Sample
 from train.mask_faces import Faces, gather
 from train.mask_figures import RATES, balancing, describe, figures, indices
 from train.mask_teachers import Teachers
 from train.mask_views import CLASS_SHARES, Deck
-from train.options import say
-from train.reproducible import command, versions, write_json
 from train.soup import Soup
 
 OBSERVED_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
-from train.checkpoints import read_model
+from train.common.checkpoints import read_model
 
 WEIGHTS_SIDE = 224
 BACKBONE = "mobilenet_v2"

@@ -20,12 +20,12 @@ import numpy as np
 from edge.errors import ConfigError
 from edge.values import LABELS, Image, Label
 from edge.vision.preprocess import crop_face, resize
-from train import plots
-from train.checkpoints import RunFolder, epoch_verbosity, save_model
+from train.common import plots
+from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
+from train.common.options import say
+from train.common.reproducible import command, versions, write_json
 from train.mask_data import Sample, drop_unreadable, load, read
 from train.mask_figures import describe, figures, indices
-from train.options import say
-from train.reproducible import command, versions, write_json
 
 TEST_SHARE = 0.2
 ROTATION, ZOOM, SHIFT, SHEAR = 20.0, 0.15, 0.2, 0.15

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.vision.preprocess import resize
-from train.checkpoints import read_model
-from train.reproducible import METRICS_FILE
+from train.common.checkpoints import read_model
+from train.common.reproducible import METRICS_FILE
 
 
 class Teachers:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from train.checkpoints import saved_arrays
+from train.common.checkpoints import saved_arrays
 
 Weights = list[NDArray[np.float32]]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
-from train.reproducible import METRICS_FILE, write_json
+from train.common.reproducible import METRICS_FILE, write_json
 
 
 class RunFolder:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from train.checkpoints import saved_arrays
+from train.common.checkpoints import saved_arrays
 
 AVERAGED_EVERY = 4
 MOMENTUM = 0.992
