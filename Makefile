@@ -66,7 +66,7 @@ eval: $(DEV)/.ready ## score the shipped models on annotated photos: make eval D
 	@$(DEV_PYTHON) -m train.evaluate --data $(DATA) --cases tests/hard_cases.json $(ARGS)
 
 eval-peers: $(DEV)/.ready ## score them beside published models: make eval-peers DATA=faces/val.json PEERS=peers/
-	@$(DEV_PYTHON) -m train.eval_peers --data $(DATA) --peers $(PEERS) $(ARGS)
+	@$(DEV_PYTHON) -m train.evaluate.against_peers --data $(DATA) --peers $(PEERS) $(ARGS)
 
 bench: $(DEV)/.ready ## measure speed, memory and scaling, beside others: make bench ARGS=--help
 	@$(DEV_PYTHON) -m tests.bench --peers $(PEERS) --weights $(WEIGHTS) --data $(DATA) $(ARGS)

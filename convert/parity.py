@@ -15,8 +15,8 @@ from edge.values import LABELS, BBox, Face, Label
 from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from train import face_eval
+from train.evaluate.hard_cases import HardFace, read_cases
 from train.face_data import Photo, read_image
-from train.hard_cases import HardFace, read_cases
 from train.mask_data import Sample, face_box, load
 from train.mask_figures import figures, indices
 

@@ -354,8 +354,8 @@ def test_float_and_int8_of_a_converted_model_are_close(converted: Path) -> None:
 def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None:
     from convert.parity import case_parity, faces_found, masks_alarmed
     from convert.tables import mask_tables
+    from train.evaluate.hard_cases import HardFace
     from train.face_data import read_coco
-    from train.hard_cases import HardFace
     from train.mask_data import read
 
     photo, samples = read_coco(photos)[0], read(photos)[:2]

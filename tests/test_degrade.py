@@ -10,9 +10,9 @@ import pytest
 
 from edge.values import BBox, Face, Image, Reading
 from edge.vision.pipeline import Pipeline
-from train import degrade
-from train.degrade import CHANGES, SMALL_SIDE, alarms, around, blurred, compressed, shrunk
-from train.measure import Photo, Share, Truth
+from train.evaluate import degrade
+from train.evaluate.degrade import CHANGES, SMALL_SIDE, alarms, around, blurred, compressed, shrunk
+from train.evaluate.measure import Photo, Share, Truth
 
 NOISE = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
 

@@ -12,11 +12,11 @@ import pytest
 from edge import config
 from edge.errors import ConfigError
 from edge.values import BBox, Face, Image, Reading
-from train import eval_peers
-from train.degrade import around
-from train.eval_peers import Once, Point, Row, Times, curve, measure, report, shipped, unmatched_at
-from train.measure import Photo, Truth, open_photo
-from train.peers import UNJUDGED, System, aizoo, blazeface, boxes, published
+from train.evaluate import against_peers as eval_peers
+from train.evaluate.against_peers import Once, Point, Row, Times, curve, measure, report, shipped, unmatched_at
+from train.evaluate.degrade import around
+from train.evaluate.measure import Photo, Truth, open_photo
+from train.evaluate.peers import UNJUDGED, System, aizoo, blazeface, boxes, published
 
 ROOT = Path(__file__).parent.parent
 PEERS = Path(os.environ.get("PEERS", ROOT.parent / "shared/peers"))

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from edge.errors import ConfigError
 from edge.values import BBox, Face, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
-from train import evaluate
+from train.evaluate import report as evaluate
 from train.evaluate import unmet
-from train.hard_cases import Case, HardFace
-from train.measure import (
+from train.evaluate.hard_cases import Case, HardFace
+from train.evaluate.measure import (
     CaseCount,
     Outcome,
     Photo,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError
-from train.hard_cases import HardFace, read_cases
-from train.measure import read_photos
+from train.evaluate.hard_cases import HardFace, read_cases
+from train.evaluate.measure import read_photos
 
 ROOT = Path(__file__).parent.parent
 LISTED = ROOT / "tests/hard_cases.json"

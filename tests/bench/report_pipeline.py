@@ -14,8 +14,8 @@ def main() -> None:
     """Load the models, play the demo clip, and print the first verdict as maskgate prints its own."""
     from tests.bench.peers import SIDE, KerasMasks
     from tests.bench.scenes import demo
+    from train.evaluate.peers import yunet
     from train.mask_model import report_classifier
-    from train.peers import yunet
 
     detector = yunet.FaceDetector(Path(sys.argv[1]), 320)
     masks = KerasMasks(report_classifier(SIDE, 1.0, "none", 2))

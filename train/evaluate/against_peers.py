@@ -1,6 +1,6 @@
 """Measures maskgate beside published models in one run: the same photos, the same matching, one thread each.
 
-python -m train.eval_peers --data DIR/val.json --peers DIR --out runs/peers
+python -m train.evaluate.against_peers --data DIR/val.json --peers DIR --out runs/peers
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Pipeline
 from train.common import plots
 from train.evaluate import markdown_table, write_json
-from train.measure import (
+from train.evaluate.measure import (
     SAME_FACE,
     SIZES,
     SWEEP_THRESHOLD,
@@ -44,7 +44,7 @@ from train.measure import (
     read_photos,
     recall,
 )
-from train.peers import THREADS, System, published
+from train.evaluate.peers import THREADS, System, published
 
 T = TypeVar("T")
 
@@ -367,7 +367,7 @@ def _two(value: float | None) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train.eval_peers", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m train.evaluate.against_peers", description=__doc__.splitlines()[0])
     add: Callable[..., Any] = parser.add_argument
     add("--data", type=Path, required=True, help="a COCO file with face boxes, or a folder with a val.json")
     add("--peers", type=Path, required=True, help="the folder with the published models")

@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.values import Face, Image
-from train.peers import boxes, peer_file
+from train.evaluate.peers import boxes, peer_file
 
 SIZE = (320, 240)
 THRESHOLD = 0.7

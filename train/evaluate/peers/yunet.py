@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.values import BBox, Face, Image
-from train.peers import peer_file
+from train.evaluate.peers import peer_file
 
 THRESHOLD = 0.5
 """OpenCV's default is 0.9, which leaves out a quarter of the near faces; from 0.5 on it does itself justice."""

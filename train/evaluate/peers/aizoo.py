@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.values import Face, Image, Reading
-from train.peers import boxes, open_peer
+from train.evaluate.peers import boxes, open_peer
 
 SIDE = 260
 THRESHOLD = 0.5

@@ -2,7 +2,7 @@
 
 A model that took sharpness for a sign of one class would change its mind about one class and not the other.
 
-python -m train.degrade --data DIR/val.json
+python -m train.evaluate.degrade --data DIR/val.json
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import resize
 from train.common.box_size import larger
 from train.evaluate import markdown_table, share_text, write_json
-from train.measure import JUDGED_SIDE, SAME_FACE, UNKNOWN, Photo, Share, match, open_photo, read_photos
+from train.evaluate.measure import JUDGED_SIDE, SAME_FACE, UNKNOWN, Photo, Share, match, open_photo, read_photos
 
 SMALL_SIDE = 32
 """Pixels that the face's shorter side keeps."""
@@ -142,7 +142,7 @@ def _bare_first(row: Sequence[str]) -> list[str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train.degrade", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m train.evaluate.degrade", description=__doc__.splitlines()[0])
     add: Callable[..., Any] = parser.add_argument
     add("--data", type=Path, required=True, help="a COCO file with face boxes, or a folder with a val.json")
     add("--mask-model", help="instead of the configured one; PATH/manifest.json#name for your own")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.values import BBox, Face, Image
-from train.peers import boxes, open_peer
+from train.evaluate.peers import boxes, open_peer
 
 SIDE = 128
 THRESHOLD = 0.5

@@ -15,7 +15,7 @@ from edge.errors import ModelError
 from edge.values import BBox, Face, Image, Reading
 from edge.vision.model_input import ModelInput
 from edge.vision.preprocess import crop_face
-from train.peers import open_peer
+from train.evaluate.peers import open_peer
 
 SIDE = 224
 WIDE = 0.4

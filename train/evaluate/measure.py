@@ -19,7 +19,7 @@ from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.calibration import Calibration, Judged, calibration
-from train.hard_cases import Case
+from train.evaluate.hard_cases import Case
 
 UNKNOWN = "face"
 """The category of a face whose mask state nobody annotated."""

@@ -20,8 +20,8 @@ from edge.errors import ConfigError, MaskgateError
 from edge.values import LABELS, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
 from train.calibration import Calibration, Judged, fit_temperature, judge_held_out, log_loss, tempered
-from train.hard_cases import read_cases
-from train.measure import (
+from train.evaluate.hard_cases import read_cases
+from train.evaluate.measure import (
     AT_MOST,
     JUDGED_SIDE,
     SAME_FACE,

@@ -1,0 +1,1 @@
+"""Scoring models on annotated photos: ``python -m train.evaluate``."""
