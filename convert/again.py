@@ -17,7 +17,7 @@ from train.common.reproducible import METRICS_FILE, write_json
 
 CROPS = "runs/face/crops.json"
 MAKE_CROPS = (
-    "python -m train.face_crops --data DATA/masks/labels.csv --detector PEERS/yunet_n_320.onnx "
+    "python -m train.mask.face_crops --data DATA/masks/labels.csv --detector PEERS/yunet_n_320.onnx "
     f"--label with_mask --label without_mask --label mask_worn_incorrectly --out {CROPS}"
 )
 """What comes before a training that learns from crops, and leaves no record of itself."""

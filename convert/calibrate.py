@@ -10,8 +10,8 @@ from edge.errors import ConfigError
 from edge.values import LABELS, Image
 from edge.vision.preprocess import letterbox
 from train.face_data import Photo, read_image
-from train.mask_data import Sample
-from train.mask_views import plain_view
+from train.mask.data import Sample
+from train.mask.views import plain_view
 
 Item = TypeVar("Item")
 

@@ -15,7 +15,7 @@ from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import InputSize, MaskEntry
 from train.common.device_boxes import DeviceDetector, draw_anew
 from train.common.reproducible import METRICS_FILE
-from train.mask_data import Sample, label_named, read
+from train.mask.data import Sample, label_named, read
 
 OUTPUT = quantize.ONLY_OUTPUT_NAME
 

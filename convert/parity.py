@@ -17,8 +17,8 @@ from edge.vision.mask_classifier import Classifier
 from train import face_eval
 from train.evaluate.hard_cases import HardFace, read_cases
 from train.face_data import Photo, read_image
-from train.mask_data import Sample, face_box, load
-from train.mask_figures import figures, indices
+from train.mask.data import Sample, face_box, load
+from train.mask.figures import figures, indices
 
 SAME_FACE_IOU = 0.5
 """Two detections that overlap at least so much are taken for the same one."""
@@ -96,7 +96,7 @@ def mask_parity(
 
     Returns:
         JSON-ready: for ``all`` faces and by size, as in ``train.face_eval.SIZES`` (left out where there are none),
-        ``float`` and ``int8`` as in ``train.mask_figures.figures``, and ``difference``: ``agreement``, the share of
+        ``float`` and ``int8`` as in ``train.mask.figures.figures``, and ``difference``: ``agreement``, the share of
         faces with the same label, ``mean_change`` and ``largest_change`` of a probability (0 to 1).
     """
     sides = np.array([sample.short_side for sample in samples])

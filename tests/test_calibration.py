@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError
-from train.calibration import Calibration, Judged, calibration, fit_temperature, judge_held_out, log_loss, tempered
+from train.mask.calibration import Calibration, Judged, calibration, fit_temperature, judge_held_out, log_loss, tempered
 
 
 def test_the_error_is_the_gap_between_what_is_said_and_what_is_so() -> None:

@@ -207,7 +207,7 @@ def test_ranges_come_from_pictures_as_the_device_prepares_them(photos: Path) -> 
 
 def test_ranges_never_come_from_faces_kept_for_validation_and_classes_share_alike(tmp_path: Path) -> None:
     from convert.calibrate import mask_pictures
-    from train.mask_data import read
+    from train.mask.data import read
 
     rows = ["file,label,split"]
     for number, label in enumerate([*LABELS, *LABELS]):
@@ -289,7 +289,7 @@ def test_a_damaged_file_is_refused(converted: Path, cut: int) -> None:
 
 def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
     from convert.parity import mask_parity
-    from train.mask_data import read
+    from train.mask.data import read
 
     masked, bare, badly = (next(s for s in read(photos) if s.label is label) for label in LABELS)
     faces = [masked, masked, bare, badly]
@@ -324,7 +324,7 @@ def test_face_figures_of_a_case_counted_by_hand(photos: Path) -> None:
 def test_both_models_are_judged_by_the_devices_own_code_on_the_same_faces(photos: Path) -> None:
     from convert.parity import find_faces, read_masks
     from train.face_data import read_coco
-    from train.mask_data import read
+    from train.mask.data import read
 
     class Recorder:
         def __init__(self) -> None:
@@ -356,7 +356,7 @@ def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None
     from convert.tables import mask_tables
     from train.evaluate.hard_cases import HardFace
     from train.face_data import read_coco
-    from train.mask_data import read
+    from train.mask.data import read
 
     photo, samples = read_coco(photos)[0], read(photos)[:2]
     boxes = [sample.bbox for sample in samples if sample.bbox is not None]

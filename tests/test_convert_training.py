@@ -119,7 +119,7 @@ def test_a_folder_that_is_not_given_is_asked_for(tmp_path: Path, capsys: pytest.
 def test_the_shipped_models_tell_all_that_made_them() -> None:
     manifest = read_manifest()
     crops, *trainings, conversion = recorded(manifest, "face")
-    assert crops.startswith("python -m train.face_crops ")
+    assert crops.startswith("python -m train.mask.face_crops ")
     assert all(command.startswith("python -m train face ") for command in trainings)
     assert conversion.startswith("python -m convert face ")
     made: set[Path] = set()

@@ -18,15 +18,16 @@ from hypothesis import strategies as st
 from edge.cameras.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Label
-from train import mask_augment, mask_paint
 from train.__main__ import main
 from train.common.checkpoints import RunFolder
 from train.common.device_boxes import DeviceDetector, draw_anew
-from train.mask_data import Sample, drop_unreadable, face_box, hold_out, locate, read
-from train.mask_figures import figures
-from train.mask_paint import FaceAxes, Wearing
-from train.mask_views import CLASS_SHARES, Deck, plain_view
-from train.soup import Soup
+from train.mask import augment as mask_augment
+from train.mask import paint as mask_paint
+from train.mask.data import Sample, drop_unreadable, face_box, hold_out, locate, read
+from train.mask.figures import figures
+from train.mask.paint import FaceAxes, Wearing
+from train.mask.soup import Soup
+from train.mask.views import CLASS_SHARES, Deck, plain_view
 
 COLOURS = {
     Label.WITH_MASK: (200, 60, 40),
@@ -499,8 +500,8 @@ class TestTraining:
     def test_a_model_learns_the_mean_answer_of_its_teachers_as_they_would_give_it_in_training(
         self, tmp_path: Path
     ) -> None:
-        from train.mask_model import classifier, for_door
-        from train.mask_teachers import Teachers
+        from train.mask.model import classifier, for_door
+        from train.mask.teachers import Teachers
 
         views, answers, paths = np.random.default_rng(1).uniform(-1, 1, (5, 32, 32, 3)), [], []
         for name, ratios in {"one": [2.0, 0.5, 1.0], "other": [3.0, 0.2, 0.1]}.items():
@@ -521,8 +522,8 @@ class TestTraining:
         assert main(["mask", "--data", str(data), *FAST, *learn, "--out", str(tmp_path / "out")]) == 0
 
     def test_a_teacher_that_cannot_be_used_is_one_sentence(self, tmp_path: Path) -> None:
-        from train.mask_model import classifier
-        from train.mask_teachers import Teachers
+        from train.mask.model import classifier
+        from train.mask.teachers import Teachers
 
         path = tmp_path / "mask.keras"
         classifier(32, 0.35, "none", 3, dropout=0).save(path)
@@ -586,7 +587,7 @@ class TestTraining:
             assert cv2.imread(str(out / f"{name}.png")) is not None
 
     def test_the_reports_model_is_the_reports(self) -> None:
-        from train.mask_model import report_classifier
+        from train.mask.model import report_classifier
 
         model = report_classifier(224, 0.35, "none", classes=2)
         names = [layer.__class__.__name__ for layer in model.layers[2:]]
@@ -597,7 +598,7 @@ class TestTraining:
         assert len(model.trainable_variables) == 4
 
     def test_the_model_for_the_door_answers_by_bayes_rule_and_leaves_the_trained_one_alone(self) -> None:
-        from train.mask_model import classifier, for_door
+        from train.mask.model import classifier, for_door
 
         model = classifier(32, 0.35, "none", len(LABELS), dropout=0.3)
         image = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)

@@ -195,7 +195,7 @@ def report_model(options: Options, section: Section) -> tuple[Any, bytes]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
-    from train.mask_model import report_classifier
+    from train.mask.model import report_classifier
 
     weights = str(options.weights) if options.weights and options.weights.is_file() else "none"
     if weights == "none":

@@ -15,7 +15,7 @@ def main() -> None:
     from tests.bench.peers import SIDE, KerasMasks
     from tests.bench.scenes import demo
     from train.evaluate.peers import yunet
-    from train.mask_model import report_classifier
+    from train.mask.model import report_classifier
 
     detector = yunet.FaceDetector(Path(sys.argv[1]), 320)
     masks = KerasMasks(report_classifier(SIDE, 1.0, "none", 2))

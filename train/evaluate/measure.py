@@ -18,8 +18,8 @@ from edge.cameras.picture import PictureError, read_picture
 from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
-from train.calibration import Calibration, Judged, calibration
 from train.evaluate.hard_cases import Case
+from train.mask.calibration import Calibration, Judged, calibration
 
 UNKNOWN = "face"
 """The category of a face whose mask state nobody annotated."""

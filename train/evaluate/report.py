@@ -19,7 +19,6 @@ from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
 from edge.values import LABELS, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
-from train.calibration import Calibration, Judged, fit_temperature, judge_held_out, log_loss, tempered
 from train.evaluate.hard_cases import read_cases
 from train.evaluate.measure import (
     AT_MOST,
@@ -45,6 +44,7 @@ from train.evaluate.measure import (
     read_photos,
     recall,
 )
+from train.mask.calibration import Calibration, Judged, fit_temperature, judge_held_out, log_loss, tempered
 
 
 def markdown(outcomes: Sequence[Outcome], values: Figures) -> str:

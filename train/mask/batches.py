@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edge.values import Image, Label
 from edge.vision.preprocess import normalise
-from train.mask_data import Sample
-from train.mask_views import plain_view
+from train.mask.data import Sample
+from train.mask.views import plain_view
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]

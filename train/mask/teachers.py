@@ -28,7 +28,7 @@ class Teachers:
 
     Raises:
         ConfigError: One is missing or cannot be read; or its run's metrics.json is, or does not tell what each class's
-            probability was multiplied by for the door, see `train.mask_model.for_door`.
+            probability was multiplied by for the door, see `train.mask.model.for_door`.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 
 from edge.values import BBox, Image, Label
 from edge.vision.preprocess import crop_face
-from train import mask_augment, mask_paint
-from train.mask_data import Sample, face_box, load
-from train.mask_paint import BADLY, BADLY_SHARES, Wearing
+from train.mask import augment as mask_augment
+from train.mask import paint as mask_paint
+from train.mask.data import Sample, face_box, load
+from train.mask.paint import BADLY, BADLY_SHARES, Wearing
 
 CLASS_SHARES = {Label.WITH_MASK: 0.44, Label.WITHOUT_MASK: 0.32, Label.MASK_WORN_INCORRECTLY: 0.24}
 """How often each class is drawn; classes that the data lacks leave their share to the others."""

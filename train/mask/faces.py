@@ -12,8 +12,8 @@ from edge.errors import ConfigError
 from edge.values import LABELS, Label
 from train.common.device_boxes import Find, draw_anew
 from train.common.options import say
-from train.mask_data import Sample, YuNet, drop_unreadable, hold_out, locate, read
-from train.mask_views import LEAST_PAINTED_SIDE
+from train.mask.data import Sample, YuNet, drop_unreadable, hold_out, locate, read
+from train.mask.views import LEAST_PAINTED_SIDE
 
 LEAST_TRAINED_SIDE = 12.0
 """Annotated faces with a shorter side in pixels show no mask; they are left out."""

@@ -24,8 +24,8 @@ from train.common import plots
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.common.options import say
 from train.common.reproducible import command, versions, write_json
-from train.mask_data import Sample, drop_unreadable, load, read
-from train.mask_figures import describe, figures, indices
+from train.mask.data import Sample, drop_unreadable, load, read
+from train.mask.figures import describe, figures, indices
 
 TEST_SHARE = 0.2
 ROTATION, ZOOM, SHIFT, SHEAR = 20.0, 0.15, 0.2, 0.15
@@ -77,7 +77,7 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
 
 
 class ReportRun:
-    """One run of the report's recipe; the options are those of `train.mask.add_arguments`."""
+    """One run of the report's recipe; the options are those of `train.mask.command.add_arguments`."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
@@ -109,7 +109,7 @@ class ReportRun:
     def run(self) -> None:
         """Train what is left to train, then report on the last epoch, as the report does."""
         say(f"{len(self.train)} faces to train on, {len(self.test)} to test on; classes {', '.join(self.labels)}")
-        from train.mask_model import reseed_dropout  # noqa: PLC0415
+        from train.mask.model import reseed_dropout  # noqa: PLC0415
 
         model = self._model()
         for epoch in range(len(self.state["history"]), self.epochs):
@@ -131,7 +131,7 @@ class ReportRun:
     def _model(self) -> Any:
         import keras  # noqa: PLC0415
 
-        from train.mask_model import report_classifier  # noqa: PLC0415
+        from train.mask.model import report_classifier  # noqa: PLC0415
 
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
@@ -145,7 +145,7 @@ class ReportRun:
 
     def _batches(self, samples: Sequence[Sample], seed: tuple[int, int] | None) -> Any:
         """The pictures in order, or, given a seed, shuffled and varied by it."""
-        from train.mask_batches import Batches  # noqa: PLC0415
+        from train.mask.batches import Batches  # noqa: PLC0415
 
         order = np.arange(len(samples)) if seed is None else np.random.default_rng(seed).permutation(len(samples))
 

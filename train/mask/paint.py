@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import Image
-from train.mask_augment import to_image
+from train.mask.augment import to_image
 
 Floats = NDArray[np.float32]
 Span = tuple[float, float]

@@ -1,9 +1,9 @@
 """``python -m train mask``: the mask classifier, from labelled pictures to a Keras model with its figures.
 
-The default recipe (`train.mask_fit`) keeps three classes in the order of `edge.values.LABELS`: MobileNetV2, head first,
+The default recipe (`train.mask.fit`) keeps three classes in the order of `edge.values.LABELS`: MobileNetV2, head first,
 then the upper layers on a cosine schedule, several times from there, over views that are cut, varied and degraded alike
 for all classes; the mean of the weights is kept. ``--preset report`` follows the student report instead
-(`train.mask_report`).
+(`train.mask.report`).
 """
 
 from __future__ import annotations
@@ -123,11 +123,11 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if args.preset == "report":
-        from train import mask_report  # noqa: PLC0415
+        from train.mask import report as mask_report  # noqa: PLC0415
 
         mask_report.ReportRun(args).run()
     else:
-        from train.mask_fit import Run  # noqa: PLC0415
+        from train.mask.fit import Run  # noqa: PLC0415
 
         Run(args).run()
     return 0

@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import LABELS, Image, Label
-from train.calibration import Judged, fit_temperature, tempered
 from train.common import plots
 from train.common.average import Average, in_place
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.common.device_boxes import DeviceDetector
 from train.common.options import say
 from train.common.reproducible import command, versions, write_json
-from train.mask_data import Sample
-from train.mask_faces import Faces, gather
-from train.mask_figures import RATES, balancing, describe, figures, indices
-from train.mask_teachers import Teachers
-from train.mask_views import CLASS_SHARES, Deck
-from train.soup import Soup
+from train.mask.calibration import Judged, fit_temperature, tempered
+from train.mask.data import Sample
+from train.mask.faces import Faces, gather
+from train.mask.figures import RATES, balancing, describe, figures, indices
+from train.mask.soup import Soup
+from train.mask.teachers import Teachers
+from train.mask.views import CLASS_SHARES, Deck
 
 OBSERVED_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
 """What observers counted where masks had to be worn (https://doi.org/10.54111/0001/cc18)."""
@@ -77,7 +77,7 @@ class Run:
         """Train what is left to train, then report on what it comes to."""
         import keras  # noqa: PLC0415
 
-        from train.mask_model import adopt, classifier  # noqa: PLC0415
+        from train.mask.model import adopt, classifier  # noqa: PLC0415
 
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
@@ -109,7 +109,7 @@ class Run:
         """Compile anew where a phase begins: the head alone, then each member's upper layers; else change nothing."""
         import keras  # noqa: PLC0415
 
-        from train.mask_model import thaw  # noqa: PLC0415
+        from train.mask.model import thaw  # noqa: PLC0415
 
         if epoch >= self.warmup and self._member_epoch(epoch) == 0:
             if epoch == self.warmup:
@@ -147,8 +147,8 @@ class Run:
     def _epoch(self, model: Any, deck: Deck, epoch: int) -> dict[str, Any]:
         import keras  # noqa: PLC0415
 
-        from train.mask_batches import Batches  # noqa: PLC0415
-        from train.mask_model import reseed_dropout  # noqa: PLC0415
+        from train.mask.batches import Batches  # noqa: PLC0415
+        from train.mask.model import reseed_dropout  # noqa: PLC0415
 
         args = self.args
         reseed_dropout(model, args.seed, epoch)
@@ -198,8 +198,8 @@ class Run:
 
     def _write(self, model: Any, held_out: Sequence[Sample]) -> dict[str, Any] | None:
         """Save the model for the door, calibrated on the held-out faces, and tell its figures on them."""
-        from train.mask_batches import predict  # noqa: PLC0415
-        from train.mask_model import for_door  # noqa: PLC0415
+        from train.mask.batches import predict  # noqa: PLC0415
+        from train.mask.model import for_door  # noqa: PLC0415
 
         ratios = door_ratios()
         temperature, found = 1.0, None
@@ -237,7 +237,7 @@ class Run:
         """Measure the model on everything held back, and draw the plots."""
         import keras  # noqa: PLC0415
 
-        from train.mask_batches import predict  # noqa: PLC0415
+        from train.mask.batches import predict  # noqa: PLC0415
 
         model = keras.models.load_model(self.folder.model)
         found: dict[str, Any] = {}

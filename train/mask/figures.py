@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import LABELS, Label
-from train.mask_data import Sample
+from train.mask.data import Sample
 
 RATES = ("accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge.errors import ConfigError
 from edge.values import LABELS, Face, Image, Reading
-from train.mask_data import face_box, load, read
+from train.mask.data import face_box, load, read
 
 BINS = 15
 """Of equal width over [0, 1]."""
@@ -96,7 +96,7 @@ def judge_held_out(path: Path, judge: Judge) -> Judged:
     """Judge faces that the data set itself holds back from training (split=val in a labels.csv).
 
     Args:
-        path: Any layout that ``train.mask_data.read`` takes.
+        path: Any layout that ``train.mask.data.read`` takes.
         judge: Judges faces of a picture, in annotated boxes, or in the whole picture where it is a tight crop.
 
     Raises:

@@ -1,4 +1,4 @@
-"""``python -m train.face_crops``: labelled face crops become photos for the face detector.
+"""``python -m train.mask.face_crops``: labelled face crops become photos for the face detector.
 
 Whole photos of masked people are few; crops of them are many. A published detector finds the box in each crop, as it
 does for the mask classifier; crops in which it finds no face are left out. The result is a COCO file for
@@ -16,7 +16,7 @@ from pathlib import Path
 from edge.errors import ConfigError, MaskgateError
 from edge.values import LABELS, Label
 from train.common.reproducible import write_json
-from train.mask_data import Sample, YuNet, drop_unreadable, load, locate, read
+from train.mask.data import Sample, YuNet, drop_unreadable, load, locate, read
 
 MASKED = (str(Label.WITH_MASK), str(Label.MASK_WORN_INCORRECTLY))
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(args.out, coco(photos, args.out.parent))
     except MaskgateError as error:
-        print(f"train.face_crops: error: {error}", file=sys.stderr)
+        print(f"train.mask.face_crops: error: {error}", file=sys.stderr)
         return error.exit_code
     print(f"Wrote {args.out}: {len(photos)} photos, {len(readable) - len(photos)} crops without a found face left out")
     return 0
@@ -57,7 +57,7 @@ def coco(samples: Sequence[Sample], folder: Path) -> dict[str, object]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m train.face_crops", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m train.mask.face_crops", description=__doc__)
     parser.add_argument("--data", action="append", type=Path, required=True, help="folder per class, or labels.csv")
     parser.add_argument("--detector", type=Path, required=True, metavar="ONNX", help="YuNet: finds the boxes")
     parser.add_argument(
