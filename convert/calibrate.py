@@ -9,7 +9,7 @@ from typing import TypeVar
 from edge.errors import ConfigError
 from edge.values import LABELS, Image
 from edge.vision.preprocess import letterbox
-from train.face_data import Photo, read_image
+from train.face.data import Photo, read_image
 from train.mask.data import Sample
 from train.mask.views import plain_view
 

@@ -12,10 +12,10 @@ from edge.errors import ConfigError, ModelError
 from edge.runtime import open_model
 from edge.vision.face_detector import FaceDetector
 from edge.vision.models import FaceEntry, InputSize
-from train import face_eval
 from train.common.reproducible import METRICS_FILE
-from train.face_data import Photo, read_coco
-from train.face_model import STRIDES, build_face_model
+from train.face import figures as face_eval
+from train.face.data import Photo, read_coco
+from train.face.model import STRIDES, build_face_model
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def at_size(model: Any, width: int, height: int) -> Any:
     try:
         resized.set_weights(model.get_weights())
     except ValueError as error:
-        raise ModelError("The model is no face detector as train/face_model.py builds it: train it again.") from error
+        raise ModelError("The model is no face detector as train/face/model.py builds it: train it again.") from error
     return resized
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from edge.values import LABELS, BBox, Face, Label
 from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
-from train import face_eval
 from train.evaluate.hard_cases import HardFace, read_cases
-from train.face_data import Photo, read_image
+from train.face import figures as face_eval
+from train.face.data import Photo, read_image
 from train.mask.data import Sample, face_box, load
 from train.mask.figures import figures, indices
 
@@ -51,7 +51,7 @@ def face_parity(photos: Sequence[Photo], float_found: Found, int8_found: Found) 
     """Compare two detectors.
 
     Returns:
-        JSON-ready: ``float`` and ``int8`` as in ``train.face_eval.score``; ``difference`` with the loss of ``ap`` and,
+        JSON-ready: ``float`` and ``int8`` as in ``train.face.figures.score``; ``difference`` with the loss of ``ap`` and,
         for each threshold, over the float model's detections above it: ``kept``, the share that the int8 model also
         has above it, ``mean_score_change`` and ``largest_score_change`` (0 to 1; a face that the int8 model has not
         at all changed by its whole score) and ``mean_iou`` of the boxes.
@@ -95,7 +95,7 @@ def mask_parity(
         int8_read: (N, 3), of the same faces.
 
     Returns:
-        JSON-ready: for ``all`` faces and by size, as in ``train.face_eval.SIZES`` (left out where there are none),
+        JSON-ready: for ``all`` faces and by size, as in ``train.face.figures.SIZES`` (left out where there are none),
         ``float`` and ``int8`` as in ``train.mask.figures.figures``, and ``difference``: ``agreement``, the share of
         faces with the same label, ``mean_change`` and ``largest_change`` of a probability (0 to 1).
     """

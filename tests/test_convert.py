@@ -58,7 +58,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What two very short trainings would have left: a face detector and a mask classifier, with their metrics."""
     import keras
 
-    from train.face_model import build_face_model
+    from train.face.model import build_face_model
 
     keras.utils.set_random_seed(3)
     folder = tmp_path_factory.mktemp("runs")
@@ -198,7 +198,7 @@ def test_the_devices_quantization_table_is_the_interpreters_own_but_for_levels_h
 
 def test_ranges_come_from_pictures_as_the_device_prepares_them(photos: Path) -> None:
     from convert.calibrate import face_pictures
-    from train.face_data import read_coco
+    from train.face.data import read_coco
 
     prepared = face_pictures(read_coco(photos), 64, 32, count=10, seed=0)
     wanted = [letterbox(picture(number), 64, 32)[0] for number in range(6)]
@@ -305,7 +305,7 @@ def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
 
 def test_face_figures_of_a_case_counted_by_hand(photos: Path) -> None:
     from convert.parity import face_parity
-    from train.face_data import read_coco
+    from train.face.data import read_coco
 
     photo = read_coco(photos)[0]
     first, second, third = (BBox(*box.tolist()) for box in photo.boxes)
@@ -323,7 +323,7 @@ def test_face_figures_of_a_case_counted_by_hand(photos: Path) -> None:
 
 def test_both_models_are_judged_by_the_devices_own_code_on_the_same_faces(photos: Path) -> None:
     from convert.parity import find_faces, read_masks
-    from train.face_data import read_coco
+    from train.face.data import read_coco
     from train.mask.data import read
 
     class Recorder:
@@ -355,7 +355,7 @@ def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None
     from convert.parity import case_parity, faces_found, masks_alarmed
     from convert.tables import mask_tables
     from train.evaluate.hard_cases import HardFace
-    from train.face_data import read_coco
+    from train.face.data import read_coco
     from train.mask.data import read
 
     photo, samples = read_coco(photos)[0], read(photos)[:2]

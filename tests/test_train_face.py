@@ -25,9 +25,17 @@ from edge.vision.face_detector import Layout, decode
 keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
-from train import face, face_convention, face_data, face_eval, face_fit, face_hard, face_loss, face_model, face_teacher  # noqa: E402
 from train.common.average import Average  # noqa: E402
 from train.common.fused_batch_norm import fuse  # noqa: E402
+from train.face import command as face  # noqa: E402
+from train.face import convention as face_convention  # noqa: E402
+from train.face import data as face_data  # noqa: E402
+from train.face import figures as face_eval  # noqa: E402
+from train.face import fit as face_fit  # noqa: E402
+from train.face import hard as face_hard  # noqa: E402
+from train.face import loss as face_loss  # noqa: E402
+from train.face import model as face_model  # noqa: E402
+from train.face import teacher as face_teacher  # noqa: E402
 
 SIZE = 64
 EDGE_TPU_LAYERS = {

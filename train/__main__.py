@@ -24,7 +24,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of both tasks."""
-    from train import face  # noqa: PLC0415
+    from train.face import command as face  # noqa: PLC0415
     from train.mask import command as mask  # noqa: PLC0415
 
     top = argparse.ArgumentParser(

@@ -14,7 +14,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from train.face_model import STRIDES
+from train.face.model import STRIDES
 
 FACE, PADDING, IGNORE = 1.0, 0.0, -1.0
 """The last column of a target: a face to find, an unused row, a region that counts neither way."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import Image
 from edge.vision.preprocess import PAD_VALUE, normalise
-from train.face_loss import FACE, IGNORE, PADDING
+from train.face.loss import FACE, IGNORE, PADDING
 
 MAX_FACES = 48
 """Rows of a target; of a busier picture the largest are kept."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import Image
 from train.common.box_size import LARGER
-from train.face_convention import redraw
-from train.face_data import Photo, overlaps, read_image
+from train.face.convention import redraw
+from train.face.data import Photo, overlaps, read_image
 
 SURE = 0.7
 """From this score on, what the teacher finds is a face to learn."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.evaluate.measure import SAME_FACE
-from train.face_data import Photo
+from train.face.data import Photo
 
 LEAST_PAIRS = 30
 """Faces of a source that both annotators and the teacher must have drawn, for its other boxes to be redrawn."""

@@ -21,11 +21,11 @@ from train.common.average import Average
 from train.common.checkpoints import read_model
 from train.common.fused_batch_norm import fuse
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
-from train.face_data import FaceBatches, Faces, Photo, read_image
-from train.face_eval import SIZES, THRESHOLDS, describe, detect, score
-from train.face_hard import weigh
-from train.face_loss import FaceTrainer
-from train.face_model import build_face_model
+from train.face.data import FaceBatches, Faces, Photo, read_image
+from train.face.figures import SIZES, THRESHOLDS, describe, detect, score
+from train.face.hard import weigh
+from train.face.loss import FaceTrainer
+from train.face.model import build_face_model
 
 WARMUP_BATCHES = 300
 WEIGHT_DECAY = 0.01

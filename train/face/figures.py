@@ -18,8 +18,8 @@ from edge.values import BBox, Face, Image
 from edge.vision.face_detector import Layout, decode
 from edge.vision.preprocess import letterbox, normalise
 from train.evaluate.measure import SAME_FACE, match
-from train.face_data import Photo
-from train.face_model import STRIDES
+from train.face.data import Photo
+from train.face.model import STRIDES
 
 SIZES = {"8_20": (8.0, 20.0), "20_40": (20.0, 40.0), "40_up": (40.0, float("inf"))}
 """Classes of a face's short side, in pixels of the stored photo: from the first, below the second."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import BBox, Face
-from train.face_data import Photo, read_image
-from train.face_eval import Predict, detect
+from train.face.data import Photo, read_image
+from train.face.figures import Predict, detect
 
 LEAST_IOU = 0.4
 """A box that overlaps an annotated face less has not found it."""
