@@ -127,7 +127,7 @@ def _publish(args: argparse.Namespace) -> int:
 
 
 def _edgetpu(args: argparse.Namespace) -> int:
-    from convert import edgetpu  # noqa: PLC0415
+    from convert.edgetpu import command as edgetpu  # noqa: PLC0415
 
     return edgetpu.run(args)
 

@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from convert import calibrate, check, parity, provenance, publish, quantize, tables
+from convert import calibrate, parity, provenance, publish, quantize, tables
+from convert import tflite_file as check
 from edge.errors import ConfigError, ModelError
 from edge.runtime import open_model
 from edge.values import Label

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from convert import quantize
-from convert.check import ModelFacts
+from convert.tflite_file import ModelFacts
 from edge.errors import ConfigError
 from edge.vision.models import SHIPPED_MANIFEST, read_manifest
 from train.common.reproducible import METRICS_FILE

@@ -23,10 +23,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convert.check import ModelFacts, Operation, TensorFacts, read
-from convert.edgetpu import CUSTOM, verify
-from convert.edgetpu_compiler import Compiled, Row
-from convert.edgetpu_mapping import Where
+from convert.edgetpu.command import CUSTOM, verify
+from convert.edgetpu.compiler import Compiled, Row
+from convert.edgetpu.mapping import Where
+from convert.tflite_file import ModelFacts, Operation, TensorFacts, read
 from edge.errors import ModelError
 
 TABLE = Path(__file__).with_name("edgetpu_pairs.json")
@@ -81,7 +81,7 @@ def as_entry(model: ModelFacts, compiled: ModelFacts) -> dict[str, Any]:
 
 
 def refusal(model: ModelFacts, content: bytes) -> str | None:
-    """Why ``convert.edgetpu`` would refuse a compiled file, whatever it leaves on the CPU; None where it would not."""
+    """Why ``convert.edgetpu.command`` would refuse a compiled file, whatever it leaves on the CPU; None where it would not."""
     left = Counter(one.name for one in read(content).operations if one.name != CUSTOM)
     rows = tuple(Row(name, number, "left on the CPU") for name, number in left.items())
     try:

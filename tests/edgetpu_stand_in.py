@@ -15,7 +15,7 @@ from pathlib import Path
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from convert import check
+from convert import tflite_file as check
 
 VERSION = "Edge TPU Compiler version 16.0.384591198"
 NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}

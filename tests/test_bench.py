@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.check import Operation, TensorFacts
+from convert.tflite_file import Operation, TensorFacts
 from edge.config import PeopleSettings
 from edge.people import PeopleTracker
 from edge.sinks.web.report import read_today

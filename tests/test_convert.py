@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 import train
-from convert import check, provenance
+from convert import provenance
+from convert import tflite_file as check
 from convert.__main__ import main
 from edge.errors import ConfigError, ModelError
 from edge.runtime import open_model

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from convert import check
+from convert import tflite_file as check
 from convert.__main__ import main
-from convert.check import Operation, TensorFacts
-from convert.edgetpu_compiler import Row, compile_models
-from convert.edgetpu_mapping import NEWEST_OTHERWISE, NEWEST_SEEN, Where, predict
+from convert.edgetpu.compiler import Row, compile_models
+from convert.edgetpu.mapping import NEWEST_OTHERWISE, NEWEST_SEEN, Where, predict
 from convert.publish import publish
+from convert.tflite_file import Operation, TensorFacts
 from edge.errors import ModelError
 from edge.vision.models import SHIPPED_MANIFEST, MaskEntry, edgetpu_content, load_model, read_manifest
 from tests.edgetpu_pairs import TABLE, from_entry
@@ -323,8 +323,8 @@ def test_a_compiler_that_fails_is_quoted_and_nothing_is_entered(
 
 
 def test_a_compiled_file_that_is_not_the_same_model_is_refused(models: Path) -> None:
-    from convert.edgetpu import verify
-    from convert.edgetpu_compiler import Compiled
+    from convert.edgetpu.command import verify
+    from convert.edgetpu.compiler import Compiled
 
     face = check.read((models / "face.tflite").read_bytes())
     other = with_custom_op((models / "mask.tflite").read_bytes())
@@ -333,8 +333,8 @@ def test_a_compiled_file_that_is_not_the_same_model_is_refused(models: Path) -> 
 
 
 def test_a_log_that_tells_of_another_number_than_the_file_holds_is_refused(models: Path) -> None:
-    from convert.edgetpu import verify
-    from convert.edgetpu_compiler import Compiled
+    from convert.edgetpu.command import verify
+    from convert.edgetpu.compiler import Compiled
 
     content = (models / "face.tflite").read_bytes()
     with pytest.raises(ModelError, match="has 1 operations for the CPU, and its log tells of 0"):

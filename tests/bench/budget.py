@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import cv2
 
-from convert.check import Operation, read
+from convert.tflite_file import Operation, read
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import load_pipeline
 from tests.bench.results import Options, Section, Table

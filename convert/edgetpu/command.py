@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from convert import check, edgetpu_compiler, edgetpu_mapping
-from convert.edgetpu_compiler import Compiled
+from convert import tflite_file as check
+from convert.edgetpu import compiler as edgetpu_compiler
+from convert.edgetpu import mapping as edgetpu_mapping
+from convert.edgetpu.compiler import Compiled
 from convert.publish import MANIFEST, enter
 from edge.config import Config
 from edge.errors import ConfigError, ModelError

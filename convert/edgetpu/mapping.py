@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from convert.check import Operation, TensorFacts
+from convert.tflite_file import Operation, TensorFacts
 from edge.errors import ModelError
 
 EIGHT_BIT = frozenset({"INT8", "UINT8"})

@@ -1,0 +1,1 @@
+"""Compiling models for the Edge TPU, and predicting what it would run."""
