@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.card import read_card
-from deploy.connection import Connection, explain
-from deploy.device import Device, Sudo, Target, ask
 from deploy.errors import DeployError
-from deploy.image import Image, build_image
+from deploy.image.build import Image, build_image
+from deploy.image.card import read_card
 from deploy.payload import BUILD, build_payload, build_wheel, release_name
+from deploy.ssh.connection import Connection, explain
+from deploy.ssh.device import Device, Sudo, Target, ask
 
 STAGE = ".cache/maskgate"
 """Where releases are sent to, in the home of the user who logs in."""

@@ -16,8 +16,8 @@ from zipfile import ZipFile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from deploy.device import Target
 from deploy.errors import DeployError
+from deploy.ssh.device import Target
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"

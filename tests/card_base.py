@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.filesystems import search_path
+from deploy.image.filesystems import search_path
 from tests.container import call
 
 TOOLS = ("debugfs", "e2fsck", "resize2fs", "mcopy", "sfdisk", "mkfs.vfat", "mke2fs")

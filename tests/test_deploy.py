@@ -17,9 +17,9 @@ import pytest
 
 from deploy import payload
 from deploy.__main__ import main
-from deploy.connection import Connection, explain
-from deploy.device import Sudo, Target, read_answers
 from deploy.errors import DeployError
+from deploy.ssh.connection import Connection, explain
+from deploy.ssh.device import Sudo, Target, read_answers
 from tests.container import call, free_port, must, wait_for
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")

@@ -20,15 +20,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy import filesystems
-from deploy import image as image_module
 from deploy.__main__ import describe, main
-from deploy.base import Base
-from deploy.card import Card, Wifi, read_card
-from deploy.contents import lock_passwords
 from deploy.errors import DeployError
-from deploy.image import Image, build_image
-from deploy.partitions import read_layout
+from deploy.image import build as image_module
+from deploy.image import filesystems
+from deploy.image.base import Base
+from deploy.image.build import Image, build_image
+from deploy.image.card import Card, Wifi, read_card
+from deploy.image.contents import lock_passwords
+from deploy.image.partitions import read_layout
 from tests.card_base import BOOT, MIB, MISSING, ROOT, debugfs, pack, run
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.connection import Connection
+from deploy.ssh.connection import Connection
 from tests.checkout import Checkout
 from tests.container import GUEST, USER, Machine, missing, must, wait_for
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.card import WISHES, read_card
 from deploy.errors import DeployError
+from deploy.image.card import WISHES, read_card
 
 ABOUT = "settings of a card: a TOML file and IMAGE_ variables"
 LONGEST = 2048

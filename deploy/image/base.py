@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from deploy.device import NEWEST_PYTHON, OLDEST_GLIBC, OLDEST_PYTHON, Target
 from deploy.errors import DeployError
-from deploy.filesystems import Ext4
+from deploy.image.filesystems import Ext4
+from deploy.ssh.device import NEWEST_PYTHON, OLDEST_GLIBC, OLDEST_PYTHON, Target
 
 ARCHITECTURES = {"arm64": "aarch64", "amd64": "x86_64"}
 """Debian's names, and those of the kernel and of wheels."""

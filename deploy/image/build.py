@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from deploy import contents
-from deploy.base import Base, read_base
-from deploy.card import Card
 from deploy.errors import DeployError
-from deploy.filesystems import Ext4, Fat, require_programs
-from deploy.partitions import SECTOR, Partition, read_layout, resized
+from deploy.image import contents
+from deploy.image.base import Base, read_base
+from deploy.image.card import Card
+from deploy.image.filesystems import Ext4, Fat, require_programs
+from deploy.image.partitions import SECTOR, Partition, read_layout, resized
 from deploy.payload import BUILD, build_payload, build_wheel, release_name
 
 CHUNK = 4 << 20

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.base import Base
-from deploy.card import Card, Wifi
 from deploy.errors import DeployError
-from deploy.filesystems import KEEP_MODE, Entry, Ext4, Fat, Link
+from deploy.image.base import Base
+from deploy.image.card import Card, Wifi
+from deploy.image.filesystems import KEEP_MODE, Entry, Ext4, Fat, Link
 from deploy.payload import ROOT
 
 SETUP = "/var/lib/maskgate-setup"

@@ -1,0 +1,1 @@
+"""Building a card image to flash."""

@@ -1,0 +1,1 @@
+"""Installing on devices over SSH."""
