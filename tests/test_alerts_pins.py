@@ -26,7 +26,7 @@ from edge.alerts.policy import AlertPolicy
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
 from edge.values import BBox, EventKind, Person, Verdict
-from tests.boards import build, write
+from tests.stand_ins.boards import build, write
 
 
 @pytest.fixture

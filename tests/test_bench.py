@@ -21,7 +21,7 @@ from tests.bench.budget import multiply_accumulates
 from tests.bench.results import Spread, ratios
 from tests.bench.scaling import fill
 from tests.bench.scenes import crowds, settings
-from tests.simulate import Faults, Scene, score
+from tests.stand_ins.simulate import Faults, Scene, score
 
 ROOT = Path(__file__).parent.parent
 

@@ -22,7 +22,7 @@ from edge.board import (
 from edge.config import load
 from edge.runtime import default_threads
 from edge.vision.models import FaceEntry, MaskEntry, read_manifest
-from tests.boards import BOARDS, build, plug_in_webcam, write
+from tests.stand_ins.boards import BOARDS, build, plug_in_webcam, write
 
 
 def zone(number: int, kind: str, temperature: str) -> dict[str, str]:

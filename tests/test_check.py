@@ -22,7 +22,7 @@ from edge.commands.check import run_check
 from edge.errors import ConfigError, ModelError
 from edge.values import BBox, Face, Image, Reading
 from edge.vision.pipeline import Pipeline
-from tests import memory
+from tests.stand_ins import memory
 
 NOBODY: list[Reading] = []
 ONE_BARE = [Reading(Face(BBox(10.04, 20.0, 50.0, 60.26), 0.93456), (0.02, 0.95, 0.03))]

@@ -20,7 +20,7 @@ from deploy.__main__ import main
 from deploy.errors import DeployError
 from deploy.ssh.connection import Connection, explain
 from deploy.ssh.device import Sudo, Target, read_answers
-from tests.container import call, free_port, must, wait_for
+from tests.stand_ins.container import call, free_port, must, wait_for
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 needs_sshd = pytest.mark.skipif(SSHD is None, reason="sshd is not installed (apt install openssh-server)")

@@ -18,7 +18,7 @@ from edge.cameras.picam import NoPiCameraError
 from edge.commands import doctor
 from edge.commands.doctor import Finding, Machine, State, as_text, examine
 from edge.config import Config, Settings
-from tests.boards import BOARDS, build, write
+from tests.stand_ins.boards import BOARDS, build, write
 
 MODULES = {
     "cv2": (),

@@ -20,8 +20,8 @@ from convert.publish import publish
 from convert.tflite_file import Operation, TensorFacts
 from edge.errors import ModelError
 from edge.vision.models import SHIPPED_MANIFEST, MaskEntry, edgetpu_content, load_model, read_manifest
-from tests.edgetpu_pairs import TABLE, from_entry
-from tests.edgetpu_stand_in import with_custom_op
+from tests.stand_ins.edgetpu_pairs import TABLE, from_entry
+from tests.stand_ins.edgetpu_stand_in import with_custom_op
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = SHIPPED_MANIFEST.parent
@@ -47,7 +47,7 @@ def compile_with(models: Path, tmp_path: Path) -> Callable[..., int]:
         compiler = tmp_path / "edgetpu_compiler"
         told = " ".join(f"'{word}'" for word in behaviour)
         compiler.write_text(
-            f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.edgetpu_stand_in {told} -- "$@"\n'
+            f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m tests.stand_ins.edgetpu_stand_in {told} -- "$@"\n'
         )
         compiler.chmod(0o755)
         return main(["edgetpu", "--models", str(models), "--compiler", str(compiler), *arguments])

@@ -29,7 +29,7 @@ from deploy.image.build import Image, build_image
 from deploy.image.card import Card, Wifi, read_card
 from deploy.image.contents import lock_passwords
 from deploy.image.partitions import read_layout
-from tests.card_base import BOOT, MIB, MISSING, ROOT, debugfs, pack, run
+from tests.stand_ins.card_base import BOOT, MIB, MISSING, ROOT, debugfs, pack, run
 
 pytestmark = pytest.mark.skipif(MISSING is not None, reason=MISSING or "")
 

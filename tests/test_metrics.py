@@ -22,7 +22,7 @@ from edge.values import BBox, Event, EventKind, Person, Verdict
 from edge.vision.models import read_manifest
 from edge.vision.models.about import about
 from edge.vision.pipeline import StageTimes
-from tests.boards import BOARDS, build
+from tests.stand_ins.boards import BOARDS, build
 
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "docs/prometheus"

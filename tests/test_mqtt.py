@@ -28,8 +28,8 @@ from edge.sinks.mqtt.link import MOST_UNACKNOWLEDGED
 from edge.sinks.mqtt.topics import Topics, topics
 from edge.status import CameraState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
-from tests import memory
-from tests.broker import MOSQUITTO, PATIENCE, Broker, Listener, free_port, refusing_port, wait_for
+from tests.stand_ins import memory
+from tests.stand_ins.broker import MOSQUITTO, PATIENCE, Broker, Listener, free_port, refusing_port, wait_for
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")

@@ -16,7 +16,7 @@ from edge.config import PeopleSettings, load
 from edge.errors import ConfigError
 from edge.people import PeopleTracker
 from edge.values import LABELS, BBox, Event, EventKind, Face, Label, Reading, Verdict
-from tests.simulate import Faults, Outcome, Scene, score
+from tests.stand_ins.simulate import Faults, Outcome, Scene, score
 
 SIZE = (640, 480)
 FPS = 20

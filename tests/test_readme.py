@@ -9,14 +9,14 @@ import pytest
 
 from edge.config import Config
 from edge.vision.models import read_manifest
-from tests.readme_tables import README, with_tables
+from tests.stand_ins.readme_tables import README, with_tables
 
 ROOT = README.parent
 TEXT = README.read_text("utf-8")
 
 
 def test_the_table_of_settings_is_the_configurations() -> None:
-    assert with_tables(TEXT) == TEXT, "run: python -m tests.readme_tables"
+    assert with_tables(TEXT) == TEXT, "run: python -m tests.stand_ins.readme_tables"
 
 
 def test_its_figures_are_those_of_the_models_that_are_used_unless_others_are_named() -> None:

@@ -48,7 +48,7 @@ from edge.sinks.metrics import Metrics
 from edge.vision import pipeline
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Live, load_pipeline
-from tests.edgetpu_stand_in import with_custom_op
+from tests.stand_ins.edgetpu_stand_in import with_custom_op
 
 SOURCE = Path(__file__).parent / "native" / "delegate.c"
 PATIENCE = 60.0

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from deploy.ssh.connection import Connection
-from tests.checkout import Checkout
-from tests.container import GUEST, USER, Machine, missing, must, wait_for
+from tests.stand_ins.checkout import Checkout
+from tests.stand_ins.container import GUEST, USER, Machine, missing, must, wait_for
 
 CONFIG = """\
 # The operator's own words.

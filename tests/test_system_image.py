@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.card_base import MIB, MISSING, debugfs, pack
-from tests.checkout import Checkout
-from tests.container import Machine, missing, must, unpack_root, wait_for
+from tests.stand_ins.card_base import MIB, MISSING, debugfs, pack
+from tests.stand_ins.checkout import Checkout
+from tests.stand_ins.container import Machine, missing, must, unpack_root, wait_for
 
 BASE_ROOT = 700 * MIB
 SETUP = "/var/lib/maskgate-setup"

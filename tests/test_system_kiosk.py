@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.checkout import Checkout
-from tests.container import PACKAGES, Machine, free_port, missing, must, wait_for
+from tests.stand_ins.checkout import Checkout
+from tests.stand_ins.container import PACKAGES, Machine, free_port, missing, must, wait_for
 
 # python3-venv: what the installer needs when it is run from a clone, and not when it is sent a release.
 KIOSK_PACKAGES = f"{PACKAGES},cage,seatd,chromium,grim,python3-venv"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.container import call
+from tests.stand_ins.container import call
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "systemd" / "maskgate.service"

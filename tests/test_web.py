@@ -34,7 +34,7 @@ from edge.sinks.counts import database
 from edge.sinks.web import app, guard, server, streams, texts, token
 from edge.status import CameraState
 from edge.values import Event, EventKind, Verdict
-from tests.screens import PICTURE, Door, open_door, person
+from tests.stand_ins.screens import PICTURE, Door, open_door, person
 
 LONG = 20.0
 """Longest wait for what should come at once, in seconds: the machine may be busy."""

@@ -15,8 +15,8 @@ from edge.sinks.counts import database
 from edge.sinks.web import texts, token
 from edge.status import CameraState
 from edge.values import Event, EventKind, Verdict
-from tests.browser import browser, violations
-from tests.screens import PICTURE, Door, open_door, person
+from tests.stand_ins.browser import browser, violations
+from tests.stand_ins.screens import PICTURE, Door, open_door, person
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -25,7 +25,7 @@ from edge.values import BBox, Face, Reading, Verdict
 from edge.vision.pipeline import load_pipeline
 from tests.bench.results import Options, Section, Spread, Table
 from tests.bench.scenes import crowds
-from tests.simulate import HEIGHT, WIDTH, Faults, Outcome, Scene, score
+from tests.stand_ins.simulate import HEIGHT, WIDTH, Faults, Outcome, Scene, score
 
 SEEDS = (2025, 101, 102, 103)
 KINDS = {"independent": Faults(), "bursty (mean 0.2 s)": Faults(burst=4)}

@@ -14,9 +14,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.card_base import DISK, MIB, MISSING, pack
-from tests.checkout import Checkout
-from tests.container import CACHE, SUITE, Device, must, root_tarball, wait_for
+from tests.stand_ins.card_base import DISK, MIB, MISSING, pack
+from tests.stand_ins.checkout import Checkout
+from tests.stand_ins.container import CACHE, SUITE, Device, must, root_tarball, wait_for
 
 PACKAGES = (
     "systemd,systemd-sysv,dbus,udev,python3,openssh-server,rsync,sudo,kmod,iproute2,python3-gpiozero,python3-libgpiod,"

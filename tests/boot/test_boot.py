@@ -22,9 +22,9 @@ import pytest
 
 from edge.values import Image
 from tests.boot.board import Board, missing
-from tests.card_base import BOOT, run
-from tests.checkout import Checkout
-from tests.container import call, must, wait_for
+from tests.stand_ins.card_base import BOOT, run
+from tests.stand_ins.checkout import Checkout
+from tests.stand_ins.container import call, must, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 MASKGATE, PYTHON = (f"/opt/maskgate/current/venv/bin/{name}" for name in ("maskgate", "python"))

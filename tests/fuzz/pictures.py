@@ -13,7 +13,7 @@ import numpy as np
 from edge.cameras.picture import SUFFIXES, PictureError, read_picture
 from edge.cameras.stills import Stills
 from edge.errors import CameraError
-from tests import memory
+from tests.stand_ins import memory
 
 ABOUT = "picture files, as check and a folder of stills read them"
 LONGEST = 4096

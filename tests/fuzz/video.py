@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.cameras.video import VideoFile
 from edge.errors import CameraError
-from tests import memory
+from tests.stand_ins import memory
 
 ABOUT = "recordings, as run plays them"
 LONGEST = 16384

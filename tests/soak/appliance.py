@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tests.broker import free_port
+from tests.stand_ins.broker import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.broker import MOSQUITTO
 from tests.soak.appliance import ROOT
 from tests.soak.report import Line
+from tests.stand_ins.broker import MOSQUITTO
 
 NEEDS: dict[str, Callable[[], object]] = {
     "root": lambda: os.geteuid() == 0,

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.values import Verdict
-from tests.broker import Broker, Listener
-from tests.simulate import Walker
 from tests.soak.appliance import Appliance, expect, expect_nothing_lost, running, stored_visits, wait_for
 from tests.soak.faults import Trial, fault, say
 from tests.soak.network import GET_EVENTS, crowd
 from tests.soak.simulated import FPS, PROGRAM, procession
+from tests.stand_ins.broker import Broker, Listener
+from tests.stand_ins.simulate import Walker
 
 LISTENERS = 3
 SAMPLE_EVERY = 0.1

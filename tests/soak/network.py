@@ -10,10 +10,10 @@ import socket
 import time
 from collections.abc import Iterator
 
-from tests.broker import Broker, Listener
 from tests.soak.appliance import Appliance, expect, expect_nothing_lost, running, stored_visits, wait_for
 from tests.soak.faults import Trial, fault
 from tests.soak.simulated import PROGRAM
+from tests.stand_ins.broker import Broker, Listener
 
 CLIENTS = 500
 SILENT, FILES = 1500, 1024

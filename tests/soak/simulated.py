@@ -1,7 +1,7 @@
 """``maskgate run`` with people made of numbers in front of it: ``python -m tests.soak.simulated [OPTIONS] run ...``.
 
 The command, the loop, the tracker, the store, the screens and MQTT are the real ones. The camera shows an empty
-picture, and in place of the two models the readings of ``tests.simulate`` are handed on: a frame costs what the loop
+picture, and in place of the two models the readings of ``tests.stand_ins.simulate`` are handed on: a frame costs what the loop
 around the models costs. Scene time passes as fast as frames are taken, at a given multiple of real time, or with it.
 """
 
@@ -26,7 +26,7 @@ from edge.door import wiring as daemon
 from edge.sinks.counts import database, keeper
 from edge.values import Face, Frame, Image, Reading
 from edge.vision.pipeline import StageTimes
-from tests.simulate import HEIGHT, WIDTH, Faults, Scene, Walker
+from tests.stand_ins.simulate import HEIGHT, WIDTH, Faults, Scene, Walker
 
 PROGRAM = ("-m", "tests.soak.simulated")
 FPS = 20.0

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.container import CACHE, Device, Login, call
+from tests.stand_ins.container import CACHE, Device, Login, call
 
 ROOT = Path(__file__).parent.parent
 CHECKOUT = ("edge", "deploy", "systemd", "pyproject.toml", "README.md", "LICENSE")

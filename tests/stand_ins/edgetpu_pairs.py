@@ -2,7 +2,7 @@
 
 Writes the table that the prediction is held against:
 
-    python -m tests.edgetpu_pairs FOLDER
+    python -m tests.stand_ins.edgetpu_pairs FOLDER
 
 FOLDER holds ``name.tflite`` beside ``name_edgetpu.tflite``, at any depth. The table in the repository is of
 google-coral/test_data at 104342d, google-coral/edgetpu at 5020de9 and ricardodeazambuja/LibrEdgeTPU at be71d6d, as

@@ -1,4 +1,4 @@
-"""The README's table of settings, from the configuration model: `python -m tests.readme_tables` writes it anew."""
+"""The README's table of settings, from the configuration model: `python -m tests.stand_ins.readme_tables` writes it anew."""
 
 from __future__ import annotations
 

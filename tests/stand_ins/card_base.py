@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.image.filesystems import search_path
-from tests.container import call
+from tests.stand_ins.container import call
 
 TOOLS = ("debugfs", "e2fsck", "resize2fs", "mcopy", "sfdisk", "mkfs.vfat", "mke2fs")
 LACKING = [tool for tool in TOOLS if not shutil.which(tool, path=search_path())]

@@ -1,6 +1,6 @@
 """Stands in for Google's edgetpu_compiler: the same arguments, files and words, as documented and as public logs show.
 
-    python -m tests.edgetpu_stand_in --leave 2 -- -s -o out/ face.tflite mask.tflite
+    python -m tests.stand_ins.edgetpu_stand_in --leave 2 -- -s -o out/ face.tflite mask.tflite
 
 What it writes is a model whose first operations are one ``edgetpu-custom-op``, which no Edge TPU could run.
 """
