@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.sinks.test_mqtt import MOSQUITTO, Broker, free_port, wait_for
 from tests.stand_ins.sockets import Socket, family, sockets, unix_listeners
-from tests.test_mqtt import MOSQUITTO, Broker, free_port, wait_for
 
 LOOPBACK = "127.0.0.1"
 Start = Callable[..., "subprocess.Popen[bytes]"]
