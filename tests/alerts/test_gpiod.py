@@ -31,8 +31,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ROOT = Path(__file__).parents[1]
-FAKE = Path(__file__).parent / "fake_gpiod"
+ROOT = Path(__file__).parents[2]
+FAKE = Path(__file__).parents[1] / "stand_ins/fake_gpiod"
 SIMULATOR = Path("/sys/kernel/config/gpio-sim")
 LED, WELCOME, BUZZER, RELAY, BUTTON = 0, 1, "BUZZER", "RELAY", 4
 OFFSETS = {"BUZZER": 2, "RELAY": 3}

@@ -221,8 +221,8 @@ def test_an_alarm_is_silenced_when_the_program_ends_without_closing(tmp_path: Pa
         text=True,
         timeout=30,
         check=False,
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert (ran.returncode, ran.stdout.strip()) == (3, "[False, False]"), ran.stderr
 
@@ -525,7 +525,7 @@ def test_the_command_switches_off_what_was_left_on_and_says_what(tmp_path: Path)
         "code = main(['alerts-off'])\n"
         "print([pin.state for pin in pins], code, 'cv2' in sys.modules, 'edge.door.wiring' in sys.modules)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     environment |= {"MASKGATE_ALERTS_OUTPUT": "gpio", "MASKGATE_ALERTS_RELAY_PIN": "23"}
     ran = subprocess.run(
         [sys.executable, script], capture_output=True, text=True, timeout=60, check=False, env=environment

@@ -26,7 +26,7 @@ from edge.alerts.sound import RATE, Sound, UnplayableError, read_clip, tone
 from edge.config import AlertSettings
 from edge.values import BBox, EventKind, Person, Verdict
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 needs_aplay = pytest.mark.skipif(shutil.which("aplay") is None, reason="no aplay here (apt install alsa-utils)")
 
 

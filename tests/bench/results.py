@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from train.evaluate import markdown_table
+from train.evaluate.report import markdown_table
 
 
 @dataclass(frozen=True)

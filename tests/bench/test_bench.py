@@ -23,7 +23,7 @@ from tests.bench.scaling import fill
 from tests.bench.scenes import crowds, settings
 from tests.stand_ins.simulate import Faults, Scene, score
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def tensor(*shape: int) -> TensorFacts:

@@ -23,7 +23,7 @@ from edge.vision.models import SHIPPED_MANIFEST, MaskEntry, edgetpu_content, loa
 from tests.stand_ins.edgetpu_pairs import TABLE, from_entry
 from tests.stand_ins.edgetpu_stand_in import with_custom_op
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHIPPED = SHIPPED_MANIFEST.parent
 
 

@@ -17,7 +17,7 @@ from convert.sizes import Row, table, verdict
 from edge.values import LABELS
 from edge.vision.models import read_manifest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TABLE = ["sizes", "--weights", "0.35=none", "--sizes", "32", "--data", "faces.json", "--validation", "faces.json"]
 TABLE += ["--out", "sizes", "--", "--faces", "8", "--batch", "4", "--epochs", "1", "--workers", "1"]
 

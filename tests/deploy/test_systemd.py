@@ -10,7 +10,7 @@ import pytest
 
 from tests.stand_ins.container import call
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "maskgate.service"
 KIOSK = ROOT / "systemd" / "maskgate-kiosk.service"
 FIRST_BOOT = ROOT / "systemd" / "maskgate-first-boot.service"

@@ -17,7 +17,7 @@ from edge.values import Verdict
 from train.demo_clip.draw_mask import Build, Landmarks, Mask, Wear, draw_mask
 from train.demo_clip.scenes import SCENES, SEEN, truth
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SHIPPED = json.loads(DEMO_TRUTH.read_text("utf-8"))
 ALARMING = [visit for visit in SHIPPED["visits"] if Verdict(visit["verdict"]).alarming]
 

@@ -284,7 +284,7 @@ class TestWhenSomethingFails:
 
     def test_a_reader_who_has_had_enough_ends_the_run_cleanly(self, clip: Path, store: Path) -> None:
         command = f"{DRIVER} run --source {clip} --events - | head -n 1; echo ${{PIPESTATUS[0]}}"
-        environment = os.environ | {"MASKGATE_COUNTS_PATH": str(store), "PYTHONPATH": str(Path(__file__).parent)}
+        environment = os.environ | {"MASKGATE_COUNTS_PATH": str(store), "PYTHONPATH": str(Path(__file__).parents[2])}
         done = subprocess.run(
             ["bash", "-c", command], capture_output=True, text=True, check=True, env=environment, timeout=60
         )
@@ -295,7 +295,7 @@ class TestWhenSomethingFails:
         assert "BrokenPipe" not in done.stderr
 
 
-DRIVER = f"{sys.executable} -c 'import test_daemon; test_daemon.main()'"
+DRIVER = f"{sys.executable} -c 'from tests.door import test_run; test_run.main()'"
 
 
 def main() -> None:

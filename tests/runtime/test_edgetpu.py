@@ -50,7 +50,7 @@ from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Live, load_pipeline
 from tests.stand_ins.edgetpu_stand_in import with_custom_op
 
-SOURCE = Path(__file__).parent / "native" / "delegate.c"
+SOURCE = Path(__file__).parents[1] / "stand_ins/native" / "delegate.c"
 PATIENCE = 60.0
 """Longest a loaded machine may take to start a process, in seconds."""
 

@@ -34,7 +34,7 @@ from edge.sinks.counts.database import lifetime_totals, open_for_reading
 from edge.sinks.web.report import read_today
 from edge.values import Event, EventKind, Verdict
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 START = datetime(2025, 3, 3, 8, 0, tzinfo=timezone.utc)
 BARE, MASKED = Verdict.WITHOUT_MASK, Verdict.WITH_MASK
 

@@ -24,7 +24,7 @@ from edge.vision.models.about import about
 from edge.vision.pipeline import StageTimes
 from tests.stand_ins.boards import BOARDS, build
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RULES = ROOT / "docs/prometheus"
 ABOUT = {"maskgate": "1.2.3", "face": "b6446fc2", "mask": "0892ab75"}
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool: apt install prometheus")

@@ -31,7 +31,7 @@ from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.stand_ins import memory
 from tests.stand_ins.broker import MOSQUITTO, PATIENCE, Broker, Listener, free_port, refusing_port, wait_for
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
 ABOUT = {"maskgate": "1.2.3", "face": "b6446fc2", "mask": "0892ab75"}
 MASKED, BARE = Verdict.WITH_MASK, Verdict.WITHOUT_MASK

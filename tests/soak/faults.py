@@ -120,11 +120,11 @@ _libraries: list[Path] = []
 
 @functools.cache
 def compiled(source: str, *flags: str) -> Path:
-    """A shared library made of ``tests/native/<source>.c``; it lasts as long as this process."""
+    """A shared library made of ``tests/stand_ins/native/<source>.c``; it lasts as long as this process."""
     folder = Path(tempfile.mkdtemp(prefix="maskgate-soak-native-"))
     _libraries.append(folder)
     library = folder / f"{source}.so"
-    code = ROOT / "tests" / "native" / f"{source}.c"
+    code = ROOT / "tests/stand_ins/native" / f"{source}.c"
     subprocess.run(["gcc", "-shared", "-fPIC", "-pthread", *flags, "-o", str(library), str(code), "-ldl"], check=True)
     return library
 

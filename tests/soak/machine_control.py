@@ -1,4 +1,4 @@
-"""What ``tests/native/faulty_machine.c`` is told while a process runs with it."""
+"""What ``tests/stand_ins/native/faulty_machine.c`` is told while a process runs with it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HEADER = struct.Struct("IIQQ")
-"""``struct entry`` of ``tests/native/faulty_machine.c``."""
+"""``struct entry`` of ``tests/stand_ins/native/faulty_machine.c``."""
 SECTOR = 512
 
 

@@ -18,7 +18,7 @@ from tests.soak.power_cut import SECTOR, Disk, Entry
 from tests.soak.report import Line, row
 from tests.soak.simulated import procession
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAME = Path("counts.db-wal")
 OLD, NEW = b"o" * 4 * SECTOR, b"n" * 4 * SECTOR
 

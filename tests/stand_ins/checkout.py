@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.stand_ins.container import CACHE, Device, Login, call
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CHECKOUT = ("edge", "deploy", "systemd", "pyproject.toml", "README.md", "LICENSE")
 
 

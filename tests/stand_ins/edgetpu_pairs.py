@@ -81,7 +81,7 @@ def as_entry(model: ModelFacts, compiled: ModelFacts) -> dict[str, Any]:
 
 
 def refusal(model: ModelFacts, content: bytes) -> str | None:
-    """Why ``convert.edgetpu.command`` would refuse a compiled file, whatever it leaves on the CPU; None where it would not."""
+    """Why ``convert edgetpu`` would refuse a compiled file, whatever it leaves on the CPU; None if it would not."""
     left = Counter(one.name for one in read(content).operations if one.name != CUSTOM)
     rows = tuple(Row(name, number, "left on the CPU") for name, number in left.items())
     try:

@@ -1,4 +1,4 @@
-"""The README's table of settings, from the configuration model: `python -m tests.stand_ins.readme_tables` writes it anew."""
+"""The README's table of settings: `python -m tests.stand_ins.readme_tables` writes it from the configuration model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge.config import load
 
-README = Path(__file__).parent.parent / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 MARKED = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)
 
 

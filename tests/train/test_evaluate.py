@@ -15,7 +15,6 @@ from edge.errors import ConfigError
 from edge.values import BBox, Face, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate import report as evaluate
-from train.evaluate import unmet
 from train.evaluate.hard_cases import Case, HardFace
 from train.evaluate.measure import (
     CaseCount,
@@ -33,6 +32,7 @@ from train.evaluate.measure import (
     read_photos,
     recall,
 )
+from train.evaluate.report import unmet
 
 MASKED, BARE, BADLY = (0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.1, 0.2, 0.7)
 

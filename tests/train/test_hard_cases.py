@@ -10,7 +10,7 @@ from edge.errors import ConfigError
 from train.evaluate.hard_cases import HardFace, read_cases
 from train.evaluate.measure import read_photos
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 LISTED = ROOT / "tests/hard_cases.json"
 DATA = Path(os.environ.get("DATA", ROOT.parent / "shared/data/faces/val.json"))
 NAMES = {

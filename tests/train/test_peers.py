@@ -18,7 +18,7 @@ from train.evaluate.degrade import around
 from train.evaluate.measure import Photo, Truth, open_photo
 from train.evaluate.peers import UNJUDGED, System, aizoo, blazeface, boxes, published
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PEERS = Path(os.environ.get("PEERS", ROOT.parent / "shared/peers"))
 needs_peers = pytest.mark.skipif(
     not (PEERS / "yunet_n_320.onnx").is_file(), reason=f"no published models in {PEERS}; name a folder with PEERS="

@@ -30,7 +30,6 @@ from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Pipeline
 from train.common import plots
-from train.evaluate import markdown_table, write_json
 from train.evaluate.measure import (
     SAME_FACE,
     SIZES,
@@ -45,6 +44,7 @@ from train.evaluate.measure import (
     recall,
 )
 from train.evaluate.peers import THREADS, System, published
+from train.evaluate.report import markdown_table, write_json
 
 T = TypeVar("T")
 

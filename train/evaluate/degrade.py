@@ -24,8 +24,8 @@ from edge.values import LABELS, BBox, Face, Image, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import resize
 from train.common.box_size import larger
-from train.evaluate import markdown_table, share_text, write_json
 from train.evaluate.measure import JUDGED_SIDE, SAME_FACE, UNKNOWN, Photo, Share, match, open_photo, read_photos
+from train.evaluate.report import markdown_table, share_text, write_json
 
 SMALL_SIDE = 32
 """Pixels that the face's shorter side keeps."""
@@ -87,7 +87,8 @@ def around(image: Image, bbox: BBox) -> tuple[Image, BBox]:
 def alarms(photos: Sequence[Photo], pipeline: Pipeline) -> dict[str, dict[str, Share]]:
     """How many annotated faces of ``JUDGED_SIDE`` and more are labelled other than with_mask, by change and category.
 
-    Each is cut as it is detected in the photo as it is, or, where it is missed, as it would be; see `train.common.box_size`.
+    Each is cut as it is detected in the photo as it is, or, where it is missed, as it would be; see
+    `train.common.box_size`.
 
     Raises:
         ConfigError: A picture cannot be read.

@@ -1,7 +1,8 @@
-"""The process that holds the Edge TPU: ``python -m edge.runtime.accelerator.edgetpu_process CHANNEL MEMORY``, two open files.
+"""The process that holds the Edge TPU.
 
-Started by ``edge.runtime.accelerator.edgetpu.EdgeTpu``, and by nobody else. It ends with its parent, and the kernel ends it where a
-run takes too long: a library that hangs holds Python's lock, so nothing in Python could.
+Started as ``python -m edge.runtime.accelerator.edgetpu_process CHANNEL MEMORY`` (two open files), only by
+``edge.runtime.accelerator.edgetpu.EdgeTpu``. It ends with its parent, and the kernel ends it when a run takes too long:
+a library that hangs holds Python's lock, so nothing in Python could.
 """
 
 from __future__ import annotations
