@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge.errors import MaskgateError
 
-SHIPPED = Path("edge/models")
+SHIPPED = Path("edge/vision/models")
 
 EPILOG = """\
 what you need:       pip install '.[train]'

@@ -350,7 +350,7 @@ def _model(reference: str, kind: type[ModelEntry]) -> Finding:
         model = load_model(reference, kind)
     except MaskgateError as error:
         return Finding(
-            "models", State.PROBLEM, str(error), "git checkout -- edge/models (in a clone), or install again"
+            "models", State.PROBLEM, str(error), "git checkout -- edge/vision/models (in a clone), or install again"
         )
     size = model.entry.input
     return Finding("models", State.OK, f"{model.name}: {model.path.name}, {size.width}x{size.height}, hash proved")

@@ -109,7 +109,7 @@ def test_placeholders_become_the_folders_that_are_given() -> None:
 
 
 def test_a_folder_that_is_not_given_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--models", str(ROOT / "edge/models"), "--log", str(tmp_path)]
+    options = ["--models", str(ROOT / "edge/vision/models"), "--log", str(tmp_path)]
     assert main(["again", "face", "--folder", "PEERS=p", *options]) == 2
     assert "--folder DATA=PATH" in capsys.readouterr().err
     assert main(["again", "nose", *options]) == 2

@@ -1,8 +1,8 @@
 """``maskgate run`` with people made of numbers in front of it: ``python -m tests.soak.simulated [OPTIONS] run ...``.
 
 The command, the loop, the tracker, the store, the screens and MQTT are the real ones. The camera shows an empty
-picture, and in place of the two models the readings of ``tests.stand_ins.simulate`` are handed on: a frame costs what the
-loop around the models costs. Scene time passes as fast as frames are taken, at a given multiple of real time, or with it.
+picture, and the readings of ``tests.stand_ins.simulate`` take the place of the two models: a frame costs what the loop
+around the models costs. Scene time passes as fast as frames are taken, at a given multiple of real time, or with it.
 """
 
 from __future__ import annotations
