@@ -53,8 +53,8 @@ def face_parity(photos: Sequence[Photo], float_found: Found, int8_found: Found) 
     Returns:
         JSON-ready: ``float`` and ``int8`` as in ``train.face.figures.score``; ``difference`` with the loss of ``ap``
         and, for each threshold, over the float model's detections above it: ``kept``, the share that the int8 model
-        also has above it, ``mean_score_change`` and ``largest_score_change`` (0 to 1; a face that the int8 model has not
-        at all changed by its whole score) and ``mean_iou`` of the boxes.
+        also has above it, ``mean_score_change`` and ``largest_score_change`` (0 to 1; a face that the int8 model does
+        not have at all changed by its whole score) and ``mean_iou`` of the boxes.
     """
     scored = {"float": face_eval.score(photos, float_found), "int8": face_eval.score(photos, int8_found)}
     difference: dict[str, Any] = {"ap": round(scored["int8"]["ap"] - scored["float"]["ap"], 4)}
