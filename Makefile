@@ -90,10 +90,10 @@ image: export IMAGE_SETTINGS = $(SETTINGS)
 image: $(DEPLOY)/.ready ## make a card to flash: make image BASE=raspios-lite-arm64.img.xz SETTINGS=image.toml
 	@$(DEPLOY)/bin/python -m deploy image $(ARGS)
 
-test-system: $(DEV)/.ready ## boot containers with their own systemd: deployment, card, kiosk (root; apt: see docs/deploy.md)
+test-system: $(DEV)/.ready ## boot containers with their own systemd: deployment, card, kiosk (root; apt: see docs/how-to/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m system $(ARGS)
 
-test-boot: $(DEV)/.ready ## boot a card in an emulated arm64 board (root, a quarter of an hour; apt: see docs/deploy.md)
+test-boot: $(DEV)/.ready ## boot a card in an emulated arm64 board (root, a quarter of an hour; apt: see docs/how-to/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m boot -x -s tests/boot $(ARGS)
 
 clean: ## remove the environments and what tools left behind

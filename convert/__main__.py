@@ -62,7 +62,7 @@ example:
 EDGETPU_EPILOG = """\
 Predicts for each operation whether the Edge TPU runs it, then compiles all models together with Google's
 edgetpu_compiler, so that they share the Edge TPU's memory, and each alone for comparison. Refuses a result that is not
-the same model or leaves too much on the CPU. docs/edgetpu.md says how to get the compiler.
+the same model or leaves too much on the CPU. docs/how-to/edgetpu.md says how to get the compiler.
 
 what is written to --models:
   {name}_edgetpu.tflite            for the device; maskgate takes it where it finds an Edge TPU

@@ -77,7 +77,7 @@ def find(given: Path | None) -> Path:
         here = "" if platform.machine() == "x86_64" else f", not on this {platform.machine()} machine"
         raise ConfigError(
             f"{NAME} is not on the PATH: install Google's apt package edgetpu-compiler on x86-64 Debian or "
-            f"Ubuntu{here} (docs/edgetpu.md has the commands), or name it with --compiler."
+            f"Ubuntu{here} (docs/how-to/edgetpu.md has the commands), or name it with --compiler."
         )
     return Path(found)
 

@@ -63,7 +63,7 @@ def open_lines(settings: AlertSettings, devices: Path = DEVICES, board: Profile 
         raise AlertError(f"this machine has no GPIO: there is no {devices}/gpiochip*")
     if settings.output == "auto" and board.pins == "gpiod":
         raise AlertError(
-            f'no pin of the {board.name} is named: set alerts.led_pin = "BOARD16" and so on: docs/wiring.md'
+            f'no pin of the {board.name} is named: set alerts.led_pin = "BOARD16" and so on: docs/how-to/wiring.md'
         )
     return _open_gpio(settings)
 

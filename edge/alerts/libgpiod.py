@@ -89,7 +89,8 @@ class GpiodLines:
         if not named:
             raise ConfigError(
                 'alerts.output = "gpiod" drives only pins that you name: set alerts.led_pin and so on to pins of the '
-                'header ("BOARD29"; docs/wiring.md), or to offsets or names of the chip\'s lines; gpioinfo lists them.'
+                'header ("BOARD29"; docs/how-to/wiring.md), or to offsets or names of the chip\'s lines; '
+                "gpioinfo lists them."
             )
         if "buzzer" in named and self._settings.buzzer == "passive":
             raise ConfigError(

@@ -88,5 +88,7 @@ def header_line(board: str, pin: str) -> Line:
     number = int(pin.removeprefix("BOARD"))
     if number not in header:
         free = ", ".join(map(str, sorted(header)))
-        raise ConfigError(f"The pin {pin} of the {board} cannot be driven; these can: {free}. See docs/wiring.md.")
+        raise ConfigError(
+            f"The pin {pin} of the {board} cannot be driven; these can: {free}. See docs/how-to/wiring.md."
+        )
     return header[number]

@@ -61,7 +61,7 @@ TIME_ERROR = 5
 """What adjtimex(2) returns while no time server has set the clock."""
 OLDEST_KERNEL = (5, 10)
 """The first Linux that has what gpiod 2 asks of it."""
-WIRING = "docs/wiring.md has the pins of each board"
+WIRING = "docs/how-to/wiring.md has the pins of each board"
 OLDEST_GPIOD = 2
 """The first major version of gpiod whose interface is the present one."""
 PICAMERA2 = "sudo apt install python3-picamera2"
@@ -534,7 +534,7 @@ def _accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
         yield Finding("accelerator", State.OK, 'not used: runtime.accelerator is "cpu"')
     elif not found and _has_card(machine):
         text = "an Edge TPU card is fitted, but not its driver"
-        remedy = "sudo apt install gasket-dkms, then restart (from Coral's package archive: docs/edgetpu.md)"
+        remedy = "sudo apt install gasket-dkms, then restart (from Coral's package archive: docs/how-to/edgetpu.md)"
         yield Finding("accelerator", State.WARNING, text, remedy)
     elif not found:
         yield _no_accelerator(profile_of(machine.root), settings.accelerator == "edgetpu")
@@ -570,14 +570,16 @@ def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
 
     name = config.runtime.edgetpu_library
     if library_file(name, machine.root) is None:
-        remedy = "sudo apt install libedgetpu1-std (from Coral's package archive: docs/edgetpu.md)"
+        remedy = "sudo apt install libedgetpu1-std (from Coral's package archive: docs/how-to/edgetpu.md)"
         return Finding("accelerator", State.WARNING, f"{what} without its library {name}", remedy)
     if missing := _not_compiled(config):
         text = f"{what}, but not compiled for it: {', '.join(missing)}; models run on the processor"
         return Finding("accelerator", State.WARNING, text, "make edgetpu (on an x86-64 workstation), then deploy")
     if crash := _remembered_crash(machine, config):
         text = f"{what}, but its library crashed when it was tried ({crash}); models run on the processor"
-        remedy = 'install the libedgetpu of this TFLite version (docs/edgetpu.md), or set runtime.accelerator = "cpu"'
+        remedy = (
+            'install the libedgetpu of this TFLite version (docs/how-to/edgetpu.md), or set runtime.accelerator = "cpu"'
+        )
         return Finding("accelerator", State.WARNING, text, remedy)
     return Finding("accelerator", State.OK, f"{what}, models compiled")
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics, from the newest status. docs/metrics.md lists the names.
+"""What Prometheus reads at /metrics, from the newest status. docs/reference/metrics.md lists the names.
 
 A frame costs two observations of a histogram; everything else is put together when somebody asks.
 """

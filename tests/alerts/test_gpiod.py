@@ -337,16 +337,16 @@ class TestHeaders:
 
 POWER = {1, 2, 4, 6, 9, 14, 17, 20, 25, 30, 34, 39}
 """Pins of every 40-pin header that carry a supply or ground."""
-WIRING = (ROOT / "docs/wiring.md").read_text("utf-8")
+WIRING = (ROOT / "docs/how-to/wiring.md").read_text("utf-8")
 
 
 class TestWiringPage:
-    """What docs/wiring.md tells to set is what each board has."""
+    """What docs/how-to/wiring.md tells to set is what each board has."""
 
     @pytest.mark.parametrize("board", HEADERS)
     def test_each_board_has_a_section_whose_settings_are_pins_that_it_can_drive(self, board: str) -> None:
         section = re.search(rf"^### {re.escape(board)}$(.*?)(?=^##|\Z)", WIRING, re.MULTILINE | re.DOTALL)
-        assert section, f"docs/wiring.md has no section on the {board}"
+        assert section, f"docs/how-to/wiring.md has no section on the {board}"
         block = "\n".join(line.strip() for line in section[1].splitlines() if line.startswith("    "))
         settings = Config.model_validate(tomllib.loads(block)).alerts
         pins = [getattr(settings, key) for key in KEYS.values()]

@@ -488,7 +488,7 @@ class TestBoards:
             gpio.text
             == "gpiochip0 (tegra234-gpio), gpiochip1 (tegra234-gpio-aon); no pin is named that drives the alarm"
         )
-        assert gpio.remedy == "set alerts.led_pin and so on: docs/wiring.md has the pins of each board"
+        assert gpio.remedy == "set alerts.led_pin and so on: docs/how-to/wiring.md has the pins of each board"
 
     def test_pins_of_the_header_need_no_chip(self, tmp_path: Path, config: Config) -> None:
         settings = changed(config, alerts={"led_pin": "BOARD29"})

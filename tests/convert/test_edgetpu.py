@@ -250,7 +250,7 @@ def test_without_the_compiler_it_is_said_how_to_get_it(
     assert main(["edgetpu", "--models", str(models)]) == 2
     (said,) = capsys.readouterr().err.splitlines()
     assert "edgetpu_compiler is not on the PATH" in said
-    assert "docs/edgetpu.md" in said
+    assert "docs/how-to/edgetpu.md" in said
 
 
 def test_both_models_are_compiled_in_one_go_and_entered_with_their_hashes(

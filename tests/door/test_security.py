@@ -1,4 +1,4 @@
-"""What the running program opens to others: docs/security.md lists it, and here the kernel does."""
+"""What the running program opens to others: docs/evidence/security.md lists it, and here the kernel does."""
 
 from __future__ import annotations
 

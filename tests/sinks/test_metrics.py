@@ -25,7 +25,7 @@ from edge.vision.pipeline import StageTimes
 from tests.stand_ins.boards import BOARDS, build
 
 ROOT = Path(__file__).parents[2]
-RULES = ROOT / "docs/prometheus"
+RULES = ROOT / "docs/reference/prometheus"
 ABOUT = {"maskgate": "1.2.3", "face": "b6446fc2", "mask": "0892ab75"}
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool: apt install prometheus")
 
@@ -250,7 +250,9 @@ def test_every_name_in_the_rules_and_the_documentation_is_on_the_page_and_the_ot
     names = {sample.name for family in whole.families().values() for sample in family.samples}
     served = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in names if name.startswith("maskgate_")}
     named = set(re.findall(r"\bmaskgate_\w+", (RULES / "maskgate.rules.yml").read_text("utf-8")))
-    documented = set(re.findall(r"^\| `(maskgate_\w+)", (ROOT / "docs/metrics.md").read_text("utf-8"), re.MULTILINE))
+    documented = set(
+        re.findall(r"^\| `(maskgate_\w+)", (ROOT / "docs/reference/metrics.md").read_text("utf-8"), re.MULTILINE)
+    )
     assert named - served == set()
     assert documented == served
 
@@ -264,7 +266,7 @@ def test_the_sample_rules_alarm_for_what_they_should(command: str) -> None:
 
 @needs_promtool
 def test_the_sample_scrape_configuration_is_valid(tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/metrics.md").read_text("utf-8"), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/reference/metrics.md").read_text("utf-8"), re.DOTALL)
     (scrape,) = [block for block in blocks if "scrape_configs" in block]
     (tmp_path / "prometheus.yml").write_text(scrape)
     shutil.copy(RULES / "maskgate.rules.yml", tmp_path)

@@ -602,7 +602,7 @@ class TestManyDoors:
     @pytest.fixture
     def kept_apart(self, tmp_path: Path) -> Iterator[Broker]:
         """A broker with the documented access list, an account for each of two doors and one that may read all."""
-        documented = (ROOT / "docs/mqtt.md").read_text("utf-8")
+        documented = (ROOT / "docs/reference/mqtt.md").read_text("utf-8")
         rules = re.findall(r"^    (pattern .*)$", documented, re.MULTILINE)
         assert rules
         (tmp_path / "access").write_text("\n".join([*rules, "user reader", "topic read #"]) + "\n")
