@@ -110,16 +110,16 @@ def _convert(args: argparse.Namespace) -> int:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if args.task == "face":
-        from convert import face  # noqa: PLC0415
+        from convert import face
 
         return face.run(args)
-    from convert import mask  # noqa: PLC0415
+    from convert import mask
 
     return mask.run(args)
 
 
 def _publish(args: argparse.Namespace) -> int:
-    from convert.publish import publish  # noqa: PLC0415
+    from convert.publish import publish
 
     names = publish(args.names, args.source, args.target)
     print(f"Published {' and '.join(names)} from {args.source} to {args.target}")
@@ -127,19 +127,19 @@ def _publish(args: argparse.Namespace) -> int:
 
 
 def _edgetpu(args: argparse.Namespace) -> int:
-    from convert.edgetpu import command as edgetpu  # noqa: PLC0415
+    from convert.edgetpu import command as edgetpu
 
     return edgetpu.run(args)
 
 
 def _sizes(args: argparse.Namespace) -> int:
-    from convert import sizes  # noqa: PLC0415
+    from convert import sizes
 
     return sizes.run(args)
 
 
 def _again(args: argparse.Namespace) -> int:
-    from convert import again  # noqa: PLC0415
+    from convert import again
 
     return again.run(args)
 

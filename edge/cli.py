@@ -188,7 +188,7 @@ def _load(name: str) -> Command:
 
 
 def _dispatch(args: argparse.Namespace) -> int:
-    from edge.config import load  # noqa: PLC0415
+    from edge.config import load
 
     overrides = {key: value for key, value in vars(args).items() if "." in key and value is not None}
     return _load(args.command).run(args, load(args.config, overrides=overrides))
@@ -198,7 +198,7 @@ class _Version(argparse.Action):
     """Looks the version up only when it is asked for: that takes longer than the rest of the command line."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+        from importlib.metadata import PackageNotFoundError, version
 
         try:
             print(f"maskgate {version('maskgate')}")

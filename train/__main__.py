@@ -24,8 +24,8 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command line of both tasks."""
-    from train.face import command as face  # noqa: PLC0415
-    from train.mask import command as mask  # noqa: PLC0415
+    from train.face import command as face
+    from train.mask import command as mask
 
     top = argparse.ArgumentParser(
         prog="python -m train",

@@ -41,7 +41,7 @@ def open_alert(settings: AlertSettings, devices: Path = DEVICES, board: Profile 
         pins = PinAlert(lines, settings) if lines else NoAlert("by configuration")
     if settings.sound == "none":
         return pins
-    from edge.alerts.sound import open_sound  # noqa: PLC0415 - few doors have it
+    from edge.alerts.sound import open_sound
 
     return Together([pins, open_sound(settings)])
 
@@ -95,7 +95,7 @@ def _has_gpio(devices: Path) -> bool:
 
 def _open_gpio(settings: AlertSettings) -> Lines:
     try:
-        from edge.alerts.gpio import GpioLines  # noqa: PLC0415 - hardware packages are imported where they are needed
+        from edge.alerts.gpio import GpioLines
     except ImportError as error:
         raise AlertError(
             f"Cannot drive GPIO pins: {error}; install gpiozero (pip install 'maskgate[pi]'), "
@@ -106,7 +106,7 @@ def _open_gpio(settings: AlertSettings) -> Lines:
 
 def _open_gpiod(settings: AlertSettings, board: str, devices: Path) -> Lines:
     try:
-        from edge.alerts.libgpiod import GpiodLines  # noqa: PLC0415
+        from edge.alerts.libgpiod import GpiodLines
     except ImportError as error:
         raise AlertError(
             f"Cannot drive GPIO lines: {error}; install gpiod 2.1 or later (pip install 'maskgate[gpiod]'), "

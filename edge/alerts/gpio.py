@@ -118,7 +118,7 @@ def take_header_chip(root: Path = Path("/")) -> None:
     if chip is None or gpiozero.Device.pin_factory is not None or os.environ.get("GPIOZERO_PIN_FACTORY"):
         return
     try:
-        from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415 - gpiozero tries others where it is not installed
+        from gpiozero.pins.lgpio import LGPIOFactory
     except ImportError:
         return
     try:

@@ -139,7 +139,7 @@ class _Opener:
             NoCameraError: There is neither.
             CameraError: One is there but does not work.
         """
-        from edge.cameras.picam import NoPiCameraError  # noqa: PLC0415
+        from edge.cameras.picam import NoPiCameraError
 
         why: list[str] = []
         looked_for: tuple[tuple[str, Callable[[], Camera], type[CameraError]], ...] = (
@@ -199,7 +199,7 @@ class _Opener:
         return None
 
     def pi_camera(self) -> Camera:
-        from edge.cameras.picam import PiCamera  # noqa: PLC0415
+        from edge.cameras.picam import PiCamera
 
         return self._turned(PiCamera(self.settings, self.clock))
 

@@ -156,7 +156,7 @@ def require_pi_camera() -> str:
 
 def _picamera2() -> Any:
     try:
-        from picamera2 import Picamera2  # noqa: PLC0415
+        from picamera2 import Picamera2
     except ModuleNotFoundError as error:
         package = "python3-libcamera" if error.name == "libcamera" else "python3-picamera2"
         raise NoPiCameraError(

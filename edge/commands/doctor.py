@@ -142,7 +142,7 @@ def pi_camera() -> str:
     Raises:
         NoPiCameraError: picamera2 is not installed, cannot be loaded or sees no camera.
     """
-    from edge.cameras.picam import require_pi_camera  # noqa: PLC0415
+    from edge.cameras.picam import require_pi_camera
 
     return require_pi_camera()
 
@@ -337,14 +337,14 @@ def _runtime(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def _models(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.vision.models import FaceEntry, MaskEntry  # noqa: PLC0415
+    from edge.vision.models import FaceEntry, MaskEntry
 
     for reference, kind in ((config.face.model, FaceEntry), (config.mask.model, MaskEntry)):
         yield _model(reference, kind)
 
 
 def _model(reference: str, kind: type[ModelEntry]) -> Finding:
-    from edge.vision.models import load_model  # noqa: PLC0415
+    from edge.vision.models import load_model
 
     try:
         model = load_model(reference, kind)
@@ -392,7 +392,7 @@ def _no_camera(machine: Machine, profile: Profile, sensors: list[str]) -> Findin
 
 
 def _module(machine: Machine, source: str) -> Finding:
-    from edge.cameras.csi import has_gstreamer  # noqa: PLC0415
+    from edge.cameras.csi import has_gstreamer
 
     sensors = ", ".join(camera_sensors(machine.root))
     if not has_gstreamer(machine.opencv_build()):
@@ -442,7 +442,7 @@ def _video_nodes(machine: Machine) -> Iterator[Finding]:
 
 
 def _gpio(machine: Machine, config: Config) -> Iterator[Finding]:
-    from edge.alerts.choose import wants_gpiod  # noqa: PLC0415
+    from edge.alerts.choose import wants_gpiod
 
     board = profile_of(machine.root)
     labels = {chip.name: f" ({chip.label})" for chip in gpio_chips(machine.root) if chip.label}
@@ -494,7 +494,7 @@ def _gpiod(machine: Machine, chips: str, limit: State) -> Finding:
 
 
 def _sound(machine: Machine, config: Config) -> Iterator[Finding]:
-    from edge.alerts.sound import TONE, UnplayableError, read_clip  # noqa: PLC0415
+    from edge.alerts.sound import TONE, UnplayableError, read_clip
 
     alerts = config.alerts
     if alerts.sound == "none":
@@ -527,7 +527,7 @@ def _quiet_hours(machine: Machine, config: Config) -> Iterator[Finding]:
 
 
 def _accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
-    from edge.runtime.accelerator.edgetpu import find_devices  # noqa: PLC0415
+    from edge.runtime.accelerator.edgetpu import find_devices
 
     settings, found = config.runtime, find_devices(machine.root)
     if settings.accelerator == "cpu":
@@ -566,7 +566,7 @@ def _no_accelerator(profile: Profile, asked_for: bool) -> Finding:
 
 
 def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
-    from edge.runtime.accelerator.accelerated import library_file  # noqa: PLC0415
+    from edge.runtime.accelerator.accelerated import library_file
 
     name = config.runtime.edgetpu_library
     if library_file(name, machine.root) is None:
@@ -586,7 +586,7 @@ def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
 
 def _not_compiled(config: Config) -> list[str]:
     """Models without a variant for the Edge TPU; those that cannot be read at all are another finding."""
-    from edge.vision.models import ModelEntry, load_model  # noqa: PLC0415
+    from edge.vision.models import ModelEntry, load_model
 
     missing = []
     for reference in (config.face.model, config.mask.model):
@@ -597,9 +597,9 @@ def _not_compiled(config: Config) -> list[str]:
 
 
 def _remembered_crash(machine: Machine, config: Config) -> str | None:
-    from edge.runtime.accelerator.accelerated import DISTRIBUTIONS, MEMORY, ProbeMemory, probe_key  # noqa: PLC0415
-    from edge.runtime.accelerator.edgetpu import Order  # noqa: PLC0415
-    from edge.sinks.counts import store_path  # noqa: PLC0415
+    from edge.runtime.accelerator.accelerated import DISTRIBUTIONS, MEMORY, ProbeMemory, probe_key
+    from edge.runtime.accelerator.edgetpu import Order
+    from edge.sinks.counts import store_path
 
     asked = config.runtime.backend
     installed = next((name for name, package in DISTRIBUTIONS.items() if machine.version_of(package)), "litert")
@@ -625,7 +625,7 @@ def _pycoral(machine: Machine) -> Iterator[Finding]:
 
 
 def _screens(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.sinks.web import listen, token  # noqa: PLC0415
+    from edge.sinks.web import listen, token
 
     web = config.web
     if not web.enabled:
@@ -649,7 +649,7 @@ def _screens(_: Machine, config: Config) -> Iterator[Finding]:
 
 
 def _disk(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.sinks.counts import store_path  # noqa: PLC0415
+    from edge.sinks.counts import store_path
 
     path = store_path(config.counts)
     folder = next(parent for parent in path.parents if parent.exists())

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Watch the door, and return the exit code."""
-    from edge.door import wiring as daemon  # noqa: PLC0415
+    from edge.door import wiring as daemon
 
     options = daemon.Options(
         events=args.events,

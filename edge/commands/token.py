@@ -29,8 +29,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     Raises:
         StoreError: Its file cannot be written.
     """
-    from edge.sinks.web import token  # noqa: PLC0415
-    from edge.sinks.web.guard import is_loopback_name  # noqa: PLC0415
+    from edge.sinks.web import token
+    from edge.sinks.web.guard import is_loopback_name
 
     web = settings.config.web
     usual = token.token_path(web, settings.config.counts)

@@ -213,7 +213,7 @@ class Door:
         people, totals = self.people.people, self.people.totals
         self.screen.update(self.frames, self.source.dropped, len(people), totals)
         if self.window:
-            from edge.sinks.draw import annotate  # noqa: PLC0415
+            from edge.sinks.draw import annotate
 
             self.window.show(annotate(frame.image, people, totals))
 

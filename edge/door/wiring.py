@@ -149,7 +149,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
 def _open_broker(settings: Settings, counts: CountKeeper | None, clock: Clock, parts: ExitStack) -> Publisher | None:
     if not settings.config.mqtt.host:
         return None
-    from edge.sinks.mqtt import Publisher  # noqa: PLC0415
+    from edge.sinks.mqtt import Publisher
 
     publisher = Publisher(settings, clock, lambda: counts.before if counts else None, about(settings.config))
     parts.callback(publisher.close)
@@ -159,7 +159,7 @@ def _open_broker(settings: Settings, counts: CountKeeper | None, clock: Clock, p
 def _open_metrics(
     config: Config, counts: CountKeeper | None, broker: Publisher | None, pipeline: Judge, clock: Clock
 ) -> Metrics:
-    from edge.sinks.metrics import Metrics  # noqa: PLC0415
+    from edge.sinks.metrics import Metrics
 
     return Metrics(
         clock,
@@ -174,7 +174,7 @@ def _open_metrics(
 def _open_web(
     config: Config, pipeline: Judge, choice: Choice, clock: Clock, extra: Mapping[str, Callable[[], tuple[bytes, str]]]
 ) -> WebScreens:
-    from edge.sinks.web.sink import Shown, WebScreens  # noqa: PLC0415
+    from edge.sinks.web.sink import Shown, WebScreens
 
     stored = None if choice.stand_in else store_path(config.counts)
 
@@ -216,7 +216,7 @@ def _open_counts(settings: CountSettings, clock: Clock, parts: ExitStack) -> Cou
 
 
 def _open_window(parts: ExitStack) -> Picture:
-    from edge.sinks.window import Window  # noqa: PLC0415
+    from edge.sinks.window import Window
 
     window = Window()
     parts.callback(window.close)

@@ -10,7 +10,7 @@ from edge.runtime.interpreter import InterpreterModel, runtime_name
 
 def open_model(content: bytes, threads: int) -> Model:
     """Load a model into TensorFlow's interpreter; see ``edge.runtime.open_model``."""
-    import tensorflow  # noqa: PLC0415
+    import tensorflow
 
     interpreter = tensorflow.lite.Interpreter(model_content=content, num_threads=threads)
     return InterpreterModel(interpreter, runtime_name("tensorflow", threads))
@@ -18,7 +18,7 @@ def open_model(content: bytes, threads: int) -> Model:
 
 def open_delegated(content: bytes, library: str, options: Mapping[str, str]) -> Model:
     """Load a model into TensorFlow's interpreter with a delegate; see ``edge.runtime.open_delegated``."""
-    import tensorflow  # noqa: PLC0415
+    import tensorflow
 
     delegate = tensorflow.lite.experimental.load_delegate(library, dict(options))
     interpreter = tensorflow.lite.Interpreter(model_content=content, experimental_delegates=[delegate])

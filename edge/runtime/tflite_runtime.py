@@ -16,7 +16,7 @@ def open_model(content: bytes, threads: int) -> Model:
     Raises:
         ImportError: It is not installed, or numpy 2 is.
     """
-    from tflite_runtime.interpreter import Interpreter  # noqa: PLC0415
+    from tflite_runtime.interpreter import Interpreter
 
     _require_numpy_1()
     name = runtime_name("tflite-runtime", threads)
@@ -29,7 +29,7 @@ def open_delegated(content: bytes, library: str, options: Mapping[str, str]) -> 
     Raises:
         ImportError: It is not installed, or numpy 2 is.
     """
-    from tflite_runtime.interpreter import Interpreter, load_delegate  # noqa: PLC0415
+    from tflite_runtime.interpreter import Interpreter, load_delegate
 
     _require_numpy_1()
     delegate = load_delegate(library, dict(options))

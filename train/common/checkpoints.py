@@ -59,7 +59,7 @@ class RunFolder:
         Raises:
             ConfigError: There is nothing to go on with, or the settings differ.
         """
-        import keras  # noqa: PLC0415
+        import keras
 
         if not (self._state.exists() and self._last.exists()):
             raise ConfigError(
@@ -90,7 +90,7 @@ def read_model(path: Path, option: str) -> Any:
     Raises:
         ConfigError: The file is absent or broken.
     """
-    import keras  # noqa: PLC0415
+    import keras
 
     if not path.is_file():
         raise ConfigError(f"No model at {path}: give {option} a .keras file of an earlier run.")

@@ -31,7 +31,7 @@ class _Fused(keras.layers.BatchNormalization):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf  # noqa: PLC0415 - only where it is the backend
+        import tensorflow as tf
 
         output, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True

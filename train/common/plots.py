@@ -10,8 +10,8 @@ from typing import Any
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
     """A matplotlib figure that needs no screen, and its canvas."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, FigureCanvasAgg(figure)

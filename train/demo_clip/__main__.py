@@ -46,7 +46,7 @@ def write_clip(path: Path) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    import av  # noqa: PLC0415  (only who makes the clip needs PyAV)
+    import av
 
     quality = {"crf": "21", "preset": "medium", "bf": "0", "g": str(5 * FPS)}
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:

@@ -41,7 +41,7 @@ class Portrait:
 @cache
 def eileen() -> Portrait:
     """Astronaut Eileen Collins (NASA), from scikit-image; at twice the size of the original."""
-    from skimage import data  # noqa: PLC0415  (only who makes the clip needs scikit-image)
+    from skimage import data
 
     load: Callable[[], Image] = data.astronaut
     original = np.ascontiguousarray(load()[..., ::-1])
@@ -55,7 +55,7 @@ def eileen() -> Portrait:
 @cache
 def grace() -> Portrait:
     """Rear Admiral Grace Hopper (US Navy), from matplotlib; the jacket is carried on below the picture."""
-    from matplotlib import get_data_path  # noqa: PLC0415  (only who makes the clip needs matplotlib)
+    from matplotlib import get_data_path
 
     file = Path(get_data_path()) / "sample_data" / "grace_hopper.jpg"
     original = np.asarray(cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR), np.uint8)

@@ -333,8 +333,8 @@ def average_precision(outcomes: Sequence[Outcome]) -> dict[float, float] | None:
         AP in [0, 1] at each IoU of ``SWEEP_IOUS``, or None where pycocotools is not installed.
     """
     try:
-        from pycocotools.coco import COCO  # noqa: PLC0415
-        from pycocotools.cocoeval import COCOeval  # noqa: PLC0415
+        from pycocotools.coco import COCO
+        from pycocotools.cocoeval import COCOeval
     except ImportError:
         return None
     with contextlib.redirect_stdout(io.StringIO()):

@@ -94,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     draw = dict(_times(each) for each in args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from train.face.data import gather, source_weights  # noqa: PLC0415
-    from train.face.fit import Run, Settings  # noqa: PLC0415
+    from train.face.data import gather, source_weights
+    from train.face.fit import Run, Settings
 
     settings = Settings(
         data=tuple(str(path) for path in args.data),
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     faces = gather(args.data, args.validation, args.hold_out, args.seed)
     source_weights(faces.training, draw=settings.draw)  # a source that is not there is told before anybody looks
     if args.teacher:
-        from train.face.teacher import drawn_alike, look, teach  # noqa: PLC0415
+        from train.face.teacher import drawn_alike, look, teach
 
         seen, held = (
             look(part, args.teacher, args.out / "teacher.json", print) for part in (faces.training, faces.held_out)

@@ -123,11 +123,11 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if args.preset == "report":
-        from train.mask import report as mask_report  # noqa: PLC0415
+        from train.mask import report as mask_report
 
         mask_report.ReportRun(args).run()
     else:
-        from train.mask.fit import Run  # noqa: PLC0415
+        from train.mask.fit import Run
 
         Run(args).run()
     return 0

@@ -75,9 +75,9 @@ class Run:
 
     def run(self) -> None:
         """Train what is left to train, then report on what it comes to."""
-        import keras  # noqa: PLC0415
+        import keras
 
-        from train.mask.model import adopt, classifier  # noqa: PLC0415
+        from train.mask.model import adopt, classifier
 
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
@@ -107,9 +107,9 @@ class Run:
 
     def _enter_phase(self, model: Any, epoch: int) -> None:
         """Compile anew where a phase begins: the head alone, then each member's upper layers; else change nothing."""
-        import keras  # noqa: PLC0415
+        import keras
 
-        from train.mask.model import thaw  # noqa: PLC0415
+        from train.mask.model import thaw
 
         if epoch >= self.warmup and self._member_epoch(epoch) == 0:
             if epoch == self.warmup:
@@ -132,7 +132,7 @@ class Run:
 
     def _schedule(self) -> Any:
         """Half an epoch up to the peak, then a cosine down to a thousandth of it."""
-        import keras  # noqa: PLC0415
+        import keras
 
         steps = math.ceil(self.args.faces / self.args.batch)
         rise = steps // 2
@@ -145,10 +145,10 @@ class Run:
         )
 
     def _epoch(self, model: Any, deck: Deck, epoch: int) -> dict[str, Any]:
-        import keras  # noqa: PLC0415
+        import keras
 
-        from train.mask.batches import Batches  # noqa: PLC0415
-        from train.mask.model import reseed_dropout  # noqa: PLC0415
+        from train.mask.batches import Batches
+        from train.mask.model import reseed_dropout
 
         args = self.args
         reseed_dropout(model, args.seed, epoch)
@@ -198,8 +198,8 @@ class Run:
 
     def _write(self, model: Any, held_out: Sequence[Sample]) -> dict[str, Any] | None:
         """Save the model for the door, calibrated on the held-out faces, and tell its figures on them."""
-        from train.mask.batches import predict  # noqa: PLC0415
-        from train.mask.model import for_door  # noqa: PLC0415
+        from train.mask.batches import predict
+        from train.mask.model import for_door
 
         ratios = door_ratios()
         temperature, found = 1.0, None
@@ -235,9 +235,9 @@ class Run:
 
     def _report(self, faces: Faces) -> None:
         """Measure the model on everything held back, and draw the plots."""
-        import keras  # noqa: PLC0415
+        import keras
 
-        from train.mask.batches import predict  # noqa: PLC0415
+        from train.mask.batches import predict
 
         model = keras.models.load_model(self.folder.model)
         found: dict[str, Any] = {}

@@ -32,7 +32,7 @@ def backbone(size: int, width: float, weights: str) -> Any:
     Raises:
         ConfigError: The file is missing or does not fit this width.
     """
-    import keras  # noqa: PLC0415
+    import keras
 
     path = None if weights in ("imagenet", "none") else Path(weights)
     if path is not None and not path.is_file():
@@ -64,7 +64,7 @@ def classifier(size: int, width: float, weights: str, classes: int, dropout: flo
     Returns:
         A keras.Model from (N, size, size, 3) float32 RGB in [-1, 1] to (N, classes) probabilities.
     """
-    import keras  # noqa: PLC0415
+    import keras
 
     net = backbone(size, width, weights)
     inputs = keras.Input((size, size, 3), name="image")
@@ -82,7 +82,7 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
     Returns:
         A keras.Model from (N, size, size, 3) float32 RGB in [-1, 1] to (N, classes) probabilities.
     """
-    import keras  # noqa: PLC0415
+    import keras
 
     net = backbone(size, width, weights)
     net.trainable = False
@@ -117,7 +117,7 @@ def for_door(model: Any, log_ratios: Sequence[float], temperature: float = 1.0) 
         log_ratios: One a class, in the order of the outputs.
         temperature: Above 1 makes it less sure.
     """
-    import keras  # noqa: PLC0415
+    import keras
 
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())

@@ -33,7 +33,7 @@ ROTATION, ZOOM, SHIFT, SHEAR = 20.0, 0.15, 0.2, 0.15
 
 def stratified(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
     """80 % to train on and 20 % to test on, with the classes in the same proportions."""
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    from sklearn.model_selection import train_test_split
 
     try:
         train, test = train_test_split(
@@ -109,7 +109,7 @@ class ReportRun:
     def run(self) -> None:
         """Train what is left to train, then report on the last epoch, as the report does."""
         say(f"{len(self.train)} faces to train on, {len(self.test)} to test on; classes {', '.join(self.labels)}")
-        from train.mask.model import reseed_dropout  # noqa: PLC0415
+        from train.mask.model import reseed_dropout
 
         model = self._model()
         for epoch in range(len(self.state["history"]), self.epochs):
@@ -129,9 +129,9 @@ class ReportRun:
         self._report(model)
 
     def _model(self) -> Any:
-        import keras  # noqa: PLC0415
+        import keras
 
-        from train.mask.model import report_classifier  # noqa: PLC0415
+        from train.mask.model import report_classifier
 
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
@@ -145,7 +145,7 @@ class ReportRun:
 
     def _batches(self, samples: Sequence[Sample], seed: tuple[int, int] | None) -> Any:
         """The pictures in order, or, given a seed, shuffled and varied by it."""
-        from train.mask.batches import Batches  # noqa: PLC0415
+        from train.mask.batches import Batches
 
         order = np.arange(len(samples)) if seed is None else np.random.default_rng(seed).permutation(len(samples))
 
@@ -164,8 +164,8 @@ class ReportRun:
         )
 
     def _report(self, model: Any) -> None:
-        import keras  # noqa: PLC0415
-        from sklearn.metrics import classification_report  # noqa: PLC0415
+        import keras
+        from sklearn.metrics import classification_report
 
         save_model(keras.Model(model.inputs, model.outputs, name="mask"), self.folder.model)
         truth = indices(self.test, self.labels)

@@ -38,7 +38,7 @@ class Teachers:
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, classes) probabilities of (N, size, size, 3) RGB in [-1, 1]; may be called from several threads."""
-        import keras  # noqa: PLC0415
+        import keras
 
         answers = []
         for model, ratios in zip(self._models, self._ratios, strict=True):

@@ -30,6 +30,6 @@ def open_with_pycoral(content: bytes, device: str) -> Model | None:
     """
     if not is_googles():
         return None
-    from pycoral.utils.edgetpu import make_interpreter  # noqa: PLC0415
+    from pycoral.utils.edgetpu import make_interpreter
 
     return InterpreterModel(make_interpreter(content, device=device or None), "pycoral")

@@ -75,8 +75,8 @@ def hindrance(host: str, port: int, error: OSError) -> Hindrance:
 
 def is_served(host: str, port: int) -> bool:
     """Whether a maskgate answers there."""
-    import http.client  # noqa: PLC0415
-    import json  # noqa: PLC0415
+    import http.client
+    import json
 
     address = "127.0.0.1" if host in EVERYWHERE else host
     connection = http.client.HTTPConnection(address, port, timeout=ANSWER_WITHIN)

@@ -118,7 +118,7 @@ class WebScreens:
             log.debug("How it failed:", exc_info=error)
 
     def _serve(self, listener: socket.socket) -> None:
-        from edge.sinks.web.server import make_server  # noqa: PLC0415
+        from edge.sinks.web.server import make_server
 
         self._server = make_server(self._config, self._clock, self._feed, self._guard, self._shown)
         if self._closing.is_set():

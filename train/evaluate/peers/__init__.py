@@ -92,7 +92,7 @@ def published(folder: Path) -> list[System]:
         ConfigError: A file is not there, or OpenCV cannot read it.
         ModelError: No runtime can run a TFLite model.
     """
-    from train.evaluate.peers import aizoo, blazeface, escvm, ultraface, yunet  # noqa: PLC0415
+    from train.evaluate.peers import aizoo, blazeface, escvm, ultraface, yunet
 
     judged = {
         "": (escvm.MaskClassifier(folder, escvm.WIDE), f"square crops, {escvm.WIDE} of the box wider on each side"),
