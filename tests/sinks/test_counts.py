@@ -25,10 +25,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from edge.clock import ManualClock, SystemClock
+from edge.commands import counts
 from edge.commands.counts import HEADINGS, parse_since
 from edge.config import CountSettings, load
 from edge.errors import ConfigError, StoreError
-from edge.sinks import counts
 from edge.sinks.counts import CountStore, store_path
 from edge.sinks.counts.database import lifetime_totals, open_for_reading
 from edge.sinks.web.report import read_today
@@ -840,7 +840,7 @@ def test_a_store_that_is_damaged_inside_is_said(filled: Path) -> None:
 
 AS_NOBODY = """
 import argparse, os, sys
-from edge.sinks import counts
+from edge.commands import counts
 from edge.config import load
 from edge.errors import StoreError
 
