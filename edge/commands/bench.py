@@ -110,15 +110,15 @@ def measure(pipeline: Pipeline, people: PeopleTracker, frames: Sequence[Frame], 
         begin = time.perf_counter()
         faces = pipeline.detect(frame.image, frame.small)
         found = time.perf_counter()
-        asked = people.faces_to_judge(faces, at, (width, height))
+        plan = people.match(faces, at, (width, height))
         chosen = time.perf_counter()
-        readings = pipeline.judge(frame.image, asked)
+        readings = pipeline.judge(frame.image, plan.to_judge)
         judged = time.perf_counter()
-        people.update([*readings, *(face for face in faces if face not in asked)], at, (width, height))
+        people.update(plan, readings)
         done = time.perf_counter()
         times.find.append((found - begin) * 1e3)
-        if asked:
-            times.judge.append((judged - chosen) * 1e3 / len(asked))
+        if readings:
+            times.judge.append((judged - chosen) * 1e3 / len(readings))
         times.follow.append((chosen - found + done - judged) * 1e3)
         times.frame.append((done - begin) * 1e3)
     return times

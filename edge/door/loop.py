@@ -162,10 +162,9 @@ class Door:
         height, width = frame.image.shape[:2]
         at = frame.captured_at
         faces = self._look(frame)
-        open_questions = self.people.faces_to_judge(faces, at, (width, height))
-        readings = self.pipeline.judge(frame.image, open_questions)
-        settled = [face for face in faces if face not in open_questions]
-        events = self.people.update([*readings, *settled], at, (width, height))
+        plan = self.people.match(faces, at, (width, height))
+        readings = self.pipeline.judge(frame.image, plan.to_judge)
+        events = self.people.update(plan, readings)
         self._publish(events + self.alerts.update(events, self.people.people, at))
         self.frames += 1
         self.image = None if self.camera.trouble else frame.image

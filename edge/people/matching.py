@@ -9,15 +9,11 @@ import lap
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import LABELS, BBox, Face, Reading
-
-LIKENESS = 0.7
-"""Cost of a reading that is nothing like what is held of the person: masks tell people apart who cross."""
-
-COST_LIMIT = 1.5
-"""Pairs that cost more stay apart. A pair in place costs 0; one at the end of its reach, without overlap, 1."""
+from edge.people.tuning import Tuning
+from edge.values import BBox, Face, Reading
 
 FORBIDDEN = 1e3
+"""Cost of a pair that cannot be: far above any limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +22,12 @@ class Candidate:
 
     Attributes:
         bbox: Where its face is expected, in pixels of the frame.
-        origin: (x, y) of its centre when it was last seen; it may have stopped anywhere on the way from there.
-        reach: How far from that way it may be found, in face sizes (longer sides).
+        origin: (x, y) of its centre when it was last seen; it may have stopped anywhere between there and ``bbox``.
+        reach: Maximum distance from that path, in face sizes (longer sides).
         ratio: How much larger or smaller it may have become, as a factor of the longer side.
         shares: Of each label in the votes, in the order of ``LABELS``, summing to 1.
         penalty: Added to the cost of every pair, so that a track in full view wins over a doubtful one.
-        limit: Pairs that cost more stay apart, at most ``COST_LIMIT``.
+        limit: Pairs that cost more are not matched, at most ``Tuning.cost_limit``.
     """
 
     bbox: BBox
@@ -43,61 +39,95 @@ class Candidate:
     limit: float
 
 
-def assign(candidates: Sequence[Candidate], sighted: Sequence[Face | Reading]) -> dict[int, int]:
-    """The cheapest one-to-one assignment of faces to tracks.
+@dataclass(frozen=True, slots=True, eq=False)
+class Costs:
+    """What each pair of a track and a face would cost.
 
-    A pair costs the mean of 1 - IoU and of the distance from the expected way as a share of the track's reach, plus the
-    unlikeness of the reading (total variation distance, where the face was judged) and the track's penalty. The
-    distance keeps small, fast and jittery faces, whose boxes do not overlap from frame to frame; the IoU keeps
-    people apart who stand close. Solved by the Jonker-Volgenant algorithm of lapx (R. Jonker and A. Volgenant,
-    Computing 38, 1987).
+    A pair costs the mean of 1 - IoU and of the distance from the expected path as a share of the track's reach, plus
+    the track's penalty and, once the face is judged, the unlikeness of its reading. The distance keeps small, fast and
+    jittery faces, whose boxes do not overlap from frame to frame; the IoU keeps people apart who stand close.
 
-    Returns:
-        Index into ``candidates`` by index into ``sighted``; faces of nobody known are absent.
+    Attributes:
+        values: (tracks, faces) float64; ``FORBIDDEN`` out of reach, of unlike size, or above the track's limit.
+        limits: (tracks, 1) float64.
+        shares: (tracks, labels) float64: the votes on each track.
+        tuning: The constants.
     """
-    if not candidates or not sighted:
-        return {}
-    _, _, candidate_of_face = lap.lapjv(_costs(candidates, sighted), extend_cost=True, cost_limit=COST_LIMIT)
-    return {face: int(candidate) for face, candidate in enumerate(candidate_of_face) if candidate >= 0}
+
+    values: NDArray[np.float64]
+    limits: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    tuning: Tuning
+
+    @staticmethod
+    def of(candidates: Sequence[Candidate], faces: Sequence[Face], tuning: Tuning) -> Costs:
+        """By place and size alone."""
+        if not candidates or not faces:
+            empty = np.empty((len(candidates), len(faces)))
+            return Costs(empty, empty, empty, tuning)
+        limits = np.array([[candidate.limit] for candidate in candidates])
+        shares = np.array([candidate.shares for candidate in candidates])
+        return Costs(_by_place(candidates, faces, limits), limits, shares, tuning)
+
+    def with_readings(self, readings: Sequence[Reading | None]) -> Costs:
+        """The same with what the readings say: one for each face, None where it was not judged."""
+        judged = [index for index, reading in enumerate(readings) if reading is not None]
+        if not judged or not self.values.size:
+            return self
+        read = np.array([reading.probabilities for reading in readings if reading is not None])
+        values = self.values.copy()
+        unlikeness = np.abs(self.shares[:, None, :] - read[None, :, :]).sum(-1) / 2  # total variation distance
+        values[:, judged] += self.tuning.likeness * unlikeness
+        values[values > self.limits] = FORBIDDEN
+        return Costs(values, self.limits, self.shares, self.tuning)
+
+    def assign(self) -> dict[int, int]:
+        """The cheapest one-to-one assignment.
+
+        Pairs that no other pair competes with are taken as they are. Where people compete, it is solved by the
+        Jonker-Volgenant algorithm of lapx (R. Jonker and A. Volgenant, Computing 38, 1987).
+
+        Returns:
+            Index of the track by index of the face; faces of nobody known are absent.
+        """
+        if not self.values.size:
+            return {}
+        possible = self.values < self.tuning.cost_limit
+        tracks, faces = possible.nonzero()
+        pairs = dict(zip(faces.tolist(), tracks.tolist(), strict=True))
+        if len(pairs) == len(tracks) == len(set(pairs.values())):
+            return pairs
+        _, _, track_of_face = lap.lapjv(self.values, extend_cost=True, cost_limit=self.tuning.cost_limit)
+        return {face: int(track) for face, track in enumerate(track_of_face) if track >= 0}
 
 
-def _costs(candidates: Sequence[Candidate], sighted: Sequence[Face | Reading]) -> NDArray[np.float64]:
-    """(tracks, faces) costs; pairs out of reach or of unlike size are forbidden."""
-    faces = [item.face if isinstance(item, Reading) else item for item in sighted]
+def _by_place(
+    candidates: Sequence[Candidate], faces: Sequence[Face], limits: NDArray[np.float64]
+) -> NDArray[np.float64]:
     a = np.array([candidate.bbox for candidate in candidates], np.float64)[:, None, :]
     b = np.array([face.bbox for face in faces], np.float64)[None, :, :]
-    reach, ratio, penalty, limit = np.array([(c.reach, c.ratio, c.penalty, c.limit) for c in candidates]).T[:, :, None]
+    reach, ratio, penalty = np.array([(c.reach, c.ratio, c.penalty) for c in candidates]).T[:, :, None]
 
     size_a, size_b = a[..., 2:] - a[..., :2], b[..., 2:] - b[..., :2]
     overlap = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(-1)
     iou = overlap / np.maximum(size_a.prod(-1) + size_b.prod(-1) - overlap, 1e-9)
     long_a, long_b = np.maximum(size_a.max(-1), 1e-3), np.maximum(size_b.max(-1), 1e-3)
     origins = np.array([candidate.origin for candidate in candidates], np.float64)[:, None, :]
-    apart = _distance_to_way(b[..., :2] + size_b / 2, origins, a[..., :2] + size_a / 2)
+    apart = _distance_to_path(b[..., :2] + size_b / 2, origins, a[..., :2] + size_a / 2)
     distance = apart / ((long_a + long_b) / 2 * reach)
 
     costs: NDArray[np.float64] = (1 - iou + np.minimum(distance, 1)) / 2 + penalty
-    costs += LIKENESS * _unlikeness(candidates, sighted)
     unlike_size = np.maximum(long_a / long_b, long_b / long_a) > ratio
-    costs[unlike_size | (distance > 1) | (costs > limit)] = FORBIDDEN
+    costs[unlike_size | (distance > 1) | (costs > limits)] = FORBIDDEN
     return costs
 
 
-def _distance_to_way(
+def _distance_to_path(
     points: NDArray[np.float64], begin: NDArray[np.float64], end: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Pixels from (1, faces, 2) points to the straight ways between (tracks, 1, 2) begins and ends."""
-    way = end - begin
-    along = ((points - begin) * way).sum(-1) / np.maximum((way * way).sum(-1), 1e-9)
-    nearest = begin + np.clip(along, 0, 1)[..., None] * way
+    """Pixels from (1, faces, 2) points to the straight lines between (tracks, 1, 2) begins and ends."""
+    path = end - begin
+    along = ((points - begin) * path).sum(-1) / np.maximum((path * path).sum(-1), 1e-9)
+    nearest = begin + np.clip(along, 0, 1)[..., None] * path
     distance: NDArray[np.float64] = np.linalg.norm(points - nearest, axis=-1)
     return distance
-
-
-def _unlikeness(candidates: Sequence[Candidate], sighted: Sequence[Face | Reading]) -> NDArray[np.float64]:
-    """(tracks, faces) from 0, a reading just like the votes, to 1; 0 for faces that were not judged."""
-    unknown = (np.nan,) * len(LABELS)
-    votes = np.array([candidate.shares for candidate in candidates])[:, None, :]
-    readings = np.array([item.probabilities if isinstance(item, Reading) else unknown for item in sighted])[None, :, :]
-    unlikeness: NDArray[np.float64] = np.nan_to_num(np.abs(votes - readings).sum(-1) / 2)
-    return unlikeness

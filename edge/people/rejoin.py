@@ -9,77 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from edge.people.track import Track
 from edge.values import BBox
-
-LIMIT = 1.0
-"""A newcomer whose cost is higher is somebody else."""
-
-UNREAD = 0.35
-"""Unlikeness reckoned with where one of the two was never judged."""
-
-TURNING = 10.0
-"""Who comes back across the edge has turned at no more than this, in face sizes (longer sides) a second squared."""
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How far from what is expected a newcomer may be, and what that costs.
-
-    Attributes:
-        reach: Farthest from the way the lost person was on, in face sizes (longer sides).
-        reach_growth: Added to ``reach`` for every second away.
-        reach_limit: But never farther.
-        growth: Largest factor by which the longer side may have grown.
-        growth_growth: Added to ``growth`` for every second away.
-        shrinkage: Largest factor by which it may have shrunk; who walks away does not show the face.
-        place: Cost at the end of the reach.
-        growing: Cost of a size e times as large.
-        shrinking: Cost of a size e times as small.
-        unlikeness: Cost of a mask that is nothing like the one before.
-    """
-
-    reach: float
-    reach_growth: float
-    reach_limit: float
-    growth: float
-    growth_growth: float
-    shrinkage: float
-    place: float
-    growing: float
-    shrinking: float
-    unlikeness: float
-
-
-IN_THE_PICTURE = Tolerance(
-    reach=0.5,
-    reach_growth=3.0,
-    reach_limit=4.0,
-    growth=1.4,
-    growth_growth=1.2,
-    shrinkage=1.3,
-    place=0.75,
-    growing=0.45,
-    shrinking=2.5,
-    unlikeness=0.95,
-)
-"""For those who are lost in the picture. Unlikeness alone is no bar: a mask is put on with the face turned away."""
-
-AT_THE_EDGE = Tolerance(
-    reach=0.5,
-    reach_growth=0.0,
-    reach_limit=0.5,
-    growth=1.25,
-    growth_growth=0.0,
-    shrinkage=1.25,
-    place=0.5,
-    growing=1.4,
-    shrinking=1.4,
-    unlikeness=1.4,
-)
-"""For those who leave or enter: mostly somebody else, unless they are very like somebody who has left there."""
 
 
 def find(
@@ -99,7 +31,7 @@ def find(
     """
     costs = [(_cost(track, newcomer, frame_size, lost_after, read), track) for track in lost]
     least, track = min(costs, key=lambda pair: pair[0], default=(math.inf, None))
-    return track if least <= LIMIT else None
+    return track if least <= newcomer.tuning.rejoin_limit else None
 
 
 def _cost(lost: Track, newcomer: Track, frame_size: tuple[int, int], lost_after: float, read: bool) -> float:
@@ -118,11 +50,12 @@ def _cost_of_arrival(
     if away <= 0:
         return math.inf
     across_edge = lost.has_left(at, frame_size, frame_interval=0.0) or newcomer.has_entered(bbox, frame_size)
-    allowed = AT_THE_EDGE if across_edge else IN_THE_PICTURE
+    tuning = newcomer.tuning
+    allowed = tuning.at_the_edge if across_edge else tuning.inside
     before, now = max(lost.whole.longer_side, 1e-3), max(newcomer.whole.longer_side, 1e-3)
     reach = min(allowed.reach + allowed.reach_growth * away, allowed.reach_limit) * (before + now) / 2
     apart = _distance_to_way(bbox, lost.bbox, lost.predicted(at))
-    if across_edge and _change_of_pace(lost, newcomer) > TURNING * away * (before + now) / 2:
+    if across_edge and _change_of_pace(lost, newcomer) > tuning.turning * away * (before + now) / 2:
         return math.inf
     if apart > reach or not 1 / allowed.shrinkage < now / before < allowed.growth + allowed.growth_growth * away:
         return math.inf
@@ -150,5 +83,5 @@ def _unlikeness(lost: Track, newcomer: Track) -> float:
     """From 0, read alike, to 1 (total variation distance)."""
     before, now = lost.ballot.leaning, newcomer.ballot.leaning
     if before is None or now is None:
-        return UNREAD
+        return newcomer.tuning.unread
     return sum(abs(a - b) for a, b in zip(before, now, strict=True)) / 2

@@ -5,77 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from edge.people.matching import COST_LIMIT, Candidate
+from edge.people.matching import Candidate
+from edge.people.tuning import TIME_EPSILON, Tuning
 from edge.people.votes import Ballot
 from edge.values import BBox, Person
 
-EDGE = 2.0
-"""A box this near the picture's edge is cut by it, in pixels."""
 
-SMOOTHING = 0.25
-"""Time constant of the velocity estimate, in seconds."""
-
-COASTING = 1.5
-"""An unseen face slows down with this time constant, in seconds: people stop and turn behind what hides them."""
-
-IN_VIEW = 0.2
-"""A face of which less than this share should still be inside the picture has left it."""
-
-IN_VIEW_MISSED = 0.45
-"""The same for a face that was missed for ``MISSED``: detectors hardly find half a face."""
-
-MISSED = 0.06
-"""Seconds a face goes unfound before that holds."""
-
-REACH = 0.5
-"""A face may be found this far from where it is expected, in face sizes (longer sides)."""
-
-REACH_GROWTH = 1.5
-"""And this much farther for every second it was not seen."""
-
-REACH_GROWTH_UNKNOWN = 3.0
-"""The same while its velocity is not known yet."""
-
-REACH_LIMIT = 2.0
-"""But never farther."""
-
-SIZE_RATIO = 1.4
-"""Boxes whose longer sides differ by more than this factor are not the same face."""
-
-SIZE_RATIO_GROWTH = 0.5
-"""Added to that factor for every second unseen: people come nearer."""
-
-CONFIRM_HITS = 3
-"""Sightings before a face is a visit; fewer may be a false box."""
-
-CONFIRM_SEEN = 0.25
-"""Seconds for which those sightings show it, the time between frames for each but the first: false boxes flicker."""
-
-CONFIRM_WITHIN = 0.7
-"""Seconds that a face which is not yet a visit may go unseen before it is forgotten."""
-
-CONFIRM_WITHIN_FRAMES = 3
-"""But not before this many frames have passed, where they come slowly."""
-
-LOST = 0.15
-"""A person who was missed for longer, in seconds, is lost: a face elsewhere is a newcomer (edge.people.rejoin)."""
-
-LOST_LIMIT = 0.7
-"""Highest matching cost of a face that is taken for a lost person at first sight: in place, and alike."""
-
-LEAVING_LIMIT = 0.4
-"""The same for one who was missed on the way out across the picture's edge: a face there may be somebody who enters."""
-
-TOLERANCE = 1e-6
-"""Seconds by which sums of frame times may fall short."""
-
-DOUBT = 0.2
-"""Matching penalty of a track that is not yet a visit, and of one that is about to be given up."""
-
-
-def is_cut(bbox: BBox, frame_size: tuple[int, int]) -> bool:
-    """Whether the edge of a (width, height) picture cuts the face."""
-    return any(_cut_sides(bbox, frame_size))
+def is_cut(bbox: BBox, frame_size: tuple[int, int], edge: float = Tuning.edge) -> bool:
+    """Whether a face lies within ``edge`` pixels of the edge of a (width, height) picture, which cuts it."""
+    return any(_cut_sides(bbox, frame_size, edge))
 
 
 def _inside(bbox: BBox, frame_size: tuple[int, int]) -> BBox:
@@ -83,9 +21,10 @@ def _inside(bbox: BBox, frame_size: tuple[int, int]) -> BBox:
     return BBox(max(0.0, bbox.x0), max(0.0, bbox.y0), min(width, bbox.x1), min(height, bbox.y1))
 
 
-def _cut_sides(bbox: BBox, frame_size: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
+def _cut_sides(bbox: BBox, frame_size: tuple[int, int], edge: float) -> tuple[bool, bool, bool, bool]:
+    """Left, top, right, bottom."""
     width, height = frame_size
-    return bbox.x0 <= EDGE, bbox.y0 <= EDGE, bbox.x1 >= width - EDGE, bbox.y1 >= height - EDGE
+    return bbox.x0 <= edge, bbox.y0 <= edge, bbox.x1 >= width - edge, bbox.y1 >= height - edge
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +32,7 @@ class Track:
     """A face followed over frames.
 
     Attributes:
+        tuning: The constants.
         ballot: The votes on this person.
         bbox: Where the face was last found, in pixels of the frame.
         whole: ``bbox`` with what the picture's edge cuts off put back, by the last size seen uncut.
@@ -107,6 +47,7 @@ class Track:
         unvoted: Those of them that could have voted since the last vote.
     """
 
+    tuning: Tuning
     ballot: Ballot
     bbox: BBox
     whole: BBox
@@ -121,7 +62,8 @@ class Track:
 
     def predicted(self, at: float) -> BBox:
         """Where the whole face should be at ``at``: constant velocity that fades while it is unseen."""
-        glide = COASTING * (1 - math.exp(-(at - self.last_seen) / COASTING))
+        coasting = self.tuning.coasting
+        glide = coasting * (1 - math.exp(-(at - self.last_seen) / coasting))
         dx, dy = self.velocity[0] * glide, self.velocity[1] * glide
         return BBox(self.whole.x0 + dx, self.whole.y0 + dy, self.whole.x1 + dx, self.whole.y1 + dy)
 
@@ -131,28 +73,30 @@ class Track:
         """What matching needs: where, how far from there, how doubtful. None for a face that has left the picture."""
         if self.has_left(at, frame_size, frame_interval):
             return None
+        tuning = self.tuning
         unseen = at - self.last_seen
         missed = unseen - frame_interval
-        leaving = missed > TOLERANCE and self._is_leaving(frame_size)
-        lost = self.id is not None and (leaving or missed > LOST)
-        limit = LEAVING_LIMIT if leaving else LOST_LIMIT
-        growth = REACH_GROWTH if self.hits >= CONFIRM_HITS else REACH_GROWTH_UNKNOWN
-        penalty = DOUBT * min(1.0, unseen / lost_after) + (DOUBT if self.id is None else 0.0)
+        leaving = missed > TIME_EPSILON and self._is_leaving(frame_size)
+        lost = self.id is not None and (leaving or missed > tuning.lost)
+        limit = tuning.leaving_limit if leaving else tuning.lost_limit
+        growth = tuning.reach_growth if self.hits >= tuning.confirm_hits else tuning.reach_growth_unknown
+        penalty = tuning.doubt * min(1.0, unseen / lost_after) + (tuning.doubt if self.id is None else 0.0)
         return Candidate(
             _inside(self.predicted(at), frame_size),
             origin=self.bbox.centre,
-            reach=REACH if lost else min(REACH + growth * unseen, REACH_LIMIT),
-            ratio=SIZE_RATIO + SIZE_RATIO_GROWTH * unseen,
+            reach=tuning.reach if lost else min(tuning.reach + growth * unseen, tuning.reach_limit),
+            ratio=tuning.size_ratio + tuning.size_ratio_growth * unseen,
             shares=self.ballot.shares,
             penalty=penalty,
-            limit=limit if lost else COST_LIMIT,
+            limit=limit if lost else tuning.cost_limit,
         )
 
     def has_left(self, at: float, frame_size: tuple[int, int], frame_interval: float) -> bool:
         """Whether the face should be out of the picture by now."""
         whole = self.predicted(at)
         missed = at - self.last_seen - frame_interval
-        least = IN_VIEW_MISSED if missed > MISSED - TOLERANCE else IN_VIEW
+        tuning = self.tuning
+        least = tuning.in_view_missed if missed > tuning.missed - TIME_EPSILON else tuning.in_view
         return _inside(whole, frame_size).area < least * whole.area
 
     def has_entered(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
@@ -164,9 +108,8 @@ class Track:
         vx, vy = self.velocity
         return self._crosses_edge(self.bbox, frame_size, (-vx, -vy))
 
-    @staticmethod
-    def _crosses_edge(bbox: BBox, frame_size: tuple[int, int], inwards: tuple[float, float]) -> bool:
-        left, top, right, bottom = _cut_sides(bbox, frame_size)
+    def _crosses_edge(self, bbox: BBox, frame_size: tuple[int, int], inwards: tuple[float, float]) -> bool:
+        left, top, right, bottom = _cut_sides(bbox, frame_size, self.tuning.edge)
         x, y = inwards
         return (left and x > 0) or (right and x < 0) or (top and y > 0) or (bottom and y < 0)
 
@@ -175,10 +118,10 @@ class Track:
         self.in_sight += frame_interval
         whole = self._restored(bbox, frame_size)
         elapsed = at - self.last_seen
-        if self.id is None and elapsed - frame_interval > LOST:
+        if self.id is None and elapsed - frame_interval > self.tuning.lost:
             self.arrivals = (self.arrivals[0], (at, bbox))
         if elapsed > 0:
-            gain = max(1 - math.exp(-elapsed / SMOOTHING), 1 / self.hits)
+            gain = max(1 - math.exp(-elapsed / self.tuning.smoothing), 1 / self.hits)
             (x, y), (old_x, old_y) = whole.centre, self.whole.centre
             vx, vy = self.velocity
             self.velocity = (
@@ -191,7 +134,7 @@ class Track:
 
     def _restored(self, bbox: BBox, frame_size: tuple[int, int]) -> BBox:
         """``bbox`` as large as the face was when it was last seen whole, grown beyond the edges that cut it."""
-        left, top, right, bottom = _cut_sides(bbox, frame_size)
+        left, top, right, bottom = _cut_sides(bbox, frame_size, self.tuning.edge)
         x0, y0, x1, y1 = bbox
         if left != right:
             width = max(self.whole.width, bbox.width)
@@ -204,13 +147,15 @@ class Track:
     @property
     def confirmed(self) -> bool:
         """Whether it was seen often and long enough to be a person."""
-        return self.hits >= CONFIRM_HITS and self.in_sight >= CONFIRM_SEEN - TOLERANCE
+        tuning = self.tuning
+        return self.hits >= tuning.confirm_hits and self.in_sight >= tuning.confirm_seen - TIME_EPSILON
 
     def expired(self, at: float, lost_after: float, frame_interval: float) -> bool:
         """Whether it has been out of sight for too long. All in seconds."""
         patience = lost_after
         if self.id is None and not self.confirmed:
-            patience = min(lost_after, max(CONFIRM_WITHIN, CONFIRM_WITHIN_FRAMES * frame_interval))
+            tuning = self.tuning
+            patience = min(lost_after, max(tuning.confirm_within, tuning.confirm_within_frames * frame_interval))
         return at - self.last_seen >= patience
 
     def rejoined(self, newcomer: Track) -> None:

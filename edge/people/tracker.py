@@ -18,7 +18,8 @@ The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 
 import cv2
@@ -26,32 +27,59 @@ import numpy as np
 
 from edge.config import PeopleSettings
 from edge.people import rejoin
-from edge.people.matching import assign
-from edge.people.track import TOLERANCE, Track, is_cut
+from edge.people.matching import Costs
+from edge.people.track import Track, is_cut
+from edge.people.tuning import TIME_EPSILON, Tuning
 from edge.people.votes import Ballot
 from edge.values import BBox, Event, EventKind, Face, Person, Reading, Verdict
 
-SAME_FACE_IOU = 0.4
-"""A box that overlaps a person's own box by more is that face found twice, not somebody new."""
 
-RECOGNISED_BY = 3
-"""Readings of a newcomer before it is taken for somebody who was lost."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is known of a frame before its faces are judged: whose they are, and which of them to judge.
 
-RECOGNISED_WITHIN = 1.0
-"""Seconds after which a newcomer is taken for somebody who was lost without these readings: it cannot be read."""
+    Attributes:
+        at: Scene seconds of the frame.
+        frame_interval: Seconds since the frame before it.
+        frame_size: (width, height) in pixels.
+        faces: Those in the zone.
+        to_judge: Those of them that the mask model should look at; the others would teach nothing.
+        tracks: Everybody who may be in view.
+        costs: Of matching each of ``tracks`` with each of ``faces``.
+        track_of: Index into ``tracks`` by index into ``faces``, by place alone.
+    """
+
+    at: float
+    frame_interval: float
+    frame_size: tuple[int, int]
+    faces: tuple[Face, ...]
+    to_judge: tuple[Face, ...]
+    tracks: tuple[Track, ...]
+    costs: Costs
+    track_of: Mapping[int, int]
 
 
 class PeopleTracker:
     """Follows people and their visits. Time comes only from ``at``.
 
+    Args:
+        settings: What the operator chose.
+        tuning: The constants of following people.
+
+    Attributes:
+        people: Everybody whose visit is open, also while out of sight for a moment, in the order they came.
+
     Example:
         >>> tracker = PeopleTracker(PeopleSettings())
-        >>> tracker.update([], at=0.0, frame_size=(640, 480))
+        >>> plan = tracker.match([], at=0.0, frame_size=(640, 480))
+        >>> tracker.update(plan, [])
         []
     """
 
-    def __init__(self, settings: PeopleSettings) -> None:
+    def __init__(self, settings: PeopleSettings, tuning: Tuning | None = None) -> None:
+        self.people: tuple[Person, ...] = ()
         self._settings = settings
+        self._tuning = tuning or Tuning()
         self._tracks: list[Track] = []
         self._now = -math.inf
         self._rejudged_at = -math.inf
@@ -59,11 +87,6 @@ class PeopleTracker:
         self._frame_size = (0, 0)
         self._next_id = 1
         self._totals = dict.fromkeys(Verdict, 0)
-
-    @property
-    def people(self) -> tuple[Person, ...]:
-        """Everybody whose visit is open, also while out of sight for a moment, in the order they came."""
-        return tuple(track.person() for track in self._visitors())
 
     @property
     def occupied(self) -> bool:
@@ -75,69 +98,62 @@ class PeopleTracker:
         """Visits that have ended, by verdict."""
         return dict(self._totals)
 
-    def faces_to_judge(self, faces: Sequence[Face], at: float, frame_size: tuple[int, int]) -> list[Face]:
-        """Which of a frame's faces the mask model should look at: the others would teach nothing.
+    def match(self, faces: Sequence[Face], at: float, frame_size: tuple[int, int]) -> Plan:
+        """Decide whose each face of a frame is, and which faces the mask model should judge. Changes nothing.
 
         New, undecided and contested people, and people who cross each other, are judged every frame, settled ones
-        every ``rejudge_every`` seconds, the longest waiting first and no more than ``rejudge_rate`` a second in all,
-        and faces that cannot vote never. Changes nothing: whether the advice is taken is the caller's affair.
+        every ``rejudge_every`` seconds, the longest waiting first and no more than ``rejudge_rate`` per second in all,
+        and faces that cannot vote never. Whether the advice is taken is up to the caller.
 
         Args:
             faces: All faces of the frame.
-            at: Scene seconds of the frame.
-            frame_size: (width, height) in pixels.
-
-        Returns:
-            Those to judge, in the order given.
-        """
-        at = max(at, self._now)
-        inside = [face for face in faces if self._in_zone(face.bbox, frame_size)]
-        track_of = self._match(inside, at, frame_size)
-        expected = [(track, track.predicted(at)) for track in self._tracks]
-        urgent: list[Face] = []
-        due: list[tuple[float, Face]] = []
-        for index, face in enumerate(inside):
-            track = track_of.get(index)
-            if not self._may_vote(face.bbox, frame_size):
-                continue
-            crossed = any(other is not track and _overlap(face.bbox, bbox) for other, bbox in expected)
-            if crossed or track is None or track.ballot.last_at is None or track.ballot.contested:
-                urgent.append(face)
-            elif self._is_due(track, at):
-                due.append((track.ballot.last_at, face))
-        due.sort(key=itemgetter(0))
-        asked = {id(face) for face in urgent} | {id(face) for _, face in due[: self._affordable(at)]}
-        return [face for face in faces if id(face) in asked]
-
-    def update(self, readings: Sequence[Face | Reading], at: float, frame_size: tuple[int, int]) -> list[Event]:
-        """Take in one frame.
-
-        Args:
-            readings: Every face found, judged or not; unjudged ones are followed and do not vote.
             at: Scene seconds of the frame. A time that is not later than the last one counts as no time passed.
             frame_size: (width, height) in pixels.
+        """
+        at = max(at, self._now)
+        interval = at - self._now if self._tracks else self._frame_interval
+        inside = tuple(face for face in faces if self._in_zone(face.bbox, frame_size))
+        lost_after = self._settings.lost_after
+        known = [
+            (track, candidate)
+            for track in self._tracks
+            if not track.expired(at, lost_after, interval)
+            and (candidate := track.candidate(at, frame_size, lost_after, interval))
+        ]
+        tracks = tuple(track for track, _ in known)
+        costs = Costs.of([candidate for _, candidate in known], inside, self._tuning)
+        track_of = costs.assign()
+        owners = [tracks[track_of[index]] if index in track_of else None for index in range(len(inside))]
+        to_judge = self._to_judge(inside, owners, at, interval, frame_size)
+        return Plan(at, interval, frame_size, inside, to_judge, tracks, costs, track_of)
+
+    def update(self, plan: Plan, readings: Sequence[Reading]) -> list[Event]:
+        """Take in the frame that was matched last.
+
+        Args:
+            plan: Of the frame.
+            readings: Of any of its faces; the others are followed and do not vote.
 
         Returns:
             What happened, in order: visits ended, started, verdicts.
         """
-        at = max(at, self._now)
-        if self._tracks:
-            self._frame_interval = at - self._now
-        self._now = at
-        self._frame_size = frame_size
-        sighted = [item for item in readings if self._in_zone(_bbox(item), frame_size)]
+        at, frame_size = plan.at, plan.frame_size
+        self._now, self._frame_interval, self._frame_size = at, plan.frame_interval, frame_size
+        reading_of = {reading.face: reading for reading in readings}
+        read = [reading_of.get(face) for face in plan.faces]
+        pairs = plan.costs.with_readings(read).assign() if readings else plan.track_of
         events = self._end_visits(at, frame_size)
-        track_of = self._match(sighted, at, frame_size)
-        for index, item in enumerate(sighted):
-            bbox = _bbox(item)
+        track_of = {face: plan.tracks[track] for face, track in pairs.items()}
+        for index, (face, reading) in enumerate(zip(plan.faces, read, strict=True)):
             track = track_of.get(index)
             if track is not None:
-                track.found(bbox, at, frame_size, self._frame_interval)
-            elif not any(bbox.iou(known.bbox) > SAME_FACE_IOU for known in track_of.values()):
-                track = self._new_track(bbox, at)
-            if track is not None and self._may_vote(bbox, frame_size):
-                events += self._vote(track, item, at)
+                track.found(face.bbox, at, frame_size, self._frame_interval)
+            elif not self._is_found_twice(face.bbox, track_of.values()):
+                track = self._new_track(face.bbox, at)
+            if track is not None and self._may_vote(face.bbox, frame_size):
+                events += self._vote(track, reading, at)
         events += self._welcome(at, frame_size)
+        self.people = self._persons()
         return events
 
     def finish(self, at: float) -> list[Event]:
@@ -146,35 +162,55 @@ class PeopleTracker:
         events = self._welcome(self._now, self._frame_size, last_chance=True)
         events += [self._end(track) for track in self._visitors()]
         self._tracks.clear()
+        self.people = ()
         self._now = self._rejudged_at = -math.inf
         return events
 
     def _visitors(self) -> list[Track]:
         return sorted((track for track in self._tracks if track.id is not None), key=lambda track: track.id or 0)
 
-    def _match(self, sighted: Sequence[Face | Reading], at: float, frame_size: tuple[int, int]) -> dict[int, Track]:
-        """Tracks by index into ``sighted``."""
-        lost_after, interval = self._settings.lost_after, self._frame_interval
-        known = [
-            (track, candidate)
-            for track in self._tracks
-            if not self._has_expired(track, at) and (candidate := track.candidate(at, frame_size, lost_after, interval))
-        ]
-        pairs = assign([candidate for _, candidate in known], sighted)
-        return {face: known[index][0] for face, index in pairs.items()}
+    def _persons(self) -> tuple[Person, ...]:
+        return tuple(track.person() for track in self._visitors())
+
+    def _to_judge(
+        self,
+        faces: Sequence[Face],
+        owners: Sequence[Track | None],
+        at: float,
+        interval: float,
+        frame_size: tuple[int, int],
+    ) -> tuple[Face, ...]:
+        expected = [(track, track.predicted(at)) for track in self._tracks]
+        asked: set[int] = set()
+        due: list[tuple[float, int]] = []
+        for index, (face, track) in enumerate(zip(faces, owners, strict=True)):
+            if not self._may_vote(face.bbox, frame_size):
+                continue
+            crossed = any(other is not track and _overlap(face.bbox, bbox) for other, bbox in expected)
+            if crossed or track is None or track.ballot.last_at is None or track.ballot.contested:
+                asked.add(index)
+            elif self._is_due(track, at):
+                due.append((track.ballot.last_at, index))
+        due.sort(key=itemgetter(0))
+        asked.update(index for _, index in due[: self._affordable(at, interval)])
+        return tuple(face for index, face in enumerate(faces) if index in asked)
+
+    def _is_found_twice(self, bbox: BBox, known: Iterable[Track]) -> bool:
+        return any(bbox.iou(track.bbox) > self._tuning.same_face_iou for track in known)
 
     def _new_track(self, bbox: BBox, at: float) -> Track:
-        track = Track(Ballot(self._settings), bbox, bbox, first_seen=at, last_seen=at, arrivals=((at, bbox),))
+        ballot = Ballot(self._settings, self._tuning)
+        track = Track(self._tuning, ballot, bbox, bbox, first_seen=at, last_seen=at, arrivals=((at, bbox),))
         self._tracks.append(track)
         return track
 
-    def _vote(self, track: Track, item: Face | Reading, at: float) -> list[Event]:
+    def _vote(self, track: Track, reading: Reading | None, at: float) -> list[Event]:
         track.unvoted += self._frame_interval
-        if not isinstance(item, Reading):
+        if reading is None:
             return []
         if not track.ballot.contested and self._is_due(track, at):
             self._rejudged_at = at
-        changed = track.ballot.cast(item, at, track.unvoted)
+        changed = track.ballot.cast(reading, at, track.unvoted)
         track.unvoted = 0.0
         return [_verdict(track, at)] if changed and track.id is not None else []
 
@@ -197,7 +233,9 @@ class PeopleTracker:
         return events
 
     def _is_recognisable(self, newcomer: Track, at: float) -> bool:
-        return newcomer.ballot.readings >= RECOGNISED_BY or at - newcomer.arrivals[-1][0] >= RECOGNISED_WITHIN
+        tuning = self._tuning
+        waited = at - newcomer.arrivals[-1][0]
+        return newcomer.ballot.readings >= tuning.recognised_by or waited >= tuning.recognised_within
 
     def _find_lost(self, newcomer: Track, frame_size: tuple[int, int], recognisable: bool) -> Track | None:
         """Whom the newcomer is; as long as it is not recognisable, whom it may turn out to be."""
@@ -239,17 +277,17 @@ class PeopleTracker:
 
     def _is_due(self, track: Track, at: float) -> bool:
         last_at = track.ballot.last_at
-        return last_at is not None and at - last_at >= self._settings.rejudge_every - TOLERANCE
+        return last_at is not None and at - last_at >= self._settings.rejudge_every - TIME_EPSILON
 
-    def _affordable(self, at: float) -> int:
+    def _affordable(self, at: float, interval: float) -> int:
         """How many settled people may be judged in this frame: they take turns."""
         rate = self._settings.rejudge_rate
-        if (at - self._rejudged_at) * rate < 1 - TOLERANCE:
+        if (at - self._rejudged_at) * rate < 1 - TIME_EPSILON:
             return 0
-        return max(1, int(self._frame_interval * rate + TOLERANCE))
+        return max(1, int(interval * rate + TIME_EPSILON))
 
     def _may_vote(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
-        return not is_cut(bbox, frame_size) and bbox.short_side >= self._settings.min_face
+        return not is_cut(bbox, frame_size, self._tuning.edge) and bbox.short_side >= self._settings.min_face
 
     def _in_zone(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
         if not self._settings.zone:
@@ -266,7 +304,3 @@ def _verdict(track: Track, at: float) -> Event:
 
 def _overlap(one: BBox, other: BBox) -> bool:
     return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
-
-
-def _bbox(item: Face | Reading) -> BBox:
-    return item.face.bbox if isinstance(item, Reading) else item.bbox

@@ -6,28 +6,17 @@ import math
 from collections.abc import Sequence
 
 from edge.config import PeopleSettings
+from edge.people.tuning import Tuning
 from edge.values import LABELS, Label, Reading, Verdict
-
-MEMORY = 1.5
-"""Votes fade with this time constant, in seconds of sight: a mask put on is believed within about as long."""
-
-PRIOR = 0.15
-"""Doubt: seconds of evenly split votes that every share is reckoned with, so that one reading decides nothing."""
-
-FIRST_VOTE = 0.05
-"""Seconds the first reading of a person stands for."""
-
-LONGEST_VOTE = 0.3
-"""Seconds a reading stands for at most, however long ago the one before it was."""
 
 
 class Ballot:
     """The votes on one person.
 
-    A reading stands for the time the face was in sight since the one before it (at most ``LONGEST_VOTE``), weighted
-    by detector score and face size, and splits its vote by its probabilities. Votes are therefore seconds, whatever
-    the frame rate and however rarely a settled person is judged; time out of sight neither adds to them nor fades
-    them.
+    A reading stands for the time the face was in sight since the one before it (up to ``Tuning.longest_vote``),
+    weighted by detector score and face size, and splits its vote by its probabilities. Votes are therefore seconds,
+    whatever the frame rate and however rarely a settled person is judged; time out of sight neither adds to them nor
+    fades them.
 
     Attributes:
         readings: How many were cast.
@@ -36,8 +25,8 @@ class Ballot:
         contested: Whether the latest reading disagreed with the verdict, or there is none yet.
     """
 
-    def __init__(self, settings: PeopleSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: PeopleSettings, tuning: Tuning) -> None:
+        self._settings, self._tuning = settings, tuning
         self._votes = [0.0] * len(LABELS)
         self._seconds = 0.0
         self._first_at: float | None = None
@@ -57,7 +46,7 @@ class Ballot:
         Returns:
             Whether the verdict changed.
         """
-        stands_for = FIRST_VOTE if self.last_at is None else min(seen, LONGEST_VOTE)
+        stands_for = self._tuning.first_vote if self.last_at is None else min(seen, self._tuning.longest_vote)
         weight = stands_for * self._weight(reading)
         changed = self._add([weight * probability for probability in reading.probabilities], stands_for, at, at)
         self.readings += 1
@@ -74,7 +63,7 @@ class Ballot:
 
     def _add(self, votes: Sequence[float], seconds: float, first_at: float, last_at: float) -> bool:
         """Count votes cast between two times, and decide. Returns whether the verdict changed."""
-        fade = math.exp(-seconds / MEMORY)
+        fade = math.exp(-seconds / self._tuning.memory)
         self._votes = [vote * fade + new for vote, new in zip(self._votes, votes, strict=True)]
         self._seconds += seconds
         self._first_at = first_at if self._first_at is None else self._first_at
@@ -93,8 +82,9 @@ class Ballot:
     @property
     def shares(self) -> tuple[float, ...]:
         """Each label's share of the votes, doubt included, in the order of ``LABELS``; they sum to 1."""
-        total = sum(self._votes) + PRIOR
-        return tuple((vote + PRIOR / len(LABELS)) / total for vote in self._votes)
+        doubt = self._tuning.prior
+        total = sum(self._votes) + doubt
+        return tuple((vote + doubt / len(LABELS)) / total for vote in self._votes)
 
     @property
     def confidence(self) -> float | None:

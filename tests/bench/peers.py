@@ -149,10 +149,8 @@ def _at_the_door(pipeline: Pipeline, images: Sequence[Image]) -> Times:
     for number, image in enumerate([*images] * 2):
         with (settling if number < len(images) else settled).one():
             faces = pipeline.detect(image)
-            asked = people.faces_to_judge(faces, number / 20, (WIDTH, HEIGHT))
-            readings = pipeline.judge(image, asked)
-            others = [face for face in faces if face not in asked]
-            people.update([*readings, *others], number / 20, (WIDTH, HEIGHT))
+            plan = people.match(faces, number / 20, (WIDTH, HEIGHT))
+            people.update(plan, pipeline.judge(image, plan.to_judge))
     return settled
 
 

@@ -54,22 +54,21 @@ def import_cost() -> tuple[float, float]:
 
 
 def frame_cost(people: int, frames: int = 400) -> tuple[float, float]:
-    """Microseconds that ``faces_to_judge`` and ``update`` take with so many people in view (medians)."""
+    """Microseconds that ``match`` and ``update`` take with so many people in view (medians)."""
     tracker = PeopleTracker(PeopleSettings())
     rng = np.random.default_rng(0)
-    asking, updating = [], []
+    matching, updating = [], []
     for frame in range(frames):
         jitter = rng.normal(0, 1, (people, 2))
         corners = [(40 + 110 * (n % 5) + x, 40 + 200 * (n // 5) + y) for n, (x, y) in enumerate(jitter)]
         faces = [Face(BBox(x, y, x + 60, y + 80), 0.9) for x, y in corners]
         begin = time.perf_counter()
-        asked = tracker.faces_to_judge(faces, frame / 20, (WIDTH, HEIGHT))
+        plan = tracker.match(faces, frame / 20, (WIDTH, HEIGHT))
         middle = time.perf_counter()
-        items = [Reading(face, (0.9, 0.05, 0.05)) if face in asked else face for face in faces]
-        tracker.update(items, frame / 20, (WIDTH, HEIGHT))
-        asking.append(middle - begin)
+        tracker.update(plan, [Reading(face, (0.9, 0.05, 0.05)) for face in plan.to_judge])
+        matching.append(middle - begin)
         updating.append(time.perf_counter() - middle)
-    return float(np.median(asking)) * 1e6, float(np.median(updating)) * 1e6
+    return float(np.median(matching)) * 1e6, float(np.median(updating)) * 1e6
 
 
 def judged_share(people: int, seconds: float = 30.0) -> float:
@@ -79,10 +78,9 @@ def judged_share(people: int, seconds: float = 30.0) -> float:
     faces = [Face(BBox(110.0 * n, 100, 110.0 * n + 60, 180), 0.9) for n in range(1, people + 1)]
     judged = 0
     for frame in range(-40, int(seconds * 20)):
-        asked = tracker.faces_to_judge(faces, frame / 20, frame_size)
-        judged += len(asked) if frame >= 0 else 0
-        items = [Reading(face, (0.9, 0.05, 0.05)) if face in asked else face for face in faces]
-        tracker.update(items, frame / 20, frame_size)
+        plan = tracker.match(faces, frame / 20, frame_size)
+        judged += len(plan.to_judge) if frame >= 0 else 0
+        tracker.update(plan, [Reading(face, (0.9, 0.05, 0.05)) for face in plan.to_judge])
     return judged / people / seconds
 
 
@@ -113,13 +111,12 @@ def pipeline_cost(sizes: Sequence[int], seconds: float) -> dict[int, Cost]:
         at = frame / 20
         for which, (still, tracker) in enumerate(zip(stills, trackers, strict=True)):
             begin, begin_processor = time.perf_counter(), time.process_time()
-            faces = pipeline.detect(still)
-            asked = tracker.faces_to_judge(faces, at, (WIDTH, HEIGHT))
-            readings = pipeline.judge(still, asked)
-            tracker.update([*readings, *(face for face in faces if face not in asked)], at, (WIDTH, HEIGHT))
+            plan = tracker.match(pipeline.detect(still), at, (WIDTH, HEIGHT))
+            readings = pipeline.judge(still, plan.to_judge)
+            tracker.update(plan, readings)
             if at >= settling:
                 took[which].append((time.perf_counter() - begin, time.process_time() - begin_processor))
-                judged[which] += len(asked)
+                judged[which] += len(readings)
     for people, tracker in zip(sizes, trackers, strict=True):
         found = sum(person.verdict is not Verdict.UNSURE for person in tracker.people)
         if found != people:
@@ -168,7 +165,7 @@ def run(options: Options) -> Section:
             "What following people costs:",
             (
                 "people",
-                "asking which faces to judge, us a frame",
+                "match, us a frame",
                 "update, us a frame",
                 "settled: judged a second, each",
             ),

@@ -81,10 +81,8 @@ def _judge(pipeline: Pipeline, image: Image) -> None:
 
 
 def _at_door(pipeline: Pipeline, tracker: PeopleTracker, still: Image, at: float) -> None:
-    faces = pipeline.detect(still)
-    asked = tracker.faces_to_judge(faces, at, (WIDTH, HEIGHT))
-    readings = pipeline.judge(still, asked)
-    tracker.update([*readings, *(face for face in faces if face not in asked)], at, (WIDTH, HEIGHT))
+    plan = tracker.match(pipeline.detect(still), at, (WIDTH, HEIGHT))
+    tracker.update(plan, pipeline.judge(still, plan.to_judge))
 
 
 def _sizes(pipeline: Pipeline, options: Options, section: Section) -> None:

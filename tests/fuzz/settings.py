@@ -108,4 +108,5 @@ def _can_be_used(settings: Settings) -> None:
     ):
         if path:
             assert b"\0" not in os.fsencode(Path(path).expanduser()), "no file has such a name"
-    PeopleTracker(config.people).update([], at=0.0, frame_size=(640, 480))
+    tracker = PeopleTracker(config.people)
+    tracker.update(tracker.match([], at=0.0, frame_size=(640, 480)), [])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge.config import PeopleSettings, load
 from edge.errors import ConfigError
-from edge.people import PeopleTracker
+from edge.people import PeopleTracker, Plan
 from edge.values import LABELS, BBox, Event, EventKind, Face, Label, Reading, Verdict
 from tests.stand_ins.simulate import Faults, Outcome, Scene, score
 
@@ -33,6 +33,12 @@ def reading(label: Label, x: float = 320.0, y: float = 200.0, size: float = 80.0
     return Reading(face(x, y, size), tuple(sure if other is label else rest for other in LABELS))
 
 
+def take_in(tracker: PeopleTracker, items: Sequence[Face | Reading], at: float) -> list[Event]:
+    """One frame, of which the faces that come with a reading were judged, whatever the tracker advised."""
+    plan = tracker.match([item.face if isinstance(item, Reading) else item for item in items], at, SIZE)
+    return tracker.update(plan, [item for item in items if isinstance(item, Reading)])
+
+
 class Door:
     """A tracker that is shown one frame after another."""
 
@@ -45,7 +51,7 @@ class Door:
         """The same picture for so long."""
         new: list[Event] = []
         for _ in range(round(seconds * FPS)):
-            new += self.tracker.update(items, self.at, SIZE)
+            new += take_in(self.tracker, items, self.at)
             self.at += 1 / FPS
         self.events += new
         return new
@@ -191,7 +197,7 @@ def test_a_walker_behind_a_pillar_comes_out_as_the_same_person() -> None:
 def test_a_brisk_walker_is_one_person_at_any_frame_rate(fps: int) -> None:
     tracker = PeopleTracker(PeopleSettings())
     for frame in range(3 * fps):
-        tracker.update([reading(MASKED, 60 + 180 * frame / fps)], frame / fps, SIZE)
+        take_in(tracker, [reading(MASKED, 60 + 180 * frame / fps)], frame / fps)
     tracker.finish(3.0)
     assert sum(tracker.totals.values()) == 1
 
@@ -391,15 +397,19 @@ def test_settled_people_are_judged_a_few_times_a_second_and_new_ones_every_frame
     asked = []
     for frame in range(4 * FPS):
         faces = [face(200), *([face(450)] if frame >= 3 * FPS else [])]
-        wanted = tracker.faces_to_judge(faces, frame / FPS, SIZE)
-        asked.append([face in wanted for face in faces])
-        items = [Reading(one, (0.9, 0.05, 0.05)) if one in wanted else one for one in faces]
-        tracker.update(items, frame / FPS, SIZE)
+        plan = tracker.match(faces, frame / FPS, SIZE)
+        asked.append([face in plan.to_judge for face in faces])
+        tracker.update(plan, masked(plan))
 
     assert all(first for first, *_ in asked[: round(0.7 * FPS)])
     settled = [first for first, *_ in asked[FPS : 3 * FPS]]
     assert 5 <= sum(settled) <= 8
     assert all(newcomer for _, newcomer in asked[3 * FPS : 3 * FPS + 10])
+
+
+def masked(plan: Plan) -> list[Reading]:
+    """What the mask model says of the faces that it was asked to judge."""
+    return [Reading(one, (0.9, 0.05, 0.05)) for one in plan.to_judge]
 
 
 def crowd(people: int) -> list[Face]:
@@ -408,12 +418,12 @@ def crowd(people: int) -> list[Face]:
 
 def test_ten_settled_people_take_turns_and_newcomers_come_first() -> None:
     tracker = PeopleTracker(PeopleSettings())
-    asked: list[list[Face]] = []
+    asked: list[tuple[Face, ...]] = []
     for frame in range(10 * FPS):
         faces = crowd(10 if frame >= 8 * FPS else 9)
-        wanted = tracker.faces_to_judge(faces, frame / FPS, SIZE)
-        asked.append(wanted)
-        tracker.update([Reading(one, (0.9, 0.05, 0.05)) if one in wanted else one for one in faces], frame / FPS, SIZE)
+        plan = tracker.match(faces, frame / FPS, SIZE)
+        asked.append(plan.to_judge)
+        tracker.update(plan, masked(plan))
 
     settled = asked[3 * FPS : 8 * FPS]
     assert max(map(len, settled)) == 1
@@ -427,9 +437,9 @@ def test_ten_settled_people_take_turns_and_newcomers_come_first() -> None:
 def test_ten_undecided_people_are_all_judged_every_frame() -> None:
     tracker = PeopleTracker(PeopleSettings())
     for frame in range(FPS // 2):
-        wanted = tracker.faces_to_judge(crowd(10), frame / FPS, SIZE)
-        assert wanted == crowd(10)
-        tracker.update([Reading(one, (0.9, 0.05, 0.05)) for one in wanted], frame / FPS, SIZE)
+        plan = tracker.match(crowd(10), frame / FPS, SIZE)
+        assert plan.to_judge == tuple(crowd(10))
+        tracker.update(plan, masked(plan))
 
 
 @pytest.mark.parametrize("fps", [4, 10, 30])
@@ -437,35 +447,32 @@ def test_settled_people_share_the_rate_at_any_frame_rate(fps: int) -> None:
     tracker = PeopleTracker(PeopleSettings(rejudge_rate=5))
     judged = 0
     for frame in range(23 * fps):
-        wanted = tracker.faces_to_judge(crowd(10), frame / fps, SIZE)
-        judged += len(wanted) if frame >= 3 * fps else 0
-        tracker.update(
-            [Reading(one, (0.9, 0.05, 0.05)) if one in wanted else one for one in crowd(10)], frame / fps, SIZE
-        )
+        plan = tracker.match(crowd(10), frame / fps, SIZE)
+        judged += len(plan.to_judge) if frame >= 3 * fps else 0
+        tracker.update(plan, masked(plan))
     assert 3 <= judged / 20 <= 5
 
 
 def test_a_settled_person_whose_reading_changes_is_judged_every_frame() -> None:
     tracker = PeopleTracker(PeopleSettings())
     for frame in range(3 * FPS):
-        one = face(320)
         label = MASKED if frame < 2 * FPS else BARE
-        wanted = tracker.faces_to_judge([one], frame / FPS, SIZE)
-        tracker.update([reading(label)] if wanted else [one], frame / FPS, SIZE)
-    assert tracker.people[0].verdict is Verdict.WITHOUT_MASK or tracker.faces_to_judge([face(320)], 3.0, SIZE)
+        plan = tracker.match([face(320)], frame / FPS, SIZE)
+        tracker.update(plan, [reading(label)] if plan.to_judge else [])
+    assert tracker.people[0].verdict is Verdict.WITHOUT_MASK or tracker.match([face(320)], 3.0, SIZE).to_judge
 
 
 def test_faces_that_cannot_vote_are_never_judged() -> None:
     tracker = PeopleTracker(PeopleSettings(min_face=32, zone=ZONE))
     cut, small, outside = Face(BBox(200, 0, 260, 70), 0.9), face(320, size=30), face(60)
-    assert tracker.faces_to_judge([cut, small, outside], 0.0, SIZE) == []
+    assert tracker.match([cut, small, outside], 0.0, SIZE).to_judge == ()
 
 
 def test_asking_changes_nothing() -> None:
     plain, asked = Door(), Door()
     for n in range(60):
         items = [reading(BARE, 60 + 9 * n), reading(MASKED, 590 - 9 * n, 230)]
-        asked.tracker.faces_to_judge([item.face for item in items], asked.at, SIZE)
+        asked.tracker.match([item.face for item in items], asked.at, SIZE)
         plain.see(*items)
         asked.see(*items)
     plain.ended()
@@ -478,7 +485,7 @@ def test_asking_changes_nothing() -> None:
 )
 def test_times_that_repeat_or_go_back_do_no_harm(times: list[float]) -> None:
     tracker = PeopleTracker(PeopleSettings())
-    events = [event for at in times for event in tracker.update([reading(BARE)], at, SIZE)]
+    events = [event for at in times for event in take_in(tracker, [reading(BARE)], at)]
     events += tracker.finish(times[-1])
     assert all(math.isfinite(event.at) and (event.seconds or 0) >= 0 for event in events)
     assert kinds(events).count("visit_ended") == kinds(events).count("visit_started") <= 1
@@ -509,8 +516,7 @@ def test_every_visit_that_starts_ends_once_whatever_is_seen(frames: list[tuple[f
     at, events = 0.0, []
     for step, seen in frames:
         at += step / 10
-        tracker.faces_to_judge([item.face if isinstance(item, Reading) else item for item in seen], at, SIZE)
-        events += tracker.update(seen, at, SIZE)
+        events += take_in(tracker, seen, at)
         ids = [person.id for person in tracker.people]
         assert ids == sorted(set(ids))
     events += tracker.finish(at)

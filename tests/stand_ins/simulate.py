@@ -310,11 +310,9 @@ def score(scene: Scene, tracker: PeopleTracker, *, sparing: bool = False, idle_e
     for at, seen, owners in scene:
         blind = not tracker.occupied and at - looked_at < idle_every
         readings, looked_at = ([], looked_at) if blind else (seen, at)
-        items: list[Face | Reading] = list(readings)
-        if sparing:
-            asked = tracker.faces_to_judge([reading.face for reading in readings], at, (WIDTH, HEIGHT))
-            items = [reading if reading.face in asked else reading.face for reading in readings]
-        for event in tracker.update(items, at, (WIDTH, HEIGHT)):
+        plan = tracker.match([reading.face for reading in readings], at, (WIDTH, HEIGHT))
+        judged = [reading for reading in readings if reading.face in plan.to_judge] if sparing else readings
+        for event in tracker.update(plan, judged):
             assert event.person is not None
             if event.kind is EventKind.VERDICT and event.verdict:
                 verdicts[event.person].add(event.verdict)
