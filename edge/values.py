@@ -12,39 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.verdicts import LABELS, Label, Verdict
+
+__all__ = ["LABELS", "BBox", "Event", "EventKind", "Face", "Frame", "Image", "Label", "Person", "Reading", "Verdict"]
+
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8, BGR unless its name says otherwise."""
-
-
-class Label(str, Enum):
-    """The classes of the mask model, in the order of its outputs. The one place that knows them."""
-
-    WITH_MASK = "with_mask"
-    WITHOUT_MASK = "without_mask"
-    MASK_WORN_INCORRECTLY = "mask_worn_incorrectly"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-LABELS: tuple[Label, ...] = tuple(Label)
-
-
-class Verdict(str, Enum):
-    """What is held of a person: a label, or ``unsure`` while the readings do not support one."""
-
-    WITH_MASK = Label.WITH_MASK.value
-    WITHOUT_MASK = Label.WITHOUT_MASK.value
-    MASK_WORN_INCORRECTLY = Label.MASK_WORN_INCORRECTLY.value
-    UNSURE = "unsure"
-
-    def __str__(self) -> str:
-        return self.value
-
-    @property
-    def alarming(self) -> bool:
-        """Whether this verdict calls for an alert. Unsure is not unmasked."""
-        return self in (Verdict.WITHOUT_MASK, Verdict.MASK_WORN_INCORRECTLY)
 
 
 class BBox(NamedTuple):

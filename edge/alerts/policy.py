@@ -92,7 +92,7 @@ class AlertPolicy:
         self._hush(at)
         said = self._stop_if_over(here, at) + self._start_if_due(here, at)
         self._alerted = {person for person in self._alerted if person not in ended}
-        self._welcome(self._sounding is None and any(person.verdict is Verdict.WITH_MASK for person in here))
+        self._welcome(self._sounding is None and any(person.verdict.welcome for person in here))
         self._switch_relay(here, at)
         self._say_trouble()
         return said
@@ -149,7 +149,7 @@ class AlertPolicy:
             self._let_in.clear()
             on = False
         else:
-            masked = {person.id for person in here if person.verdict is Verdict.WITH_MASK}
+            masked = {person.id for person in here if person.verdict.welcome}
             extended = bool(masked - self._let_in.keys())
             since = dict.fromkeys(masked, at) | self._let_in
             self._let_in = {person.id: since[person.id] for person in here if person.id in since}

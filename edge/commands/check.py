@@ -31,12 +31,6 @@ STILL_MAX_FACES = 200
 
 WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
-WORDS = {
-    Label.WITH_MASK: "with mask",
-    Label.WITHOUT_MASK: "without mask",
-    Label.MASK_WORN_INCORRECTLY: "badly worn",
-}
-
 
 class Picture(NamedTuple):
     """A file to check: what the operator calls it, or what is wrong before it is even opened."""
@@ -227,14 +221,14 @@ def _unwritable(folder: Path, error: OSError) -> ConfigError:
 
 def _sentence(picture: Picture, readings: Sequence[Reading], written: Path | None) -> str:
     counts = Counter(reading.label for reading in readings)
-    found = [f"{counts[label]} {words}" for label, words in WORDS.items() if counts[label]]
+    found = [f"{counts[label]} {Verdict(label).words}" for label in LABELS if counts[label]]
     faces = f"{_number(len(readings), 'face')}: {', '.join(found)}" if found else "no face"
     ending = f" (marked: {_printable(str(written))})" if written else ""
     return f"{_printable(picture.name)}: {faces}{ending}"
 
 
 def _summary(totals: Totals) -> str:
-    found = ", ".join(f"{totals.labels[label]} {words}" for label, words in WORDS.items())
+    found = ", ".join(f"{totals.labels[label]} {Verdict(label).words}" for label in LABELS)
     unreadable = f"; {totals.unreadable} could not be read" if totals.unreadable else ""
     faces = _number(totals.labels.total(), "face")
     return f"{_number(totals.pictures, 'picture')}, {faces}: {found}{unreadable}"

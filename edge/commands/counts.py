@@ -17,8 +17,9 @@ from edge.errors import ConfigError, StoreError
 from edge.sinks.counts import database
 from edge.sinks.counts.database import VERDICT_COLUMNS
 from edge.sinks.counts.store import store_path
+from edge.verdicts import Verdict
 
-HEADINGS = ("with mask", "without mask", "badly worn", "unsure", "visits", "frames", "uptime")
+HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "frames", "uptime")
 CSV_HEADINGS = ("start", "utc_offset", *VERDICT_COLUMNS, "visits", "frames", "uptime_seconds")
 
 DURATION = re.compile(r"(\d+)([mhdw])")
@@ -110,7 +111,7 @@ def read_rows(connection: sqlite3.Connection, since: datetime | None, by: str) -
     Hours are those of UTC, shown in local time: they begin at half past where the zone is half an hour off, and a day
     takes the hours that begin in it.
     """
-    columns = (*VERDICT_COLUMNS, "frames", "uptime")
+    columns = (*database.verdict_columns(connection), "frames", "uptime")
     sums = ", ".join(f"SUM({column})" for column in columns)
     earliest = since.timestamp() - EARLIER if since else 0
     hours = connection.execute(

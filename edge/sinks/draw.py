@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -61,15 +60,6 @@ class Line(NamedTuple):
 Outline = Callable[[Image, Rectangle, Colour, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How a verdict looks: BGR colour, words, outline."""
-
-    colour: Colour
-    words: str
-    outline: Outline
-
-
 def annotate(image: Image, seen: Sequence[Reading | Person], counts: Mapping[Verdict, int] | None = None) -> Image:
     """Draw what was seen.
 
@@ -87,8 +77,8 @@ def annotate(image: Image, seen: Sequence[Reading | Person], counts: Mapping[Ver
     boxes = [_rectangle(mark.bbox, canvas) for mark in marks]
     strip = [_place_counts(canvas, counts, boxes)] if counts is not None else []
     for mark, box in zip(marks, boxes, strict=True):
-        style = STYLES[mark.verdict]
-        style.outline(canvas, box, style.colour, _line_width(canvas))
+        row = mark.verdict.row
+        OUTLINES[row.outline](canvas, box, row.colours.picture_bgr, _line_width(canvas))
     labels = _place_labels(canvas, marks, boxes, [line.place for line in strip])
     for line in labels + strip:
         _write(canvas, line)
@@ -153,13 +143,7 @@ def _dashes(box: Rectangle, dash: int, gap: int) -> Iterator[tuple[Point, Point]
         yield (box.right, top), (box.right, bottom)
 
 
-STYLES: Mapping[Verdict, Style] = {
-    Verdict.WITH_MASK: Style((80, 220, 80), "mask", _single),
-    Verdict.WITHOUT_MASK: Style((80, 80, 255), "NO MASK", _double),
-    Verdict.MASK_WORN_INCORRECTLY: Style((0, 190, 255), "BADLY WORN", _dashed),
-    Verdict.UNSURE: Style((190, 190, 190), "unsure", _dotted),
-}
-"""Green masked, red not, amber badly worn, grey unsure."""
+OUTLINES: Mapping[str, Outline] = {"single": _single, "double": _double, "dashed": _dashed, "dotted": _dotted}
 
 
 def _place_labels(
@@ -176,18 +160,18 @@ def _place_labels(
 
 def _place_label(canvas: Image, mark: Mark, box: Rectangle, taken: Sequence[Rectangle]) -> Line | None:
     """A label where it hides nothing, the shorter one if need be, else one inside its own box if it fits there."""
-    style = STYLES[mark.verdict]
+    words, colour = mark.verdict.words, mark.verdict.row.colours.picture_bgr
     letter = min(_text_height(canvas), max(LEAST_TEXT_HEIGHT, (box.right - box.left) / 7))
-    texts = [style.words] if mark.sureness is None else [f"{style.words} {mark.sureness:.0%}", style.words]
+    texts = [words] if mark.sureness is None else [f"{words} {mark.sureness:.0%}", words]
     for text in texts:
         width, height = _text_size(text, letter)
         for left, top in _places(box, width, height):
             place = _inside(canvas, left, top, width, height)
             if not any(place.meets(other) for other in taken):
-                return Line(place, [(text, style.colour)], letter)
+                return Line(place, [(text, colour)], letter)
     if width > box.right - box.left:
         return None
-    return Line(_inside(canvas, box.left, box.top, width, height), [(text, style.colour)], letter)
+    return Line(_inside(canvas, box.left, box.top, width, height), [(text, colour)], letter)
 
 
 def _places(box: Rectangle, width: int, height: int) -> list[Point]:
@@ -212,7 +196,9 @@ def _inside(canvas: Image, left: int, top: int, width: int, height: int) -> Rect
 def _place_counts(canvas: Image, counts: Mapping[Verdict, int], boxes: Sequence[Rectangle]) -> Line:
     """The counts along the bottom, or along the top where that hides fewer faces."""
     parts = [
-        (f"{style.words}: {counts[verdict]}  ", style.colour) for verdict, style in STYLES.items() if verdict in counts
+        (f"{verdict.words}: {counts[verdict]}  ", verdict.row.colours.picture_bgr)
+        for verdict in Verdict
+        if verdict in counts
     ]
     text = "".join(words for words, _ in parts)
     letter = _text_height(canvas)

@@ -12,7 +12,7 @@ from typing import Any
 from edge.clock import Clock, rfc3339
 from edge.errors import StoreError
 from edge.sinks.outbox import Outbox
-from edge.values import LABELS, Event, EventKind, Verdict
+from edge.values import Event, EventKind, Verdict
 
 STANDARD_OUTPUT = "-"
 
@@ -67,7 +67,7 @@ class Summary:
 
     def fields(self) -> dict[str, Any]:
         """The last line of the events log, JSON-ready."""
-        counted = {str(verdict): self.totals.get(verdict, 0) for verdict in (*map(Verdict, LABELS), Verdict.UNSURE)}
+        counted = {str(verdict): self.totals.get(verdict, 0) for verdict in Verdict}
         return {
             "event": str(EventKind.SUMMARY),
             "frames": self.frames,

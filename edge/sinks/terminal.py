@@ -15,12 +15,6 @@ TERMINAL_EVERY = 0.25
 PLAIN_EVERY = 10.0
 """Between two lines where there is no terminal, in seconds."""
 CLEAR = "\r\x1b[K"
-WORDS: Mapping[Verdict, str] = {
-    Verdict.WITH_MASK: "with mask",
-    Verdict.WITHOUT_MASK: "no mask",
-    Verdict.MASK_WORN_INCORRECTLY: "badly worn",
-    Verdict.UNSURE: "unsure",
-}
 
 
 class Screen:
@@ -94,13 +88,13 @@ class Screen:
 
 def counted(totals: Mapping[Verdict, int]) -> str:
     """``with mask 3, no mask 1, badly worn 0, unsure 0``."""
-    return ", ".join(f"{words} {totals.get(verdict, 0)}" for verdict, words in WORDS.items())
+    return ", ".join(f"{verdict.words} {totals.get(verdict, 0)}" for verdict in Verdict)
 
 
 def describe(event: Event) -> str:
     """One event in the operator's words."""
     who = f"person {event.person}"
-    held = WORDS[event.verdict] if event.verdict else ""
+    held = event.verdict.words if event.verdict else ""
     sentences = {
         EventKind.VISIT_STARTED: f"{who}: arrived",
         EventKind.VERDICT: f"{who}: {held}",

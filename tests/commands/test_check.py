@@ -168,7 +168,7 @@ def test_people_get_a_sentence_a_picture_and_a_sum(tmp_path: Path) -> None:
     assert checked(first, second, sees=TWO, as_json=False).out.splitlines() == [
         f"{first}: 2 faces: 1 with mask, 1 badly worn",
         f"{second}: 2 faces: 1 with mask, 1 badly worn",
-        "2 pictures, 4 faces: 2 with mask, 0 without mask, 2 badly worn",
+        "2 pictures, 4 faces: 2 with mask, 0 no mask, 2 badly worn",
     ]
 
 
@@ -178,7 +178,7 @@ def test_people_are_told_what_is_wrong_on_the_error_stream(tmp_path: Path) -> No
     assert result.err == f"{tmp_path}/absent.jpg: the file cannot be read (No such file or directory)\n"
     assert result.out.splitlines() == [
         f"{tmp_path}/a.png: no face",
-        "2 pictures, 0 faces: 0 with mask, 0 without mask, 0 badly worn; 1 could not be read",
+        "2 pictures, 0 faces: 0 with mask, 0 no mask, 0 badly worn; 1 could not be read",
     ]
 
 

@@ -29,7 +29,7 @@ from edge.commands import counts
 from edge.commands.counts import HEADINGS, parse_since
 from edge.config import CountSettings, load
 from edge.errors import ConfigError, StoreError
-from edge.sinks.counts import CountStore, store_path
+from edge.sinks.counts import CountStore, database, store_path
 from edge.sinks.counts.database import lifetime_totals, open_for_reading
 from edge.sinks.web.report import read_today
 from edge.values import Event, EventKind, Verdict
@@ -883,3 +883,25 @@ def test_counts_can_be_read_where_nothing_may_be_written(ask_as_nobody: Callable
 @needs_root
 def test_counts_that_may_not_be_read_are_said(ask_as_nobody: Callable[[int], str]) -> None:
     assert "Permission denied" in ask_as_nobody(0o700)
+
+
+class TestNewVerdict:
+    """A class that the mask model learns later is counted in the store that is there."""
+
+    COLUMNS = (*database.VERDICT_COLUMNS, "face_shield")
+
+    def test_gets_its_column(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "counts.db"
+        database.open_for_writing(path).close()
+        monkeypatch.setattr(database, "VERDICT_COLUMNS", self.COLUMNS)
+        connection = database.open_for_writing(path)
+        assert database.verdict_columns(connection) == self.COLUMNS
+        connection.close()
+
+    def test_counts_as_none_before_it_existed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "counts.db"
+        database.open_for_writing(path).close()
+        monkeypatch.setattr(database, "VERDICT_COLUMNS", self.COLUMNS)
+        connection = database.open_for_reading(path)
+        assert database.verdict_columns(connection)[-1] == "0"
+        connection.close()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.sinks.draw import STYLES, annotate
+from edge.sinks.draw import annotate
 from edge.values import BBox, Face, Image, Person, Reading, Verdict
 
 MIDDLE = BBox(200, 150, 400, 380)
@@ -24,7 +24,7 @@ def reading(probabilities: tuple[float, ...], bbox: BBox = MIDDLE) -> Reading:
 
 
 def coloured(image: Image, verdict: Verdict) -> np.ndarray:
-    return (image == STYLES[verdict].colour).all(axis=2)
+    return (image == verdict.row.colours.picture_bgr).all(axis=2)
 
 
 def test_the_picture_given_is_not_changed() -> None:
@@ -51,7 +51,7 @@ def test_verdicts_differ_without_their_colours() -> None:
         return (drawn[140:390, 190:410] != 127).any(axis=2).tobytes()
 
     assert len({outline(verdict) for verdict in Verdict}) == len(Verdict)
-    assert len({style.words for style in STYLES.values()}) == len(Verdict)
+    assert len({verdict.words for verdict in Verdict}) == len(Verdict)
 
 
 def test_a_reading_is_drawn_like_a_person_of_that_verdict_and_says_how_sure_it_is() -> None:

@@ -138,9 +138,23 @@ def lifetime_totals(connection: sqlite3.Connection) -> dict[Verdict, int]:
     Raises:
         sqlite3.Error: The store cannot be read.
     """
-    sums = ", ".join(f"COALESCE(SUM({column}), 0)" for column in VERDICT_COLUMNS)
+    sums = ", ".join(f"COALESCE(SUM({column}), 0)" for column in verdict_columns(connection))
     totals = connection.execute(f"SELECT {sums} FROM hours").fetchone()  # noqa: S608 - columns are our own
     return dict(zip(Verdict, totals, strict=True))
+
+
+def verdict_columns(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """An SQL expression for each verdict: its column of ``hours``, or 0 in a store that is older than the verdict.
+
+    Raises:
+        sqlite3.Error: The store cannot be read.
+    """
+    present = _columns(connection)
+    return tuple(column if column in present else "0" for column in VERDICT_COLUMNS)
+
+
+def _columns(connection: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(row[1] for row in connection.execute("PRAGMA table_info(hours)"))
 
 
 def set_aside(path: Path, now: datetime) -> Path:
@@ -229,6 +243,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise _too_new(path)
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+    for column in VERDICT_COLUMNS:
+        if column not in _columns(connection):
+            connection.execute(f"ALTER TABLE hours ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
 
 
 def _unreadable(path: Path, reason: str) -> StoreError:

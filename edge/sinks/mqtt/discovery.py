@@ -10,15 +10,7 @@ import json
 from typing import Any
 
 from edge.sinks.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Topics
-from edge.values import Verdict
-
-COUNTS = {
-    Verdict.WITH_MASK: ("With mask", "mdi:face-mask"),
-    Verdict.WITHOUT_MASK: ("Without mask", "mdi:face-man-outline"),
-    Verdict.MASK_WORN_INCORRECTLY: ("Mask worn badly", "mdi:face-mask-outline"),
-    Verdict.UNSURE: ("Unsure", "mdi:help-circle-outline"),
-}
-"""Name and icon of each verdict's counter."""
+from edge.verdicts import FALLBACK_LANGUAGE, Verdict
 
 
 def documents(prefix: str, at: Topics, version: str) -> dict[str, str]:
@@ -88,10 +80,9 @@ def _entities(at: Topics) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def _counter(at: Topics, verdict: Verdict) -> dict[str, Any]:
-    name, icon = COUNTS[verdict]
     return {
-        "name": name,
-        "icon": icon,
+        "name": verdict.row.words[FALLBACK_LANGUAGE].title,
+        "icon": verdict.row.icon,
         "state_topic": at["counts"],
         "value_template": f"{{{{ value_json.{verdict.value} }}}}",
         "state_class": "total_increasing",

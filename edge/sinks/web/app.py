@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from edge.clock import Clock
-from edge.sinks.web import state, texts
+from edge.sinks.web import state, texts, verdicts
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import Guard, Standing, Visitor, same_origin
 from edge.sinks.web.report import About, Report
@@ -97,6 +97,7 @@ class Site:
     def __init__(self, screens: Screens) -> None:
         self._screens = screens
         self._static = {path.name: path.read_bytes() for path in sorted(STATIC.iterdir())}
+        self._static[verdicts.STYLESHEET] = verdicts.stylesheet().encode()
         self._pages = {path.stem: path.read_text("utf-8") for path in sorted(PAGES.glob("*.html"))}
         self.release = _release(self._static, self._pages, screens)
         stale_after = screens.about.stale_after
@@ -201,6 +202,7 @@ class Site:
             "picture": "on" if self._screens.live_picture else "off",
             "error": error or "",
             "texts": json.dumps(words, ensure_ascii=False),
+            "verdicts": json.dumps(verdicts.drawings()),
         }
         return Response(fill(self._pages[name], values), code, media_type="text/html")
 
@@ -263,12 +265,12 @@ class Gate:
 
 
 def fill(page: str, values: Mapping[str, str]) -> str:
-    """Put ``values`` in place of ``{{name}}``, escaped; ``{{{texts}}}`` becomes JSON that cannot end its element.
+    """Put ``values`` in place of ``{{name}}``, escaped; ``{{{name}}}`` becomes JSON that cannot end its element.
 
     Raises:
         KeyError: The page names a value that is not there.
     """
-    page = page.replace("{{{texts}}}", values["texts"].replace("<", "\\u003c"))
+    page = re.sub(r"\{\{\{(\w+)\}\}\}", lambda found: values[found[1]].replace("<", "\\u003c"), page)
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: html.escape(values[found[1]]), page)
 
 
@@ -327,6 +329,6 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
 def _release(static: Mapping[str, bytes], pages: Mapping[str, str], screens: Screens) -> str:
     """Changes when a kiosk that is open should load its page anew."""
     parts = [*static.values(), *(page.encode() for page in pages.values())]
-    parts += [(texts.FOLDER / f"{language}.json").read_bytes() for language in texts.languages()]
+    parts += [json.dumps(texts.texts(language)).encode() for language in texts.languages()]
     parts.append(f"{screens.language} {screens.live_picture}".encode())
     return hashlib.sha256(b"".join(parts)).hexdigest()[:12]

@@ -8,22 +8,17 @@ from typing import Any
 
 from edge.status import Status
 from edge.values import Person, Verdict
+from edge.verdicts import MOST_URGENT_FIRST
 
 IN_SIGHT_FOR = 0.6
 """A person unseen for longer is out of sight, in seconds: not drawn, addressed after all others; the visit lasts on."""
-FIRST_HEARD = (Verdict.WITHOUT_MASK, Verdict.MASK_WORN_INCORRECTLY, Verdict.UNSURE, Verdict.WITH_MASK)
-"""Whose message is shown where several people stand at the door."""
 
 
 class Mode(str, Enum):
-    """The messages of the kiosk."""
+    """What the kiosk says while it says nothing to a person; else its message is a verdict."""
 
     STARTING = "starting"
     WELCOME = "welcome"
-    UNSURE = Verdict.UNSURE.value
-    WITH_MASK = Verdict.WITH_MASK.value
-    WITHOUT_MASK = Verdict.WITHOUT_MASK.value
-    MASK_WORN_INCORRECTLY = Verdict.MASK_WORN_INCORRECTLY.value
     OUT_OF_SERVICE = "out_of_service"
 
     def __str__(self) -> str:
@@ -47,7 +42,7 @@ class Health(str, Enum):
         return self in (Health.OK, Health.DEGRADED)
 
 
-def mode(status: Status | None, now: float, stale_after: float) -> Mode:
+def mode(status: Status | None, now: float, stale_after: float) -> Mode | Verdict:
     """The message to show at monotonic second ``now``.
 
     Args:
@@ -63,7 +58,7 @@ def mode(status: Status | None, now: float, stale_after: float) -> Mode:
         return Mode.STARTING
     addressed = [person for person in status.people if _in_sight(person, status.at)] or status.people
     held = {person.verdict for person in addressed}
-    return next((Mode(verdict.value) for verdict in FIRST_HEARD if verdict in held), Mode.WELCOME)
+    return next((verdict for verdict in MOST_URGENT_FIRST if verdict in held), Mode.WELCOME)
 
 
 def health(status: Status | None, now: float, stale_after: float) -> tuple[Health, tuple[str, ...]]:

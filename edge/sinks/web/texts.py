@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from edge.errors import ConfigError
+from edge.sinks.web import verdicts
+from edge.verdicts import FALLBACK_LANGUAGE
 
 FOLDER = Path(__file__).parent / "texts"
-FALLBACK = "en"
+FALLBACK = FALLBACK_LANGUAGE
 AUTO = "auto"
 
 Texts = Mapping[str, str]
@@ -26,7 +28,7 @@ def languages() -> tuple[str, ...]:
 def texts(language: str) -> Texts:
     """The words of a language by key."""
     words: dict[str, str] = json.loads((FOLDER / f"{language}.json").read_text("utf-8"))
-    return words
+    return {**words, **verdicts.words(language)}
 
 
 def check_language(setting: str) -> None:

@@ -6,7 +6,9 @@ const REOPEN = 3000; // ms before a stream that the browser gave up is opened an
 const CUT = 10000; // ms of silence after which one that still looks open is, too: a pulled cable closes nothing
 const SVG = "http://www.w3.org/2000/svg";
 const STAGE = 1000; // width of the mirror in its own units
-const KIT = { with_mask: "worn", without_mask: "missing", mask_worn_incorrectly: "slipped" };
+const FIGURE = Object.fromEntries(
+  JSON.parse(document.getElementById("verdicts").textContent).map((verdict) => [verdict.key, verdict.figure]),
+);
 const WITHOUT_MIRROR = ["starting", "out_of_service"];
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
@@ -24,7 +26,7 @@ function show(mode) {
   if (body.dataset.mode === mode && body.dataset.ready) return;
   body.dataset.mode = mode;
   body.dataset.ready = "yes";
-  icon.setAttribute("href", `#icon-${mode}`);
+  icon.setAttribute("href", `#icon-${FIGURE[mode] ?? mode}`);
   headline.textContent = texts[`kiosk.${mode}.headline`];
   detail.textContent = texts[`kiosk.${mode}.detail`];
   fit();
@@ -66,8 +68,8 @@ function place(person, height) {
   torso.setAttribute("class", "figure");
   kit.setAttribute("class", "figure");
   figure.setAttribute("class", `person ${person.verdict}`);
-  kit.setAttribute("href", KIT[person.verdict] ? `#${KIT[person.verdict]}` : "");
-  badge.setAttribute("href", `#badge-${person.verdict}`);
+  kit.setAttribute("href", `#${FIGURE[person.verdict]}`);
+  badge.setAttribute("href", `#badge-${FIGURE[person.verdict]}`);
   badge.setAttribute("y", "-92");
   put(figure, (person.x + person.w / 2) * STAGE, (person.y + person.h / 2) * height, (person.h * height) / 108);
 }

@@ -5,9 +5,11 @@ const ASK_EVERY = 2000;
 const ASK_SOON = 200;
 const ANSWER_WITHIN = 5000;
 const SVG = "http://www.w3.org/2000/svg";
-const VERDICTS = ["with_mask", "without_mask", "mask_worn_incorrectly", "unsure"];
+const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
+const VERDICTS = TABLE.map((verdict) => verdict.key);
 const MARKS = { alert_on: "▲", alert_off: "△", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●" };
-const BAD = ["without_mask", "mask_worn_incorrectly"];
+const BAD = TABLE.filter((verdict) => verdict.alarming).map((verdict) => verdict.key);
+const GOOD = TABLE.filter((verdict) => verdict.welcome).map((verdict) => verdict.key);
 const CHART = { height: 260, left: 48, right: 10, top: 14, bottom: 34 };
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
@@ -24,6 +26,22 @@ function element(name, text = "", className = "") {
   made.textContent = text;
   if (className) made.className = className;
   return made;
+}
+
+function nameVerdicts() {
+  const visits = byId("hours-head").lastElementChild;
+  for (const verdict of VERDICTS) {
+    const name = say(`verdict.${verdict}`);
+    const tile = element("div", "", `tile ${verdict}`);
+    const total = element("dd", "–");
+    total.id = `total-${verdict}`;
+    tile.append(element("dt", name), total);
+    byId("tiles").append(tile);
+    byId("legend").append(element("li", name, verdict));
+    const head = element("th", name);
+    head.scope = "col";
+    visits.before(head);
+  }
 }
 
 /* Replace children only where their text changed, so that a reader's place and focus stay. */
@@ -123,7 +141,7 @@ function describe(event) {
 function showEvents(events) {
   const rows = events.toReversed().map((event) => {
     const bad = event.event !== "alert_off" && (event.event === "camera_lost" || BAD.includes(event.verdict));
-    const good = event.event === "camera_back" || event.verdict === "with_mask";
+    const good = event.event === "camera_back" || GOOD.includes(event.verdict);
     const row = element("li", "", bad ? "bad" : good ? "good" : "");
     const time = element("time", clock.format(new Date(event.time)));
     time.dateTime = event.time;
@@ -193,6 +211,7 @@ async function ask() {
   timer = setTimeout(ask, ASK_EVERY);
 }
 
+nameVerdicts();
 const stream = new EventSource("/events");
 stream.addEventListener("happened", () => {
   clearTimeout(timer);
