@@ -29,8 +29,27 @@ BACKENDS: dict[str, str] = {
 }
 """Name to module, in the order in which ``auto`` tries them."""
 
-PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "'maskgate[tflite]'", "tensorflow": "'maskgate[train]'"}
-"""What to ask pip for."""
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Where a runtime comes from.
+
+    Attributes:
+        pip: What to ask pip for.
+        distributions: Installed packages that hold it, the usual one first.
+        module: Its module, for a look whether it is there.
+    """
+
+    pip: str
+    distributions: tuple[str, ...]
+    module: str
+
+
+PACKAGES: Mapping[str, Package] = {
+    "litert": Package("ai-edge-litert", ("ai-edge-litert",), "ai_edge_litert"),
+    "tflite-runtime": Package("'maskgate[tflite]'", ("tflite-runtime",), "tflite_runtime"),
+    "tensorflow": Package("'maskgate[train]'", ("tensorflow", "tensorflow-cpu"), "tensorflow"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +142,9 @@ def open_model(content: bytes, backend: BackendName = "auto", threads: int = 0, 
             absent.append(f"{candidate} cannot be used ({_first_line(error)})")
         except (ValueError, RuntimeError) as error:
             refused.append(f"{candidate} refused it ({_first_line(error)})")
-    remedy = f"pip install {PACKAGES[names[0]]}"
+    remedy = f"pip install {PACKAGES[names[0]].pip}"
     if refused:
-        remedy = f"restore its file, or bring the runtime up to date: pip install --upgrade {PACKAGES[names[0]]}"
+        remedy = f"restore its file, or bring the runtime up to date: pip install --upgrade {PACKAGES[names[0]].pip}"
     raise ModelError(f"No runtime can run {name}: {'; '.join(refused + absent)}; {remedy}")
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from edge.board.findings import Finding, Machine, State
 from edge.cameras.devices import Device
 from edge.cameras.picam import NoPiCameraError
 from edge.commands import doctor
-from edge.commands.doctor import Finding, Machine, State, as_text, examine
+from edge.commands.doctor import as_text, examine
 from edge.config import Config, Settings
 from tests.stand_ins.boards import BOARDS, build, write
 
@@ -155,7 +156,7 @@ class TestWhatKeepsItFromRunning:
         assert "manifest.json cannot be read" in self.problem(examine(machine(pi), config)).text
 
     def test_an_opencv_that_does_not_load(self, pi: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(doctor, "_imports", lambda module: False)
+        monkeypatch.setattr("edge.vision.checks.imports", lambda module: False)
         assert self.problem(examine(machine(pi), config)).text.endswith("numpy 2.2.6 do not load together")
 
     @pytest.mark.parametrize("python", [(3, 9), (3, 14)])

@@ -121,7 +121,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Any:
         for name, outcome in outcomes.items():
             monkeypatch.setitem(sys.modules, f"fake_{name}", backend(name, outcome))
         monkeypatch.setattr(runtime, "BACKENDS", {name: f"fake_{name}" for name in outcomes})
-        monkeypatch.setattr(runtime, "PACKAGES", {name: f"{name}-package" for name in outcomes})
+        monkeypatch.setattr(
+            runtime, "PACKAGES", {name: runtime.Package(f"{name}-package", (name,), name) for name in outcomes}
+        )
         return opened
 
     def backend(name: str, outcome: Exception | None) -> types.ModuleType:

@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 
 from edge import cli
+from edge.board.findings import Machine
 from edge.clock import ManualClock
 from edge.commands import doctor
 from edge.config import load
@@ -790,7 +791,7 @@ class TestDoctor:
     def finding(self, tmp_path: Path, **settings: Any) -> tuple[str, str, str | None]:
         overrides = {f"web.{key}": value for key, value in settings.items()}
         config = load(environment={"HOME": str(tmp_path)}, overrides=overrides).config
-        found = next(one for one in doctor.examine(doctor.Machine(), config) if one.name == "screens")
+        found = next(one for one in doctor.examine(Machine(), config) if one.name == "screens")
         return found.state.value, found.text, found.remedy
 
     def test_a_free_port_is_well(self, tmp_path: Path) -> None:

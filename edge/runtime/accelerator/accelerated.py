@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from edge.clock import Clock, rfc3339
-from edge.runtime import Model, Tensor
+from edge.runtime import PACKAGES, Model, Tensor
 from edge.runtime.accelerator.edgetpu import EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
 
 FIRST_PAUSE = 10.0
@@ -32,8 +32,6 @@ TRUSTED_AFTER = 60.0
 """An Edge TPU that served for so long starts again with the first pause, in seconds."""
 MEMORY = "edgetpu.json"
 """In the state folder: what the probe found, by library, versions and device."""
-DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "tensorflow": "tensorflow"}
-"""Of which package a runtime is, in the order in which they are tried."""
 LIBRARY_FOLDERS = ("usr/local/lib", "usr/lib", "lib")
 
 log = logging.getLogger(__name__)
@@ -287,6 +285,6 @@ def library_file(library: str, root: Path = Path("/")) -> Path | None:
 
 def _version(backend: str) -> str:
     try:
-        return version(DISTRIBUTIONS[backend])
+        return version(PACKAGES[backend].distributions[0])
     except PackageNotFoundError:
         return "unknown"

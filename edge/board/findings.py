@@ -1,0 +1,169 @@
+"""What ``maskgate doctor`` reports, and the machine that it looks at. Every room's ``checks.py`` builds on this."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.cameras.devices import Device
+    from edge.config import Config
+
+
+MEBI = 2**20
+PIP = f"{sys.executable} -m pip"
+OLDER_NUMPY = f"{PIP} install 'opencv-python-headless<=4.11.0.86' 'numpy<2'"
+WITH_SYSTEM = f"{sys.executable} -m venv --upgrade --system-site-packages {sys.prefix}"
+TIME_ERROR = 5
+"""What adjtimex(2) returns while no time server has set the clock."""
+
+
+class State(str, Enum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        name: What.
+        state: ``problem`` keeps maskgate from running at a door; ``warning`` limits it.
+        text: What was found.
+        remedy: The command that mends it, or what to do by hand.
+    """
+
+    name: str
+    state: State
+    text: str
+    remedy: str | None = None
+
+
+def clock_is_set() -> bool | None:
+    """Whether a time server has set the clock; None where the kernel does not say."""
+    read_only = ctypes.create_string_buffer(512)
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(read_only)
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else state != TIME_ERROR
+
+
+def opencv_build() -> str:
+    """What OpenCV was built with, as it says itself; nothing where it does not load."""
+    try:
+        return str(importlib.import_module("cv2").getBuildInformation())
+    except (ImportError, AttributeError):
+        return ""
+
+
+def installed_version(distribution: str) -> str | None:
+    """The version of an installed distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def module_files(module: str) -> tuple[Path, ...] | None:
+    """The folders of an importable module, without importing it; None where there is none."""
+    spec = importlib.util.find_spec(module)
+    return None if spec is None else tuple(map(Path, spec.submodule_search_locations or ()))
+
+
+def imports(module: str) -> bool:
+    """Whether a module loads, also with the NumPy that is installed."""
+    try:
+        importlib.import_module(module)
+    except (ImportError, AttributeError, ValueError):  # what a NumPy that a package was not built for raises
+        return False
+    return True
+
+
+def capture_device(path: Path) -> Device | None:
+    """What the kernel says of a video node."""
+    from edge.cameras.devices import capture_device
+
+    return capture_device(path)
+
+
+def pi_camera() -> str:
+    """The model of the first Pi camera.
+
+    Raises:
+        NoPiCameraError: picamera2 is not installed, cannot be loaded or sees no camera.
+    """
+    from edge.cameras.picam import require_pi_camera
+
+    return require_pi_camera()
+
+
+def sees_system_packages() -> bool:
+    """Whether packages of the operating system can be imported: not from an environment that was made without them."""
+    with suppress(OSError):
+        text = (Path(sys.prefix) / "pyvenv.cfg").read_text("utf-8")
+        return re.search(r"^include-system-site-packages\s*=\s*true", text, re.MULTILINE) is not None
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What is looked at, replaceable part by part.
+
+    Attributes:
+        root: Where /proc, /sys, /dev and /etc are.
+        python: (major, minor) of the interpreter.
+        architecture: As ``uname -m`` says it.
+        version_of: Version of an installed distribution.
+        files_of: Folders of an importable module.
+        query: What the kernel says of a video node.
+        pi_camera: The model of the first Pi camera.
+        opencv_build: What OpenCV was built with.
+        clock_is_set: Whether a time server has set the clock.
+        program: Where a command is.
+        sees_system: Whether this Python finds the packages of the operating system.
+    """
+
+    root: Path = Path("/")
+    python: tuple[int, int] = sys.version_info[:2]
+    architecture: str = field(default_factory=platform.machine)
+    version_of: Callable[[str], str | None] = installed_version
+    files_of: Callable[[str], tuple[Path, ...] | None] = module_files
+    query: Callable[[Path], Device | None] = capture_device
+    pi_camera: Callable[[], str] = pi_camera
+    opencv_build: Callable[[], str] = opencv_build
+    clock_is_set: Callable[[], bool | None] = clock_is_set
+    program: Callable[[str], str | None] = shutil.which
+    sees_system: bool = field(default_factory=sees_system_packages)
+
+    def text(self, path: str) -> str:
+        """The content of a file of the system, by its path from the root, or nothing."""
+        try:
+            return (self.root / path).read_text("utf-8", "replace").strip("\0\n ")
+        except OSError:
+            return ""
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 thread``, ``2 threads``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+Check = Callable[[Machine, "Config"], Iterator[Finding]]
+"""Looks at one thing. A room's ``checks.py`` lists its own as ``CHECKS``."""

@@ -1,0 +1,57 @@
+"""What ``maskgate doctor`` looks at of OpenCV and the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge.board.findings import OLDER_NUMPY, PIP, Check, Finding, Machine, State, imports
+from edge.config import Config
+from edge.errors import MaskgateError
+from edge.vision.models import FaceEntry, MaskEntry, ModelEntry, load_model
+
+
+def opencv(machine: Machine, _: Config) -> Iterator[Finding]:
+    kinds = {kind: machine.version_of(kind) for kind in ("opencv-python-headless", "opencv-python")}
+    installed = [f"{kind} {number}" for kind, number in kinds.items() if number]
+    numpy = machine.version_of("numpy")
+    with_numpy = f"{' and '.join(installed) or 'OpenCV of the system'}, numpy {numpy}"
+    if not numpy or machine.files_of("cv2") is None:
+        yield Finding("opencv", State.PROBLEM, "OpenCV or numpy is not installed", f"{PIP} install maskgate")
+    elif not imports("cv2"):
+        yield Finding(
+            "opencv",
+            State.PROBLEM,
+            f"{with_numpy} do not load together",
+            OLDER_NUMPY,
+        )
+    elif len(installed) > 1:
+        yield Finding(
+            "opencv",
+            State.WARNING,
+            f"{with_numpy}: two OpenCV packages overwrite each other",
+            f"{PIP} uninstall -y opencv-python-headless; {PIP} install --force-reinstall --no-deps opencv-python",
+        )
+    else:
+        yield Finding("opencv", State.OK, with_numpy)
+
+
+def models(_: Machine, config: Config) -> Iterator[Finding]:
+    for reference, kind in ((config.face.model, FaceEntry), (config.mask.model, MaskEntry)):
+        yield _model(reference, kind)
+
+
+def _model(reference: str, kind: type[ModelEntry]) -> Finding:
+    try:
+        model = load_model(reference, kind)
+    except MaskgateError as error:
+        return Finding(
+            "models", State.PROBLEM, str(error), "git checkout -- edge/vision/models (in a clone), or install again"
+        )
+    size = model.entry.input
+    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {size.width}x{size.height}, hash proved")
+
+
+CHECKS: tuple[Check, ...] = (
+    opencv,
+    models,
+)
