@@ -1,0 +1,127 @@
+"""YOLO: a ``data.yaml`` with the names, and a text file per photo with ``class x y width height`` as shares of it.
+
+Layout as at https://docs.ultralytics.com/datasets/detect/: ``images/train/a.jpg`` has ``labels/train/a.txt``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge.cameras.picture import PictureError, read_picture
+from edge.errors import ConfigError
+from edge.values import BBox
+from train.common.dataset.files import photos_below, read_text
+from train.common.dataset.names import Names
+from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
+
+COLUMNS = 5
+YAML = ("data.yaml", "data.yml", "dataset.yaml")
+
+
+def recognises(path: Path) -> bool:
+    """Whether ``path`` is a YAML file, or a folder with a ``data.yaml`` in it."""
+    return path.suffix.lower() in (".yaml", ".yml") or (path.is_dir() and _yaml(path) is not None)
+
+
+def read(path: Path, names: Names) -> Dataset:
+    """Read the photos of each part that the YAML names.
+
+    Raises:
+        ConfigError: The YAML or a label file has the wrong shape.
+    """
+    file = path if path.is_file() else _yaml(path)
+    assert file is not None
+    content = _content(file)
+    classes = _classes(content.get("names"), file)
+    skipped: Counter[str] = Counter()
+    photos = [
+        _photo(picture, part, file, classes, names)
+        for part in ("train", "val", "test")
+        for folder in _folders(content, part, file)
+        for picture in photos_below(folder, skipped)
+    ]
+    del skipped[".txt"]
+    return Dataset(path, "yolo", tuple(photos), dict(skipped))
+
+
+def _yaml(folder: Path) -> Path | None:
+    return next((folder / name for name in YAML if (folder / name).is_file()), None)
+
+
+def _content(file: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(read_text(file))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{file} is not a YOLO data.yaml: it names no train, val and names.")
+    return content
+
+
+def _classes(names: Any, file: Path) -> dict[int, str]:
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, Mapping) or not names:
+        raise ConfigError(f"{file} has no names of classes: add names: [with_mask, without_mask].")
+    return {int(number): str(name) for number, name in names.items()}
+
+
+def _folders(content: Mapping[str, Any], part: str, file: Path) -> Iterator[Path]:
+    """Where the photos of a part are. Public sets often write ``../train/images`` from a folder that is not there."""
+    named = content.get(part) or ([] if part != "val" else content.get("valid") or [])
+    root = file.parent / str(content.get("path") or "")
+    for one in [named] if isinstance(named, str) else named:
+        tried = [root / one, file.parent / one, file.parent / str(one).removeprefix("../")]
+        folder = next((place for place in tried if place.is_dir()), None)
+        if folder is None:
+            raise ConfigError(f"{file}: {part} is {one!r}, but {tried[0]} is not a folder; correct the path.")
+        yield folder
+
+
+def _photo(picture: Path, part: str, file: Path, classes: Mapping[int, str], names: Names) -> Photo:
+    label_file = _label_file(picture)
+    lines = read_text(label_file).splitlines() if label_file.is_file() else []
+    rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
+    size = _size(picture) if rows else (0, 0)
+    faces = []
+    for number, row in rows:
+        name, bbox = _row(row, f"{label_file}, line {number}", size, classes)
+        if not names.skips(name):
+            label = names.label(name, f"{label_file}, line {number}")
+            faces.append(Annotation(label, bbox, where=f"line {number}"))
+    return Photo(picture, file.parent.name, str(picture), PARTS[part], tuple(faces), label_file)
+
+
+def _label_file(picture: Path) -> Path:
+    """``.../images/a.jpg`` has ``.../labels/a.txt``; a photo elsewhere has its text file next to it."""
+    parts = list(picture.with_suffix(".txt").parts)
+    if "images" in parts:
+        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    return Path(*parts)
+
+
+def _size(picture: Path) -> tuple[int, int]:
+    """(width, height) in pixels; (0, 0) where it cannot be read, which the check reports."""
+    try:
+        height, width = read_picture(picture).shape[:2]
+    except PictureError:
+        return 0, 0
+    return width, height
+
+
+def _row(row: list[str], where: str, size: tuple[int, int], classes: Mapping[int, str]) -> tuple[str, BBox]:
+    """The class's name and the box in pixels."""
+    try:
+        kind, x, y, width, height = (float(cell) for cell in row[:COLUMNS])
+        name = classes[int(kind)]
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{where}: expected 'class x y width height'; correct or remove it.") from error
+    except KeyError as error:
+        raise ConfigError(f"{where}: there is no class {row[0]}; the data.yaml names {len(classes)}.") from error
+    left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return name, BBox(left * size[0], top * size[1], right * size[0], bottom * size[1])
