@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from edge.board import read_board
-from edge.board.findings import Check, Finding, Machine, State, plural
+from edge.board.findings import PIP, Check, Finding, Machine, State, plural
 from edge.config import Config, Settings
 
 CHECKS = (
@@ -47,8 +47,18 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 def examine(machine: Machine, config: Config) -> list[Finding]:
     """Run every check. What two checks say alike is reported once."""
-    checks: list[Check] = [check for module in CHECKS for check in importlib.import_module(module).CHECKS]
-    return list(dict.fromkeys(finding for check in checks for finding in check(machine, config)))
+    return list(dict.fromkeys(finding for module in CHECKS for finding in _of_room(module, machine, config)))
+
+
+def _of_room(module: str, machine: Machine, config: Config) -> Iterator[Finding]:
+    """The findings of one room. Where a package is missing that the room needs, that is the finding."""
+    try:
+        checks: Sequence[Check] = importlib.import_module(module).CHECKS
+        for check in checks:
+            yield from check(machine, config)
+    except ImportError as error:
+        room = module.removeprefix("edge.").removesuffix(".checks")
+        yield Finding(room, State.PROBLEM, f"cannot be examined: {error}", f"{PIP} install maskgate")
 
 
 def as_text(findings: Iterable[Finding]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from edge.board.findings import OLDER_NUMPY, PIP, Check, Finding, Machine, State, imports
 from edge.config import Config
 from edge.errors import MaskgateError
-from edge.vision.models import FaceEntry, MaskEntry, ModelEntry, load_model
+
+if TYPE_CHECKING:
+    from edge.vision.models import ModelEntry
 
 
 def opencv(machine: Machine, _: Config) -> Iterator[Finding]:
@@ -36,11 +39,15 @@ def opencv(machine: Machine, _: Config) -> Iterator[Finding]:
 
 
 def models(_: Machine, config: Config) -> Iterator[Finding]:
+    from edge.vision.models import FaceEntry, MaskEntry
+
     for reference, kind in ((config.face.model, FaceEntry), (config.mask.model, MaskEntry)):
         yield _model(reference, kind)
 
 
 def _model(reference: str, kind: type[ModelEntry]) -> Finding:
+    from edge.vision.models import load_model
+
     try:
         model = load_model(reference, kind)
     except MaskgateError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -564,3 +565,29 @@ class TestOutput:
     def test_this_very_machine_can_be_examined(self, config: Config) -> None:
         names = {finding.name for finding in examine(Machine(), config)}
         assert {"board", "python", "memory", "opencv", "runtime", "disk", "clock", "temperature"} <= names
+
+
+WITHOUT = """
+import importlib.machinery, sys
+find = importlib.machinery.PathFinder.find_spec
+def find_other(name, path=None, target=None):
+    return None if name.split(".")[0] == sys.argv[1] else find(name, path, target)
+importlib.machinery.PathFinder.find_spec = find_other
+from edge.cli import main
+sys.exit(main(["doctor"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "said", "examined"),
+    [
+        ("cv2", "OpenCV or numpy is not installed", "\nok       disk"),
+        ("numpy", "vision       cannot be examined: No module named 'numpy'", "\nok       python"),
+    ],
+)
+def test_missing_packages_are_findings(package: str, said: str, examined: str) -> None:
+    command = [sys.executable, "-c", WITHOUT, package]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert said in done.stdout
+    assert examined in done.stdout, "the rest is examined all the same"
