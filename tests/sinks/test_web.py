@@ -197,7 +197,9 @@ class TestEvents:
         door.people = (person(7, Verdict.WITH_MASK, x=0, width=64),)
         state = until(lambda: next((state for state in listener.of("state") if state["people"]), None))
         assert (state["mode"], state["aspect"]) == ("with_mask", 1.333)
-        assert state["people"] == [{"id": 7, "verdict": "with_mask", "x": 0.9, "y": 0.229, "w": 0.1, "h": 0.167}]
+        assert state["people"] == [
+            {"id": 7, "verdict": "with_mask", "x": 0.9, "y": 0.229, "w": 0.1, "h": 0.167, "away": False}
+        ]
 
     @pytest.mark.parametrize(
         ("verdicts", "mode"),

@@ -14,7 +14,7 @@ import pytest
 from edge.sinks.counts import database
 from edge.sinks.web import texts, token
 from edge.status import CameraState
-from edge.values import Event, EventKind, Verdict
+from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.stand_ins.browser import browser, violations
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
 
@@ -130,6 +130,19 @@ def contrast(page: Page) -> float:
     )
 
 
+def heads_outside_the_mirror(page: Page) -> list[str]:
+    """Heads and signs that the mirror's edge cuts, by what they are."""
+    return list(
+        page.evaluate("""() => {
+            const mirror = document.querySelector(".mirror").getBoundingClientRect();
+            const inside = (box) => box.left >= mirror.left - 1 && box.top >= mirror.top - 1
+                && box.right <= mirror.right + 1 && box.bottom <= mirror.bottom + 1;
+            return [...document.querySelectorAll(".person use")].slice(1)
+                .filter((use) => !inside(use.getBoundingClientRect())).map((use) => use.getAttribute("href"));
+        }""")
+    )
+
+
 def width_of_picture(page: Page) -> int:
     """In pixels; 0 before the first has come."""
     return int(page.evaluate("() => document.getElementById('picture').naturalWidth"))
@@ -196,6 +209,45 @@ class TestKiosk:
         assert page.locator("#picture").is_hidden()
         assert not any("picture" in url for url in asked)
         assert all(url.startswith(door.url) for url in asked)
+
+    @pytest.mark.parametrize("size", [*SIZES.values(), (1080, 1920)], ids=str)
+    def test_heads_and_signs_stay_in_the_mirror(self, door: Door, page: Page, size: tuple[int, int]) -> None:
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.goto(door.url)
+        for x, y in ((2, 2), (520, 2), (2, 330), (520, 330)):
+            bbox = BBox(x, y, x + 110, y + 140)
+            door.people = (Person(1, bbox, Verdict.WITHOUT_MASK, 0, 0),)
+            await_mode(page, "without_mask")
+            page.wait_for_timeout(500)
+            assert heads_outside_the_mirror(page) == [], (x, y)
+
+    def test_the_mirror_is_never_empty_while_it_speaks_to_somebody(self, door: Door, page: Page) -> None:
+        page.goto(door.url)
+        door.people, door.unseen = (person(1, Verdict.WITHOUT_MASK),), frozenset({1})
+        try:
+            await_mode(page, "without_mask")
+            page.wait_for_selector(".person.without_mask.away")
+        finally:
+            door.unseen = frozenset()
+
+    def test_far_people_have_feet_on_the_ground(self, door: Door, page: Page) -> None:
+        page.goto(door.url)
+        door.people = (person(1, Verdict.WITH_MASK, width=20),)
+        await_mode(page, "with_mask")
+        page.wait_for_timeout(500)
+        body = page.locator(".person use").first.bounding_box()
+        assert body
+        assert body["height"] > 2 * body["width"], "a whole body, not a bust in the air"
+
+    def test_the_second_line_can_be_read_from_three_metres(self, door: Door, page: Page) -> None:
+        """6 mm of capital height (7 arc minutes) at 154 mm across 800 pixels; capitals are 0.67 of the font's size."""
+        page.set_viewport_size({"width": 800, "height": 480})
+        page.goto(door.url)
+        for scene in SCENES:
+            with_people(door, scene)
+            await_mode(page, scene)
+            size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#detail')).fontSize)")
+            assert size * 0.67 * 154 / 800 >= 6, scene
 
     def test_when_nobody_is_there_a_shadow_shows_where_to_stand(self, door: Door, page: Page) -> None:
         page.goto(door.url)

@@ -56,7 +56,7 @@ def mode(status: Status | None, now: float, stale_after: float) -> Mode | Verdic
         return Mode.OUT_OF_SERVICE
     if status.camera.last_frame_at is None:
         return Mode.STARTING
-    addressed = [person for person in status.people if _in_sight(person, status.at)] or status.people
+    addressed = _addressed(status.people, status.at)
     held = {person.verdict for person in addressed}
     return next((verdict for verdict in MOST_URGENT_FIRST if verdict in held), Mode.WELCOME)
 
@@ -95,7 +95,11 @@ def snapshot(status: Status | None, now: float, stale_after: float) -> dict[str,
 
 
 def people(visitors: Sequence[Person], at: float, frame_size: tuple[int, int]) -> list[dict[str, Any]]:
-    """Those in sight at second ``at``: id, verdict, and the face's box mirrored, in fractions of the picture."""
+    """Those the kiosk speaks to at second ``at``: id, verdict, the face's box mirrored, in fractions of the picture.
+
+    ``away`` is true for somebody who is out of sight for a moment: the kiosk speaks to them, so the mirror shows them,
+    too, where they were last seen.
+    """
     width, height = frame_size
     return [
         {
@@ -105,10 +109,15 @@ def people(visitors: Sequence[Person], at: float, frame_size: tuple[int, int]) -
             "y": round(person.bbox.y0 / height, 3),
             "w": round(person.bbox.width / width, 3),
             "h": round(person.bbox.height / height, 3),
+            "away": not _in_sight(person, at),
         }
-        for person in visitors
-        if _in_sight(person, at)
+        for person in _addressed(visitors, at)
     ]
+
+
+def _addressed(visitors: Sequence[Person], at: float) -> Sequence[Person]:
+    """Those in sight; if there are none, those who are out of sight for a moment."""
+    return [person for person in visitors if _in_sight(person, at)] or visitors
 
 
 def _in_sight(person: Person, at: float) -> bool:

@@ -5,7 +5,10 @@ const SILENCE = 4000; // ms without a word from the server (it speaks every seco
 const REOPEN = 3000; // ms before a stream that the browser gave up is opened anew
 const CUT = 10000; // ms of silence after which one that still looks open is, too: a pulled cable closes nothing
 const SVG = "http://www.w3.org/2000/svg";
-const STAGE = 1000; // width of the mirror in its own units
+const STAGE = 1000; // width of the camera's picture in the mirror's own units
+const HEAD = 108; // height of a drawn head in the figure's own units
+const REACH = { side: 150, above: 150, below: 230 }; // what must be in the mirror around a head, in the same units
+const LEAST_SCALE = 0.5; // people further away are drawn this large
 const FIGURE = Object.fromEntries(
   JSON.parse(document.getElementById("verdicts").textContent).map((verdict) => [verdict.key, verdict.figure]),
 );
@@ -17,6 +20,7 @@ const [icon, headline, detail, stage, picture] = ["icon", "headline", "detail", 
   document.getElementById(id),
 );
 const message = document.querySelector(".message");
+const mirror = document.querySelector(".mirror");
 const figures = new Map();
 let heardAt = performance.now();
 let openedAt = heardAt;
@@ -46,32 +50,66 @@ function fit() {
 
 function draw(people, aspect) {
   const height = STAGE / (aspect || 4 / 3);
-  stage.setAttribute("viewBox", `0 0 ${STAGE} ${height}`);
   const seen = new Set(people.map((person) => person.id));
   for (const [id, figure] of figures) {
     if (seen.has(id)) continue;
     figure.remove();
     figures.delete(id);
   }
-  for (const person of people.sort((a, b) => a.h - b.h)) place(person, height);
+  const heads = people.map((person) => headOf(person, height)).sort((a, b) => a.scale - b.scale);
+  for (const head of heads) place(head);
   showGhost(people.length === 0, height);
+  frame(heads, height);
 }
 
-function place(person, height) {
+const headOf = (person, height) => ({
+  person,
+  x: (person.x + person.w / 2) * STAGE,
+  y: (person.y + person.h / 2) * height,
+  scale: Math.max((person.h * height) / HEAD, LEAST_SCALE),
+});
+
+/* The part of the picture that the mirror shows: in the mirror's own proportions, with everybody's head and sign in it.
+   A live picture is shown as it is cut by the style sheet, so there the figures' signs are cut alike. */
+function frame(heads, height) {
+  const ratio = mirror.clientWidth / Math.max(1, mirror.clientHeight);
+  if (body.dataset.picture === "on" || heads.length === 0) {
+    stage.setAttribute("viewBox", `0 0 ${STAGE} ${height}`);
+    return;
+  }
+  const left = Math.min(...heads.map((head) => head.x - REACH.side * head.scale));
+  const right = Math.max(...heads.map((head) => head.x + REACH.side * head.scale));
+  const top = Math.min(...heads.map((head) => head.y - REACH.above * head.scale));
+  const bottom = Math.max(...heads.map((head) => head.y + REACH.below * head.scale));
+  const usual = ratio > STAGE / height ? STAGE : height * ratio;
+  const width = Math.max(usual, right - left, (bottom - top) * ratio);
+  const x = slide(left, right, width, STAGE);
+  const y = slide(top, bottom, width / ratio, height);
+  stage.setAttribute("viewBox", [x, y, width, width / ratio].map((value) => value.toFixed(1)).join(" "));
+}
+
+/* Where a window of a given length begins: within the picture as far as possible, and never cutting what it must show. */
+function slide(from, to, length, whole) {
+  const centred = (from + to - length) / 2;
+  const inside = length >= whole ? (whole - length) / 2 : Math.min(Math.max(centred, 0), whole - length);
+  return Math.min(Math.max(inside, to - length), from);
+}
+
+function place({ person, x, y, scale }) {
   let figure = figures.get(person.id);
   if (!figure) {
     figure = group("body", "", "badge");
     figures.set(person.id, figure);
-    stage.append(figure);
   }
+  stage.append(figure);
   const [torso, kit, badge] = figure.children;
   torso.setAttribute("class", "figure");
   kit.setAttribute("class", "figure");
-  figure.setAttribute("class", `person ${person.verdict}`);
+  figure.setAttribute("class", `person ${person.verdict}${person.away ? " away" : ""}`);
   kit.setAttribute("href", `#${FIGURE[person.verdict]}`);
   badge.setAttribute("href", `#badge-${FIGURE[person.verdict]}`);
   badge.setAttribute("y", "-92");
-  put(figure, (person.x + person.w / 2) * STAGE, (person.y + person.h / 2) * height, (person.h * height) / 108);
+  put(figure, x, y, scale);
 }
 
 /* Where somebody could stand, while nobody does. */
@@ -100,7 +138,7 @@ function group(...parts) {
 }
 
 function put(figure, x, y, scale) {
-  figure.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) scale(${Math.max(scale, 0.5).toFixed(3)})`;
+  figure.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) scale(${scale.toFixed(3)})`;
 }
 
 /* Not before the page is loaded: it would never be, as the picture never ends. */
@@ -119,7 +157,7 @@ function hear(state) {
   }
   show(state.mode);
   showPicture(!WITHOUT_MIRROR.includes(state.mode));
-  draw(state.people, state.aspect);
+  draw(body.dataset.picture === "on" ? state.people.filter((person) => !person.away) : state.people, state.aspect);
 }
 
 function lose() {
