@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import logging
 import os
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
 
 from edge.errors import ConfigError, MaskgateError
+from edge.text import did_you_mean
 
 if TYPE_CHECKING:
     from edge.config import Settings
@@ -177,8 +177,7 @@ def _command(words: Sequence[str]) -> str | None:
     command = next(bare, None)
     if command is None or command in COMMANDS:
         return command
-    close = difflib.get_close_matches(command, COMMANDS, n=1, cutoff=0.4)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(COMMANDS)}."
+    hint = did_you_mean(command, COMMANDS, f"there are: {', '.join(COMMANDS)}.", cutoff=0.4)
     raise ConfigError(f"There is no command {command!r}; {hint}")
 
 

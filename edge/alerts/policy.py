@@ -25,6 +25,7 @@ from edge.alerts import Alert
 from edge.alerts.quiet import QuietHours
 from edge.clock import Clock, SystemClock
 from edge.config import AlertSettings
+from edge.pacing import SayOnce
 from edge.values import Event, EventKind, Person, Verdict
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class AlertPolicy:
         self._welcoming = self._hushed = self._energised = False
         self._muted_until = -math.inf
         self._let_in: dict[int, float] = {}
-        self._said: set[str] = set()
+        self._say = SayOnce(log)
 
     @property
     def sounding(self) -> bool:
@@ -159,7 +160,5 @@ class AlertPolicy:
             self._output.relay(on)
 
     def _say_trouble(self) -> None:
-        trouble = self._output.trouble
-        if trouble and trouble not in self._said:
-            self._said.add(trouble)
-            log.warning("%s Alerts go on with what works.", trouble)
+        if trouble := self._output.trouble:
+            self._say.warn(trouble, then="Alerts go on with what works.")

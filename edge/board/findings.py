@@ -160,10 +160,5 @@ class Machine:
             return ""
 
 
-def plural(count: int, noun: str) -> str:
-    """``1 thread``, ``2 threads``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 Check = Callable[[Machine, "Config"], Iterator[Finding]]
 """Looks at one thing. A room's ``checks.py`` lists its own as ``CHECKS``."""

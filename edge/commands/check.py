@@ -23,6 +23,7 @@ from edge.cameras.picture import SUFFIXES, PictureError, read_picture
 from edge.config import Settings
 from edge.errors import ConfigError
 from edge.sinks.draw import annotate
+from edge.text import plural
 from edge.values import LABELS, Image, Label, Reading, Verdict
 from edge.vision.pipeline import Pipeline, load_pipeline
 
@@ -222,7 +223,7 @@ def _unwritable(folder: Path, error: OSError) -> ConfigError:
 def _sentence(picture: Picture, readings: Sequence[Reading], written: Path | None) -> str:
     counts = Counter(reading.label for reading in readings)
     found = [f"{counts[label]} {Verdict(label).words}" for label in LABELS if counts[label]]
-    faces = f"{_number(len(readings), 'face')}: {', '.join(found)}" if found else "no face"
+    faces = f"{plural(len(readings), 'face')}: {', '.join(found)}" if found else "no face"
     ending = f" (marked: {_printable(str(written))})" if written else ""
     return f"{_printable(picture.name)}: {faces}{ending}"
 
@@ -230,12 +231,8 @@ def _sentence(picture: Picture, readings: Sequence[Reading], written: Path | Non
 def _summary(totals: Totals) -> str:
     found = ", ".join(f"{totals.labels[label]} {Verdict(label).words}" for label in LABELS)
     unreadable = f"; {totals.unreadable} could not be read" if totals.unreadable else ""
-    faces = _number(totals.labels.total(), "face")
-    return f"{_number(totals.pictures, 'picture')}, {faces}: {found}{unreadable}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    faces = plural(totals.labels.total(), "face")
+    return f"{plural(totals.pictures, 'picture')}, {faces}: {found}{unreadable}"
 
 
 def _printable(name: str) -> str:

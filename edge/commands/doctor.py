@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from edge.board import read_board
-from edge.board.findings import PIP, Check, Finding, Machine, State, plural
+from edge.board.findings import PIP, Check, Finding, Machine, State
 from edge.config import Config, Settings
+from edge.text import plural
 
 CHECKS = (
     "edge.board.checks",

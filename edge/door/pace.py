@@ -9,10 +9,10 @@ while.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from edge.board import slowed_by
+from edge.worker import Worker
 
 LOOK_EVERY = 10.0
 """Between two decisions, in seconds: a heat sink does not cool faster."""
@@ -20,6 +20,8 @@ STEP = 0.75
 """What is left of the rate after each decision to slow down."""
 LEAST = 4.0
 """Frames a second below which people would be lost from one to the next."""
+FAREWELL = 1.0
+"""Longest wait at the end for a board that is slow to answer, in seconds."""
 WELL_FOR = 60.0
 """Without slowing down for so long, the board is given one step more, in seconds."""
 
@@ -80,16 +82,13 @@ class BoardWatch:
         """Begin to look, ``every`` so many seconds."""
         self.slowed_by: tuple[str, ...] = ()
         self._look, self._every = look, every
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="board", daemon=True)
-        self._thread.start()
+        self._worker = Worker("board", self._watch)
 
     def close(self) -> None:
         """Stop looking. Safe to call twice."""
-        self._closing.set()
-        self._thread.join(self._every)
+        self._worker.close(within=FAREWELL)
 
-    def _watch(self) -> None:
+    def _watch(self, worker: Worker) -> None:
         self.slowed_by = self._look()
-        while not self._closing.wait(self._every):
+        while not worker.wait(self._every):
             self.slowed_by = self._look()

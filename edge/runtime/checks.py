@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge.board import profile_of, threads_for, usable_cores
-from edge.board.findings import PIP, Check, Finding, Machine, State, plural
+from edge.board.findings import PIP, Check, Finding, Machine, State
 from edge.config import Config
 from edge.runtime import PACKAGES
+from edge.text import plural
 
 
 def runtime(machine: Machine, config: Config) -> Iterator[Finding]:

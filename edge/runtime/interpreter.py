@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.runtime import UNQUANTIZED, Quantization, Tensor, TensorSpec
+from edge.text import plural
 
 
 class InterpreterModel:
@@ -47,7 +48,7 @@ class InterpreterModel:
 
 def runtime_name(name: str, threads: int) -> str:
     """``litert, 2 threads``."""
-    return f"{name}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{name}, {plural(threads, 'thread')}"
 
 
 def _spec(details: Mapping[str, Any]) -> TensorSpec:

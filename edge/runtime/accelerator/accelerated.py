@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from edge.clock import Clock, rfc3339
+from edge.pacing import Backoff
 from edge.runtime import PACKAGES, Model, Tensor
 from edge.runtime.accelerator.edgetpu import EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
 
@@ -107,7 +108,7 @@ class Accelerator:
         self._since = 0.0
         self._attempt: threading.Thread | None = None
         self._closed = False
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._next = clock.monotonic()
         if crash := self._memory.crash():
             self._next += LONGEST_PAUSE
@@ -146,8 +147,7 @@ class Accelerator:
     def _try_again(self) -> None:
         if self._clock.monotonic() < self._next or (self._attempt and self._attempt.is_alive()):
             return
-        self._next = self._clock.monotonic() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._next = self._clock.monotonic() + self._backoff.next()
         self._attempt = threading.Thread(target=self._connect, name="edge tpu", daemon=True)
         self._attempt.start()
 
@@ -201,8 +201,8 @@ class Accelerator:
         tpu.close()
         now = self._clock.monotonic()
         if now - self._since >= TRUSTED_AFTER:
-            self._pause = FIRST_PAUSE
-        self._next = now + self._pause
+            self._backoff.reset()
+        self._next = now + self._backoff.pause
         self._complain(str(error))
 
     def _complain(self, why: str) -> None:

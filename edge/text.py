@@ -1,0 +1,29 @@
+"""Small pieces of text that several messages share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """``1 thread``, ``2 threads``; ``many`` where the plural is not the noun with an s: ``2 people``."""
+    return f"{count} {noun if count == 1 else many or noun + 's'}"
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known word that ``word`` most probably is a slip of; None where nothing is close.
+
+    Args:
+        word: As somebody wrote it.
+        known: What may be written.
+        cutoff: Similarity from which a word is close, 0 to 1.
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return close[0] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", cutoff: float = 0.5) -> str:
+    """``did you mean 'source'?``, or ``otherwise`` where nothing is close."""
+    close = nearest(word, known, cutoff)
+    return otherwise if close is None else f"did you mean {close!r}?"
