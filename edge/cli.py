@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 UNEXPECTED = 70
 
+log = logging.getLogger(__name__)
+
 HELP = """\
 examples:
   maskgate run                                  watch the door: Pi camera, else USB camera, else the demo clip
@@ -190,7 +192,10 @@ def _dispatch(args: argparse.Namespace) -> int:
     from edge.config import load
 
     overrides = {key: value for key, value in vars(args).items() if "." in key and value is not None}
-    return _load(args.command).run(args, load(args.config, overrides=overrides))
+    settings = load(args.config, overrides=overrides)
+    for notice in settings.notices:
+        log.warning("%s", notice)
+    return _load(args.command).run(args, settings)
 
 
 class _Version(argparse.Action):

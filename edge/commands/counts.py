@@ -14,9 +14,8 @@ from typing import TextIO
 
 from edge.config import Settings
 from edge.errors import ConfigError, StoreError
-from edge.sinks.counts import database
+from edge.sinks.counts import database, store_path
 from edge.sinks.counts.database import VERDICT_COLUMNS
-from edge.sinks.counts.store import store_path
 from edge.verdicts import Verdict
 
 HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "frames", "uptime")

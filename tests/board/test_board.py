@@ -223,7 +223,7 @@ def test_a_board_is_given_only_models_that_are_shipped(profile: Profile) -> None
 
 def test_the_board_chooses_the_models_unless_the_settings_do(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Profile("slow board", "", face="small-face", mask="small-mask")
-    monkeypatch.setattr("edge.config.profile_of", lambda: board)
+    monkeypatch.setattr("edge.config.sections.vision.profile_of", lambda: board)
     chosen = load(environment={}).config
     assert (chosen.face.model, chosen.mask.model) == ("small-face", "small-mask")
     overridden = load(environment={}, overrides={"face.model": "face", "face.threshold": 0.6}).config

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from edge import cli
-from edge.commands.config import as_toml
 from edge.config import Config, load
+from edge.config.show import as_toml
 
 COMMANDS = ("run", "check", "doctor", "bench", "counts", "alerts-off", "config")
 
@@ -208,7 +208,7 @@ class TestUnexpectedErrors:
         def fail(settings: object) -> str:
             raise ZeroDivisionError("division by zero")
 
-        monkeypatch.setattr("edge.commands.config.as_json", fail)
+        monkeypatch.setattr("edge.config.show.as_json", fail)
 
     def test_one_sentence_says_how_to_report_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["config", "--json"]) == 70

@@ -1,11 +1,12 @@
 """The configuration: layers, origins, and errors that name the key."""
 
+import math
 from pathlib import Path
 
 import pytest
 
-from edge.commands.config import as_toml
 from edge.config import Config, declared, load
+from edge.config.show import as_toml
 from edge.errors import ConfigError
 
 
@@ -120,7 +121,10 @@ def test_a_number_that_no_clock_or_sum_could_take_is_refused(tmp_path: Path, tex
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(r"a\u0000b", "a character in it is none"), ("~nobody-of-that-name/a", "there is no such user")],
+    [
+        (r"a\u0000b", "it contains a NUL or text that is not valid UTF-8"),
+        ("~nobody-of-that-name/a", "there is no such user"),
+    ],
 )
 @pytest.mark.parametrize("key", ["counts.path", "web.token_file", "camera.source", "alerts.sound", "mqtt.ca_file"])
 def test_a_path_that_no_system_could_open_is_refused(tmp_path: Path, key: str, value: str, said: str) -> None:
@@ -151,3 +155,44 @@ def test_what_is_no_text_in_the_environment_is_refused() -> None:
 def test_what_config_prints_means_the_same_again(tmp_path: Path) -> None:
     settings = load(write(tmp_path, '[alerts]\nbuzzer_pin = -1\nled_pin = "GPIO5"\n[counts]\npath = "/a b"'), {})
     assert load(write(tmp_path, as_toml(settings)), {}).config == settings.config
+
+
+@pytest.mark.parametrize("text", ["12", "1e3", "true", "[1]", "2025-01-01"])
+def test_text_settings_take_any_text_from_the_environment(text: str) -> None:
+    environment = {"MASKGATE_ALERTS_CHIP": text, "MASKGATE_ALERTS_SOUND": text}
+    alerts = load(environment=environment).config.alerts
+    assert (alerts.chip, alerts.sound) == (text, text)
+
+
+def test_a_door_may_be_named_by_a_number() -> None:
+    assert load(environment={"MASKGATE_MQTT_DOOR": "12"}).config.mqtt.door == "12"
+    assert load(environment={"MASKGATE_MQTT_DOOR": '"12"'}).config.mqtt.door == "12"
+    assert load(environment={"MASKGATE_COUNTS_PATH": "12"}).config.counts.path == Path("12")
+
+
+def test_pins_from_the_environment_are_numbers_or_names() -> None:
+    assert load(environment={"MASKGATE_ALERTS_LED_PIN": "5"}).config.alerts.led_pin == 5
+    assert load(environment={"MASKGATE_ALERTS_LED_PIN": "GPIO5"}).config.alerts.led_pin == "GPIO5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[alerts]\nled_pin = true",
+        "[runtime]\nthreads = true",
+        "[mqtt]\nport = true",
+        "[camera]\nrotate = false",
+        "[people]\ndwell = false",
+        "[people]\nzone = [[0, 0], [1, true], [1, 1]]",
+    ],
+)
+def test_true_and_false_are_not_numbers(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="true and false are only for settings that are on or off"):
+        load(write(tmp_path, text), {})
+
+
+def test_a_zone_has_at_most_64_corners() -> None:
+    corners = [[0.5 + 0.4 * math.cos(a / 32 * math.pi), 0.5 + 0.4 * math.sin(a / 32 * math.pi)] for a in range(64)]
+    assert len(load(environment={}, overrides={"people.zone": corners}).config.people.zone) == 64
+    with pytest.raises(ConfigError, match="a zone has 3 to 64 corners"):
+        load(environment={}, overrides={"people.zone": [*corners, [0.9, 0.51]]})

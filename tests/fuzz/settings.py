@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edge.commands.config import as_json, as_toml
 from edge.config import SECRETS, Config, Settings, declared, load
+from edge.config.show import as_json, as_toml
 from edge.errors import ConfigError
 from edge.people import PeopleTracker
 from edge.sinks.web.token import token_path

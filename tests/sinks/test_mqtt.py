@@ -487,7 +487,8 @@ class TestTrouble:
         [
             (None, "cannot be read (No such file or directory)"),
             (b"", "is empty"),
-            (b"\xff\xfe", "is not UTF-8"),
+            (b"\xff\xfe", "cannot be used: it is saved as UTF-16"),
+            (b"caf\xe9", "cannot be used: line 1 is not UTF-8"),
         ],
     )
     def test_a_password_file_of_no_use_is_said(

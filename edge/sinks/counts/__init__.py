@@ -3,6 +3,7 @@
 No image and no identity is kept: a visit is when it began and ended and what was held of the person.
 """
 
-from edge.sinks.counts.store import CountStore, store_path
+from edge.config.place import store_path
+from edge.sinks.counts.store import CountStore
 
 __all__ = ["CountStore", "store_path"]

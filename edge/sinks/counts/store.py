@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import IO
 
 from edge.clock import Clock, SystemClock
-from edge.config import CountSettings
 from edge.errors import StoreError
 from edge.sinks.counts import database
 from edge.sinks.counts.database import FURTHEST, VERDICT_COLUMNS
@@ -328,17 +327,6 @@ class _BootClock:
     def wall_offset(self) -> float:
         """What must be added to ``seconds`` to have UTC seconds since 1970."""
         return self._clock.now().timestamp() - self._seconds()
-
-
-def store_path(settings: CountSettings, environment: Mapping[str, str] | None = None) -> Path:
-    """Where the store is: as set, else in the service's state directory, else in the user's."""
-    env = os.environ if environment is None else environment
-    if settings.path:
-        return settings.path.expanduser()
-    if env.get("STATE_DIRECTORY"):
-        return Path(env["STATE_DIRECTORY"].split(":")[0]) / "counts.db"
-    state = env.get("XDG_STATE_HOME") or Path(env.get("HOME", "/")) / ".local/state"
-    return Path(state) / "maskgate/counts.db"
 
 
 def _since_boot() -> float:

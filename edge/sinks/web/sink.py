@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge.clock import Clock
 from edge.config import Config
-from edge.sinks.web import texts, token
+from edge.sinks.web import token
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import Guard
 from edge.sinks.web.listen import bound, hindrance, is_open, own_url
@@ -68,7 +68,6 @@ class WebScreens:
         Raises:
             ConfigError: The screens are open to the network without a token, or the language does not exist.
         """
-        texts.check_language(config.web.language)
         self._guard = Guard(_secret(config), clock)
         self._config, self._clock, self._shown, self._retry_every = config, clock, shown, retry_every
         self._feed = Feed()

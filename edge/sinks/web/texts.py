@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from edge.errors import ConfigError
 from edge.sinks.web import verdicts
 from edge.verdicts import FALLBACK_LANGUAGE
 
@@ -35,11 +34,11 @@ def check_language(setting: str) -> None:
     """Refuse a language that is not there.
 
     Raises:
-        ConfigError: The text names those that are.
+        ValueError: The text names those that are.
     """
     if setting != AUTO and setting not in languages():
         known = ", ".join((*languages(), AUTO))
-        raise ConfigError(f"web.language = {setting!r} is no language of the screens; there are: {known}.")
+        raise ValueError(f"the pages do not speak it; there are: {known}")
 
 
 def choose(setting: str, asked: str | None, accepted: str) -> str:

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from edge.config import CountSettings, WebSettings
 from edge.errors import ConfigError
+from edge.saved_text import EncodingError, read_saved_text
 from edge.sinks.counts import store_path
 
 TOKEN_BYTES = 32
-FORM = re.compile(r"sha256 ([0-9a-f]{64})\n?")
+FORM = re.compile(r"sha256 ([0-9a-f]{64})\s*")
 SESSION = b"maskgate session 1"
 
 
@@ -84,7 +85,7 @@ def read(path: Path, host: str) -> Secret:
     """
     mend = f"make one with `maskgate token --file {path}`, or set web.host to 127.0.0.1"
     try:
-        text = path.read_text("ascii")
+        text = read_saved_text(path)
     except FileNotFoundError as error:
         raise ConfigError(
             f"web.host = {host!r} shows the screens to the network, which needs a token, and there is none at {path}; "
@@ -95,10 +96,10 @@ def read(path: Path, host: str) -> Secret:
             f"The token file {path} cannot be read ({error.strerror}); let it belong to the user who runs maskgate, "
             f"or {mend}."
         ) from error
-    except UnicodeDecodeError:
-        text = ""
+    except EncodingError as error:
+        raise ConfigError(f"{path} is not a token file of maskgate: {error}, or {mend}.") from error
     if not (match := FORM.fullmatch(text)):
-        raise ConfigError(f"{path} is no token file of maskgate; {mend}.")
+        raise ConfigError(f"{path} is not a token file of maskgate; {mend}.")
     return Secret(bytes.fromhex(match[1]))
 
 

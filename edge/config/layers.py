@@ -1,0 +1,220 @@
+"""Where settings come from. Later layers win: defaults, file, operator page, environment, command line.
+
+A key that does not exist is refused by name, with the nearest one that does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from edge.config.model import SECRETS, Config, Settings, declared, fields
+from edge.errors import ConfigError
+from edge.saved_text import read_saved_text
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENV_PREFIX = "MASKGATE_"
+ENV_FILE = "MASKGATE_CONFIG"
+SYSTEM_FILE = Path("/etc/maskgate/config.toml")
+LONGEST_SHOWN = 100
+"""Of a value in a sentence about it, in characters."""
+
+Layer = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """What each source says, by section and key.
+
+    Attributes:
+        file: The configuration file, if there is one.
+        in_file: What it sets.
+        page_file: Where the changes from the operator page are kept.
+        on_page: What they set.
+        environment: What variables set.
+        command_line: What options set.
+    """
+
+    file: Path | None = None
+    in_file: Layer = field(default_factory=dict)
+    page_file: Path | None = None
+    on_page: Layer = field(default_factory=dict)
+    environment: Layer = field(default_factory=dict)
+    command_line: Layer = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[tuple[str, Layer]]:
+        """Origin and content of each, the weakest first."""
+        yield str(self.file), self.in_file
+        yield "page", self.on_page
+        yield "environment", self.environment
+        yield "command line", self.command_line
+
+    def settings(self) -> Settings:
+        """The effective configuration.
+
+        Raises:
+            ConfigError: A key is unknown or a value out of range.
+        """
+        merged: dict[str, dict[str, Any]] = {}
+        origins: dict[str, str] = {}
+        for origin, layer in self:
+            for section, values in layer.items():
+                _refuse_unknown(section, values, origin)
+                merged.setdefault(section, {}).update(values)
+                origins.update({f"{section}.{key}": origin for key in values})
+        return Settings(_validate(merged, origins), origins, self.file, self)
+
+
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the configuration.
+
+    Args:
+        file: As given on the command line; None looks at ``MASKGATE_CONFIG``, the user's file, then the system's.
+        environment: The process environment unless given.
+        overrides: From the command line, by dotted key: ``{"camera.source": "demo"}``.
+
+    Raises:
+        ConfigError: A file is unreadable, a key unknown or a value out of range; the text names file, key, remedy.
+    """
+    from edge.config.page import page_file, with_page
+
+    env = os.environ if environment is None else environment
+    path = _find_file(file, env)
+    layers = Layers(
+        file=path,
+        in_file=read_toml(path) if path else {},
+        environment=_read_environment(env),
+        command_line=nest(overrides or {}),
+    )
+    below = layers.settings()
+    return with_page(below, replace(layers, page_file=page_file(below.config.counts, env)))
+
+
+def _find_file(explicit: Path | None, env: Mapping[str, str]) -> Path | None:
+    if explicit or env.get(ENV_FILE):
+        path = explicit or Path(env[ENV_FILE])
+        if not path.is_file():
+            raise ConfigError(f"There is no configuration file {path}; check --config or {ENV_FILE}.")
+        return path
+    home = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config")
+    return next((path for path in (home / "maskgate/config.toml", SYSTEM_FILE) if path.is_file()), None)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        ConfigError: It cannot be read, or is not TOML; the text says where.
+    """
+    try:
+        return tomllib.loads(read_saved_text(path))
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}; check its permissions.") from error
+    except (ValueError, RecursionError) as error:  # also of numbers too long and of nesting too deep
+        raise ConfigError(f"{path} is not valid TOML: {error}; fix that line.") from error
+
+
+def _read_environment(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    keys = {f"{ENV_PREFIX}{one.section}_{one.name}".upper(): f"{one.section}.{one.name}" for one in declared()}
+    said: dict[str, Any] = {}
+    for name, text in env.items():
+        if not name.startswith(ENV_PREFIX) or name == ENV_FILE:
+            continue
+        if name not in keys:
+            raise ConfigError(f"The environment sets {name}, which is not a setting{_nearest(name, keys)}.")
+        key = keys[name]
+        if key in SECRETS:
+            raise ConfigError(
+                f"The environment sets {name}, where other programs can see it; put it into the configuration "
+                f"file as {key}, or name a file with {name}_FILE."
+            )
+        said[key] = _from_text(text, fields()[key])
+    return nest(said)
+
+
+def _from_text(text: str, setting: FieldInfo) -> Any:
+    """A TOML value where the text is one (numbers, true, arrays) and the setting takes it, else the text itself."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
+    return text if _is_text(setting.annotation) and not isinstance(value, str) else value
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a setting of this type holds text only, or nothing."""
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _is_text(get_args(kind)[0])
+    if origin in (Union, UnionType):
+        return all(_is_text(one) for one in get_args(kind) if one is not NoneType)
+    if origin is Literal:
+        return all(isinstance(one, str) for one in get_args(kind))
+    return isinstance(kind, type) and issubclass(kind, str | PurePath | SecretStr)
+
+
+def nest(dotted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """By section and key, from dotted keys."""
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in dotted.items():
+        section, name = key.split(".")
+        nested.setdefault(section, {})[name] = value
+    return nested
+
+
+def _refuse_unknown(section: str, values: Any, origin: str) -> None:
+    known: dict[str, list[str]] = {}
+    for one in declared():
+        known.setdefault(one.section, []).append(one.name)
+    if section not in known:
+        raise ConfigError(f"{origin}: there is no section [{section}]{_nearest(section, known)}.")
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{origin}: [{section}] is a section of settings, not a single value.")
+    for key in values:
+        if key not in known[section]:
+            raise ConfigError(f"{origin}: [{section}] has no key {key!r}{_nearest(key, known[section])}.")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+
+
+def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"][:2])
+        whole_section = "." not in key
+        of_section = " and ".join({origin: None for name, origin in origins.items() if name.startswith(f"{key}.")})
+        origin = of_section if whole_section else origins.get(key, "configuration")
+        value = "" if whole_section or key in SECRETS else f" = {_shown(first['input'])}"
+        said = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{origin}: {key}{value} is wrong: {said}.") from error
+
+
+def _shown(value: Any) -> str:
+    """``value`` as far as it fits into a sentence."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of too many digits
+        return "a number too long to print"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

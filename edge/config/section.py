@@ -1,0 +1,73 @@
+"""What a group of settings is, and the kinds of values that several groups have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.config import JsonDict
+
+ON_PAGE: JsonDict = {"on_page": True}
+"""``json_schema_extra`` of a setting that the operator page may change."""
+
+NOT_WIRED = -1
+"""How a file says that a pin drives nothing: TOML has no null."""
+
+Pin = Annotated[
+    Annotated[int, Field(ge=0, le=4095)] | Annotated[str, Field(pattern=r"^\S+$")] | None,
+    BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin),
+]
+"""A number or, where the library knows names, a name; None where nothing is wired."""
+
+PathOrText = TypeVar("PathOrText", Path, str)
+
+
+def _has_a_home(path: PathOrText) -> PathOrText:
+    try:
+        Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such user; give the path in full") from error
+    return path
+
+
+def _names_a_file(path: Path) -> Path:
+    if not path.name:
+        raise ValueError("this names no file")
+    return path
+
+
+HomePath = Annotated[Path, AfterValidator(_has_a_home), AfterValidator(_names_a_file)]
+"""A file's path that may begin with ``~`` or the ``~name`` of a user of this machine."""
+HomeText = Annotated[str, AfterValidator(_has_a_home)]
+"""The same among other things that a text may say."""
+
+
+class Section(BaseModel):
+    """A group of settings: immutable, and no key but those declared."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        # No system call takes a NUL, and text that is not valid UTF-8 could not be printed again.
+        if isinstance(value, str) and ("\0" in value or value.encode("utf-8", "replace").decode() != value):
+            raise ValueError("it contains a NUL or text that is not valid UTF-8")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_not_a_switch(cls, value: Any, info: ValidationInfo) -> Any:
+        # Python and pydantic take true for 1: `led_pin = true` would drive pin 1.
+        if cls.model_fields[info.field_name or ""].annotation is not bool and _holds_a_switch(value):
+            raise ValueError("true and false are only for settings that are on or off")
+        return value
+
+
+def _holds_a_switch(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_holds_a_switch, value))
+    return isinstance(value, bool)

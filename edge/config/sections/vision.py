@@ -1,0 +1,36 @@
+"""Settings of the face detector and the mask classifier."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from edge.board import profile_of
+from edge.config.section import Section
+
+
+class FaceSettings(Section):
+    """The face detector."""
+
+    model: str = Field(
+        default_factory=lambda: profile_of().face,
+        description="A model of the shipped manifest (the default suits the board), or PATH/manifest.json#NAME",
+    )
+    threshold: float = Field(0.5, gt=0, lt=1, description="Minimum face score in live video (0 to 1)")
+    still_threshold: float = Field(0.4, gt=0, lt=1, description="Minimum face score in single images (0 to 1)")
+    nms_iou: float = Field(0.45, gt=0, lt=1, description="Boxes with a larger overlap (IoU, 0 to 1) are one face")
+    max_faces: int = Field(20, ge=1, le=200, description="Maximum number of faces per frame, the best first")
+    idle_every: float = Field(
+        0.15,
+        ge=0,
+        le=1,
+        description="Time between looks while nobody is in view and nothing moves, in seconds; 0: every frame",
+    )
+
+
+class MaskSettings(Section):
+    """The mask classifier."""
+
+    model: str = Field(
+        default_factory=lambda: profile_of().mask,
+        description="A model of the shipped manifest (the default suits the board), or PATH/manifest.json#NAME",
+    )

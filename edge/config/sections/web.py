@@ -1,0 +1,34 @@
+"""Settings of the pages."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from edge.config.section import ON_PAGE, HomePath, Section
+
+
+class WebSettings(Section):
+    """The kiosk page, the operator page and /health."""
+
+    enabled: bool = Field(True, description="Serve the pages (not for a recording that plays at full speed)")
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on; one that other machines can reach needs a token: maskgate token",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port")
+    token_file: HomePath | None = Field(
+        None, description="File with the hash of the token; unset: web-token next to the counts"
+    )
+    live_picture: bool = Field(False, description="Show the live picture, mirrored, instead of silhouettes")
+    language: str = Field(
+        "en", description="Language of the pages: en, fr; auto: what the browser asks for", json_schema_extra=ON_PAGE
+    )
+
+    @field_validator("language")
+    @classmethod
+    def _language_exists(cls, language: str) -> str:
+        from edge.sinks.web import texts
+
+        texts.check_language(language)
+        return language
