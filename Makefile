@@ -7,6 +7,7 @@ VENV := .venv
 DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
 DEPLOY := build/deploy-env
+SCRIPTS := $(wildcard .ci/* deploy/*.sh deploy/*/*.sh)
 DATA ?= ../shared/data/faces/val.json
 PEERS ?= ../shared/peers
 WEIGHTS ?= ../shared/weights/mobilenet_v2_1.0_224_imagenet_notop.weights.h5
@@ -44,10 +45,11 @@ fuzz: $(DEV)/.fuzz ## look for input that breaks maskgate, for example: make fuz
 soak: $(DEV)/.ready ## try to kill it: camera, power, disk, network, clock, memory, 2 million frames: make soak ARGS=--help
 	@$(DEV_PYTHON) -m tests.soak $(ARGS)
 
-lint: $(DEV)/.ready ## ruff (lint and format) and mypy in strict mode
+lint: $(DEV)/.ready ## ruff (lint and format), mypy in strict mode, shellcheck
 	@$(DEV)/bin/ruff check .
 	@$(DEV)/bin/ruff format --check .
 	@$(DEV)/bin/mypy
+	@PATH="$(CURDIR)/$(DEV)/bin:$$PATH" shellcheck $(SCRIPTS)
 
 format: $(DEV)/.ready ## format the code
 	@$(DEV)/bin/ruff check --fix .
@@ -97,15 +99,15 @@ test-boot: $(DEV)/.ready ## boot a card in an emulated arm64 board (root, a quar
 	@$(DEV_PYTHON) -m pytest -m boot -x -s tests/boot $(ARGS)
 
 clean: ## remove the environments and what tools left behind
-	rm -rf $(VENV) $(DEV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@sh .ci/clean
 
-$(VENV)/bin/python:
+$(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
 	  { echo "maskgate needs Python 3.10 to 3.13; name one with 'make run PYTHON=python3.12'." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV_FLAGS) $(VENV) || \
-	  { rm -rf $(VENV); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+	  { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
 
-$(VENV)/.ready: $(VENV)/bin/python pyproject.toml
+$(VENV)/.ready: $(VENV)/bin/pip pyproject.toml
 	@echo "Installing what the device needs into $(VENV) (about a minute, once) ..."
 	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --editable .
 	@touch $@
@@ -119,7 +121,7 @@ $(VENV)/.desktop: $(VENV)/.ready
 $(DEPLOY)/.ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "Deploying needs Python 3.10 or later; name one with 'make deploy PYTHON=python3.12'." >&2; exit 1; }
-	@$(PYTHON) -m venv $(DEPLOY) || { rm -rf $(DEPLOY); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(DEPLOY) || { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
 	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging 'tomli; python_version < "3.11"'
 	@touch $@
 
@@ -128,7 +130,7 @@ $(DEV)/.fuzz: $(DEV)/.ready
 	@touch $@
 
 $(DEV)/.ready: pyproject.toml
-	@$(PYTHON) -m venv $(DEV) || { rm -rf $(DEV); echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(DEV) || { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
 	@echo "Installing what tests, training and conversion need into $(DEV) (a few minutes, once) ..."
 	@$(DEV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,train,demo]'
 	@touch $@

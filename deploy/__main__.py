@@ -16,29 +16,15 @@ from deploy.errors import DeployError
 from deploy.image.build import Image, build_image
 from deploy.image.card import read_card
 from deploy.payload import BUILD, build_payload, build_wheel, release_name
+from deploy.ssh import stage
 from deploy.ssh.connection import Connection, explain
 from deploy.ssh.device import Device, Sudo, Target, ask
 
-STAGE = ".cache/maskgate"
-"""Where releases are sent to, in the home of the user who logs in."""
 INSTALLED = "/opt/maskgate/current/install.sh"
 COMPLAINT = "maskgate-install: "
 """How the installer begins a line that says why it did not work."""
 AT_ONCE = 8
 USAGE_ERROR = 2
-
-# Links the files of the release sent last, so that rsync sends only what differs; yesterday's go.
-PREPARE = r"""
-set -e
-mkdir -p "$1" && cd "$1"
-if [ ! -d "$2" ]; then
-    last=$(ls -t | head -n 1)
-    [ -z "$last" ] || cp -al "$last" "$2"
-    mkdir -p "$2"
-fi
-touch "$2"
-find . -mindepth 1 -maxdepth 1 -type d -mtime +0 ! -name "$2" -exec rm -rf {} +
-"""
 
 Outcome = tuple[bool, str]
 """Whether it was done, and in which words."""
@@ -144,9 +130,9 @@ def install(job: Job, workshop: Workshop, kiosk: bool) -> None:
             "make room there, then run this again."
         )
     job.tell(f"sending {release} ({size // 10**6} MB, less what is there already) ...")
-    connection.run(["sh", "-s", "--", STAGE, release], PREPARE)
-    connection.send(payload, f"{STAGE}/{release}")
-    run_installer(job, f"{STAGE}/{release}/install.sh", "install", *(["--kiosk"] if kiosk else []))
+    folder = stage.prepare(connection, release)
+    connection.send(payload, folder)
+    run_installer(job, f"{folder}/install.sh", "install", *(["--kiosk"] if kiosk else []))
 
 
 def run_installed(job: Job, *command: str) -> None:
@@ -161,7 +147,7 @@ def run_installed(job: Job, *command: str) -> None:
         raise DeployError(f"No release is installed on {host}; install one with 'make deploy HOST={host}'.")
     run_installer(job, INSTALLED, *command)
     if command[0] == "uninstall":
-        job.connection.run(["rm", "-rf", STAGE])
+        stage.forget(job.connection)
 
 
 def run_installer(job: Job, script: str, *command: str) -> None:

@@ -12,6 +12,7 @@ RELEASES=$BASE/releases
 HISTORY=$BASE/history
 CONFIG=/etc/maskgate/config.toml
 STATE=/var/lib/maskgate
+SCRATCH=/run/maskgate-self-test
 SERVICE=maskgate.service
 UNIT_LINK=/usr/local/lib/systemd/system/$SERVICE
 BOOT_LINK=/etc/systemd/system/multi-user.target.wants/$SERVICE
@@ -19,7 +20,8 @@ KIOSK="maskgate-kiosk.service"
 KIOSK_LINK=/usr/local/lib/systemd/system/$KIOSK
 KIOSK_BOOT_LINK=/etc/systemd/system/multi-user.target.wants/$KIOSK
 TRIAL_UNIT=/run/systemd/system/$SERVICE
-LOCK=/run/lock/maskgate-install.lock
+# In a folder that only root writes to: elsewhere anybody could hold it.
+LOCK=/run/maskgate-install.lock
 # The distribution's own Python: it is the one that sees picamera2 and gpiozero.
 PYTHON=/usr/bin/python3
 KEEP=3
@@ -28,7 +30,8 @@ SELF_TEST_SECONDS=300
 HEALTHY_WITHIN=60
 HEALTHY_FOR=5
 WAITING_FOR_CAMERA=15
-HERE=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+SELF=$(readlink -f -- "$0")
+HERE=$(dirname -- "$SELF")
 
 building=
 trying=
@@ -63,13 +66,48 @@ on_exit() {
     code=$?
     trap - EXIT
     [ -z "$trying" ] || end_trial
-    [ -z "$building" ] || rm -rf "$building"
-    [ -z "$scratch" ] || rm -rf "$scratch"
+    [ -z "$building" ] || remove_release "$building"
+    [ -z "$scratch" ] || remove_scratch
     exit "$code"
 }
 
+# All that is deleted as a folder is deleted here, by an absolute path below a folder of ours.
+remove_release() {
+    case $1 in
+        '' | . | .. | */*) die "'$1' is not the name of a release." ;;
+    esac
+    rm -rf --one-file-system -- "${RELEASES:?}/$1"
+}
+
+remove_scratch() {
+    case $scratch in
+        "$SCRATCH".*) rm -rf --one-file-system -- "$scratch" ;;
+        *) die "'$scratch' is not a scratch folder." ;;
+    esac
+    scratch=
+}
+
+# What is deleted by name must not be somebody else's, nor a way to another place.
+check_own() {
+    [ ! -L "$1" ] || die "$1 is a link, and releases are deleted there; make it a folder, or mount the other place there."
+    [ -d "$1" ] || die "$1 is not a folder; move it away, then run this again."
+    owner=$(stat -c %u -- "$1")
+    writers=$(find "$1" -maxdepth 0 -perm /022)
+    [ "$owner" = 0 ] || die "$1 does not belong to root; run 'sudo chown root: $1' if it is maskgate's, else move it away."
+    [ -z "$writers" ] || die "Others than root may write to $1; run 'sudo chmod go-w $1'."
+}
+
+make_places() {
+    for place in "$BASE" "$RELEASES"; do
+        [ -e "$place" ] || [ -L "$place" ] || why=$(mkdir -- "$place" 2>&1) || die "$place cannot be made ($why); see 'findmnt --target /opt'."
+        check_own "$place"
+        [ -w "$place" ] || die "$place cannot be written to; a read-only system needs 'sudo raspi-config', Overlay File System, off."
+    done
+}
+
 take_lock() {
-    exec 9>"$LOCK"
+    (umask 077; : >>"$LOCK")
+    exec 9>>"$LOCK"
     flock -n 9 || die --code 75 "Another installation is under way on this device; wait for it, then run this again."
 }
 
@@ -107,9 +145,9 @@ release_name() {
         name=$(cat "$HERE/VERSION")
     elif [ -f "$HERE/../pyproject.toml" ]; then
         name=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$HERE/../pyproject.toml")
-        hash=$(git -c safe.directory='*' -C "$HERE" rev-parse --short=8 HEAD 2>/dev/null) && name=$name-$hash
-        # Changes that are in no commit cannot be told apart: such a release is always built anew.
-        [ -z "$(git -c safe.directory='*' -C "$HERE" status --porcelain 2>/dev/null)" ] || name=$name-$(date +%s)
+        if hash=$(git -c safe.directory='*' -C "$HERE" rev-parse --short=8 HEAD 2>/dev/null); then name=$name-$hash; fi
+        # Changes that are in no commit cannot be told apart: such a release is always built again.
+        [ -z "$(git -c safe.directory='*' -c core.fsmonitor=false -C "$HERE" status --porcelain 2>/dev/null)" ] || name=$name-$(date +%s)
     else
         die "There is neither a release nor a checkout around $HERE; run this from what 'make deploy' sent, or from a clone."
     fi
@@ -137,9 +175,9 @@ constraint_options() {
 
 build_release() {
     dir=$RELEASES/$1
-    rm -rf "$dir"
-    building=$dir
-    mkdir -p "$dir"
+    remove_release "$1"
+    building=$1
+    mkdir -- "$dir"
     set -- "$PYTHON" -m venv
     ! sees_system_packages || set -- "$@" --system-site-packages
     if [ -d "$HERE/wheels" ]; then
@@ -211,7 +249,7 @@ offer_config() {
 # In a scratch folder and silent: neither the counts nor the people at the door notice.
 self_test() {
     maskgate=$RELEASES/$1/venv/bin/maskgate
-    scratch=$(mktemp -d)
+    scratch=$(mktemp -d "$SCRATCH.XXXXXX")
     chown maskgate: "$scratch"
     set -- runuser -u maskgate -- env -i -C "$scratch" PATH="$PATH" HOME="$scratch" GPIOZERO_PIN_FACTORY=lgpio \
         MASKGATE_COUNTS_PATH="$scratch/counts.db" MASKGATE_ALERTS_OUTPUT=none timeout "$SELF_TEST_SECONDS" "$maskgate"
@@ -222,8 +260,7 @@ self_test() {
         die "The self-test of the new release failed with exit code $?, see its message above; the device runs what it ran before."
     grep -q '"event": "summary", "frames": [1-9]' "$scratch/events" ||
         die "The self-test of the new release judged no frame; the device runs what it ran before."
-    rm -rf "$scratch"
-    scratch=
+    remove_scratch
 }
 
 property() {
@@ -267,17 +304,19 @@ last_words() {
     journalctl --quiet --no-pager --output=cat --identifier=maskgate --lines=3 2>/dev/null | tr '\n' ' '
 }
 
-# Read the units anew; a start limit that an earlier release reached does not count against the next.
+# Read the units again; a start limit that an earlier release reached does not count against the next.
 reload() {
-    systemctl daemon-reload && { systemctl reset-failed "$SERVICE" 2>/dev/null || :; }
+    systemctl daemon-reload || return 1
+    systemctl reset-failed "$SERVICE" 2>/dev/null || :
 }
 
 begin_trial() {
     trying=$1
-    mkdir -p "$(dirname "$TRIAL_UNIT")" &&
-        sed "s|$BASE/current/|$RELEASES/$1/|g" "$RELEASES/$1/systemd/$SERVICE" >"$TRIAL_UNIT" &&
-        reload &&
-        systemctl restart "$SERVICE" 2>/dev/null && wait_until_healthy "$2"
+    mkdir -p -- "$(dirname "$TRIAL_UNIT")" || return 1
+    sed "s|$BASE/current/|$RELEASES/$1/|g" "$RELEASES/$1/systemd/$SERVICE" >"$TRIAL_UNIT" || return 1
+    reload || return 1
+    systemctl restart "$SERVICE" 2>/dev/null || return 1
+    wait_until_healthy "$2"
 }
 
 # Back to the unit on disk: the old release, or none.
@@ -355,20 +394,47 @@ show_page() {
 }
 
 # Oldest first. A release that was rolled back from is never what a later rollback goes to: it moves to the front.
+# Where the disk is full, the history stays as it was.
 remember() {
-    touch "$HISTORY"
-    awk -v old="$1" -v new="$2" '
-        $0 != new { if (after) abandoned = abandoned $0 "\n"; else kept = kept $0 "\n" }
+    [ -e "$HISTORY" ] || : >"$HISTORY" || return 1
+    awk -v old="$1" -v new="$2" -v keep="$KEEP" '
+        $0 != new { if (after) abandoned[++a] = $0; else kept[++k] = $0 }
         $0 == old { after = 1 }
-        END { printf "%s%s%s\n", abandoned, kept, new }' "$HISTORY" | tail -n "$KEEP" >"$HISTORY.tmp"
-    mv "$HISTORY.tmp" "$HISTORY"
+        END {
+            for (i = 1; i <= a; i++) line[++n] = abandoned[i]
+            for (i = 1; i <= k; i++) line[++n] = kept[i]
+            line[++n] = new
+            for (i = n > keep ? n - keep + 1 : 1; i <= n; i++) print line[i]
+        }' "$HISTORY" >"$HISTORY.tmp" || return 1
+    if cmp -s "$HISTORY.tmp" "$HISTORY"; then
+        rm -- "$HISTORY.tmp"
+    else
+        sync "$HISTORY.tmp" || return 1
+        mv -T -- "$HISTORY.tmp" "$HISTORY"
+    fi
+}
+
+# A folder that the installer made and that the history does not name. A history that cannot be read names all.
+is_forgotten() {
+    if [ -L "$RELEASES/$1" ] || [ ! -d "$RELEASES/$1/venv" ] || [ "$1" = "$(current_release)" ]; then return 1; fi
+    code=0
+    grep -Fqx -e "$1" "$HISTORY" || code=$?
+    [ "$code" -eq 1 ]
 }
 
 prune() {
-    for dir in "$RELEASES"/*/; do
-        name=$(basename "$dir")
-        grep -Fqx -- "$name" "$HISTORY" || rm -rf "$dir"
+    for dir in "$RELEASES"/*; do
+        name=$(basename -- "$dir")
+        if is_forgotten "$name"; then remove_release "$name"; fi
     done
+}
+
+remember_and_prune() {
+    if remember "$1" "$2"; then
+        prune
+    else
+        say "The history of releases could not be written, so no old release was removed; make room in $BASE."
+    fi
 }
 
 runs_already() {
@@ -391,17 +457,15 @@ install_release() {
         fi
         return
     fi
-    if ! is_complete "$release"; then
-        check_space
-        build_release "$release"
-    fi
+    is_complete "$release" || check_space
+    make_places
+    is_complete "$release" || build_release "$release"
     make_account "$RELEASES/$release/systemd/maskgate.sysusers.conf"
     make_config "$release"
     self_test "$release"
     before=$(current_release)
     activate "$release"
-    remember "$before" "$release"
-    prune
+    remember_and_prune "$before" "$release"
     offer_config "$release"
     [ -z "$1" ] || switch_kiosk_on
     show_page
@@ -426,6 +490,7 @@ roll_back() {
 
 uninstall() {
     take_lock
+    if [ -e "$BASE" ] || [ -L "$BASE" ]; then check_own "$BASE"; fi
     systemctl --quiet disable --now "$KIOSK" "$SERVICE" 2>/dev/null || :
     rm -f "$TRIAL_UNIT" "$UNIT_LINK" "$BOOT_LINK" "$KIOSK_LINK" "$KIOSK_BOOT_LINK" "$CONFIG.new"
     rmdir "$(dirname "$UNIT_LINK")" "$(dirname "$(dirname "$UNIT_LINK")")" 2>/dev/null || :
@@ -433,13 +498,14 @@ uninstall() {
     default=$BASE/current/config.toml
     ! cmp -s "$default" "$CONFIG" || rm -f "$CONFIG"
     rmdir "$(dirname "$CONFIG")" 2>/dev/null || :
-    rm -rf "$BASE"
-    # The account goes, so its files must not fall to whoever gets its number next. A new installation takes them back.
-    if [ -d "$STATE" ]; then
-        chown -R root:root "$STATE"
+    [ ! -e "$BASE" ] || rm -rf --one-file-system -- "$BASE"
+    # The account goes, so its files must not fall to the user who gets its number next. A new installation takes them
+    # back.
+    if [ -d "$STATE" ] && [ ! -L "$STATE" ]; then
+        chown -hR root:root "$STATE"
         chmod 700 "$STATE"
     fi
-    [ ! -e "$CONFIG" ] || chown root:root "$CONFIG"
+    [ ! -e "$CONFIG" ] || chown -h root:root "$CONFIG"
     for account in maskgate maskgate-kiosk; do
         ! id "$account" >/dev/null 2>&1 || userdel "$account"
     done

@@ -25,6 +25,8 @@ WHEELS_SECONDS = 7 * 86_400.0
 """Wheels of other packages are taken again from here for this long; then newer ones are looked for."""
 KEEP_SECONDS = 86_400.0
 """Payloads of other releases go after this long; a deployment under way may still be reading a younger one."""
+VERSION = "VERSION"
+"""The file that names a payload's release, written first: a folder without it is not ours to remove."""
 MOST_ROUNDS = 5
 """Of completing the wheels. Each adds what the last one's wheels require of the device but not of this machine."""
 
@@ -64,13 +66,13 @@ def build_payload(wheel: Path, release: str, target: Target) -> Path:
     _forget_others(release)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    (folder / VERSION).write_text(f"{release}\n", "utf-8")
     shutil.copytree(gather_wheels(wheel, target), folder / "wheels")
     shutil.copy2(wheel, folder / "wheels")
     for file in _shipped_files():
         copy = folder / file.relative_to(ROOT / "deploy" if file.is_relative_to(ROOT / "deploy") else ROOT)
         copy.parent.mkdir(exist_ok=True)
         shutil.copy2(file, copy)
-    (folder / "VERSION").write_text(f"{release}\n", "utf-8")
     _write_checksums(folder)
     return folder
 
@@ -189,5 +191,6 @@ def _write_checksums(folder: Path) -> None:
 
 def _forget_others(release: str) -> None:
     for folder in (BUILD / "deploy").glob("*"):
-        if folder.name != release and time.time() - folder.stat().st_mtime > KEEP_SECONDS:
+        is_payload = not folder.is_symlink() and any(folder.glob(f"*/{VERSION}"))
+        if is_payload and folder.name != release and time.time() - folder.stat().st_mtime > KEEP_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import hashlib
 import lzma
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def build_image(
     require_programs()
     folder = output.parent if output else BUILD / "image"
     with _opened(source) as stream:
+        if output:
+            _refuse_output(output, source)
         first_sector = stream.read(SECTOR)
         boot, root = read_layout(first_sector, source.name)
         _require_space(folder, root)
@@ -160,13 +163,21 @@ def _opened(source: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, however it went."""
-    work = folder / f".maskgate-image-{os.getpid()}"
-    try:
-        work.mkdir(parents=True, mode=0o700)
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    """A new folder that is gone afterwards, however it went."""
+    with tempfile.TemporaryDirectory(prefix=".maskgate-image-", dir=folder) as work:
+        yield Path(work)
+
+
+def _refuse_output(output: Path, source: Path) -> None:
+    """An image is put in the place of what is there: of an older image, but never of a device or the base.
+
+    Raises:
+        DeployError: ``output`` is not a place for a new file.
+    """
+    if output.is_symlink() or (output.exists() and not output.is_file()):
+        raise DeployError(f"{output} is not a file; name a file to write the image to, and flash that.")
+    if output.exists() and output.samefile(source):
+        raise DeployError(f"{output} is the base itself, which stays as it is; name another file with --output.")
 
 
 def _require_space(folder: Path, root: Partition) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 import shutil
@@ -15,6 +16,9 @@ from deploy.errors import DeployError
 
 SHORT_FOLDER = "/tmp"  # noqa: S108
 """A socket's path may have 104 characters, and macOS's own temporary folder is too long for that."""
+HOST = re.compile(r"(?P<user>[\w.+][\w.+@-]*@)?(?P<name>\w[\w.-]*)")
+"""A host without characters that ssh, rsync or a ProxyCommand could take for something else."""
+PLAIN_PATH = re.compile(r"[\w./+-]+")
 CUT_CODES = (255, 10, 12, 20, 30)
 """Exit codes of ssh itself, and those of rsync for a stream that ended: no fault of the remote command."""
 
@@ -42,6 +46,10 @@ COMPLAINTS: tuple[tuple[str, str], ...] = (
         r"timed out|No route to host|Network is unreachable|Host is down",
         "{host} cannot be reached; check that it is on and in the same network.",
     ),
+    (
+        r"is your shell clean",
+        "A login script on {host} prints text, which breaks rsync; let it print on terminals only, then try again.",
+    ),
     (r"rsync: (command )?not found", "{host} has no rsync; run 'sudo apt install rsync' there, then run this again."),
     (r"No space left on device", "{host} has no space left; make room on it, then run this again."),
 )
@@ -58,6 +66,15 @@ def explain(host: str, code: int, complaint: str) -> str:
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     last = lines[-1] if lines else f"exit code {code}"
     return (CUT if code in CUT_CODES else FAILED).format(host=host, last=last)
+
+
+def _is_ipv6(host: str) -> bool:
+    user, at, address = host.rpartition("@")
+    try:
+        ipaddress.IPv6Address(address)
+    except ValueError:
+        return False
+    return not at or HOST.fullmatch(f"{user}@name") is not None
 
 
 @dataclass(slots=True)
@@ -81,13 +98,14 @@ class Connection:
     password: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a host that ssh would take for an option.
+        """Refuse a host that ssh would take for an option, and rsync for a folder of this machine.
 
         Raises:
-            DeployError: The host begins with a dash.
+            DeployError: The host has another form than ``user@name``.
         """
-        if self.host.startswith("-"):
-            raise DeployError(f"'{self.host}' is no host; write it like pi@door1.local.")
+        if not HOST.fullmatch(self.host) and not _is_ipv6(self.host):
+            hint = "; a port belongs in ~/.ssh/config" if ":" in self.host else ""
+            raise DeployError(f"'{self.host}' is not a host; write it like pi@door1.local{hint}.")
 
     def run(self, command: Sequence[str], script: str = "") -> str:
         """Run ``command`` there with ``script`` as its input, and return what it printed.
@@ -101,13 +119,17 @@ class Connection:
         return done.stdout
 
     def send(self, folder: Path, target: str) -> None:
-        """Make ``target``, a folder in the remote user's home, the same as ``folder``.
+        """Make the remote folder ``target``, an absolute path, the same as ``folder``.
 
         Raises:
             DeployError: The transfer failed, or rsync is missing on either side.
         """
-        command = ["rsync", "-rt", "--delete", "--partial", "-e", shlex.join(self._ssh()), f"{folder}/"]
-        done = self._call([*command, f"{self.host}:{target}/"])
+        # Not every rsync knows this option, and few homes need it.
+        protect = [] if PLAIN_PATH.fullmatch(target) else ["--protect-args"]
+        command = ["rsync", "-rt", "--delete", "--partial", *protect, "-e", shlex.join(self._ssh()), f"{folder}/"]
+        user, at, name = self.host.rpartition("@")
+        host = f"{user}{at}[{name}]" if ":" in name else self.host
+        done = self._call([*command, f"{host}:{target}/"])
         if done.returncode:
             raise DeployError(explain(self.host, done.returncode, done.stderr))
 

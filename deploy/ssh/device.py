@@ -5,29 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 from deploy.errors import DeployError
 
-QUESTIONS = r"""
-export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-echo "machine=$(uname -m)"
-echo "bits=$(getconf LONG_BIT)"
-echo "glibc=$(getconf GNU_LIBC_VERSION)"
-echo "os=$(. /etc/os-release && echo "$PRETTY_NAME")"
-echo "codename=$(. /etc/os-release && echo "$VERSION_CODENAME")"
-echo "python=$(/usr/bin/python3 -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null)"
-echo "systemd=$([ -d /run/systemd/system ] && echo yes)"
-echo "free_kb=$(df -Pk . | awk 'NR == 2 { print $4 }')"
-echo "rsync=$(command -v rsync)"
-echo "current=$(basename "$(readlink /opt/maskgate/current)")"
-if [ "$(id -u)" = 0 ]; then sudo=root
-elif sudo -n true 2>/dev/null; then sudo=free
-else sudo=$(sudo -n true 2>&1 | tail -n 1)
-fi
-echo "sudo=$sudo"
-"""
-"""Plain POSIX sh; one answer a line."""
+QUESTIONS = Path(__file__).with_name("questions.sh")
 
 ARCHITECTURES = ("aarch64", "x86_64")
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
@@ -126,7 +109,8 @@ def ask(remote: Remote) -> Device:
     Raises:
         DeployError: It cannot be reached, or cannot run maskgate; the text says what would.
     """
-    answers = dict(line.split("=", 1) for line in remote.run(["sh", "-s"], QUESTIONS).splitlines() if "=" in line)
+    told = remote.run(["sh", "-s"], QUESTIONS.read_text("utf-8"))
+    answers = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
     return read_answers(remote.host, answers)
 
 
@@ -146,7 +130,7 @@ def read_answers(host: str, answers: dict[str, str]) -> Device:
     if not answers.get("rsync"):
         raise DeployError(f"{host} has no rsync; run 'sudo apt install rsync' there, then run this again.")
     target = Target(answers["machine"], answers.get("codename") or "unknown", python, int(glibc[1]))
-    return Device(target, 1024 * int(answers["free_kb"]), answers["current"], _sudo(host, answers["sudo"]))
+    return Device(target, _free_bytes(host, answers), answers.get("current", ""), _sudo(host, answers.get("sudo", "")))
 
 
 def _refuse_32_bit(host: str, answers: dict[str, str]) -> None:
@@ -169,6 +153,13 @@ def _python(host: str, answers: dict[str, str]) -> tuple[int, int]:
             "Bookworm or Trixie, 64-bit."
         )
     return major, minor
+
+
+def _free_bytes(host: str, answers: dict[str, str]) -> int:
+    text = answers.get("free_kb", "")
+    if not text.isascii() or not text.isdigit():
+        raise DeployError(f"{host} has no home folder for you; log in as a user who has one.")
+    return 1024 * int(text)
 
 
 def _sudo(host: str, answer: str) -> Sudo:

@@ -18,8 +18,9 @@ import pytest
 from deploy import payload
 from deploy.__main__ import main
 from deploy.errors import DeployError
+from deploy.ssh import stage
 from deploy.ssh.connection import Connection, explain
-from deploy.ssh.device import Sudo, Target, read_answers
+from deploy.ssh.device import QUESTIONS, Sudo, Target, read_answers
 from tests.stand_ins.container import call, free_port, must, wait_for
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
@@ -88,6 +89,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     (tmp_path / "bin").mkdir()
+    (tmp_path / "home of pi").mkdir()
     host_key = new_key(tmp_path / "host_key")
     (tmp_path / "authorized_keys").write_text(new_key(tmp_path / "key"))
     port = free_port()
@@ -95,7 +97,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
     settings.write_text(
         f"ListenAddress 127.0.0.1\nPort {port}\nHostKey {tmp_path}/host_key\nPidFile none\nUsePAM no\nStrictModes no\n"
         f"AuthorizedKeysFile {tmp_path}/authorized_keys\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"
-        f"SetEnv PATH={tmp_path}/bin:/usr/local/bin:/usr/bin:/bin\n"
+        f'SetEnv PATH={tmp_path}/bin:/usr/local/bin:/usr/bin:/bin "HOME={tmp_path}/home of pi"\n'
     )
     with (
         (tmp_path / "sshd.log").open("wb") as log,
@@ -170,6 +172,55 @@ def test_a_device_without_rsync_is_told_how_to_get_it(door: Door, tmp_path: Path
 
 
 @needs_sshd
+def test_a_release_is_sent_to_a_folder_in_the_home_whatever_the_homes_name(door: Door, tmp_path: Path) -> None:
+    sent = tmp_path / "release"
+    sent.mkdir()
+    (sent / "VERSION").write_text("1.0\n")
+    connection = Connection("door", door.config())
+    folder = Path(stage.prepare(connection, "1.0"))
+    connection.send(sent, str(folder))
+    (sent / "VERSION").write_text("1.0, again\n")
+    connection.send(sent, str(folder))
+    assert folder.parent == tmp_path / "home of pi" / ".cache" / "maskgate"
+    assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("VERSION", "1.0, again\n")]
+    stage.forget(connection)
+    connection.close()
+    assert [path.name for path in (tmp_path / "home of pi").rglob("*")] == [".cache"]
+
+
+@needs_sshd
+def test_a_home_that_cannot_take_a_release_is_told_and_left_as_it_was(door: Door, tmp_path: Path) -> None:
+    photos = tmp_path / "home of pi" / "photos"
+    photos.mkdir()
+    os.utime(photos, (0, 0))
+    (tmp_path / "home of pi" / ".cache").write_text("not a folder")
+    connection = Connection("door", door.config())
+    with pytest.raises(DeployError, match=r"\.cache/maskgate cannot be made"):
+        stage.prepare(connection, "1.0")
+    connection.close()
+    assert photos.is_dir()
+
+
+@needs_sshd
+def test_a_login_script_that_prints_is_named_as_the_reason(door: Door, tmp_path: Path) -> None:
+    door.command("rsync", 'echo Welcome to this door; exec /usr/bin/rsync "$@"')
+    connection = Connection("door", door.config())
+    with pytest.raises(DeployError, match="A login script on door prints text"):
+        connection.send(tmp_path / "bin", stage.prepare(connection, "1.0"))
+    connection.close()
+
+
+@needs_sshd
+def test_a_device_is_asked_over_ssh_what_it_is(door: Door) -> None:
+    door.command("getconf", "case $1 in LONG_BIT) echo 64 ;; *) echo glibc 2.36 ;; esac")
+    connection = Connection("door", door.config())
+    answers = connection.run(["sh", "-s"], QUESTIONS.read_text("utf-8")).splitlines()
+    connection.close()
+    assert {"bits=64", "glibc=glibc 2.36", "current="} <= set(answers)
+    assert len([line for line in answers if line.startswith("free_kb=") and line[8:].isdigit()]) == 1
+
+
+@needs_sshd
 def test_what_a_host_is_told_reaches_its_shell_as_given(door: Door) -> None:
     words = ["printf", "%s|", "a b", "$HOME", "'", "; echo injected", "*"]
     connection = Connection("door", door.config())
@@ -219,7 +270,14 @@ def test_hosts_come_from_the_command_line_the_environment_and_the_inventory(
     [
         ([], "No host is named"),
         (["--inventory", "/nonexistent"], "The inventory /nonexistent cannot be read"),
-        (["--", "-oProxyCommand=reboot"], "'-oProxyCommand=reboot' is no host"),
+        (["--", "-oProxyCommand=reboot"], "'-oProxyCommand=reboot' is not a host"),
+        (["pi@-oProxyCommand=reboot"], "is not a host"),
+        (["pi@"], "is not a host"),
+        (["pi@door/1"], "is not a host"),
+        (["pi@$(reboot)"], "is not a host"),
+        (["pi@door1\nProxyCommand reboot"], "is not a host"),
+        (["ssh://pi@door1"], "is not a host"),
+        (["pi@door1:2222"], "a port belongs in ~/.ssh/config"),
     ],
 )
 def test_a_wrong_call_is_told_apart_from_a_failed_deployment(
@@ -254,6 +312,7 @@ def test_a_user_becomes_root_the_way_the_device_asks_for(answer: str, sudo: Sudo
         ({"glibc": ""}, "has no glibc"),
         ({"systemd": ""}, "is not run by systemd"),
         ({"rsync": ""}, "sudo apt install rsync"),
+        ({"free_kb": ""}, "no home folder"),
         ({"sudo": "guest is not in the sudoers file."}, "gives you no sudo"),
     ],
 )

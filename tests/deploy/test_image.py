@@ -384,6 +384,26 @@ def test_what_the_base_does_not_know_is_refused(workbench: Workbench, card: Card
     assert list(workbench.folder.iterdir()) == []
 
 
+def test_an_image_is_never_written_over_its_base(workbench: Workbench) -> None:
+    copy = shutil.copy2(workbench.base, workbench.folder / "card.img")
+    before = hashlib.sha256(Path(copy).read_bytes()).digest()
+    with pytest.raises(DeployError, match="is the base itself"):
+        workbench.build(base=Path(copy))
+    assert hashlib.sha256(Path(copy).read_bytes()).digest() == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+def test_an_image_does_not_replace_what_is_not_a_file(workbench: Workbench, kind: str) -> None:
+    """A card reader's device is the usual mistake: replacing its node would not write to the card."""
+    output = workbench.folder / "card.img"
+    target = workbench.folder / "target"
+    target.touch()
+    {"folder": output.mkdir, "link": lambda: output.symlink_to(target), "pipe": lambda: os.mkfifo(output)}[kind]()
+    with pytest.raises(DeployError, match="is not a file"):
+        workbench.build()
+    assert sorted(path.name for path in workbench.folder.iterdir()) == ["card.img", "target"]
+
+
 def test_space_is_looked_at_before_anything_is_written(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 10 * 10**6))

@@ -27,6 +27,7 @@ loop = true
 output = "none"
 """
 INSTALLER = "/opt/maskgate/current/install.sh"
+LOCK = "/run/maskgate-install.lock"
 TRIAL = "/run/systemd/system/maskgate.service"
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
@@ -311,7 +312,7 @@ def test_rollback_goes_to_the_release_before_and_no_further(machine: Machine, se
 
 
 def test_two_deployments_at_once_are_told_apart(machine: Machine) -> None:
-    machine.must("flock -n /run/lock/maskgate-install.lock sleep 20 >/dev/null 2>&1 &")
+    machine.must(f"flock -n {LOCK} sleep 20 >/dev/null 2>&1 &")
     done = machine.run(f"sh {INSTALLER} rollback")
     machine.must("pkill -f 'sleep 20'")
     assert done.returncode == 75
@@ -348,7 +349,7 @@ def test_a_connection_cut_amid_the_installation_leaves_nothing_half_done(machine
     assert current(machine) == old
     assert machine.judging()
     wait_for(
-        lambda: machine.run("flock -n /run/lock/maskgate-install.lock true").returncode == 0,
+        lambda: machine.run(f"flock -n {LOCK} true").returncode == 0,
         240,
         "the installer finishes by itself",
     )

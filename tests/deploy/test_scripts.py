@@ -1,0 +1,84 @@
+"""The shell scripts: all of them are checked by `make lint`, and what removes folders removes only its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.stand_ins.container import call, must
+
+ROOT = Path(__file__).parents[2]
+CLEAN = ".ci/clean"
+
+
+def shell_scripts() -> list[str]:
+    files = must(["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]).splitlines()
+    return [name for name in files if (ROOT / name).read_bytes().startswith(b"#!/bin/sh")]
+
+
+def test_lint_checks_every_shell_script() -> None:
+    told = must(["make", "-n", "-C", str(ROOT), "lint"])
+    checked = next(line for line in told.splitlines() if "shellcheck" in line).split()
+    scripts = shell_scripts()
+    assert len(scripts) >= 5
+    assert set(scripts) <= set(checked)
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed (apt install shellcheck)")
+def test_shellcheck_finds_nothing_to_complain_of() -> None:
+    done = call(["shellcheck", *shell_scripts()], cwd=ROOT)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("name", shell_scripts())
+def test_every_script_ends_at_the_first_command_that_fails(name: str) -> None:
+    assert "set -eu" in (ROOT / name).read_text("utf-8").splitlines()[:20]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with something to clean, in a folder with a space in its name."""
+    checkout = tmp_path / "my checkout"
+    (checkout / ".ci").mkdir(parents=True)
+    shutil.copy2(ROOT / CLEAN, checkout / CLEAN)
+    (checkout / "pyproject.toml").write_text('[project]\nname = "maskgate"\n')
+    (checkout / "edge").mkdir()
+    (checkout / "build" / "wheel").mkdir(parents=True)
+    return checkout
+
+
+def clean(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return call(["sh", str(script)], cwd=folder, env={**os.environ, "CDPATH": str(folder)})
+
+
+def test_cleaning_removes_what_tools_made_and_nothing_else(checkout: Path) -> None:
+    assert clean(checkout / CLEAN, checkout).returncode == 0
+    assert {path.name for path in checkout.iterdir()} == {".ci", "pyproject.toml", "edge"}
+
+
+def test_cleaning_from_another_folder_leaves_that_folder_alone(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    assert clean(checkout / CLEAN, tmp_path).returncode == 0
+    assert (tmp_path / "build").exists()
+    assert not (checkout / "build").exists()
+
+
+def test_cleaning_does_not_follow_a_link(checkout: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    (checkout / "dist").symlink_to(elsewhere)
+    assert clean(checkout / CLEAN, checkout).returncode == 0
+    assert (elsewhere / "kept").exists()
+    assert not (checkout / "dist").is_symlink()
+
+
+def test_what_is_not_a_checkout_is_not_cleaned(checkout: Path) -> None:
+    (checkout / "pyproject.toml").write_text('[project]\nname = "another"\n')
+    done = clean(checkout / CLEAN, checkout)
+    assert (done.returncode, "nothing was removed" in done.stderr) == (1, True)
+    assert (checkout / "build").exists()
