@@ -118,11 +118,11 @@ $(VENV)/.desktop: $(VENV)/.ready
 	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --force-reinstall --no-deps 'opencv-python<5'
 	@touch $@
 
-$(DEPLOY)/.ready:
+$(DEPLOY)/.ready: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "Deploying needs Python 3.10 or later; name one with 'make deploy PYTHON=python3.12'." >&2; exit 1; }
 	@$(PYTHON) -m venv $(DEPLOY) || { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
-	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging 'tomli; python_version < "3.11"'
+	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging 'pydantic>=2.7,<3' 'tomli; python_version < "3.11"'
 	@touch $@
 
 $(DEV)/.fuzz: $(DEV)/.ready

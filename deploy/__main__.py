@@ -15,7 +15,7 @@ from pathlib import Path
 from deploy.errors import DeployError
 from deploy.image.build import Image, build_image
 from deploy.image.card import read_card
-from deploy.payload import BUILD, build_payload, build_wheel, release_name
+from deploy.payload import BUILD, build_alone, build_payload, build_wheel, release_name
 from deploy.ssh import stage
 from deploy.ssh.connection import Connection, explain
 from deploy.ssh.device import Device, Sudo, Target, ask
@@ -40,7 +40,7 @@ class Workshop:
 
     def payload(self, target: Target) -> tuple[str, Path]:
         """The release's name, and the folder to send to devices like ``target``."""
-        with self._lock:
+        with self._lock, build_alone():
             if self._built is None:
                 self.tell("Building the wheel of this checkout ...")
                 wheel = build_wheel(BUILD / "wheel")

@@ -131,10 +131,10 @@ check_device() {
         die "maskgate needs Python 3.10 to 3.13 and this is $("$PYTHON" -V); use Raspberry Pi OS Bookworm or Trixie, 64-bit."
 }
 
-# An unpacked wheel takes about three times its size; what is compiled and left free, the rest.
+# An unpacked wheel takes about three times its size; a copy, what is compiled and left free, the rest.
 check_space() {
     needed=500000
-    [ ! -d "$HERE/wheels" ] || needed=$(($(du -sk "$HERE/wheels" | cut -f 1) * 4 + 100000))
+    [ ! -d "$HERE/wheels" ] || needed=$(($(du -sk "$HERE/wheels" | cut -f 1) * 5 + 100000))
     free=$(df -Pk "$(dirname "$BASE")" | awk 'NR == 2 { print $4 }')
     [ "$free" -ge "$needed" ] ||
         die "There is no space: $(dirname "$BASE") has $((free / 1000)) MB free and the release needs $((needed / 1000)) MB; make room, then run this again."
@@ -167,45 +167,82 @@ sees_system_packages() {
 sys.exit(not (find("picamera2") or find("gpiozero") or find("gpiod")))'
 }
 
-constraint_options() {
+# Leaves in $sent/wheels every wheel that the release needs, and in $sent/SHA256SUMS what each must be.
+gather_wheels() {
+    sent=$RELEASES/$1/sent
+    mkdir -- "$sent"
+    if [ -d "$HERE/wheels" ]; then
+        say "Building the release from $HERE/wheels; this takes a few minutes on a small board ..."
+        # Only root can change the copy that is checked, so what was checked is what is installed.
+        cp -R -- "$HERE/." "$sent/" || die "What was sent could not be copied; see the message above."
+        check_sent
+    else
+        say "Building the release from the checkout; this downloads what it needs ..."
+        download_wheels
+    fi
+}
+
+# Everything that was sent is listed, and everything that is listed was sent.
+check_sent() {
+    unlisted=$(find "$sent" ! -type d ! -path "$sent/SHA256SUMS" -printf '%P\n' |
+        awk 'NR == FNR { listed[substr($0, 67)]; next } !($0 in listed)' "$sent/SHA256SUMS" - | tr '\n' ' ')
+    [ -z "$unlisted" ] || die "What was sent holds files that its list SHA256SUMS does not name: ${unlisted}- run the deployment again."
+    env -C "$sent" sha256sum --check --quiet --strict SHA256SUMS >&2 ||
+        die "What was sent is not whole: the transfer was cut; run the deployment again."
+}
+
+# What comes from the network is fetched and built by the service's account, never by root.
+download_wheels() {
+    make_account "$HERE/../systemd/maskgate.sysusers.conf"
+    work=$sent/download
+    mkdir -p -- "$work/source" "$sent/wheels"
+    cp -R -- "$HERE/../edge" "$HERE/../pyproject.toml" "$HERE/../README.md" "$HERE/../LICENSE" "$work/source/"
     codename=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
-    file=$HERE/constraints/$codename.txt
-    [ ! -f "$file" ] || printf '%s\n' "--constraint=$file"
+    constraints=$HERE/constraints/$codename.txt
+    [ -f "$constraints" ] || constraints=/dev/null
+    cat -- "$constraints" >"$work/constraints.txt"
+    chown -hR maskgate: "$work"
+    set -- runuser -u maskgate -- env -C "$work" HOME="$work" TMPDIR="$work" PIP_CONFIG_FILE=/dev/null
+    "$@" "$PYTHON" -m venv "$work/venv" ||
+        die "Python could not make an environment; sudo apt install python3-venv, then run this again."
+    "$@" "$work/venv/bin/python" -m pip wheel --quiet --no-cache-dir --disable-pip-version-check --no-input \
+        --constraint "$work/constraints.txt" --wheel-dir "$work/wheels" pip "$work/source" ||
+        die "The packages could not be fetched; see pip's message above. The device runs what it ran before."
+    find "$work/wheels" -type f -name '*.whl' -exec cp -t "$sent/wheels" -- {} +
+    find "$sent/wheels" -type f -name '*.whl' -printf '%P\n' | sort | env -C "$sent/wheels" xargs sha256sum |
+        sed 's|  |  wheels/|' >"$sent/SHA256SUMS"
+}
+
+# Each wheel of the list by name, version and hash; pip installs nothing else. pip itself is the tool, not a part.
+locked_requirements() {
+    sed -n 's|^\([0-9a-f]\{64\}\)  wheels/\([A-Za-z0-9_.]*\)-\([A-Za-z0-9_.+!]*\)-.*\.whl$|\2==\3 --hash=sha256:\1|p' "$sent/SHA256SUMS" |
+        grep -v '^pip=='
 }
 
 build_release() {
     dir=$RELEASES/$1
     remove_release "$1"
     building=$1
-    mkdir -- "$dir"
-    set -- "$PYTHON" -m venv
+    mkdir -p -- "$dir/venv"
+    gather_wheels "$1"
+    set -- "$PYTHON" -m venv --without-pip
     ! sees_system_packages || set -- "$@" --system-site-packages
-    if [ -d "$HERE/wheels" ]; then
-        say "Building the release from $HERE/wheels; this takes a few minutes on a small board ..."
-        (cd "$HERE" && sha256sum --check --quiet --strict SHA256SUMS) >&2 ||
-            die "What was sent is not whole: the transfer was cut; run the deployment again."
-        # pip runs from its own wheel: the device needs no package beside Python itself.
-        "$@" --without-pip "$dir/venv" || die "Python could not make an environment in $dir; see the message above."
-        set -- "$HERE"/wheels/pip-*.whl
-        set -- "$1/pip" install --no-index --find-links "$HERE/wheels"
-        target=maskgate
-    else
-        say "Building the release from the checkout; this downloads what it needs ..."
-        "$@" "$dir/venv" || die "Python could not make an environment; sudo apt install python3-venv, then run this again."
-        set -- -m pip install
-        target=$HERE/..
-    fi
-    # shellcheck disable=SC2046 # one option or none; names of constraint files have no blanks
-    PIP_CONFIG_FILE=/dev/null "$dir/venv/bin/python" "$@" --quiet --no-cache-dir --disable-pip-version-check \
-        --no-input --root-user-action=ignore $(constraint_options) "$target" ||
+    "$@" "$dir/venv" || die "Python could not make an environment in $dir; see the message above."
+    locked_requirements >"$sent/requirements.txt"
+    # pip runs from its own wheel: the device needs no package but Python itself.
+    set -- "$sent"/wheels/pip-*.whl
+    PIP_CONFIG_FILE=/dev/null "$dir/venv/bin/python" "$1/pip" install --no-index --find-links "$sent/wheels" \
+        --require-hashes --requirement "$sent/requirements.txt" --quiet --no-cache-dir --disable-pip-version-check \
+        --no-input --root-user-action=ignore ||
         die "The packages could not be installed; see pip's message above. The device runs what it ran before."
+    rm -rf --one-file-system -- "${dir:?}/sent"
     add_installer "$dir"
     # Every key is a comment, so that a later release's better default takes effect where nobody chose otherwise.
     : >"$dir/config.toml"
     "$dir/venv/bin/maskgate" config --example --config "$dir/config.toml" >"$dir/config.all" ||
         die "The new release does not start: 'maskgate config --example' failed. The device runs what it ran before."
     sed 's/^\([a-z_]* = \)/# \1/' "$dir/config.all" >"$dir/config.toml"
-    rm "$dir/config.all"
+    rm -- "$dir/config.all"
     sync
     : >"$dir/.complete"
     building=

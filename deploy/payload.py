@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.parser import HeaderParser
 from pathlib import Path
 from zipfile import ZipFile
@@ -29,6 +31,15 @@ VERSION = "VERSION"
 """The file that names a payload's release, written first: a folder without it is not ours to remove."""
 MOST_ROUNDS = 5
 """Of completing the wheels. Each adds what the last one's wheels require of the device but not of this machine."""
+
+
+@contextmanager
+def build_alone() -> Iterator[None]:
+    """Build while no other deployment from this checkout does; wait for one that does."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def build_wheel(into: Path) -> Path:
@@ -69,6 +80,8 @@ def build_payload(wheel: Path, release: str, target: Target) -> Path:
     (folder / VERSION).write_text(f"{release}\n", "utf-8")
     shutil.copytree(gather_wheels(wheel, target), folder / "wheels")
     shutil.copy2(wheel, folder / "wheels")
+    for unneeded in unneeded_wheels(folder / "wheels", target):
+        unneeded.unlink()
     for file in _shipped_files():
         copy = folder / file.relative_to(ROOT / "deploy" if file.is_relative_to(ROOT / "deploy") else ROOT)
         copy.parent.mkdir(exist_ok=True)
@@ -121,6 +134,21 @@ def missing_requirements(wheels: Path, target: Target) -> set[str]:
     present = {parse_wheel_filename(wheel.name)[0] for wheel in wheels.glob("*.whl")}
     needed = [need for wheel in wheels.glob("*.whl") for need in _needs(wheel, target)]
     return {f"{need.name}{need.specifier}" for need in needed if canonicalize_name(need.name) not in present}
+
+
+def unneeded_wheels(wheels: Path, target: Target) -> list[Path]:
+    """The wheels in a folder that neither maskgate nor pip needs on ``target``: the device installs all that it gets.
+
+    pip also downloads what the markers ask of the machine that it runs on.
+    """
+    by_name = {parse_wheel_filename(wheel.name)[0]: wheel for wheel in sorted(wheels.glob("*.whl"))}
+    needed = {canonicalize_name("maskgate"), canonicalize_name("pip")}
+    open_names = list(needed)
+    while open_names:
+        names = {canonicalize_name(need.name) for need in _needs(by_name[open_names.pop()], target)} - needed
+        needed |= names
+        open_names += names
+    return [wheel for name, wheel in by_name.items() if name not in needed]
 
 
 def _needs(wheel: Path, target: Target) -> Iterator[Requirement]:

@@ -23,7 +23,7 @@ from deploy.image.base import Base, read_base
 from deploy.image.card import Card
 from deploy.image.filesystems import Ext4, Fat, require_programs
 from deploy.image.partitions import SECTOR, Partition, read_layout, resized
-from deploy.payload import BUILD, build_payload, build_wheel, release_name
+from deploy.payload import BUILD, build_alone, build_payload, build_wheel, release_name
 
 CHUNK = 4 << 20
 """Bytes copied at once; images and root partitions are made a multiple of it, as cards like it."""
@@ -112,10 +112,11 @@ def _checked(root: Ext4, name: str, tell: Callable[[str], None]) -> Base:
 
 
 def _release(base: Base, tell: Callable[[str], None]) -> tuple[str, Path]:
-    wheel = build_wheel(BUILD / "wheel")
-    release = release_name(wheel)
-    tell(f"Release {release}: gathering the wheels for {base.target} ...")
-    return release, build_payload(wheel, release, base.target)
+    with build_alone():
+        wheel = build_wheel(BUILD / "wheel")
+        release = release_name(wheel)
+        tell(f"Release {release}: gathering the wheels for {base.target} ...")
+        return release, build_payload(wheel, release, base.target)
 
 
 def _fill(root: Ext4, base: Base, card: Card, payload: Path, tell: Callable[[str], None]) -> int:

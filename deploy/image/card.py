@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
+from edge.config import load
+from edge.errors import ConfigError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +23,16 @@ ENV_PREFIX = "IMAGE_"
 NO_KEY = "none"
 """As ``ssh_key``: a card into which nobody can log in."""
 WIFI = "wifi."
+LONGEST_SSID = 32
+"""Bytes (IEEE 802.11)."""
+SYSTEM_NAMES = """
+adm apex audio avahi backup bin bluetooth cdrom colord crontab daemon dialout dip disk dnsmasq fax floppy games gnats
+gpio halt i2c input irc kmem kvm lightdm list lp lpadmin mail man maskgate maskgate-kiosk messagebus netdev news
+nobody nogroup nvidia operator plugdev polkitd proxy pulse render rpc rtkit saned sasl seatd sgx shadow shutdown spi
+src ssh sshd ssl-cert staff statd sudo sync sys tape tcpdump tss tty usbmux users utmp uucp uuidd video voice wheel
+www-data
+"""
+"""Accounts and groups of Debian, its relatives and maskgate. What else a base has is looked up in it."""
 KEY_KINDS = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
 SSH_KEY = re.compile(rf"{KEY_KINDS} [A-Za-z0-9+/]+=*( .*)?")
 
@@ -65,11 +77,12 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """One key: what its text must look like, and how that is said."""
+    """One key: what its text must look like, how that is said, how it is read, and what a pattern cannot say."""
 
     pattern: str
     form: str
     read: Callable[[str], Any] = str
+    fits: Callable[[str], bool] = lambda _: True
 
 
 def _yes(text: str) -> bool:
@@ -85,9 +98,10 @@ def _path(text: str) -> Path:
 
 WISHES: Mapping[str, Wish] = {
     "hostname": Wish(
-        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a name of up to 63 small letters, digits and dashes, like door1"
+        r"(?!localhost$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+        "a name of up to 63 small letters, digits and dashes, like door1",
     ),
-    "user": Wish(r"(?!root$)[a-z][a-z0-9-]{0,30}", "a user's name of small letters, digits and dashes; root is none"),
+    "user": Wish(r"(?!root$)[a-z][a-z0-9-]{0,30}", "a user's name of small letters, digits and dashes, not root"),
     "ssh_key": Wish(r"(?s).+", "a public key, a file that has one, or 'none'"),
     "timezone": Wish(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}", "a time zone like Europe/Berlin"),
     "locale": Wish(r"(C|[a-z]{2,3}_[A-Z]{2})\.UTF-8(@[a-z]+)?", "a locale like de_DE.UTF-8"),
@@ -99,7 +113,11 @@ WISHES: Mapping[str, Wish] = {
     ),
     "config": Wish(r".+", "a file of maskgate settings", _path),
     "room_mb": Wish(r"\d{1,6}", "a number of megabytes", int),
-    "wifi.ssid": Wish(r"[^\x00-\x1f]{1,32}", "a network's name of 1 to 32 characters"),
+    "wifi.ssid": Wish(
+        r"[^\x00-\x1f\x7f]+",
+        "a network's name of 1 to 32 bytes in UTF-8",
+        fits=lambda text: len(text.encode()) <= LONGEST_SSID,
+    ),
     "wifi.country": Wish(r"[A-Z]{2}", "a country's code of two capital letters, like DE"),
     "wifi.password": Wish(r"[\x20-\x7e]{8,63}|[0-9a-fA-F]{64}", "a passphrase of 8 to 63 characters, or 64 hex digits"),
 }
@@ -149,9 +167,11 @@ def _text(value: object) -> str:
 
 def _value(key: str, text: str, where: str) -> Any:
     wish = WISHES[key]
-    if not re.fullmatch(wish.pattern, text) or not _is_text(text):
+    if not re.fullmatch(wish.pattern, text) or not _is_text(text) or not wish.fits(text):
         told = "what is set" if key == SECRET else f"'{text}'"
         raise DeployError(f"{where}: {key} must be {wish.form}; {told} is not.")
+    if key == "user" and (text in SYSTEM_NAMES.split() or text.startswith("systemd-")):
+        raise DeployError(f"{where}: user must be a name that the system does not use; '{text}' is not.")
     return wish.read(text)
 
 
@@ -187,12 +207,12 @@ def _ssh_key(text: str | None) -> str:
 def _config(file: Path | None) -> Path | None:
     if file is None:
         return None
+    if not file.is_file():
+        raise DeployError(f"config: there is no file {file}.")
     try:
-        tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise DeployError(f"config: {file} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise DeployError(f"config: {file} is no TOML: {error}.") from error
+        load(file, environment={})
+    except ConfigError as error:
+        raise DeployError(f"config: {error}") from error
     return file
 
 

@@ -21,6 +21,8 @@ SSHD = "# A key opens this device; nothing else does.\nPasswordAuthentication no
 CLOUD = (
     "# What cloud-init would choose was chosen for this card.\nusers: []\nssh_pwauth: false\npreserve_hostname: true\n"
 )
+PEOPLE = {str(number) for number in range(1000, 60_000)}
+"""Numbers of accounts and groups that are people's (Debian Policy, 9.2.2)."""
 LOCKED = ("!", "*")
 """How a password field begins that nothing can match."""
 
@@ -112,8 +114,18 @@ def _clock_and_language(root: Ext4, base: Base, card: Card) -> Iterator[Entry]:
             raise DeployError(f"The base knows no locale '{card.locale}'; names are like de_DE.UTF-8.")
 
 
+def _refuse_system_account(root: Ext4, name: str) -> None:
+    """The operator's account is that of a person: new, or the base's first user."""
+    for file in ("/etc/passwd", "/etc/group"):
+        for line in (root.read(file) or b"").decode("utf-8", "replace").splitlines():
+            fields = line.split(":")
+            if fields[0] == name and len(fields) > 2 and fields[2] not in PEOPLE:  # noqa: PLR2004
+                raise DeployError(f"user: '{name}' is an account of the base's own; choose another name.")
+
+
 def _logins(root: Ext4, base: Base, card: Card) -> Iterator[Entry]:
     """A key in place of passwords, and no question on the screen."""
+    _refuse_system_account(root, card.user)
     yield Entry("/etc/ssh/sshd_config.d/00-maskgate.conf", SSHD.encode())
     if card.ssh_key:
         yield Entry("/etc/sudoers.d/010_maskgate-user", f"{card.user} ALL=(ALL) NOPASSWD: ALL\n".encode(), 0o440)

@@ -366,6 +366,17 @@ def test_wheels_are_gathered_until_none_is_missing(tmp_path: Path, monkeypatch: 
     assert {wheel.name.split("-")[0] for wheel in (tmp_path / "wheels").iterdir()} == {"door"}
 
 
+def test_wheels_that_only_the_workstation_needs_are_not_sent(tmp_path: Path) -> None:
+    write_wheel(tmp_path, "maskgate", "numpy", 'tomli; python_version < "3.11"', 'colorama; sys_platform == "win32"')
+    for name in ("pip", "numpy", "colorama"):
+        write_wheel(tmp_path, name)
+    write_wheel(tmp_path, "tomli", "needed-by-tomli")
+    write_wheel(tmp_path, "needed_by_tomli")
+    unneeded = {wheel.name.split("-")[0] for wheel in payload.unneeded_wheels(tmp_path, TRIXIE)}
+    assert unneeded == {"colorama", "tomli", "needed_by_tomli"}
+    assert {wheel.name.split("-")[0] for wheel in payload.unneeded_wheels(tmp_path, JAMMY)} == {"colorama"}
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed checkout with what a release takes from it."""

@@ -65,6 +65,8 @@ def tree(folder: Path) -> Path:
         "etc/hostname": "raspberrypi\n",
         "etc/hosts": "127.0.0.1\tlocalhost\n127.0.1.1\traspberrypi\n",
         "etc/shadow": SHADOW,
+        "etc/passwd": "root:x:0:0::/root:/bin/sh\npi:x:1000:1000::/home/pi:/bin/sh\nvendor:x:200:200::/:/bin/sh\n",
+        "etc/group": "root:x:0:\npi:x:1000:\nvendors:x:201:\n",
         "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
         "etc/locale.gen": "# de_DE.UTF-8 UTF-8\n",
         "etc/ssh/ssh_host_ed25519_key": "a key that all cards would share",
@@ -445,11 +447,13 @@ def test_a_card_is_what_its_file_says_and_the_environment_wins(tmp_path: Path) -
         ('hostname = "Door 1"', "hostname must be a name of up to 63 .*; 'Door 1' is not"),
         ('user = "root"', "user must be a user's name"),
         ('user = "x; reboot"', "user must be"),
+        ('hostname = "localhost"', "hostname must be"),
+        (f'[wifi]\nssid = "{"ü" * 17}"\ncountry = "DE"', "a network's name of 1 to 32 bytes in UTF-8"),
         ('timezone = "../../etc/shadow"', "timezone must be"),
         ('locale = "de"', "locale must be a locale like"),
         ('kiosk = "perhaps"', "kiosk must be true or false"),
         ('packages = ["vim; reboot"]', "packages must be names of Debian packages"),
-        ('config = "/nonexistent.toml"\nssh_key = "none"', "config: /nonexistent.toml cannot be read"),
+        ('config = "/nonexistent.toml"\nssh_key = "none"', "config: there is no file /nonexistent.toml"),
         ('colour = "red"', "sets colour, which is no setting of a card; there are hostname, "),
         ('wifi = "Shop"', "sets wifi, which is no setting"),
         ('ssh_key = "none"\n[wifi]\nssid = "Shop"', "Wi-Fi lacks wifi.country"),
@@ -459,13 +463,61 @@ def test_a_card_is_what_its_file_says_and_the_environment_wins(tmp_path: Path) -
         (f"room_mb = {'1' * 5000}", "are no TOML"),
         ('ssh_key = "~nobody-of-that-name/key"', "no such user"),
         (r'ssh_key = "a\u0000b"', "neither a public key nor a file"),
-        (r'ssh_key = "none"' + "\n" + r'config = "a\u0000b"', "config: .* is no TOML"),
+        (r'ssh_key = "none"' + "\n" + r'config = "a\u0000b"', "config: there is no file"),
         ('config = "~nobody-of-that-name/a"', "no such user"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_it_must_be(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(DeployError, match=sentence):
         read_card(card_file(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    "user", ["maskgate", "maskgate-kiosk", "daemon", "sudo", "gpio", "sshd", "systemd-network", "nobody", "polkitd"]
+)
+def test_a_name_of_the_system_is_no_operators(tmp_path: Path, user: str) -> None:
+    with pytest.raises(DeployError, match=f"user must be a name that the system does not use; '{user}' is not"):
+        read_card(card_file(tmp_path, f'user = "{user}"'), {})
+
+
+@pytest.mark.parametrize("ssid", ["ü" * 16, "x" * 32, "☕" * 10])
+def test_a_networks_name_has_up_to_32_bytes(tmp_path: Path, ssid: str) -> None:
+    card = read_card(card_file(tmp_path, f'ssh_key = "none"\n[wifi]\nssid = "{ssid}"\ncountry = "DE"\n'), {})
+    assert card.wifi == Wifi(ssid, "DE")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[camera]\nsource = ", "not valid TOML"),
+        ('[camera]\nsauce = "demo"', "has no key 'sauce'; did you mean 'source'"),
+        ("[face]\nthreshold = 7", "face.threshold = 7 is wrong"),
+        ("[kamera]\n", "there is no section"),
+    ],
+)
+def test_a_config_that_the_service_would_refuse_is_refused_before_it_is_on_a_card(
+    tmp_path: Path, text: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is set in the workstation's environment says nothing about the card."""
+    monkeypatch.setenv("MASKGATE_NO_SUCH_SETTING", "1")
+    config = tmp_path / "config.toml"
+    config.write_text('[camera]\nsource = "demo"\n')
+    card = card_file(tmp_path, f'ssh_key = "none"\nconfig = "{config}"\n')
+    assert read_card(card, {}).config == config
+    config.write_text(text)
+    with pytest.raises(DeployError, match=rf"^config: .*{sentence}"):
+        read_card(card, {})
+
+
+@pytest.mark.parametrize("user", ["vendor", "vendors"])
+def test_an_account_of_the_bases_own_is_no_operators(workbench: Workbench, user: str) -> None:
+    """The base has a system account vendor, and a system group vendors."""
+    with pytest.raises(DeployError, match=f"'{user}' is an account of the base's own"):
+        workbench.build(replace(CARD, user=user))
+
+
+def test_the_bases_first_user_may_be_the_operator(workbench: Workbench) -> None:
+    assert workbench.build(replace(CARD, user="pi")).file.exists()
 
 
 def test_bytes_that_are_no_text_are_not_written_to_a_card(tmp_path: Path) -> None:

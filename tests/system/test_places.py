@@ -65,7 +65,11 @@ def test_releases_that_lead_to_the_homes_are_refused(machine: Machine, checkout:
         (f"touch {BASE}", f"rm {BASE}", "is not a folder"),
         (f"install -d -o {GUEST} {BASE}", f"rmdir {BASE}", "does not belong to root"),
         (f"install -d -m 777 {BASE}", f"rmdir {BASE}", "Others than root may write"),
-        (f"mkdir {BASE}; mount -t tmpfs -o ro none {BASE}", f"umount {BASE}; rmdir {BASE}", "cannot be written to"),
+        (
+            f"mkdir {BASE}; mount -t tmpfs -o ro,mode=755 none {BASE}",
+            f"umount {BASE}; rmdir {BASE}",
+            "cannot be written to",
+        ),
         ("mount -t tmpfs none /opt; mount -o remount,ro /opt", "umount /opt", "Read-only file system"),
     ],
     ids=["link", "dangling", "file", "foreign", "writable", "read-only", "read-only-above"],
@@ -90,6 +94,22 @@ def test_a_guest_cannot_hold_the_lock(machine: Machine) -> None:
     assert machine.run(f"runuser -u {GUEST} -- rm -f {LOCK}").returncode != 0
 
 
+def test_a_wheel_that_the_list_does_not_name_is_not_installed(machine: Machine) -> None:
+    machine.must(f"cd {STAGE}/*/wheels; cp numpy-*.whl unlisted-1.0-py3-none-any.whl")
+    told = refusal(machine, "install")
+    machine.must(f"rm {STAGE}/*/wheels/unlisted-1.0-py3-none-any.whl")
+    assert "its list SHA256SUMS does not name: wheels/unlisted-1.0-py3-none-any.whl" in told
+    assert machine.must(f"ls {RELEASES}") == ""
+
+
+def test_a_wheel_that_was_altered_is_not_installed(machine: Machine) -> None:
+    machine.must(f"cd {STAGE}/*/wheels; cp numpy-*.whl /srv/; for wheel in numpy-*.whl; do echo >> $wheel; done")
+    told = refusal(machine, "install")
+    machine.must(f"mv /srv/numpy-*.whl {STAGE}/*/wheels/")
+    assert "What was sent is not whole" in told
+    assert machine.must(f"ls {RELEASES}") == ""
+
+
 def test_what_maskgate_did_not_put_among_the_releases_stays(machine: Machine, checkout: Checkout) -> None:
     """Nor is a release removed whose history cannot be read."""
     machine.must(f"mkdir -p {RELEASES}/backup {RELEASES}/0.0.1/venv; ln -s /home {RELEASES}/link; mkdir {HISTORY}")
@@ -107,6 +127,18 @@ def test_a_release_that_the_history_does_not_name_goes(machine: Machine, checkou
     assert (code, "installed: " in line) == (0, True), line
     left = set(machine.must(f"ls {RELEASES}").split())
     assert left == {"backup", "link", *machine.must(f"cat {HISTORY}").split()}
+
+
+def test_of_two_deployments_at_once_one_wins_and_the_other_says_so(machine: Machine, checkout: Checkout) -> None:
+    checkout.change_unit("Description=Next maskgate", "Description=Contested maskgate")
+    both = [checkout.start_deploying(machine) for _ in range(2)]
+    told = [deployment.communicate(timeout=300)[0].splitlines()[-1] for deployment in both]
+    assert sorted(deployment.returncode for deployment in both) == [0, 1], told
+    won, lost = sorted(told, key=lambda line: "FAILED" in line)
+    assert "installed: " in won
+    assert "Another installation is under way on this device" in lost
+    assert machine.judging()
+    assert machine.property("Description").startswith("Contested")
 
 
 def test_uninstalling_leaves_the_homes_alone(machine: Machine, checkout: Checkout) -> None:
