@@ -88,6 +88,8 @@ def for_each(jobs: Sequence[Job], work: Callable[[Job], None]) -> None:
             work(job)
         except DeployError as error:
             job.fail(str(error))
+        except OSError as error:
+            job.fail(f"This machine could not do it: {error.filename or 'a file'}: {error.strerror}.")
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(attempt, [job for job in jobs if job.outcome is None]))
@@ -174,9 +176,11 @@ def read_hosts(arguments: argparse.Namespace) -> list[str]:
     inventory = arguments.inventory or os.environ.get("DEPLOY_INVENTORY")
     if inventory:
         try:
-            lines = Path(inventory).read_text("utf-8").splitlines()
+            lines = Path(inventory).read_text("utf-8-sig").splitlines()
         except OSError as error:
             raise DeployError(f"The inventory {inventory} cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise DeployError(f"The inventory {inventory} is not text in UTF-8; save it as that.") from error
         hosts += [host for line in lines for host in line.partition("#")[0].split()]
     if not hosts:
         raise DeployError("No host is named; use HOST=pi@door1.local, HOSTS='a b c' or INVENTORY=hosts.txt.")
@@ -226,7 +230,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _named(variable: str) -> Path | None:
     name = os.environ.get(variable)
-    return Path(name).expanduser() if name else None
+    return Path(os.path.expanduser(name)) if name else None  # noqa: PTH111 - a user that does not exist stays as written
 
 
 def make_image(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 SETUP=/var/lib/maskgate-setup
 RELEASE=$SETUP/release
 UNIT=maskgate-first-boot.service
+UNITS=/etc/systemd/system
 CONFIG=/etc/maskgate/config.toml
 REPORT=maskgate-first-boot.txt
 APT_ATTEMPTS=10
@@ -43,20 +44,68 @@ on_exit() {
     exit "$code"
 }
 
+# The whole file or none: after a power cut none is half there.
+put_file() {
+    install -m "$3" -o "$4" -g "$5" -- "$1" "$2.maskgate-new"
+    sync "$2.maskgate-new"
+    mv -T -- "$2.maskgate-new" "$2"
+}
+
+# Making an account changes six files and a home. Cut short, it begins again from the files as they were.
+begin_accounts() {
+    if [ -d "$SETUP/accounts" ]; then
+        for file in "$SETUP"/accounts/*; do
+            cp -p -- "$file" "/etc/${file##*/}.maskgate-new"
+            mv -T -- "/etc/${file##*/}.maskgate-new" "/etc/${file##*/}"
+        done
+        rm -f /etc/passwd.lock /etc/shadow.lock /etc/group.lock /etc/gshadow.lock /etc/subuid.lock /etc/subgid.lock
+    else
+        mkdir -p -- "$SETUP/accounts.new"
+        for file in passwd shadow group gshadow subuid subgid; do
+            [ ! -e "/etc/$file" ] || cp -p -- "/etc/$file" "$SETUP/accounts.new/$file"
+        done
+        sync
+        mv -T -- "$SETUP/accounts.new" "$SETUP/accounts"
+    fi
+}
+
 # The account has no password: a key opens it, and sudo asks for none.
-let_operator_in() {
-    [ -s "$SETUP/authorized_keys" ] || return 0
-    id "$CARD_USER" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$CARD_USER"
-    usermod --lock "$CARD_USER"
+make_operator() {
+    [ ! -e "$SETUP/operator-made" ] || return 0
+    begin_accounts
+    if ! id "$CARD_USER" >/dev/null 2>&1; then
+        useradd --no-create-home --shell /bin/bash "$CARD_USER"
+        home=$(getent passwd "$CARD_USER" | cut -d : -f 6)
+        mkdir -p -- "$home"
+        cp -R -- /etc/skel/. "$home/"
+        chown -hR "$CARD_USER:" "$home"
+        chmod 700 -- "$home"
+    fi
+    usermod --password '!' "$CARD_USER"
     for group in adm audio gpio video; do
         ! getent group "$group" >/dev/null || usermod --append --groups "$group" "$CARD_USER"
     done
+    sync
+    : >"$SETUP/operator-made"
+}
+
+make_host_keys() {
+    find /etc/ssh -maxdepth 1 -type f -name 'ssh_host_*_key*.??????????' -delete
+    ssh-keygen -A >/dev/null
+}
+
+let_operator_in() {
+    [ -s "$SETUP/authorized_keys" ] || return 0
+    make_operator
     home=$(getent passwd "$CARD_USER" | cut -d : -f 6)
     group=$(id -gn "$CARD_USER")
-    install -d -m 700 -o "$CARD_USER" -g "$group" "$home/.ssh"
-    [ -e "$home/.ssh/authorized_keys" ] ||
-        install -m 600 -o "$CARD_USER" -g "$group" "$SETUP/authorized_keys" "$home/.ssh/authorized_keys"
-    ssh-keygen -A >/dev/null
+    keys=$home/.ssh/authorized_keys
+    install -d -m 700 -o "$CARD_USER" -g "$group" -- "$home/.ssh"
+    set -- "$SETUP/authorized_keys"
+    [ ! -e "$keys" ] || set -- "$keys" "$@"
+    awk '!seen[$0]++' "$@" >"$SETUP/all_keys"
+    put_file "$SETUP/all_keys" "$keys" 600 "$CARD_USER" "$group"
+    make_host_keys
     # Where the base starts sshd by itself, it has failed for want of a host key.
     systemctl reset-failed ssh.service 2>/dev/null || :
     systemctl enable --quiet --now ssh.service
@@ -75,7 +124,8 @@ set_locale() {
     [ -n "$CARD_LOCALE" ] || return 0
     if [ "$CARD_LOCALE" != C.UTF-8 ]; then
         say "Making the locale $CARD_LOCALE ..."
-        sed -i "s/^# *\($CARD_LOCALE\) UTF-8/\1 UTF-8/" /etc/locale.gen
+        sed "s/^# *\($CARD_LOCALE\) UTF-8/\1 UTF-8/" /etc/locale.gen >"$SETUP/locale.gen"
+        put_file "$SETUP/locale.gen" /etc/locale.gen 644 root root
         locale-gen >/dev/null
     fi
     printf 'LANG=%s\n' "$CARD_LOCALE" >/etc/default/locale
@@ -84,7 +134,8 @@ set_locale() {
 place_config() {
     [ -e "$SETUP/config.toml" ] && [ ! -e "$CONFIG" ] || return 0
     systemd-sysusers "$RELEASE/systemd/maskgate.sysusers.conf"
-    install -D -m 640 -o root -g maskgate "$SETUP/config.toml" "$CONFIG"
+    mkdir -p -- "$(dirname "$CONFIG")"
+    put_file "$SETUP/config.toml" "$CONFIG" 640 root maskgate
 }
 
 is_installed() {
@@ -94,6 +145,9 @@ is_installed() {
 # A board without a clock of its own is years behind until the network tells it the time, and apt trusts no list from
 # the future.
 fetch_packages() {
+    [ -n "$CARD_PACKAGES" ] || return 0
+    # A power cut while packages are being installed leaves some half done, and apt refuses all others.
+    dpkg --configure -a --force-confold || say "dpkg could not finish what was cut short; its reason stands above."
     missing=
     for package in $CARD_PACKAGES; do
         is_installed "$package" || missing="$missing $package"
@@ -112,16 +166,25 @@ fetch_packages() {
     ! systemctl --quiet is-active maskgate.service || systemctl restart maskgate.service
 }
 
+# The mark comes first: from then on this only cleans up. What would go on with it is removed last, all at once.
 forget() {
-    leave_word "Finished: $1"
-    systemctl disable --quiet "$UNIT"
-    rm -rf "$SETUP"
-    rm -f "/etc/systemd/system/$UNIT"
+    if [ ! -e "$SETUP/finished" ]; then
+        leave_word "Finished: $(cat "$RELEASE/VERSION")"
+        : >"$SETUP/finished"
+        sync
+    fi
+    for entry in "$SETUP"/*; do
+        case $entry in
+            "$SETUP/finished" | "$SETUP/first-boot.sh") ;;
+            *) rm -rf --one-file-system -- "$entry" ;;
+        esac
+    done
+    sync
+    rm -rf --one-file-system -- "$UNITS/multi-user.target.wants/${UNIT:?}" "$UNITS/${UNIT:?}" "$SETUP"
     systemctl daemon-reload
 }
 
-main() {
-    [ "$(id -u)" -eq 0 ] || die "This runs at the first boot of a card, as root."
+finish() {
     # shellcheck source=/dev/null
     . "$SETUP/settings"
     say "Finishing this card; it takes a few minutes, and only once. The clock says $(date -u '+%F %R') UTC."
@@ -132,7 +195,12 @@ main() {
     sh "$RELEASE/install.sh" install
     fetch_packages
     [ "$CARD_KIOSK" != yes ] || sh "$RELEASE/install.sh" install --kiosk
-    forget "$(cat "$RELEASE/VERSION")"
+}
+
+main() {
+    [ "$(id -u)" -eq 0 ] || die "This runs at the first boot of a card, as root."
+    if [ ! -e "$SETUP/finished" ]; then finish; fi
+    forget
     say "This card is finished: maskgate runs."
 }
 

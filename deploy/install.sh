@@ -261,8 +261,9 @@ add_installer() {
 }
 
 write_file() {
-    install -m "$3" -o root -g "$4" "$1" "$2.tmp"
-    mv "$2.tmp" "$2"
+    install -m "$3" -o root -g "$4" -- "$1" "$2.tmp"
+    sync "$2.tmp"
+    mv -T -- "$2.tmp" "$2"
 }
 
 make_config() {
@@ -377,10 +378,15 @@ point_current_at() {
     sync
 }
 
+# A link that is right already is left as it is.
+link() {
+    mkdir -p -- "$(dirname "$2")"
+    [ "$(readlink -- "$2")" = "$1" ] || ln -sfn -- "$1" "$2"
+}
+
 link_unit() {
-    mkdir -p "$(dirname "$UNIT_LINK")" "$(dirname "$BOOT_LINK")"
-    ln -sfn "$BASE/current/systemd/$SERVICE" "$UNIT_LINK"
-    ln -sfn "$UNIT_LINK" "$BOOT_LINK"
+    link "$BASE/current/systemd/$SERVICE" "$UNIT_LINK"
+    link "$UNIT_LINK" "$BOOT_LINK"
     # What 'systemctl enable' leaves here names one release for good, and hides all later ones.
     [ ! -L "/etc/systemd/system/$SERVICE" ] || rm "/etc/systemd/system/$SERVICE"
 }
@@ -418,9 +424,8 @@ kiosk_is_on() {
 
 switch_kiosk_on() {
     make_account "$BASE/current/systemd/maskgate-kiosk.sysusers.conf"
-    mkdir -p "$(dirname "$KIOSK_LINK")" "$(dirname "$KIOSK_BOOT_LINK")"
-    ln -sfn "$BASE/current/systemd/$KIOSK" "$KIOSK_LINK"
-    ln -sfn "$KIOSK_LINK" "$KIOSK_BOOT_LINK"
+    link "$BASE/current/systemd/$KIOSK" "$KIOSK_LINK"
+    link "$KIOSK_LINK" "$KIOSK_BOOT_LINK"
     systemctl daemon-reload
 }
 
@@ -460,6 +465,7 @@ is_forgotten() {
 }
 
 prune() {
+    rmdir -- "$RELEASES"/* 2>/dev/null || :
     for dir in "$RELEASES"/*; do
         name=$(basename -- "$dir")
         if is_forgotten "$name"; then remove_release "$name"; fi
@@ -474,6 +480,13 @@ remember_and_prune() {
     fi
 }
 
+# What follows a switch; done twice where the first time was cut short.
+settle() {
+    link_unit
+    remember_and_prune "$1" "$2"
+    offer_config "$2"
+}
+
 runs_already() {
     [ "$(current_release)" = "$1" ] && is_complete "$1" && systemctl --quiet is-active "$SERVICE" &&
         systemctl --quiet is-enabled "$SERVICE" && [ -e "$CONFIG" ] && [ ! -e "$TRIAL_UNIT" ]
@@ -485,6 +498,8 @@ install_release() {
     take_lock
     release=$(release_name)
     if runs_already "$release"; then
+        make_places
+        settle "$release" "$release"
         if [ -n "$1" ] && ! kiosk_is_on; then
             switch_kiosk_on
             show_page
@@ -496,14 +511,15 @@ install_release() {
     fi
     is_complete "$release" || check_space
     make_places
-    is_complete "$release" || build_release "$release"
+    if ! is_complete "$release"; then build_release "$release"; fi
     make_account "$RELEASES/$release/systemd/maskgate.sysusers.conf"
     make_config "$release"
     self_test "$release"
     before=$(current_release)
+    # What was rolled back from is moved before the switch: after it nobody could tell.
+    [ -z "$before" ] || remember "$before" "$before" || die "$HISTORY cannot be written; make room in $BASE."
     activate "$release"
-    remember_and_prune "$before" "$release"
-    offer_config "$release"
+    settle "$before" "$release"
     [ -z "$1" ] || switch_kiosk_on
     show_page
     say "installed: $release${before:+ (before: $before)}"

@@ -144,7 +144,7 @@ def read_card(file: Path | None, environment: Mapping[str, str] = os.environ) ->
 def _from_file(file: Path) -> dict[str, tuple[str, str]]:
     """Each key with its value as text and where it stands."""
     try:
-        table = tomllib.loads(file.read_text("utf-8"))
+        table = tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise DeployError(f"The card's settings {file} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # also of numbers too long and of nesting too deep
@@ -182,7 +182,7 @@ def _is_text(text: str) -> bool:
 
 def _ssh_key(text: str | None) -> str:
     if text is None:
-        keys = sorted(Path("~/.ssh").expanduser().glob("id_*.pub"))
+        keys = sorted(Path(os.path.expanduser("~/.ssh")).glob("id_*.pub"))  # noqa: PTH111 - also without a home
         example = f"~/.ssh/{keys[0].name}" if keys else "~/.ssh/id_ed25519.pub"
         raise DeployError(
             f'The card needs ssh_key = "{example}" in its settings (or IMAGE_SSH_KEY): there is no password to log in '

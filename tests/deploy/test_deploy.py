@@ -16,7 +16,7 @@ from zipfile import ZipFile
 import pytest
 
 from deploy import payload
-from deploy.__main__ import main
+from deploy.__main__ import Job, for_each, main
 from deploy.errors import DeployError
 from deploy.ssh import stage
 from deploy.ssh.connection import Connection, explain
@@ -258,11 +258,33 @@ def test_hosts_come_from_the_command_line_the_environment_and_the_inventory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inventory = tmp_path / "hosts.txt"
-    inventory.write_text("# doors of the east wing\nthree.invalid  # by the lift\n\ntwo.invalid\n")
+    inventory.write_text("# doors of the east wing\nthree.invalid  # by the lift\n\ntwo.invalid\n", "utf-8-sig")
     monkeypatch.setenv("DEPLOY_HOSTS", "two.invalid")
     assert main(["rollback", "one.invalid", "--inventory", str(inventory)]) == 1
     lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert lines == ["one.invalid", "two.invalid", "three.invalid"]
+
+
+def test_an_inventory_that_is_not_utf_8_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inventory = tmp_path / "hosts.txt"
+    inventory.write_text("one.invalid\n", "utf-16")
+    assert main(["rollback", "--inventory", str(inventory)]) == 2
+    assert "is not text in UTF-8" in capsys.readouterr().err
+
+
+def test_a_full_disk_of_this_machine_fails_one_host_and_not_the_others(tmp_path: Path) -> None:
+    def work(job: Job) -> None:
+        if job.connection.host == "one":
+            (tmp_path / "no such folder" / "file").write_text("")
+        job.outcome = (True, "done")
+
+    jobs = [Job(Connection(host), print) for host in ("one", "two")]
+    for_each(jobs, work)
+    assert jobs[0].outcome == (
+        False,
+        f"This machine could not do it: {tmp_path}/no such folder/file: No such file or directory.",
+    )
+    assert jobs[1].outcome == (True, "done")
 
 
 @pytest.mark.parametrize(

@@ -5,84 +5,19 @@ The tests are one story, told in order. `make test-system` runs them.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.stand_ins.card_base import MIB, MISSING, debugfs, pack
+from tests.stand_ins.card import CONFIG, SETUP, UNIT, Card
+from tests.stand_ins.card_base import MISSING
 from tests.stand_ins.checkout import Checkout
-from tests.stand_ins.container import Machine, missing, must, unpack_root, wait_for
-
-BASE_ROOT = 700 * MIB
-SETUP = "/var/lib/maskgate-setup"
-UNIT = "/etc/systemd/system/maskgate-first-boot.service"
-CONFIG = """\
-[camera]
-source = "demo"
-loop = true
-
-[alerts]
-output = "none"
-"""
-# A board without a clock of its own, years before anything on it was made.
-CLOCK = """\
-[Service]
-Environment=LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
-Environment="FAKETIME=@1996-02-29 12:00:00"
-"""
+from tests.stand_ins.container import Machine, missing, must, wait_for
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(bool(missing() or MISSING), reason=missing() or MISSING or ""),
 ]
-
-
-class Card(Machine):
-    """A device with a card from ``make image`` in it."""
-
-    def __init__(self, work: Path, checkout: Checkout) -> None:
-        super().__init__(work)
-        self.checkout = checkout
-        self.image = work / "card.img"
-        self.told = ""
-        self._work = work
-
-    def fill(self) -> None:
-        """Make base and card, and take the card's root file system out of it, owners and modes included."""
-        scratch = self.root / "scratch"
-        (scratch / "base").mkdir(parents=True)
-        unpack_root(scratch / "base")
-        self.listen(scratch / "base")
-        drop_in = scratch / "base" / UNIT.lstrip("/")
-        drop_in = drop_in.with_name(f"{drop_in.name}.d") / "clock.conf"
-        drop_in.parent.mkdir(parents=True)
-        drop_in.write_text(CLOCK)
-        base = pack(scratch / "base", scratch / "base.img", BASE_ROOT)
-        self.told = self.checkout.make_image(base, self.settings(), scratch / "card.img")
-        shutil.rmtree(scratch / "base")
-        base.unlink()
-        debugfs(scratch / "card.img", f"rdump / {self.root}")
-        # Taken out, a file is given its owner last, which takes away the bit that makes sudo work.
-        assert "Mode:  04755" in debugfs(scratch / "card.img", "stat /usr/bin/sudo")
-        (self.root / "usr/bin/sudo").chmod(0o4755)
-        shutil.rmtree(scratch)
-
-    def settings(self) -> Path:
-        """What the card is to be."""
-        (self._work / "config.toml").write_text(CONFIG)
-        settings = self._work / "image.toml"
-        settings.write_text(
-            f'hostname = "door1"\nssh_key = "{self.key}.pub"\ntimezone = "Europe/Berlin"\n'
-            f'config = "{self._work}/config.toml"\n'
-        )
-        return settings
-
-    def boot(self) -> None:
-        """Switch on, and wait for what the console says first."""
-        self.switch_on()
-        wait_for(lambda: "Finishing this card" in self.shown(), 120, "the first boot begins")
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,9 @@ def test_a_wheel_that_was_altered_is_not_installed(machine: Machine) -> None:
 
 def test_what_maskgate_did_not_put_among_the_releases_stays(machine: Machine, checkout: Checkout) -> None:
     """Nor is a release removed whose history cannot be read."""
-    machine.must(f"mkdir -p {RELEASES}/backup {RELEASES}/0.0.1/venv; ln -s /home {RELEASES}/link; mkdir {HISTORY}")
+    machine.must(
+        f"mkdir -p {RELEASES}/backup/photos {RELEASES}/0.0.1/venv; ln -s /home {RELEASES}/link; mkdir {HISTORY}"
+    )
     code, line = checkout.deploy(machine)
     assert (code, "installed: " in line) == (0, True), line
     assert {"backup", "0.0.1", "link"} < set(machine.must(f"ls {RELEASES}").split())
