@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.stand_ins.checkout import Checkout
-from tests.stand_ins.container import GUEST, USER, Machine, missing
+from tests.stand_ins.container import GUEST, USER, Machine, missing, wait_for
 
 BASE, RELEASES, HISTORY = "/opt/maskgate", "/opt/maskgate/releases", "/opt/maskgate/history"
 LOCK = "/run/maskgate-install.lock"
@@ -139,7 +139,7 @@ def test_of_two_deployments_at_once_one_wins_and_the_other_says_so(machine: Mach
     won, lost = sorted(told, key=lambda line: "FAILED" in line)
     assert "installed: " in won
     assert "Another installation is under way on this device" in lost
-    assert machine.judging()
+    wait_for(machine.judging, 30, "frames are judged")
     assert machine.property("Description").startswith("Contested")
 
 
