@@ -95,11 +95,12 @@ class TestReaders:
         assert first.group != second.group
 
     def test_a_coco_json_gives_corner_boxes_and_takes_unstated_faces_as_bare(self, tmp_path: Path) -> None:
-        masked, unstated = read(coco(tmp_path, [("with_mask", [10, 20, 30, 40]), ("face", [0, 0, 5, 6])]))
+        masked, bare = read(coco(tmp_path, [("with_mask", [10, 20, 30, 40]), ("without_mask", [0, 0, 5, 6])]))
+        (unstated,) = read(coco(tmp_path, [("face", [0, 0, 5, 6])]))
         assert masked.bbox == BBox(10, 20, 40, 60)
         assert (masked.label, masked.stated, masked.source) == (Label.WITH_MASK, True, "street")
         assert (unstated.label, unstated.stated) == (Label.WITHOUT_MASK, False)
-        assert masked.group == unstated.group
+        assert masked.group == bare.group
 
     @pytest.mark.parametrize(
         ("make", "words"),

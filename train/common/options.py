@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from edge.errors import ConfigError
@@ -37,6 +37,26 @@ def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> Non
             raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
 
 
+def parse_draws(words: Iterable[str]) -> dict[str, float]:
+    """How many times more often each source is drawn, from words such as ``street_masks=3``.
+
+    Raises:
+        ConfigError: One of them is not of that form.
+    """
+    return dict(_times(word) for word in words)
+
+
 def say(line: str) -> None:
     """Tell the operator how far the run is."""
     print(line, flush=True)
+
+
+def _times(text: str) -> tuple[str, float]:
+    source, _, times = text.partition("=")
+    try:
+        number = float(times)
+    except ValueError:
+        number = 0.0
+    if not (source and 0 < number < float("inf")):
+        raise ConfigError(f"--draw {text} is not understood: give a source and a number above 0, as street_masks=3.")
+    return source, number

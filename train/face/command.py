@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.common.options import add_shared, require_at_least
+from train.common.options import add_shared, parse_draws, require_at_least
 
 EPILOG = """\
 data:
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The options or the data cannot be used.
     """
     _check(args)
-    draw = dict(_times(each) for each in args.draw)
+    draw = parse_draws(args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from train.face.data import gather, source_weights
     from train.face.fit import Run, Settings
@@ -135,14 +135,3 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
     if args.learning_rate <= 0:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")
-
-
-def _times(text: str) -> tuple[str, float]:
-    source, _, times = text.partition("=")
-    try:
-        number = float(times)
-    except ValueError:
-        number = 0.0
-    if not (source and 0 < number < float("inf")):
-        raise ConfigError(f"--draw {text} is not understood: give a source and a number above 0, as street_masks=3.")
-    return source, number

@@ -24,6 +24,9 @@ LONGEST_FACE = 150
 FACE_SIDES = (22.0, 130.0)
 """Face sizes in pixels that views are degraded to; uniform in the logarithm."""
 
+GREY = 0.2
+"""How many views have no colour, so that grey pictures of one class do not teach that grey is that class."""
+
 Landmarks = NDArray[np.float32]
 
 
@@ -108,7 +111,7 @@ def recolour(image: Image, rng: np.random.Generator) -> Image:
     if rng.random() < 0.2:
         image = _side_light(image, rng)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    colourful = 0.0 if rng.random() < 0.1 else rng.uniform(0.4, 1.4)
+    colourful = 0.0 if rng.random() < GREY else rng.uniform(0.4, 1.4)
     return cv2.addWeighted(image, colourful, grey, 1 - colourful, 0)  # type: ignore[return-value]
 
 

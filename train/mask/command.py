@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.common.options import add_shared, require_at_least
+from train.common.options import add_shared, parse_draws, require_at_least
 
 EPILOG = """\
 data layouts (--data may be repeated and mixed):
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start-from",
         type=Path,
         metavar="MODEL",
-        help="last.keras of a run to train further",
+        help="last.keras of a run, or a converted .tflite, to train further; with --hidden, a run's larger model",
     )
     add(
         "--teacher",
@@ -77,6 +77,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")
     add("--width", type=float, default=1.0, help="MobileNetV2's channel multiplier (default: %(default)s)")
+    add(
+        "--hidden",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="of the channels inside the blocks of the backbone, kept by what --start-from does (default: %(default)s)",
+    )
+    add(
+        "--draw",
+        action="append",
+        default=[],
+        metavar="SOURCE=TIMES",
+        help="draw the faces of a source so many times more often; may be repeated (default: sources are drawn by the "
+        "square root of their size)",
+    )
     add(
         "--margin",
         type=float,
@@ -121,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The options or the data cannot be used.
     """
     _check(args)
+    args.draw = parse_draws(args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if args.preset == "report":
         from train.mask import report as mask_report
@@ -137,5 +153,9 @@ def _check(args: argparse.Namespace) -> None:
     require_at_least(args, AT_LEAST)
     if not 0 <= args.margin <= 2:
         raise ConfigError(f"--margin is {args.margin}: give a fraction of the face between 0 and 2.")
+    if not 0 < args.hidden <= 1 or (args.hidden < 1 and args.start_from is None):
+        raise ConfigError(
+            f"--hidden is {args.hidden}: give a share up to 1, and the model to take it of as --start-from."
+        )
     if not 0 <= args.keep_start < 1:
         raise ConfigError(f"--keep-start is {args.keep_start}: give a share of at least 0 and below 1.")

@@ -29,7 +29,11 @@ from train.common.box_size import larger
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 UNSTATED_FACE = "face"
-"""The COCO category of a face whose mask state nobody annotated; such faces are nearly always bare."""
+"""The COCO category of a face whose mask state nobody annotated.
+
+Such faces are nearly always bare, except where the state of another face in the photo is annotated: there they are left
+out.
+"""
 
 DETECTOR_SIDE = 320
 """The picture side in pixels that YuNet is given."""
@@ -158,10 +162,16 @@ def _read_coco(path: Path) -> list[Sample]:
         data = json.loads(path.read_text(encoding="utf-8"))
         names = {category["id"]: category["name"] for category in data["categories"]}
         pictures = {picture["id"]: picture for picture in data["images"]}
-        return [
-            _coco_sample(pictures[face["image_id"]], names[face["category_id"]], face["bbox"], path)
+        faces = [
+            (face["image_id"], names[face["category_id"]], face["bbox"])
             for face in data["annotations"]
-            if not face.get("iscrowd")
+            if not (face.get("iscrowd") or face.get("ignore"))
+        ]
+        stated = {picture for picture, name, _ in faces if name != UNSTATED_FACE}
+        return [
+            _coco_sample(pictures[picture], name, bbox, path)
+            for picture, name, bbox in faces
+            if name != UNSTATED_FACE or picture not in stated
         ]
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, ConfigError):

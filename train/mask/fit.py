@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import LABELS, Image, Label
+from edge.vision.preprocess import normalise
 from train.common import plots
 from train.common.average import Average, in_place
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
@@ -32,6 +33,9 @@ OBSERVED_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_W
 
 TAUGHT = 0.7
 """The teachers' share of what a view is said to be, where there are any; the rest is its label."""
+
+MEASURED_VIEWS = 512
+"""How many views tell what a model that is started from does with them."""
 
 OVERLOOKED = {Label.WITH_MASK: 1.0, Label.WITHOUT_MASK: 2.5, Label.MASK_WORN_INCORRECTLY: 1.0}
 """What it weighs to take a face of this class for masked, in false alarms on masked ones.
@@ -61,7 +65,7 @@ class Run:
 
     def _settings(self) -> dict[str, Any]:
         kept = ["width", "margin", "warmup_epochs", "members", "keep_start", "faces", "batch", "train_from", "seed"]
-        kept += ["no_paint", "leave_out", "split"]
+        kept += ["no_paint", "leave_out", "split", "hidden", "draw"]
         return {
             **{name: getattr(self.args, name) for name in kept},
             "size": self.size,
@@ -77,22 +81,25 @@ class Run:
         """Train what is left to train, then report on what it comes to."""
         import keras
 
-        from train.mask.model import adopt, classifier
+        from train.mask.model import classifier
+        from train.mask.start import adopt
 
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
             model, self.state = self.folder.resume()
             say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.total}")
         else:
-            model = classifier(self.size, self.args.width, self.args.weights, len(LABELS), dropout=0.3)
-            if self.args.start_from is not None:
-                adopt(model, self.args.start_from)
+            weights = self.args.weights if self.args.start_from is None else "none"
+            model = classifier(self.size, self.args.width, weights, len(LABELS), 0.3, hidden=self.args.hidden)
         self.average = Average(model)
         if self.args.resume:
             self.average.load(self.folder.average)
             self.soup.load(self.folder.soup)
         faces = gather(self.args, self.detector)
-        deck = Deck(faces.train, LABELS, paint=not self.args.no_paint)
+        deck = Deck(faces.train, LABELS, not self.args.no_paint, self.args.draw)
+        if self.args.start_from is not None and not self.args.resume:
+            adopt(model, self.args.start_from, self._some_views(deck))
+            self.average = Average(model)
         say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
         for epoch in range(len(self.state["history"]), self.total):
             began = time.monotonic()
@@ -125,6 +132,12 @@ class Run:
             return
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=0.05)
         model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"], jit_compile=False)
+
+    def _some_views(self, deck: Deck) -> NDArray[np.float32]:
+        """Training views to measure activations on, (N, size, size, 3)."""
+        rng = np.random.default_rng([self.args.seed])
+        views = [deck.view(deck.draw(rng), self.size, self.args.margin, rng) for _ in range(MEASURED_VIEWS)]
+        return normalise(np.stack(views))
 
     def _member_epoch(self, epoch: int) -> int:
         """Which epoch of its member this is, from 0; negative while the head warms up."""

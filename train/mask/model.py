@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
-from train.common.checkpoints import read_model
 
 WEIGHTS_SIDE = 224
 BACKBONE = "mobilenet_v2"
@@ -55,7 +55,28 @@ def backbone(size: int, width: float, weights: str) -> Any:
     return net
 
 
-def classifier(size: int, width: float, weights: str, classes: int, dropout: float) -> Any:
+def slimmed(net: Any, hidden: float) -> Any:
+    """A copy of a backbone, without its weights, that has fewer channels inside its blocks and before the pooling.
+
+    The channels between blocks stay, so that weights of the original fit after channels are left out.
+
+    Args:
+        net: From `backbone`.
+        hidden: Share of those channels, rounded up to a multiple of 8, which runtimes compute at once.
+    """
+    import keras
+
+    def narrower(layer: Any) -> Any:
+        config = layer.get_config()
+        if layer.name.endswith("_expand") or layer.name == "Conv_1":
+            config["filters"] = math.ceil(config["filters"] * hidden / 8) * 8
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(net, clone_function=narrower)
+    return keras.Model(clone.input, clone.output, name=BACKBONE)
+
+
+def classifier(size: int, width: float, weights: str, classes: int, dropout: float, *, hidden: float = 1.0) -> Any:
     """The default recipe's model: global average pooling, dropout, softmax.
 
     The statistics of batch normalisation follow the training crops in the layers that learn, see `thaw`; the others
@@ -67,6 +88,8 @@ def classifier(size: int, width: float, weights: str, classes: int, dropout: flo
     import keras
 
     net = backbone(size, width, weights)
+    if hidden < 1:
+        net = slimmed(net, hidden)
     inputs = keras.Input((size, size, 3), name="image")
     features = keras.layers.GlobalAveragePooling2D(name="pool")(net(inputs))
     features = keras.layers.Dropout(dropout, name="dropout")(features)
@@ -94,15 +117,6 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
     features = keras.layers.Dropout(0.5, name="dropout")(features)
     outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
     return keras.Model(inputs, outputs, name="mask_report")
-
-
-def adopt(model: Any, path: Path) -> None:
-    """Give a model from `classifier` the weights of a saved one of the same shape; ConfigError if there is none."""
-    trained = read_model(path, "--start-from")
-    try:
-        model.set_weights(trained.get_weights())
-    except ValueError as error:
-        raise ConfigError(f"{path} has another shape: repeat the --size and --width it was trained with.") from error
 
 
 def for_door(model: Any, log_ratios: Sequence[float], temperature: float = 1.0) -> Any:

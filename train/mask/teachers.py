@@ -42,7 +42,7 @@ class Teachers:
 
         answers = []
         for model, ratios in zip(self._models, self._ratios, strict=True):
-            views = _scaled(inputs, model.input_shape[1])
+            views = scaled(inputs, model.input_shape[1])
             weighed = keras.tree.flatten(model.predict_on_batch(views))[0] / ratios
             answers.append(weighed / weighed.sum(axis=1, keepdims=True))
         return np.mean(answers, axis=0).astype(np.float32)  # type: ignore[no-any-return]
@@ -55,6 +55,6 @@ def _ratios(metrics: Path) -> NDArray[np.float64]:
         raise ConfigError(f"{metrics} does not tell door_ratios ({error!r}): keep it beside the --teacher.") from error
 
 
-def _scaled(views: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def scaled(views: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """(N, size, size, 3) of (N, S, S, 3)."""
     return views if views.shape[1] == size else np.stack([resize(view, size, size) for view in views])

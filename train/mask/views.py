@@ -6,8 +6,9 @@ A draw depends only on the seed, the epoch and its position, so a resumed run se
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from train.mask.paint import BADLY, BADLY_SHARES, Wearing
 CLASS_SHARES = {Label.WITH_MASK: 0.44, Label.WITHOUT_MASK: 0.32, Label.MASK_WORN_INCORRECTLY: 0.24}
 """How often each class is drawn; classes that the data lacks leave their share to the others."""
 
-PAINTED_SHARES = {Label.WITH_MASK: 0.15, Label.WITHOUT_MASK: 0.2, Label.MASK_WORN_INCORRECTLY: 0.4}
+PAINTED_SHARES = {Label.WITH_MASK: 0.15, Label.WITHOUT_MASK: 0.2, Label.MASK_WORN_INCORRECTLY: 0.25}
 """How many of a class's draws are bare faces painted on (for the bare: with something held before the mouth)."""
 
 REAL_CLOTH = 0.5
@@ -52,9 +53,17 @@ class Deck:
         samples: Faces to draw from; those without landmarks are never painted.
         labels: The classes to draw.
         paint: Whether to paint at all.
+        times: How many times more often than that the faces of a source are drawn; 1 where it is not named.
     """
 
-    def __init__(self, samples: Sequence[Sample], labels: Sequence[Label], paint: bool = True) -> None:
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        labels: Sequence[Label],
+        paint: bool = True,
+        times: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        self._times = times
         self.canvases = [s for s in samples if s.label is Label.WITHOUT_MASK and _paintable(s)] if paint else []
         self.cloths = [s for s in samples if s.label is Label.WITH_MASK and _paintable(s)] if paint else []
         self._pools: dict[Label, dict[str, list[Sample]]] = {label: defaultdict(list) for label in labels}
@@ -72,7 +81,7 @@ class Deck:
         pools = self._pools[label]
         if self.canvases and (not pools or rng.random() < PAINTED_SHARES[label]):
             return Draw(self.canvases[rng.integers(len(self.canvases))], label, painted=True)
-        weights = np.array([np.sqrt(len(pool)) * _weight(pool[0]) for pool in pools.values()])
+        weights = np.array([np.sqrt(len(pool)) * self._weight(pool[0]) for pool in pools.values()])
         pool = list(pools.values())[rng.choice(len(pools), p=weights / weights.sum())]
         return Draw(pool[rng.integers(len(pool))], label, painted=False)
 
@@ -89,6 +98,10 @@ class Deck:
         image, _ = mask_augment.turn(image, None, degrees, mirror=bool(rng.random() < 0.5))
         return mask_augment.training_view(image, bbox, size, margin, rng)
 
+    def _weight(self, sample: Sample) -> float:
+        times = self._times.get(sample.source, 1.0)
+        return times * ANNOTATED_WEIGHT if sample.stated and sample.annotated else times
+
     def _paint(self, image: Image, landmarks: mask_augment.Landmarks, label: Label, rng: np.random.Generator) -> Image:
         if label is Label.WITHOUT_MASK:
             return mask_paint.paint_covering(image, landmarks, mask_paint.random_texture(rng), rng)
@@ -103,10 +116,6 @@ class Deck:
         sample = self.cloths[rng.integers(len(self.cloths))]
         assert sample.landmarks is not None
         return mask_paint.cloth_of(load(sample.path), sample.landmarks)
-
-
-def _weight(sample: Sample) -> float:
-    return ANNOTATED_WEIGHT if sample.stated and sample.annotated else 1.0
 
 
 def _paintable(sample: Sample) -> bool:

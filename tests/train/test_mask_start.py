@@ -1,0 +1,132 @@
+"""What a mask training starts from, and what it draws its faces from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.errors import ConfigError
+from edge.runtime import open_model
+from edge.values import LABELS, BBox, Label
+from edge.vision.model_input import ModelInput
+from edge.vision.models import MaskEntry, load_model
+from edge.vision.preprocess import normalise
+from train.common.options import parse_draws
+from train.mask.data import Sample, read
+from train.mask.views import Deck
+
+SIDE = 32
+
+
+def views(count: int, side: int) -> np.ndarray:
+    """Smooth pictures, (N, side, side, 3) in [-1, 1]."""
+    rng = np.random.default_rng(1)
+    coarse = [rng.integers(0, 256, (6, 6, 3), np.uint8) for _ in range(count)]
+    return normalise(np.stack([cv2.resize(each, (side, side), interpolation=cv2.INTER_CUBIC) for each in coarse]))
+
+
+def classifier(hidden: float = 1.0, side: int = SIDE, width: float = 0.35) -> Any:
+    from train.mask.model import classifier as make
+
+    return make(side, width, "none", len(LABELS), 0.3, hidden=hidden)
+
+
+def adopt(model: Any, path: Path, count: int = 8) -> None:
+    from train.mask.start import adopt as take
+
+    take(model, path, views(count, model.input_shape[1]))
+
+
+def answers(model: Any, pictures: np.ndarray) -> np.ndarray:
+    return np.asarray(model.predict_on_batch(pictures))
+
+
+class TestStart:
+    """--start-from."""
+
+    def test_a_model_of_the_same_shape_gives_all_its_weights(self, tmp_path: Path) -> None:
+        trained, model = classifier(), classifier()
+        trained.save(tmp_path / "trained.keras")
+        adopt(model, tmp_path / "trained.keras")
+        np.testing.assert_array_equal(answers(model, views(4, SIDE)), answers(trained, views(4, SIDE)))
+
+    def test_channels_without_effect_are_left_out_first(self, tmp_path: Path) -> None:
+        wide, slim = classifier(), classifier(hidden=0.5)
+        rng = np.random.default_rng(2)
+        for layer in wide.get_layer("mobilenet_v2").layers:
+            if layer.name.endswith("_expand_BN") or layer.name == "Conv_1_bn":
+                gamma, *rest = layer.get_weights()
+                gamma[rng.permutation(len(gamma))[: len(gamma) // 2]] = 0
+                layer.set_weights([gamma, *rest])
+        wide.save(tmp_path / "wide.keras")
+        adopt(slim, tmp_path / "wide.keras")
+        assert slim.count_params() < 0.65 * wide.count_params()
+        np.testing.assert_allclose(answers(slim, views(4, SIDE)), answers(wide, views(4, SIDE)), atol=1e-5)
+
+    def test_a_converted_model_answers_as_on_the_device(self) -> None:
+        file = load_model("mask-224", MaskEntry)
+        side = file.entry.input.width
+        device = open_model(file.content)
+        prepare = ModelInput(device.input, side, side)
+        pictures = views(4, side)
+        told = [device.invoke(prepare(np.uint8(np.round((view + 1) * 127.5))))[0].real(0) for view in pictures]
+        model = classifier(side=side, width=1.0)
+        adopt(model, file.path)
+        assert np.abs(answers(model, pictures) - np.array(told)).max() < 0.1
+
+    @pytest.mark.parametrize("name", ["slim.keras", "other.tflite", "broken.tflite", "none.tflite"])
+    def test_a_file_that_does_not_fit_is_one_sentence(self, name: str, tmp_path: Path) -> None:
+        if name == "slim.keras":
+            classifier(hidden=0.5).save(tmp_path / name)
+        elif name == "other.tflite":
+            (tmp_path / name).write_bytes(load_model("mask-224", MaskEntry).content)
+        elif name == "broken.tflite":
+            (tmp_path / name).write_bytes(b"\0" * 100)
+        with pytest.raises(ConfigError, match=name):
+            adopt(classifier(), tmp_path / name)
+
+
+class TestDraws:
+    """Which faces are learned from, and how often."""
+
+    def test_an_ignored_face_and_an_unstated_one_beside_a_stated_one_are_left_out(self, tmp_path: Path) -> None:
+        boxes = [("a.png", 1, 0), ("a.png", 2, 0), ("a.png", 1, 1), ("b.png", 2, 0)]
+        file = tmp_path / "faces.json"
+        file.write_text(
+            json.dumps(
+                {
+                    "images": [{"id": name, "file_name": name, "source": "s"} for name in ("a.png", "b.png")],
+                    "categories": [{"id": 1, "name": "mask_worn_incorrectly"}, {"id": 2, "name": "face"}],
+                    "annotations": [
+                        {"id": at, "image_id": name, "category_id": category, "ignore": ignore, "bbox": [0, 0, 20, 20]}
+                        for at, (name, category, ignore) in enumerate(boxes)
+                    ],
+                }
+            )
+        )
+        assert [(face.path.name, face.label) for face in read(file)] == [
+            ("a.png", Label.MASK_WORN_INCORRECTLY),
+            ("b.png", Label.WITHOUT_MASK),
+        ]
+
+    def test_a_source_is_drawn_as_often_as_told(self) -> None:
+        faces = [
+            Sample(Path(f"{source}{at}"), Label.WITH_MASK, source, f"{source}{at}", bbox=BBox(0, 0, 50, 50))
+            for source in ("often", "seldom")
+            for at in range(10)
+        ]
+        deck = Deck(faces, LABELS, times={"often": 3.0})
+        rng = np.random.default_rng(3)
+        drawn = [deck.draw(rng).sample.source for _ in range(800)]
+        assert 0.7 < drawn.count("often") / len(drawn) < 0.8
+
+    def test_a_draw_that_is_not_understood_is_refused(self) -> None:
+        assert parse_draws(["street_masks=3"]) == {"street_masks": 3.0}
+        for word in ("street_masks", "street_masks=", "=2", "street_masks=-1", "street_masks=inf"):
+            with pytest.raises(ConfigError, match="--draw"):
+                parse_draws([word])

@@ -1,0 +1,170 @@
+"""What a classifier starts from: a trained one of the same shape, a wider one, or the int8 file that a device runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from train.common.checkpoints import read_model
+from train.mask.int8_layers import read_layers
+from train.mask.model import BACKBONE
+
+Views = NDArray[np.float32]
+
+BATCH = 64
+
+
+def adopt(model: Any, path: Path, views: Views) -> None:
+    """Give a model from `train.mask.model.classifier` the weights of a trained one.
+
+    Args:
+        model: Takes the weights.
+        path: A .keras file of the same shape, or of one with more hidden channels, of which those that matter most
+            are kept; or a .tflite file that ``convert`` made from a model of the same shape.
+        views: (N, size, size, 3) training views in [-1, 1], to measure activations on.
+
+    Raises:
+        ConfigError: The file is absent, broken or of another shape.
+    """
+    if path.suffix == ".tflite":
+        _adopt_int8(model, path, views)
+        return
+    trained = read_model(path, "--start-from")
+    if [weight.shape for weight in trained.weights] == [weight.shape for weight in model.weights]:
+        model.set_weights(trained.get_weights())
+        return
+    try:
+        _adopt_widest(model, trained, views)
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} has another shape: repeat its --size and --width, or give a smaller --hidden."
+        ) from error
+
+
+def _adopt_widest(model: Any, trained: Any, views: Views) -> None:
+    """Keep the hidden channels of a wider model whose variation reaches the most of what they feed.
+
+    A channel's mean is left out of the measure: batch normalisation makes up for it.
+    """
+    net, wide = model.get_layer(BACKBONE), trained.get_layer(BACKBONE)
+    kept = {
+        name: _strongest(spread * reach, net.get_layer(name).output.shape[-1])
+        for name, spread, reach in _hidden_channels(trained, views)
+    }
+    for layer in (each for each in net.layers if each.weights):
+        inputs, outputs = _channels_of(layer.name, kept)
+        layer.set_weights([_cut(weight, inputs, outputs) for weight in wide.get_layer(layer.name).get_weights()])
+    kernel, bias = trained.get_layer("probabilities").get_weights()
+    model.get_layer("probabilities").set_weights([kernel[kept["Conv_1"]], bias])
+
+
+def _hidden_channels(trained: Any, views: Views) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
+    """Each layer that makes hidden channels, how far they vary, and the norm of the weights that read them."""
+    import keras
+
+    net = trained.get_layer(BACKBONE)
+    names = [layer.name for layer in net.layers if layer.name.endswith("_expand")]
+    activations = [net.get_layer(name.replace("_expand", "_depthwise_relu")).output for name in names]
+    probe = keras.Model(net.input, [*activations, net.output])
+    spreads = [std for _, std in _statistics(probe, _resized(views, net.input_shape[1]))]
+    readers = []
+    for name in names:
+        kernel = net.get_layer(name.replace("_expand", "_project")).get_weights()[0]
+        gamma, _, _, variance = net.get_layer(name.replace("_expand", "_project_BN")).get_weights()
+        readers.append(kernel[0, 0] * gamma / np.sqrt(variance + 1e-3))
+    readers.append(trained.get_layer("probabilities").get_weights()[0])
+    reaches = [np.linalg.norm(reader, axis=1).astype(np.float64) for reader in readers]
+    return list(zip([*names, "Conv_1"], spreads, reaches, strict=True))
+
+
+def _channels_of(
+    name: str, kept: dict[str, NDArray[np.intp]]
+) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
+    """Which of its input and output channels a layer keeps; None: all."""
+    if name.startswith("Conv_1"):
+        return None, kept["Conv_1"]
+    hidden = kept.get(f"{name.rsplit('_', 2)[0] if name.endswith(('_BN', '_relu')) else name.rsplit('_', 1)[0]}_expand")
+    if name.endswith("_project"):
+        return hidden, None
+    return (None, None) if name.endswith("_project_BN") else (None, hidden)
+
+
+def _cut(weight: NDArray[np.float32], inputs: Any, outputs: Any) -> NDArray[np.float32]:
+    """A kernel (H, W, in, out), a depthwise one (H, W, out, 1) or a vector (out,) with some of its channels."""
+    if inputs is not None:
+        return weight[:, :, inputs]
+    if outputs is None:
+        return weight
+    return weight[:, :, outputs] if weight.ndim == 4 and weight.shape[3] == 1 else weight[..., outputs]
+
+
+def _strongest(strength: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    if count > len(strength):
+        raise ValueError(f"{count} channels of {len(strength)}")
+    return np.sort(np.argsort(-strength)[:count])
+
+
+def _adopt_int8(model: Any, path: Path, views: Views) -> None:
+    """Give a model the weights of a converted one, in which batch normalisation was folded into the convolutions.
+
+    Batch normalisation is given the statistics that the convolutions have on ``views``, so that it changes nothing
+    there, and training goes on from it.
+    """
+    import keras
+
+    net = model.get_layer(BACKBONE)
+    convolutions = [
+        layer for layer in net.layers if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
+    ]
+    layers = read_layers(path)
+    head = model.get_layer("probabilities")
+    expected = [layer.get_weights()[0].shape for layer in (*convolutions, head)]
+    if [layer.kernel.shape for layer in layers] != expected:
+        raise ConfigError(f"{path} has another shape: repeat the --width it was trained with.")
+    norms = [_normalisation_after(net, layer.name) for layer in convolutions]
+    for convolution, norm, (kernel, bias) in zip(convolutions, norms, layers, strict=False):
+        convolution.set_weights([kernel])
+        ones, zeros = np.ones_like(bias), np.zeros_like(bias)
+        norm.set_weights([ones, bias, zeros, ones - np.float32(norm.epsilon)])
+    probe = keras.Model(net.input, [layer.output for layer in convolutions])
+    for norm, (mean, std) in zip(norms, _statistics(probe, views), strict=True):
+        _, bias, _, _ = norm.get_weights()
+        norm.set_weights([np.sqrt(std**2 + norm.epsilon), bias + mean, mean, std**2])
+    head.set_weights(list(layers[-1]))
+
+
+def _normalisation_after(net: Any, name: str) -> Any:
+    """The batch normalisation that follows a convolution of Keras's MobileNetV2."""
+    names = {"Conv1": "bn_Conv1", "Conv_1": "Conv_1_bn"}
+    return net.get_layer(names.get(name, f"{name}_BN"))
+
+
+def _statistics(probe: Any, views: Views) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Mean and standard deviation of every channel of every output of a model."""
+    sums: list[NDArray[np.float64]] = []
+    squares: list[NDArray[np.float64]] = []
+    counts: list[int] = []
+    for start in range(0, len(views), BATCH):
+        outputs = [np.asarray(each, np.float64) for each in probe.predict_on_batch(views[start : start + BATCH])]
+        sums = _added(sums, [each.sum(axis=(0, 1, 2)) for each in outputs])
+        squares = _added(squares, [(each**2).sum(axis=(0, 1, 2)) for each in outputs])
+        counts = [each.size // each.shape[-1] + (counts[i] if counts else 0) for i, each in enumerate(outputs)]
+    means = [total / count for total, count in zip(sums, counts, strict=True)]
+    return [
+        (mean, np.sqrt(np.maximum(square / count - mean**2, 0)))
+        for mean, square, count in zip(means, squares, counts, strict=True)
+    ]
+
+
+def _added(totals: list[NDArray[np.float64]], more: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    return [a + b for a, b in zip(totals, more, strict=True)] if totals else more
+
+
+def _resized(views: Views, size: int) -> Views:
+    from train.mask.teachers import scaled
+
+    return scaled(views, size)
