@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.values import LABELS, BBox, Face, Label
+from edge.values import LABELS, BBox, Face, Frame, Label
 from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from train.evaluate.hard_cases import HardFace, read_cases
@@ -43,7 +43,7 @@ def find_faces(photos: Sequence[Photo], detectors: Sequence[Detector]) -> list[F
     for photo in photos:
         image = read_image(photo.path)
         for faces, detector in zip(found, detectors, strict=True):
-            faces.append(detector.detect(image, face_eval.LEAST_SCORE))
+            faces.append(detector.detect(Frame.still(image), face_eval.LEAST_SCORE))
     return found
 
 

@@ -83,6 +83,11 @@ class Frame:
     sequence: int
     small: Image | None = None
 
+    @classmethod
+    def still(cls, image: Image) -> Frame:
+        """A picture that belongs to no stream."""
+        return cls(image, 0.0, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Face:

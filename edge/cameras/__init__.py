@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from edge.values import Frame
 
-DETECTOR_SIZE = (320, 320)
-"""Width and height of the shipped face model's input, in pixels; another model scales for itself."""
+InputSize = Callable[[int, int], tuple[int, int]]
+"""Width and height of the face model's input, in pixels, for frames of a width and height."""
 
 
 class Camera(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from edge.cameras import Camera
+from edge.cameras import Camera, InputSize
 from edge.cameras.address import is_url, without_secrets
 from edge.cameras.csi import CsiCamera
 from edge.cameras.demo import DEMO_CLIP
@@ -70,12 +70,20 @@ class Rotated:
         self._camera.close()
 
 
-def open_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP, dev: Path = Path("/dev")) -> Choice:
+def open_camera(
+    settings: CameraSettings,
+    clock: Clock,
+    input_size: InputSize | None = None,
+    *,
+    demo: Path = DEMO_CLIP,
+    dev: Path = Path("/dev"),
+) -> Choice:
     """Open what ``settings.source`` names.
 
     Args:
         settings: Source, size, rate, rotation.
         clock: Stamps the frames of live cameras.
+        input_size: Of the face model: a camera that can scales a second picture to fit it.
         demo: The demo clip.
         dev: Where device nodes are.
 
@@ -83,7 +91,7 @@ def open_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP, 
         ConfigError: The source has none of the accepted forms.
         CameraError: It is absent, in use, forbidden or unreadable.
     """
-    opener = _Opener(settings, clock, demo, dev)
+    opener = _Opener(settings, clock, input_size, demo, dev)
     if settings.source == "auto":
         return opener.automatic()
     reopen = opener.named(settings.source)
@@ -91,7 +99,14 @@ def open_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP, 
     return Choice(camera, reopen, (f"Pictures come from {camera.name}.",))
 
 
-def await_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP, dev: Path = Path("/dev")) -> Choice:
+def await_camera(
+    settings: CameraSettings,
+    clock: Clock,
+    input_size: InputSize | None = None,
+    *,
+    demo: Path = DEMO_CLIP,
+    dev: Path = Path("/dev"),
+) -> Choice:
     """The same for a service, which outlives its camera.
 
     A camera that cannot be opened yet counts as lost, not as an error; ``auto`` does not fall back on the demo clip.
@@ -100,7 +115,7 @@ def await_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP,
         ConfigError: The source has none of the accepted forms.
         CameraError: A file or folder is absent or unreadable.
     """
-    opener = _Opener(settings, clock, demo, dev)
+    opener = _Opener(settings, clock, input_size, demo, dev)
     automatic = settings.source == "auto"
     reopen = opener.any_camera if automatic else opener.named(settings.source)
     try:
@@ -118,6 +133,7 @@ def await_camera(settings: CameraSettings, clock: Clock, demo: Path = DEMO_CLIP,
 class _Opener:
     settings: CameraSettings
     clock: Clock
+    input_size: InputSize | None
     demo: Path
     dev: Path
 
@@ -201,7 +217,17 @@ class _Opener:
     def pi_camera(self) -> Camera:
         from edge.cameras.picam import PiCamera
 
-        return self._turned(PiCamera(self.settings, self.clock))
+        return self._turned(PiCamera(self.settings, self.clock, detector=self._detector()))
+
+    def _detector(self) -> tuple[int, int] | None:
+        """The face model's input as the camera sees it, which may hang sideways."""
+        if not self.input_size:
+            return None
+        width, height = self.settings.width, self.settings.height
+        if self.settings.rotate % 180 == 0:
+            return self.input_size(width, height)
+        across, along = self.input_size(height, width)
+        return along, across
 
     def usb(self, index: int) -> Camera:
         found = list(devices(self.dev))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from edge.cameras import DETECTOR_SIZE
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Frame
@@ -49,7 +48,7 @@ class PiCamera:
         settings: CameraSettings,
         clock: Clock,
         read_timeout: float = READ_TIMEOUT,
-        detector: tuple[int, int] = DETECTOR_SIZE,
+        detector: tuple[int, int] | None = None,
     ) -> None:
         """Start the camera.
 
@@ -58,6 +57,7 @@ class PiCamera:
             clock: Stamps the frames.
             read_timeout: Longest wait for a picture, in seconds.
             detector: Width and height of the face model's input: the camera scales a second picture to fit it.
+                None takes no second picture.
 
         Raises:
             NoPiCameraError: picamera2 is not installed or sees no camera.
@@ -67,7 +67,7 @@ class PiCamera:
         self._read_timeout = read_timeout
         self._sequence = 0
         self._open = True
-        self._small = small_size(settings, detector)
+        self._small = small_size(settings, detector) if detector else None
         require_pi_camera()
         try:
             self._device = _picamera2()()

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.cameras import DETECTOR_SIZE, Camera
+from edge.cameras import Camera, InputSize
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Event, EventKind, Frame, Image
@@ -157,6 +157,7 @@ class LatestFrame:
         frozen_after: float = 0.0,
         dark_after: float = 0.0,
         hung_after: float = HUNG_AFTER,
+        input_size: InputSize | None = None,
     ) -> None:
         """Take over ``camera``; reading begins when the first frame is asked for.
 
@@ -169,10 +170,11 @@ class LatestFrame:
             frozen_after: The same pictures for this long are a frozen camera's, in seconds; 0: never.
             dark_after: Nothing but black for this long shows no door, in seconds; 0: never.
             hung_after: A read or an opening that takes longer will never return, in seconds.
+            input_size: Frames are scaled down to fit it, next to the whole picture; None: the detector does it.
         """
         self.name = camera.name
         self.dropped = 0
-        self._reopen, self._clock = reopen, clock
+        self._reopen, self._clock, self._input_size = reopen, clock, input_size
         self._stale_after, self._reopen_after, self._hung_after = stale_after, reopen_after, hung_after
         self._frozen_after, self._dark_after = frozen_after or math.inf, dark_after or math.inf
         self._fresh = threading.Condition()
@@ -273,8 +275,9 @@ class LatestFrame:
         if frame is None:
             raise CameraError(f"{self.name} sends no more pictures.")
         fingerprint, dark = _fingerprint(frame.image), is_dark(frame.image)
-        if frame.small is None:
-            frame = replace(frame, small=shrunk(frame.image, *DETECTOR_SIZE))
+        if frame.small is None and self._input_size:
+            height, width = frame.image.shape[:2]
+            frame = replace(frame, small=shrunk(frame.image, *self._input_size(width, height)))
         with self._fresh:
             if not self._current():
                 return

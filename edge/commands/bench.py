@@ -12,12 +12,12 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from typing import Any
 
 from edge.board import model_name, slowed_by
-from edge.cameras import DETECTOR_SIZE
+from edge.cameras import InputSize
 from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.video import VideoFile
 from edge.clock import SystemClock
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))
     out, err = sys.stdout, sys.stderr
     print(f"Playing the demo clip for {WARM_UP + args.seconds:g} s ...", file=err, flush=True)
-    frames = list(_demo())
+    frames = list(_demo(pipeline.input_size))
     try:
         measure(pipeline, PeopleTracker(config.people), frames, WARM_UP)
         times = measure(pipeline, PeopleTracker(config.people), frames, args.seconds)
@@ -108,7 +108,7 @@ def measure(pipeline: Pipeline, people: PeopleTracker, frames: Sequence[Frame], 
         height, width = frame.image.shape[:2]
         at = frame.captured_at + number // len(frames) * lasts
         begin = time.perf_counter()
-        faces = pipeline.detect(frame.image, frame.small)
+        faces = pipeline.detect(frame)
         found = time.perf_counter()
         plan = people.match(faces, at, (width, height))
         chosen = time.perf_counter()
@@ -163,12 +163,13 @@ def _table(said: dict[str, Any]) -> str:
     return "\n".join([*lines, *said["troubles"]])
 
 
-def _demo() -> Iterator[Frame]:
+def _demo(input_size: InputSize) -> Iterator[Frame]:
     """The first pictures of the demo clip, with what a camera's own thread makes of them."""
     clip = VideoFile(DEMO_CLIP, "demo")
     try:
         while (frame := clip.read()) and frame.sequence < KEPT:
-            yield Frame(frame.image, frame.captured_at, frame.sequence, shrunk(frame.image, *DETECTOR_SIZE))
+            height, width = frame.image.shape[:2]
+            yield replace(frame, small=shrunk(frame.image, *input_size(width, height)))
     finally:
         clip.close()
 

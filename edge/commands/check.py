@@ -24,7 +24,7 @@ from edge.config import Settings
 from edge.errors import ConfigError
 from edge.sinks.draw import annotate
 from edge.text import plural
-from edge.values import LABELS, Image, Label, Reading, Verdict
+from edge.values import LABELS, Frame, Image, Label, Reading, Verdict
 from edge.vision.pipeline import Pipeline, load_pipeline
 
 STILL_MAX_FACES = 200
@@ -116,7 +116,7 @@ def run_check(
             totals.unreadable += 1
             _report_problem(picture, error, out if as_json else err, as_json)
             continue
-        readings = pipeline.judge(image, pipeline.detect(image))
+        readings = pipeline.judge(image, pipeline.detect(Frame.still(image)))
         totals.labels.update(reading.label for reading in readings)
         written = _write_marked(output, Path(picture.name), image, readings) if output else None
         line = json.dumps(record(picture.name, image, readings)) if as_json else _sentence(picture, readings, written)

@@ -53,8 +53,8 @@ class Judge(Protocol):
         """Whether models run on an accelerator now; None where none is used."""
         ...
 
-    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
-        """The faces in a picture, of which ``small`` is a smaller copy."""
+    def detect(self, frame: Frame) -> list[Face]:
+        """The faces in a frame."""
         ...
 
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
@@ -178,7 +178,7 @@ class Door:
         """The faces in a frame; none where nothing has changed since nobody was there."""
         if self.gate and not self.gate.opens(frame, self.people.occupied):
             return []
-        return self.pipeline.detect(frame.image, frame.small)
+        return self.pipeline.detect(frame)
 
     def _publish(self, events: Sequence[Event]) -> None:
         self.screen.events(events, self.scene_time)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
+from edge.cameras import InputSize
 from edge.cameras.choose import Choice, await_camera, open_camera
 from edge.cameras.loop import Looped
 from edge.cameras.source import LatestFrame, Recording, Source
@@ -91,11 +92,11 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
 def _open_door(settings: Settings, options: Options, clock: Clock, stopped: threading.Event, parts: ExitStack) -> Door:
     config = settings.config
     window = _open_window(parts) if options.window else None
-    choice = (await_camera if options.wait else open_camera)(config.camera, clock)
-    source = _source(choice, config.camera, options, clock, stopped)
-    parts.callback(source.close)
     pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))
     parts.callback(pipeline.close)
+    choice = (await_camera if options.wait else open_camera)(config.camera, clock, pipeline.input_size)
+    source = _source(choice, config.camera, options, clock, stopped, input_size=pipeline.input_size)
+    parts.callback(source.close)
     scene_time = SceneTime(clock, 0.0 if source.live else clock.monotonic())
     event_log = None
     if options.events:
@@ -185,7 +186,13 @@ def _open_web(
 
 
 def _source(
-    choice: Choice, settings: CameraSettings, options: Options, clock: Clock, stopped: threading.Event
+    choice: Choice,
+    settings: CameraSettings,
+    options: Options,
+    clock: Clock,
+    stopped: threading.Event,
+    *,
+    input_size: InputSize,
 ) -> Source:
     if choice.camera.live:
         return LatestFrame(
@@ -196,6 +203,7 @@ def _source(
             reopen_after=settings.reopen_after,
             frozen_after=settings.frozen_after,
             dark_after=settings.dark_after,
+            input_size=input_size,
         )
     if settings.loop:
         return Recording(Looped(choice.camera, choice.reopen), clock, True, stopped)

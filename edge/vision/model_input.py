@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from edge.errors import ModelError
 from edge.runtime import TensorSpec
 from edge.values import Image
-from edge.vision.preprocess import normalise, quantization_table
+from edge.vision.preprocess import SYMMETRIC, Levels, normalise, quantization_table
 
 SIGN_BIT = 0x80
 """Flipping it takes 128 from a grey level and leaves the difference as int8."""
 
 
 class ModelInput:
-    """Turns (height, width, 3) uint8 RGB pictures into what a model's input takes.
+    """Turns (height, width, 3) uint8 pictures into what a model's input takes.
 
     All are written into the same memory: what a call returns holds until the next one.
 
@@ -26,29 +26,31 @@ class ModelInput:
         spec: Of the model's input.
         width: That the manifest promises, in pixels.
         height: That the manifest promises, in pixels.
+        levels: What the model wants to be shown for the grey levels.
 
     Raises:
         ModelError: The model's input has another shape, or is neither int8 nor float32.
     """
 
-    def __init__(self, spec: TensorSpec, width: int, height: int) -> None:
+    def __init__(self, spec: TensorSpec, width: int, height: int, levels: Levels = SYMMETRIC) -> None:
         if spec.shape != (1, height, width, 3):
             raise ModelError(
                 f"The model takes {spec.shape}, and its manifest says {(1, height, width, 3)}; convert it again."
             )
         if spec.dtype not in (np.int8, np.float32):
             raise ModelError(f"The model takes {spec.dtype} pictures; convert it to int8 or float32.")
+        self._levels = levels
         self._values = np.empty(spec.shape, spec.dtype)
         self._table: NDArray[np.int8] | None = None
         self._only_shifts = False
         if spec.dtype == np.int8:
-            self._table = quantization_table(spec.quantization.scale, spec.quantization.zero_point)
+            self._table = quantization_table(spec.quantization.scale, spec.quantization.zero_point, levels)
             self._only_shifts = bool((self._table == np.arange(-128, 128)).all())
 
     def __call__(self, image: Image) -> NDArray[Any]:
-        """(height, width, 3) uint8 RGB to (1, height, width, 3) int8 or float32."""
+        """(height, width, 3) uint8 to (1, height, width, 3) int8 or float32."""
         if self._table is None:
-            self._values[0] = normalise(image)
+            self._values[0] = normalise(image, self._levels)
         elif self._only_shifts:  # the usual scale: a flipped highest bit, for a twentieth of the table's time
             np.bitwise_xor(image, SIGN_BIT, out=self._values[0].view(np.uint8))
         else:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.config import Config
-from edge.runtime import open_model
+from edge.runtime import Model, open_model
 from edge.runtime.accelerator.accelerated import Accelerator, Wish
 from edge.runtime.accelerator.edgetpu import find_devices
 from edge.values import Face, Frame, Image, Reading
-from edge.vision.face_detector import Detector, FaceDetector
+from edge.vision.face_detector import Detector, FaceDetector, ShapedDetector, Size
 from edge.vision.mask_classifier import Classifier, MaskClassifier
-from edge.vision.models import FaceEntry, MaskEntry, edgetpu_content, load_model
+from edge.vision.models import FaceEntry, MaskEntry, ModelFile, edgetpu_content, load_model, load_shapes
 
 NOT_COMPILED = (
     "Models run on the processor, because they are not compiled for the Edge TPU: run `make edgetpu` on a workstation."
@@ -101,17 +101,18 @@ class Pipeline:
         if self._accelerator:
             self._accelerator.close()
 
+    def input_size(self, width: int, height: int) -> Size:
+        """The size that a frame of ``width`` x ``height`` is fitted into; ``Frame.small`` may have it already."""
+        return self._detector.input_size(width, height)
+
     def process(self, frame: Frame) -> list[Reading]:
         """One reading for each face of the frame, the surest face first."""
-        return self.judge(frame.image, self.detect(frame.image, frame.small))
+        return self.judge(frame.image, self.detect(frame))
 
-    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
-        """The faces in a picture, (H, W, 3) uint8 BGR, of which ``small`` is a smaller copy; the surest first."""
+    def detect(self, frame: Frame) -> list[Face]:
+        """The faces in a frame, the surest first."""
         start = self._monotonic()
-        if small is not None and isinstance(self._detector, FaceDetector):
-            faces = self._detector.detect(image, self._threshold, small)
-        else:
-            faces = self._detector.detect(image, self._threshold)
+        faces = self._detector.detect(frame, self._threshold)
         self.times = StageTimes(detect=self._monotonic() - start)
         return faces
 
@@ -155,13 +156,31 @@ def load_pipeline(
             trouble = NOT_COMPILED
             log.warning("%s", trouble)
     face_model, mask_model = accelerator.models if accelerator else on_processor
-    detector = FaceDetector(face_model, face.entry, config.face.nms_iou, max_faces or config.face.max_faces)
-    classifier = MaskClassifier(mask_model, mask.entry)
     return Pipeline(
-        detector,
-        classifier,
+        _open_detector(config, face, face_model, max_faces or config.face.max_faces, accelerator),
+        MaskClassifier(mask_model, mask.entry),
         threshold or config.face.threshold,
         runtime="; ".join(dict.fromkeys((face_model.runtime, mask_model.runtime))),
         accelerator=accelerator,
         trouble=trouble,
     )
+
+
+def _open_detector(
+    config: Config, face: ModelFile[FaceEntry], opened: Model, max_faces: int, accelerator: Accelerator | None
+) -> Detector:
+    """On the opened model, which is the one that an Edge TPU runs; and, on the processor, at its other input sizes."""
+
+    def on(model: Model, entry: FaceEntry) -> FaceDetector:
+        return FaceDetector(model, entry, config.face.nms_iou, max_faces)
+
+    def opener(shape: ModelFile[FaceEntry]) -> Callable[[], Detector]:
+        backend, threads = config.runtime.backend, config.runtime.threads
+        return lambda: on(open_model(shape.content, backend, threads, name=str(shape.path)), shape.entry)
+
+    own = on(opened, face.entry)
+    _, *others = load_shapes(face)
+    if not others:
+        return own
+    openers = {(shape.entry.input.width, shape.entry.input.height): opener(shape) for shape in others}
+    return ShapedDetector(own, openers, only_own=lambda: bool(accelerator and accelerator.active))

@@ -22,6 +22,25 @@ TIE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
+class Levels:
+    """What a model wants to be shown for grey levels from 0 to 255: level * scale + offset.
+
+    Attributes:
+        scale: Real numbers per grey level.
+        offset: What grey level 0 stands for.
+        bgr: Whether it wants blue first.
+    """
+
+    scale: float
+    offset: float
+    bgr: bool = False
+
+
+SYMMETRIC = Levels(1 / 127.5, -1.0)
+"""-1 to 1, red first: what our own models take."""
+
+
+@dataclass(frozen=True, slots=True)
 class Letterbox:
     """How a frame was fitted into a model's input: scaled by ``scale``, placed at the top left, the rest padded."""
 
@@ -32,7 +51,9 @@ class Letterbox:
         return boxes / np.float32(self.scale)
 
 
-def letterbox(image: Image, width: int, height: int, canvas: Image | None = None) -> tuple[Image, Letterbox]:
+def letterbox(
+    image: Image, width: int, height: int, canvas: Image | None = None, *, bgr: bool = False
+) -> tuple[Image, Letterbox]:
     """Fit a BGR picture into ``width`` x ``height`` without distortion.
 
     Args:
@@ -40,15 +61,19 @@ def letterbox(image: Image, width: int, height: int, canvas: Image | None = None
         width: Of the model's input, in pixels.
         height: Of the model's input, in pixels.
         canvas: (height, width, 3) uint8 to draw on; a new one unless given.
+        bgr: Leave blue first, for a model that wants it so.
 
     Returns:
-        (height, width, 3) uint8 **RGB**, padded right and below, and how to map boxes back.
+        (height, width, 3) uint8 **RGB** unless ``bgr``, padded right and below, and how to map boxes back.
     """
     fitted_width, fitted_height, scale = fitted_size(image.shape[1], image.shape[0], width, height)
     if canvas is None:
         canvas = np.empty((height, width, 3), np.uint8)
     resized = resize(image, fitted_width, fitted_height)
-    cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=canvas[:fitted_height, :fitted_width])
+    if bgr:
+        canvas[:fitted_height, :fitted_width] = resized
+    else:
+        cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=canvas[:fitted_height, :fitted_width])
     canvas[:fitted_height, fitted_width:] = PAD_VALUE
     canvas[fitted_height:] = PAD_VALUE
     return canvas, Letterbox(scale)
@@ -117,12 +142,14 @@ def resize(image: Image, width: int, height: int) -> Image:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
-def normalise(image: Image) -> NDArray[np.float32]:
-    """(…, 3) uint8 RGB in [0, 255] to float32 in [-1, 1]: a float model's input."""
-    return image.astype(np.float32) / np.float32(127.5) - np.float32(1)
+def normalise(image: Image, levels: Levels = SYMMETRIC) -> NDArray[np.float32]:
+    """(…, 3) uint8 in [0, 255] to float32, in [-1, 1] unless other ``levels`` are asked for: a float model's input."""
+    if levels == SYMMETRIC:  # dividing rounds otherwise than multiplying by the inverse, and training divides
+        return image.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    return image.astype(np.float32) * np.float32(levels.scale) + np.float32(levels.offset)
 
 
-def quantization_table(scale: float, zero_point: int) -> NDArray[np.int8]:
+def quantization_table(scale: float, zero_point: int, levels: Levels = SYMMETRIC) -> NDArray[np.int8]:
     """The 256 int8 values that ``normalise`` followed by quantization gives for the grey levels 0 to 255.
 
     The usual scale of 2/255 puts every level half-way between two values: all are rounded up, so that no two fall
@@ -130,6 +157,6 @@ def quantization_table(scale: float, zero_point: int) -> NDArray[np.int8]:
 
     Source of the formula: https://ai.google.dev/edge/litert/models/quantization_spec (real = (q - zero_point) * scale).
     """
-    levels = np.arange(256) / 127.5 - 1
-    quantized: NDArray[np.int8] = np.clip(np.floor(levels / scale + zero_point + 0.5 + TIE), -128, 127).astype(np.int8)
+    real = np.arange(256) / 127.5 - 1 if levels == SYMMETRIC else np.arange(256) * levels.scale + levels.offset
+    quantized: NDArray[np.int8] = np.clip(np.floor(real / scale + zero_point + 0.5 + TIE), -128, 127).astype(np.int8)
     return quantized

@@ -62,8 +62,8 @@ class Watched:
     def times(self) -> object:
         return self._pipeline.times
 
-    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
-        faces = self._pipeline.detect(image, small)
+    def detect(self, frame: Frame) -> list[Face]:
+        faces = self._pipeline.detect(frame)
         self.looks += 1
         self.found_at = self.found_at or (time.monotonic() if faces else 0.0)
         return faces
@@ -73,7 +73,7 @@ def run(options: Options) -> Section:
     """Spells of an empty and of a busy door, in turn."""
     pipeline = load_pipeline(settings())
     empty = grainy(with_nobody(pipeline))
-    busy = [frame.image for frame in demo() if pipeline.detect(frame.image)]
+    busy = [frame.image for frame in demo() if pipeline.detect(frame)]
     spells = {
         "busy (demo clip, one or two people)": (busy, True),
         "busy (ten people)": (grainy(crowds(pipeline, [10])[0]), True),

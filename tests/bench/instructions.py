@@ -6,6 +6,7 @@ import sys
 
 import cv2
 
+from edge.values import Frame
 from edge.vision.pipeline import load_pipeline
 from tests.bench.scenes import settings
 
@@ -18,7 +19,7 @@ def main() -> None:
     assert image is not None
     pipeline = load_pipeline(settings(runtime__threads=1))
     for _ in range(int(number)):
-        pipeline.judge(image, pipeline.detect(image))  # type: ignore[arg-type]
+        pipeline.judge(image, pipeline.detect(Frame.still(image)))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -6,9 +6,8 @@ import time
 
 import numpy as np
 
-from edge.cameras import DETECTOR_SIZE
 from edge.runtime.litert import open_model
-from edge.values import Image
+from edge.values import Frame, Image
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model
@@ -90,9 +89,10 @@ def _measure(
     fresh = np.empty_like(images[0])
     for image in images * rounds:
         np.copyto(fresh, image)  # as a camera leaves a picture: just written
-        small = shrunk(fresh, *DETECTOR_SIZE) if scaled else None
+        height, width = fresh.shape[:2]
+        small = shrunk(fresh, *pipeline.input_size(width, height)) if scaled else None
         begin = time.thread_time()
-        readings = pipeline.judge(fresh, pipeline.detect(fresh, small))
+        readings = pipeline.judge(fresh, pipeline.detect(Frame(fresh, 0.0, 0, small)))
         took = (time.thread_time() - begin) * 1e3
         if len(readings) == 1:
             whole.append(took)

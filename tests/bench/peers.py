@@ -17,7 +17,7 @@ import numpy as np
 from edge.errors import ConfigError
 from edge.people import PeopleTracker
 from edge.runtime import open_model
-from edge.values import Face, Image, Reading
+from edge.values import Face, Frame, Image, Reading
 from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from edge.vision.pipeline import Pipeline, load_pipeline
@@ -101,7 +101,7 @@ def run(options: Options) -> Section:
     """Time every system on pictures of one person, of ten, and on photos."""
     section = Section(notes=[MISSING])
     pipeline = load_pipeline(settings())
-    systems = [Contender(OURS, lambda image: pipeline.judge(image, pipeline.detect(image)))]
+    systems = [Contender(OURS, lambda image: pipeline.judge(image, pipeline.detect(Frame.still(image))))]
     systems += _report(options, section) + _published(options, section)
     scenes = {
         "one person (demo clip)": with_one_person(pipeline, options.some(60, 4)),
@@ -148,7 +148,7 @@ def _at_the_door(pipeline: Pipeline, images: Sequence[Image]) -> Times:
     people, settling, settled = PeopleTracker(settings().people), Times([], []), Times([], [])
     for number, image in enumerate([*images] * 2):
         with (settling if number < len(images) else settled).one():
-            faces = pipeline.detect(image)
+            faces = pipeline.detect(Frame.still(image))
             plan = people.match(faces, number / 20, (WIDTH, HEIGHT))
             people.update(plan, pipeline.judge(image, plan.to_judge))
     return settled
@@ -216,7 +216,7 @@ def _published(options: Options, section: Section) -> list[Contender]:
 
 
 def _looker(detector: Detector, classifier: Classifier, threshold: float) -> Callable[[Image], object]:
-    return lambda image: classifier.classify(image, detector.detect(image, threshold))
+    return lambda image: classifier.classify(image, detector.detect(Frame.still(image), threshold))
 
 
 def _photos(options: Options, section: Section) -> list[Image]:

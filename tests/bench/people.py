@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from edge.config import Config, PeopleSettings
 from edge.people import PeopleTracker
-from edge.values import BBox, Face, Reading, Verdict
+from edge.values import BBox, Face, Frame, Reading, Verdict
 from edge.vision.pipeline import load_pipeline
 from tests.bench.results import Options, Section, Spread, Table
 from tests.bench.scenes import crowds
@@ -111,7 +111,7 @@ def pipeline_cost(sizes: Sequence[int], seconds: float) -> dict[int, Cost]:
         at = frame / 20
         for which, (still, tracker) in enumerate(zip(stills, trackers, strict=True)):
             begin, begin_processor = time.perf_counter(), time.process_time()
-            plan = tracker.match(pipeline.detect(still), at, (WIDTH, HEIGHT))
+            plan = tracker.match(pipeline.detect(Frame.still(still)), at, (WIDTH, HEIGHT))
             readings = pipeline.judge(still, plan.to_judge)
             tracker.update(plan, readings)
             if at >= settling:

@@ -20,7 +20,7 @@ def main() -> None:
     detector = yunet.FaceDetector(Path(sys.argv[1]), 320)
     masks = KerasMasks(report_classifier(SIDE, 1.0, "none", 2))
     for frame in demo():
-        if readings := masks.classify(frame.image, detector.detect(frame.image, yunet.THRESHOLD)):
+        if readings := masks.classify(frame.image, detector.detect(frame, yunet.THRESHOLD)):
             print(json.dumps({"event": "verdict", "verdict": readings[0].label}), flush=True)
             return
 

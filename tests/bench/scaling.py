@@ -18,7 +18,7 @@ from edge.commands.counts import read_rows
 from edge.people import PeopleTracker
 from edge.sinks.counts import database
 from edge.sinks.web.report import read_today
-from edge.values import Image
+from edge.values import Frame, Image
 from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench import web
 from tests.bench.results import Options, Section, Spread, Table, plot
@@ -59,8 +59,8 @@ def _people(pipeline: Pipeline, options: Options, section: Section) -> None:
             if frame >= 40:
                 door[size].append(took)
     for size, still in zip(sizes, stills, strict=True):
-        if len(pipeline.detect(still)) != size:
-            section.notes.append(f"Of {size} people shown, {len(pipeline.detect(still))} were found.")
+        if len(pipeline.detect(Frame.still(still))) != size:
+            section.notes.append(f"Of {size} people shown, {len(pipeline.detect(Frame.still(still)))} were found.")
     rows = [(str(size), Spread.of(every[size]).told(), Spread.of(door[size]).told()) for size in sizes]
     head = ("people", "ms, all judged in every picture", "ms, at the door: settled people judged now and then")
     section.tables.append(Table("People in view, 640x480, one thread, processor time:", head, rows))
@@ -77,11 +77,11 @@ def _people(pipeline: Pipeline, options: Options, section: Section) -> None:
 
 
 def _judge(pipeline: Pipeline, image: Image) -> None:
-    pipeline.judge(image, pipeline.detect(image))
+    pipeline.judge(image, pipeline.detect(Frame.still(image)))
 
 
 def _at_door(pipeline: Pipeline, tracker: PeopleTracker, still: Image, at: float) -> None:
-    plan = tracker.match(pipeline.detect(still), at, (WIDTH, HEIGHT))
+    plan = tracker.match(pipeline.detect(Frame.still(still)), at, (WIDTH, HEIGHT))
     tracker.update(plan, pipeline.judge(still, plan.to_judge))
 
 

@@ -37,13 +37,13 @@ def demo(most: int | None = None) -> list[Frame]:
 
 def with_one_person(pipeline: Pipeline, most: int) -> list[Image]:
     """Pictures of the demo clip in which one face is found, spread over the clip."""
-    found = [frame.image for frame in demo() if len(pipeline.detect(frame.image)) == 1]
+    found = [frame.image for frame in demo() if len(pipeline.detect(frame)) == 1]
     return found[:: max(1, len(found) // most)][:most]
 
 
 def with_nobody(pipeline: Pipeline) -> Image:
     """A picture of the demo clip in which no face is found."""
-    return next(frame.image for frame in demo() if not pipeline.detect(frame.image))
+    return next(frame.image for frame in demo() if not pipeline.detect(frame))
 
 
 def crowds(pipeline: Pipeline, sizes: Sequence[int]) -> list[Image]:
@@ -75,7 +75,7 @@ def _clearest(pipeline: Pipeline) -> tuple[Image, Face]:
     found = [
         (face.score, number, frame.image, face)
         for number, frame in enumerate(demo())
-        for face in pipeline.detect(frame.image)
+        for face in pipeline.detect(frame)
         if not is_cut(face.bbox, (WIDTH, HEIGHT))
     ]
     *_, picture, face = max(found, key=lambda one: one[:2])

@@ -302,7 +302,7 @@ class TestPiCamera:
     def test_the_camera_itself_scales_a_second_picture_to_what_the_detector_takes(
         self, picamera2: type[FakePicamera2], size: tuple[int, int], small: tuple[int, int]
     ) -> None:
-        frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock()).read()
+        frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock(), detector=(320, 320)).read()
         assert FakePicamera2.last.configuration["lores"] == {"size": small, "format": "YUV420"}
         assert frame.small is not None
         assert frame.small.shape == (small[1], small[0], 3)
@@ -312,7 +312,7 @@ class TestPiCamera:
     def test_where_a_second_picture_would_spare_nothing_or_be_padded_there_is_none(
         self, picamera2: type[FakePicamera2], size: tuple[int, int]
     ) -> None:
-        frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock()).read()
+        frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock(), detector=(320, 320)).read()
         assert FakePicamera2.last.configuration["lores"] is None
         assert frame.small is None
 
@@ -330,11 +330,18 @@ class TestPiCamera:
         assert FakePicamera2.last.configuration["controls"]["AfMode"] == 2
 
     def test_a_camera_mounted_sideways_turns_both_pictures(self, picamera2: type[FakePicamera2]) -> None:
-        camera = open_camera(CameraSettings(source="picamera", rotate=90), ManualClock()).camera
+        asked = []
+
+        def input_size(width: int, height: int) -> tuple[int, int]:
+            asked.append((width, height))
+            return 256, 320
+
+        camera = open_camera(CameraSettings(source="picamera", rotate=90), ManualClock(), input_size).camera
         frame = camera.read()
         assert frame is not None
         assert frame.small is not None
         assert (frame.image.shape, frame.small.shape) == ((640, 480, 3), (320, 240, 3))
+        assert asked == [(480, 640)], "asked for the frame as it is looked at, upright"
 
     def test_it_is_stopped_and_closed_once(self, picamera2: type[FakePicamera2]) -> None:
         camera = PiCamera(CameraSettings(), ManualClock())
@@ -683,9 +690,9 @@ def watch(
     return events, frames
 
 
-def latest(camera: Camera, reopen: Callable[[], Camera], **times: float) -> LatestFrame:
-    settings = {"stale_after": 0.2, "reopen_after": 0.02, "frozen_after": 0.2, "hung_after": 0.4} | times
-    return LatestFrame(camera, reopen, SystemClock(), **settings)
+def latest(camera: Camera, reopen: Callable[[], Camera], **options: Any) -> LatestFrame:
+    usual = {"stale_after": 0.2, "reopen_after": 0.02, "frozen_after": 0.2, "hung_after": 0.4}
+    return LatestFrame(camera, reopen, SystemClock(), **(usual | options))
 
 
 def first_event(source: LatestFrame) -> Event:
@@ -730,7 +737,7 @@ class TestLiveCamera:
         steps = [lambda: Frame(image, 0.0, 0), lambda: Frame(image[:360], 0.0, 1, own), gives(noise(1))]
         frames = []
         for step in steps:
-            source = latest(ScriptedCamera(step), ScriptedCamera)
+            source = latest(ScriptedCamera(step), ScriptedCamera, input_size=lambda width, height: (320, 320))
             frames += [source.next(1.0)]
             source.close()
         scaled, cameras_own, small_already = (frame.small for frame in frames if frame)

@@ -22,7 +22,7 @@ class OneFace:
     def __init__(self) -> None:
         self.judged = 0
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
         return [Face(BBox(100, 100, 180, 200), 0.9)]
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:

@@ -20,7 +20,7 @@ from edge import config
 from edge.commands import check
 from edge.commands.check import run_check
 from edge.errors import ConfigError, ModelError
-from edge.values import BBox, Face, Image, Reading
+from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.pipeline import Pipeline
 from tests.stand_ins import memory
 
@@ -39,8 +39,8 @@ class Scripted:
         self.shown: list[Image] = []
         self._readings = list(readings)
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
-        self.shown.append(image)
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        self.shown.append(frame.image)
         return [reading.face for reading in self._readings]
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:

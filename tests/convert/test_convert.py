@@ -19,7 +19,7 @@ from convert import tflite_file as check
 from convert.__main__ import main
 from edge.errors import ConfigError, ModelError
 from edge.runtime import open_model
-from edge.values import LABELS, BBox, Face, Image
+from edge.values import LABELS, BBox, Face, Frame, Image
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model, read_manifest
@@ -148,7 +148,7 @@ def test_the_device_runs_the_converted_detector_at_another_size_than_it_was_trai
     file = load_model(f"{converted}/manifest.json#face", FaceEntry)
     detector = FaceDetector(open_model(file.content), file.entry)
     assert (file.entry.input.width, file.entry.strides) == (SIDE, (8, 16, 32))
-    faces = detector.detect(picture(1), 0.004)
+    faces = detector.detect(Frame.still(picture(1)), 0.004)
     assert all(0 < face.score < 1 for face in faces)
 
 
@@ -331,8 +331,8 @@ def test_both_models_are_judged_by_the_devices_own_code_on_the_same_faces(photos
         def __init__(self) -> None:
             self.seen: list[tuple[Any, ...]] = []
 
-        def detect(self, image: Image, threshold: float) -> list[Face]:
-            self.seen.append((image.tobytes(), threshold))
+        def detect(self, frame: Frame, threshold: float) -> list[Face]:
+            self.seen.append((frame.image.tobytes(), threshold))
             return []
 
         def classify(self, image: Image, faces: Any) -> list[Any]:

@@ -127,9 +127,9 @@ class Somebody:
     def __init__(self) -> None:
         self.looks = 0
 
-    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+    def detect(self, frame: Frame) -> list[Face]:
         self.looks += 1
-        return [Face(BBox(200, 100, 280, 200), 0.9)] if image[0, 0, 0] > 50 else []
+        return [Face(BBox(200, 100, 280, 200), 0.9)] if frame.image[0, 0, 0] > 50 else []
 
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         return [Reading(face, (0.9, 0.05, 0.05)) for face in faces]

@@ -53,8 +53,11 @@ class FakePipeline:
     trouble: str | None = None
     accelerated: bool | None = None
 
-    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
-        return [] if image[80, 100].argmax() == 0 else [FACE]
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        return width, height
+
+    def detect(self, frame: Frame) -> list[Face]:
+        return [] if frame.image[80, 100].argmax() == 0 else [FACE]
 
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         masked = image[80, 100].argmax() == 1
@@ -274,7 +277,7 @@ class TestWhenSomethingFails:
         self, clip: Path, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Broken(FakePipeline):
-            def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+            def detect(self, frame: Frame) -> list[Face]:
                 raise ZeroDivisionError
 
         monkeypatch.setattr(daemon, "load_pipeline", lambda config, live: Broken())
@@ -339,7 +342,7 @@ def doorway(monkeypatch: pytest.MonkeyPatch) -> Doorway:
             raise CameraError("doorway: still unplugged.")
         return camera
 
-    monkeypatch.setattr(daemon, "open_camera", lambda settings, clock: Choice(camera, reopen, ()))
+    monkeypatch.setattr(daemon, "open_camera", lambda settings, clock, size: Choice(camera, reopen, ()))
     return camera
 
 
@@ -471,9 +474,9 @@ class TestLive:
         taken: list[float] = []
 
         class Counting(FakePipeline):
-            def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+            def detect(self, frame: Frame) -> list[Face]:
                 taken.append(time.monotonic())
-                return super().detect(image, small)
+                return super().detect(frame)
 
         class Hot:
             slowed_by = ("heat",)
@@ -502,7 +505,7 @@ class TestLive:
         self, doorway: Doorway, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Stuck(FakePipeline):
-            def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+            def detect(self, frame: Frame) -> list[Face]:
                 stop()
                 stop()
                 time.sleep(20)

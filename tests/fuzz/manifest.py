@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.errors import ModelError
 from edge.runtime import Model, open_model
-from edge.values import BBox, Face
+from edge.values import BBox, Face, Frame
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, edgetpu_content, load_model, read_manifest
@@ -76,7 +76,7 @@ def _try_face(reference: str, model: Model) -> None:
     except ModelError:
         return
     assert hashlib.sha256(loaded.content).hexdigest() == loaded.entry.sha256
-    detector.detect(PICTURE, 0.4)
+    detector.detect(Frame.still(PICTURE), 0.4)
 
 
 def _try_mask(reference: str, model: Model) -> None:

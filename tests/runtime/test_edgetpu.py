@@ -45,6 +45,7 @@ from edge.runtime.accelerator.edgetpu import (
 )
 from edge.runtime.accelerator.pycoral import is_googles
 from edge.sinks.metrics import Metrics
+from edge.values import Frame
 from edge.vision import pipeline
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Live, load_pipeline
@@ -509,7 +510,7 @@ def test_a_door_tells_why_it_runs_on_the_processor_and_metrics_too(compiled: Non
     grey = np.full((240, 320, 3), 128, np.uint8)
     deadline = time.monotonic() + PATIENCE
     while door.trouble is None and time.monotonic() < deadline:
-        door.detect(grey)
+        door.detect(Frame.still(grey))
     assert door.trouble is not None
     assert door.trouble.startswith("Models run on the processor, not on the Edge TPU: ")
     about = {"maskgate": "1", "face": "2", "mask": "3"}

@@ -107,7 +107,10 @@ class Stage:
         self._frames += 1
         return Frame(self._pictures[self._frames % PICTURES], at, self._frames - 1)
 
-    def detect(self, image: Image, small: Image | None = None) -> list[Face]:
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        return width, height
+
+    def detect(self, frame: Frame) -> list[Face]:
         return list(self._readings)
 
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
@@ -122,7 +125,7 @@ def set_the_stage(scene: Scene, rate: float | None) -> None:
     clock: Clock = SystemClock() if rate is None else SceneClock()
     stage = Stage(iter(scene), rate, clock)
     replaced: dict[str, Any] = {
-        "open_camera": lambda settings, clock: Choice(stage, lambda: stage, ()),
+        "open_camera": lambda settings, clock, size: Choice(stage, lambda: stage, ()),
         "load_pipeline": lambda config, live: stage,
         "SystemClock": lambda: clock,
     }

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.values import BBox, Face, Image, Reading
+from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate import degrade
 from train.evaluate.degrade import CHANGES, SMALL_SIDE, alarms, around, blurred, compressed, shrunk
@@ -29,7 +29,7 @@ class ReadsSharpness:
         self.found = list(found)
         self.asked: Sequence[Face] = ()
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
         return self.found
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ConfigError
-from edge.values import BBox, Face, Image, Label, Reading
+from edge.values import BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate import report as evaluate
 from train.evaluate.hard_cases import Case, HardFace
@@ -44,8 +44,8 @@ class Told:
         self._readings = readings
         self._now: list[Reading] = []
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
-        self._now = [one for one in self._readings[int(image[0, 0, 0])] if one.face.score >= threshold]
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        self._now = [one for one in self._readings[int(frame.image[0, 0, 0])] if one.face.score >= threshold]
         return [one.face for one in self._now]
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from edge.errors import ConfigError
 from edge.runtime import Tensor
 from edge.values import BBox, Face
-from edge.vision.face_detector import Layout, decode
+from edge.vision.detectors.maskgate import Layout, decode
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")

@@ -11,7 +11,8 @@ import pytest
 
 from edge import config
 from edge.errors import ConfigError
-from edge.values import BBox, Face, Image, Reading
+from edge.values import BBox, Face, Frame, Image, Reading
+from edge.vision.detectors.anchors import grid
 from train.evaluate import against_peers as eval_peers
 from train.evaluate.against_peers import Once, Point, Row, Times, curve, measure, report, shipped, unmatched_at
 from train.evaluate.degrade import around
@@ -32,7 +33,7 @@ class Finds:
         self.looks = 0
         self._faces = faces
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
         self.looks += 1
         return [face for face in self._faces if face.score >= threshold]
 
@@ -53,7 +54,7 @@ def photo(folder: Path, *truths: Truth) -> Photo:
 
 
 def test_a_grid_is_the_middle_of_each_cell_row_by_row() -> None:
-    assert boxes.grid(2, 1).tolist() == [[0.25, 0.5], [0.75, 0.5]]
+    assert grid(2, 1).tolist() == [[0.25, 0.5], [0.75, 0.5]]
 
 
 def test_faces_are_clipped_to_the_picture_and_those_outside_are_dropped() -> None:
@@ -121,7 +122,7 @@ def test_another_picture_is_looked_at_anew() -> None:
     detector = Finds(Face(square(0), 0.9))
     once, first, second = Once(detector), np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9, 3), np.uint8)
     for image in (first, first, second, first):
-        once.detect(image, 0.5)
+        once.detect(Frame.still(image), 0.5)
     assert detector.looks == 3
 
 
@@ -197,7 +198,7 @@ def test_the_command_writes_tables_plot_and_figures(tmp_path: Path, capsys: pyte
 def portrait() -> tuple[Image, BBox]:
     """A near face: cut out of the picture of the demo clip, around the surest face that maskgate finds."""
     image = open_photo(Photo(ROOT / "docs/images/demo.png", "", ()))
-    bbox = shipped(config.load().config).detector.detect(image, 0.5)[0].bbox
+    bbox = shipped(config.load().config).detector.detect(Frame.still(image), 0.5)[0].bbox
     return around(image, bbox)
 
 
@@ -205,7 +206,7 @@ def portrait() -> tuple[Image, BBox]:
 def test_every_published_detector_finds_a_near_face_where_maskgate_does() -> None:
     image, bbox = portrait()
     for system in published(PEERS):
-        found = system.detector.detect(image, system.threshold)
+        found = system.detector.detect(Frame.still(image), system.threshold)
         assert any(face.bbox.iou(bbox) > 0.4 for face in found), system.name
 
 
@@ -213,7 +214,7 @@ def test_every_published_detector_finds_a_near_face_where_maskgate_does() -> Non
 def test_every_published_classifier_gives_a_reading_a_face() -> None:
     image, _ = portrait()
     for system in published(PEERS):
-        faces = system.detector.detect(image, system.threshold)
+        faces = system.detector.detect(Frame.still(image), system.threshold)
         readings = system.classifier.classify(image, faces)
         assert [reading.face for reading in readings] == faces
         assert all(sum(reading.probabilities) == pytest.approx(1) for reading in readings)

@@ -22,7 +22,7 @@ class ScriptedDetector:
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
         self._clock.advance(0.004)
         return [face for face in (SURE, DOUBTFUL) if face.score >= threshold]
 
@@ -53,7 +53,7 @@ def test_every_face_above_the_threshold_gets_a_reading() -> None:
 
 def test_only_the_chosen_faces_are_judged() -> None:
     runner = pipeline(0.2)
-    faces = runner.detect(FRAME.image)
+    faces = runner.detect(FRAME)
     assert [reading.face for reading in runner.judge(FRAME.image, faces[1:])] == [DOUBTFUL]
 
 
@@ -62,7 +62,7 @@ def test_each_stage_is_timed() -> None:
     assert runner.times == StageTimes(0.0, 0.0)
     runner.process(FRAME)
     assert (runner.times.detect, runner.times.classify) == pytest.approx((0.004, 0.004))
-    runner.detect(FRAME.image)
+    runner.detect(FRAME)
     assert runner.times.classify == 0.0, "a picture whose faces nobody judged took no time to judge"
 
 

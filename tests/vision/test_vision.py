@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.runtime import UNQUANTIZED, Quantization, Tensor, TensorSpec
-from edge.values import LABELS, BBox, Face, Image, Label
-from edge.vision.face_detector import FaceDetector, Layout, decode
+from edge.values import LABELS, BBox, Face, Frame, Image, Label
+from edge.vision.detectors.maskgate import Layout, decode
+from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.model_input import ModelInput
 from edge.vision.models import FaceEntry, MaskEntry
@@ -206,20 +207,20 @@ def test_a_missing_map_is_refused_by_its_stride() -> None:
 def test_a_face_comes_back_in_pixels_of_the_frame() -> None:
     outputs = maps((16, 2, 3, 0.75, (0.5, 0.5, math.log(2), math.log(2))))
     detector = FaceDetector(ToldModel(quantized(outputs), 160, 96), face_entry())
-    (face,) = detector.detect(picture(480, 800), 0.5)
+    (face,) = detector.detect(Frame.still(picture(480, 800)), 0.5)
     assert face.bbox == pytest.approx((48 * 5, 32 * 5, 80 * 5, 64 * 5), abs=5)
     assert face.score == pytest.approx(0.75)
 
 
 def test_a_face_at_the_edge_is_cut_to_the_frame() -> None:
     outputs = maps((32, 0, 0, 0.9, (0, 0, math.log(4), math.log(4))))
-    (face,) = FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(picture(96, 160), 0.5)
+    (face,) = FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(Frame.still(picture(96, 160)), 0.5)
     assert face.bbox == pytest.approx((0, 0, 80, 80), abs=0.01)
 
 
 def test_a_box_in_the_padding_is_no_face() -> None:
     outputs = maps((8, 11, 2, 0.9, (0, 0, 0, 0)))
-    assert FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(picture(20, 160), 0.5) == []
+    assert FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(Frame.still(picture(20, 160)), 0.5) == []
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ def test_a_box_in_the_padding_is_no_face() -> None:
 )
 def test_the_model_is_shown_normalised_rgb(dtype: Any, expected: list[float]) -> None:
     model = ToldModel(maps(), 160, 96, dtype)
-    FaceDetector(model, face_entry()).detect(picture(96, 160), 0.5)
+    FaceDetector(model, face_entry()).detect(Frame.still(picture(96, 160)), 0.5)
     assert model.shown[0][0, 40, 40].tolist() == expected
 
 
@@ -236,7 +237,7 @@ def test_nothing_of_a_picture_is_left_in_the_next_one_of_another_shape() -> None
     model = ToldModel(maps(), 160, 96)
     detector = FaceDetector(model, face_entry())
     for image in (tall, wide, tall):
-        detector.detect(image, 0.5)
+        detector.detect(Frame.still(image), 0.5)
     first, between, last = model.shown
     assert (first == last).all()
     assert between.max() > first.max()
@@ -332,7 +333,8 @@ def test_a_picture_that_the_camera_scaled_is_what_the_detector_sees_and_boxes_st
     detector = FaceDetector(model, face_entry())
     whole = np.zeros((192, 320, 3), np.uint8)
     bright = np.full((96, 160, 3), 255, np.uint8)
-    (plain,), (scaled,) = detector.detect(whole, 0.5), detector.detect(whole, 0.5, bright)
+    (plain,) = detector.detect(Frame.still(whole), 0.5)
+    (scaled,) = detector.detect(Frame(whole, 0.0, 0, bright), 0.5)
     assert plain == scaled
     dark, light = model.shown
     assert dark.max() < light.min()
@@ -342,6 +344,6 @@ def test_a_smaller_picture_of_another_size_is_left_aside() -> None:
     model = ToldModel(quantized(maps()), LAYOUT.width, LAYOUT.height)
     detector = FaceDetector(model, face_entry())
     whole = np.zeros((192, 320, 3), np.uint8)
-    detector.detect(whole, 0.5)
-    detector.detect(whole, 0.5, np.full((48, 80, 3), 255, np.uint8))
+    detector.detect(Frame.still(whole), 0.5)
+    detector.detect(Frame(whole, 0.0, 0, np.full((48, 80, 3), 255, np.uint8)), 0.5)
     assert (model.shown[0] == model.shown[1]).all()

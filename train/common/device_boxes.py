@@ -16,7 +16,7 @@ import numpy as np
 from edge.commands.check import STILL_MAX_FACES
 from edge.config import Config
 from edge.runtime import open_model
-from edge.values import BBox, Face, Image
+from edge.values import BBox, Face, Frame, Image
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.models import FaceEntry, load_model
 from train.evaluate.measure import SAME_FACE, match
@@ -45,7 +45,7 @@ class DeviceDetector:
 
     def __call__(self, image: Image) -> list[Face]:
         """The faces in a picture, (H, W, 3) uint8 BGR, best first, in its pixels."""
-        return self._detector.detect(image, self._threshold)
+        return self._detector.detect(Frame.still(image), self._threshold)
 
 
 def draw_anew(samples: Sequence[Sample], find: Find, say: Callable[[str], None]) -> list[Sample]:

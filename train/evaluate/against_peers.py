@@ -24,7 +24,7 @@ from edge import config
 from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
 from edge.runtime import open_model
-from edge.values import Face, Image
+from edge.values import Face, Frame, Image
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model
@@ -82,7 +82,7 @@ class Row:
     times: Times
 
 
-class Once:
+class Once(Detector):
     """A ``Detector`` that looks at a picture once, for all the systems that share it."""
 
     def __init__(self, detector: Detector) -> None:
@@ -90,10 +90,10 @@ class Once:
         self._image: Image | None = None
         self._faces: list[Face] = []
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
         """The faces in a picture; see ``Detector``. All calls for one picture must be for the same threshold."""
-        if image is not self._image:
-            self._image, self._faces = image, self._detector.detect(image, threshold)
+        if frame.image is not self._image:
+            self._image, self._faces = frame.image, self._detector.detect(frame, threshold)
         return self._faces
 
 
@@ -146,7 +146,9 @@ def time_systems(systems: Sequence[System], photos: Sequence[Photo]) -> dict[str
         looked: dict[int, tuple[list[Face], float]] = {}
         for system in systems:
             if id(system.detector) not in looked:
-                looked[id(system.detector)] = _quickest(partial(system.detector.detect, image, system.threshold))
+                looked[id(system.detector)] = _quickest(
+                    partial(system.detector.detect, Frame.still(image), system.threshold)
+                )
             faces, find = looked[id(system.detector)]
             _, judge = _quickest(partial(system.classifier.classify, image, faces))
             spent[system.name].append(Times(find, find + judge))

@@ -20,7 +20,7 @@ import numpy as np
 from edge import config
 from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
-from edge.values import LABELS, BBox, Face, Image, Label
+from edge.values import LABELS, BBox, Face, Frame, Image, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import resize
 from train.common.box_size import larger
@@ -99,7 +99,7 @@ def alarms(photos: Sequence[Photo], pipeline: Pipeline) -> dict[str, dict[str, S
         if not any(near):
             continue
         image = open_photo(photo)
-        faces = pipeline.detect(image)
+        faces = pipeline.detect(Frame.still(image))
         for truth, index in compress(zip(photo.truths, match(photo.bboxes, faces, SAME_FACE), strict=True), near):
             cut, bbox = around(image, larger(truth.bbox) if index is None else faces[index].bbox)
             for name, change in CHANGES.items():

@@ -16,7 +16,7 @@ import numpy as np
 
 from edge.cameras.picture import PictureError, read_picture
 from edge.errors import ConfigError
-from edge.values import LABELS, BBox, Face, Image, Label, Reading
+from edge.values import LABELS, BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate.hard_cases import Case
 from train.mask.calibration import Calibration, Judged, calibration
@@ -220,7 +220,7 @@ def assess(photo: Photo, image: Image, pipeline: Pipeline, threshold: float, iou
         threshold: Least score of a face that is judged.
         iou: Least overlap of a face with its truth.
     """
-    swept = pipeline.detect(image)
+    swept = pipeline.detect(Frame.still(image))
     readings = pipeline.judge(image, [face for face in swept if face.score >= threshold])
     pairs = match(photo.bboxes, [reading.face for reading in readings], iou)
     unmatched = [

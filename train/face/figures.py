@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 
 from edge.runtime import Tensor
 from edge.values import BBox, Face, Image
-from edge.vision.face_detector import Layout, decode
+from edge.vision.detectors.maskgate import Layout, decode
 from edge.vision.preprocess import letterbox, normalise
 from train.evaluate.measure import SAME_FACE, match
 from train.face.data import Photo

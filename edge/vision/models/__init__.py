@@ -55,13 +55,25 @@ class ModelEntry(ManifestPart):
     edgetpu: EdgeTpuVariant | None = Field(None, description="For the Edge TPU, where it was compiled")
 
 
+class ShapeVariant(ManifestPart):
+    """The same weights for another input size, for frames of another shape."""
+
+    file: FileName = Field(description="Name of the file, beside the manifest")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
+    input: InputSize
+
+
 class FaceEntry(ModelEntry):
-    """A face detector with one score map and one bbox map a stride."""
+    """A face detector."""
 
     task: Literal["face-detection"]
     labels: tuple[Literal["face"]] = Field(description="The only class")
+    head: str = Field("maskgate", description="How its outputs become boxes: a name in edge.vision.detectors")
     strides: tuple[Annotated[int, Field(gt=0)], ...] = Field(
-        min_length=1, description="Input pixels between cells of each pair of output maps"
+        (8, 16, 32), min_length=1, description="Input pixels between cells of the output maps, of heads that have maps"
+    )
+    shapes: tuple[ShapeVariant, ...] = Field(
+        (), description="The same weights for other input sizes; each frame goes where least of the input is padding"
     )
 
 
@@ -151,6 +163,21 @@ def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
         raise ModelError(f"The model {name!r} in {manifest_path} is for {entry.task}; name one for the task asked.")
     path = manifest_path.parent / entry.file
     return ModelFile(name, path, entry, _proven_bytes(path, entry.sha256))
+
+
+def load_shapes(model: ModelFile[FaceEntry]) -> list[ModelFile[FaceEntry]]:
+    """A face model at each of its input sizes, its own first; every file is hashed before anything else sees it.
+
+    Raises:
+        ModelError: A file is absent or altered.
+    """
+    others = []
+    for shape in model.entry.shapes:
+        changed = {"file": shape.file, "sha256": shape.sha256, "input": shape.input, "shapes": (), "edgetpu": None}
+        path = model.path.with_name(shape.file)
+        entry = model.entry.model_copy(update=changed)
+        others.append(ModelFile(model.name, path, entry, _proven_bytes(path, shape.sha256)))
+    return [model, *others]
 
 
 def edgetpu_content(model: ModelFile[Entry]) -> bytes | None:

@@ -1,7 +1,7 @@
 """Published models to measure against. Their files stay outside the project; what runs them is here, from their papers.
 
     for system in published(folder):
-        faces = system.detector.detect(image, system.threshold)
+        faces = system.detector.detect(Frame.still(image), system.threshold)
 
 A peer joins as one more file with a ``Detector`` or ``Classifier``, and a line in ``published``.
 """

@@ -1,6 +1,6 @@
 """AIZOO's one-stage SSD, which finds faces and tells masked from bare in one pass.
 
-Anchors, variances and thresholds as its code has them (utils/anchor_generator.py, anchor_decode.py, tflite_infer.py):
+Thresholds as its code has them (tflite_infer.py); decoded by the device's own head for it.
 https://github.com/AIZOOTech/FaceMaskDetection
 """
 
@@ -11,49 +11,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import ModelError
-from edge.values import Face, Image, Reading
+from edge.values import Face, Frame, Image, Reading
+from edge.vision.detectors.ssd import SIDE, anchors, decode
+from edge.vision.face_detector import Detector
 from train.evaluate.peers import boxes, open_peer
 
-SIDE = 260
 THRESHOLD = 0.5
 NMS_IOU = 0.4
 SETTINGS = f"photo stretched to {SIDE}x{SIDE}, score {THRESHOLD}, NMS IoU {NMS_IOU}, the surer of its two classes"
 
-CELLS = (33, 17, 9, 5, 3)
-SCALES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.72))
-RATIOS = (0.62, 0.42)
-"""Width by height of the anchors that are not square."""
-
-VARIANCES = (0.1, 0.1, 0.2, 0.2)
-
 MASKED, BARE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
 
-Anchors = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-
-def anchors() -> Anchors:
-    """Centres and sides, (5972, 2) each: in each cell two squares, and the first scale at two narrower ratios."""
-    all_centres, all_sides = [], []
-    for cells, (first, second) in zip(CELLS, SCALES, strict=True):
-        narrow = [(first * np.sqrt(ratio), first / np.sqrt(ratio)) for ratio in RATIOS]
-        sides = np.array([(first, first), (second, second), *narrow], np.float32)
-        centres = boxes.grid(cells, cells)
-        all_centres.append(np.repeat(centres, len(sides), axis=0))
-        all_sides.append(np.tile(sides, (len(centres), 1)))
-    return np.concatenate(all_centres), np.concatenate(all_sides)
-
-
-def decode(location: NDArray[np.float32], anchored: Anchors) -> boxes.Boxes:
-    """Boxes from (N, 4) offsets: centre by the anchor's side, side by its logarithm, both scaled by ``VARIANCES``."""
-    centres, sides = anchored
-    offsets = location * np.array(VARIANCES, np.float32)
-    return boxes.from_centres(centres + offsets[:, :2] * sides, sides * np.exp(offsets[:, 2:]))
-
-
-class OneStage:
+class OneStage(Detector):
     """Both a ``Detector`` and a ``Classifier``: it judges the faces that it found last.
 
     Args:
@@ -73,8 +45,9 @@ class OneStage:
         self._location, self._classes = by_columns[4], by_columns[2]
         self._found: list[tuple[Face, bool]] = []
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
-        """The faces in a picture; see ``Detector``."""
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        """The faces in a frame; see ``Detector``."""
+        image = frame.image
         fitted = cv2.cvtColor(cv2.resize(image, (SIDE, SIDE)), cv2.COLOR_BGR2RGB)
         outputs = self._model.invoke((fitted.astype(np.float32) / 255)[None])
         classes = outputs[self._classes].real(0)

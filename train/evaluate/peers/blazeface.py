@@ -1,7 +1,7 @@
 """BlazeFace short range (https://arxiv.org/abs/1907.05047), MediaPipe's detector of near faces.
 
-Anchors, decoding, thresholds and the blending of overlapping boxes as MediaPipe's graph has them
-(face_detection_short_range_common.pbtxt, ssd_anchors_calculator.cc, non_max_suppression_calculator.cc):
+Thresholds and the blending of overlapping boxes as MediaPipe's graph has them
+(face_detection_short_range_common.pbtxt, non_max_suppression_calculator.cc); decoded by the device's own head for it:
 https://github.com/google-ai-edge/mediapipe
 """
 
@@ -11,35 +11,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.errors import ModelError
-from edge.values import BBox, Face, Image
+from edge.values import BBox, Face, Frame
+from edge.vision.detectors.anchors import Boxes
+from edge.vision.detectors.blazeface import SIDE, anchors, decode, probability
+from edge.vision.face_detector import Detector
 from train.evaluate.peers import boxes, open_peer
 
-SIDE = 128
 THRESHOLD = 0.5
 BLEND_IOU = 0.3
 SETTINGS = f"photo letterboxed to {SIDE}x{SIDE}, score {THRESHOLD}, boxes blended from IoU {BLEND_IOU}"
 
-CELLS = ((16, 2), (8, 6))
-"""Cells a side and anchors a cell: strides 8 and 16, the latter three times, two anchors each."""
 
-LARGEST_LOGIT = 80.0
-
-
-def anchors() -> NDArray[np.float32]:
-    """Centres as fractions, (896, 2); every anchor's side is the whole input."""
-    return np.concatenate([np.repeat(boxes.grid(cells, cells), each, axis=0) for cells, each in CELLS])
-
-
-def decode(regressors: NDArray[np.float32], centres: NDArray[np.float32]) -> boxes.Boxes:
-    """Boxes from (N, 16) offsets in input pixels: centre, side, and six points that are left alone."""
-    offsets = regressors[:, :4] / np.float32(SIDE)
-    return boxes.from_centres(centres + offsets[:, :2], offsets[:, 2:])
-
-
-def blend(found: boxes.Boxes, scores: boxes.Scores, iou: float) -> tuple[boxes.Boxes, boxes.Scores]:
+def blend(found: Boxes, scores: boxes.Scores, iou: float) -> tuple[Boxes, boxes.Scores]:
     """MediaPipe's weighted suppression: the best box becomes the mean of those it overlaps, weighted by score.
 
     Args:
@@ -63,7 +48,7 @@ def blend(found: boxes.Boxes, scores: boxes.Scores, iou: float) -> tuple[boxes.B
     return np.array(blended, np.float32).reshape(-1, 4), np.array(kept, np.float32)
 
 
-class FaceDetector:
+class FaceDetector(Detector):
     """A ``Detector`` on ``blaze_short.tflite``.
 
     Args:
@@ -82,8 +67,9 @@ class FaceDetector:
             raise ModelError(f"{folder / 'blaze_short.tflite'} is not BlazeFace's short-range model; restore it.")
         self._regressors, self._scores = by_columns[16], by_columns[1]
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
-        """The faces in a picture; see ``Detector``."""
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        """The faces in a frame; see ``Detector``."""
+        image = frame.image
         height, width = image.shape[:2]
         longest = max(height, width)
         left, top = (longest - width) // 2, (longest - height) // 2
@@ -92,8 +78,7 @@ class FaceDetector:
         )
         fitted = cv2.cvtColor(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
         outputs = self._model.invoke((fitted.astype(np.float32) / np.float32(127.5) - 1)[None])
-        logits = np.clip(outputs[self._scores].real(0)[:, 0], -LARGEST_LOGIT, LARGEST_LOGIT)
-        scores = np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+        scores = probability(outputs[self._scores].real(0)[:, 0])
         sure = np.flatnonzero(scores >= threshold)
         found, best = blend(decode(outputs[self._regressors].real(0), self._centres)[sure], scores[sure], BLEND_IOU)
         in_photo = (found * longest - np.array([left, top, left, top])) / np.array([width, height, width, height])

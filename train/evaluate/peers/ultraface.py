@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from edge.errors import ConfigError
-from edge.values import Face, Image
+from edge.values import Face, Frame
+from edge.vision.face_detector import Detector
 from train.evaluate.peers import boxes, peer_file
 
 SIZE = (320, 240)
@@ -21,7 +22,7 @@ NMS_IOU = 0.5
 SETTINGS = f"photo stretched to {SIZE[0]}x{SIZE[1]}, score {THRESHOLD}, NMS IoU {NMS_IOU}"
 
 
-class FaceDetector:
+class FaceDetector(Detector):
     """A ``Detector`` on ``rfb320.onnx``.
 
     Args:
@@ -38,8 +39,9 @@ class FaceDetector:
         except cv2.error as error:
             raise ConfigError(f"{path} is not a model that OpenCV can read ({error.err}); restore it.") from error
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
-        """The faces in a picture; see ``Detector``."""
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        """The faces in a frame; see ``Detector``."""
+        image = frame.image
         self._net.setInput(cv2.dnn.blobFromImage(image, 1 / 128, SIZE, (127, 127, 127), swapRB=True))
         located, classes = self._net.forward(["boxes", "scores"])
         scores = np.asarray(classes[0, :, 1], np.float32)

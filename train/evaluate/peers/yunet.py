@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from edge.errors import ConfigError
-from edge.values import BBox, Face, Image
+from edge.values import BBox, Face, Frame
+from edge.vision.face_detector import Detector
 from train.evaluate.peers import peer_file
 
 THRESHOLD = 0.5
@@ -21,7 +22,7 @@ NMS_IOU = 0.3
 SETTINGS = f"YuNet: longest side scaled to its input, score {THRESHOLD}, NMS IoU {NMS_IOU}"
 
 
-class FaceDetector:
+class FaceDetector(Detector):
     """A ``Detector`` on ``yunet_n_320.onnx``.
 
     Args:
@@ -40,8 +41,9 @@ class FaceDetector:
             raise ConfigError(f"{path} is not a YuNet model that OpenCV can read ({error.err}); restore it.") from error
         self._side = side
 
-    def detect(self, image: Image, threshold: float) -> list[Face]:
-        """The faces in a picture; see ``Detector``."""
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        """The faces in a frame; see ``Detector``."""
+        image = frame.image
         height, width = image.shape[:2]
         scale = self._side / max(height, width)
         size = max(1, round(width * scale)), max(1, round(height * scale))

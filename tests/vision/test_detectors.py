@@ -1,0 +1,280 @@
+"""Heads of face models: each decodes what its publisher's own code does, and a new one is a file and a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.cameras.demo import DEMO_CLIP
+from edge.cameras.video import VideoFile
+from edge.config import Config
+from edge.errors import ModelError
+from edge.runtime import Tensor, TensorSpec, open_model
+from edge.values import BBox, Face, Frame, Image
+from edge.vision.detectors import DETECTORS, Decoded, open_head
+from edge.vision.face_detector import FaceDetector, ShapedDetector
+from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, read_manifest
+from edge.vision.pipeline import load_pipeline
+from edge.vision.preprocess import Levels
+
+PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2].parent / "shared/peers"))
+needs_peers = pytest.mark.skipif(
+    not (PEERS / "aizoo.tflite").is_file(), reason=f"no published models in {PEERS}; name a folder with PEERS="
+)
+
+
+def entry(head: str, width: int, height: int, **more: Any) -> FaceEntry:
+    said = {
+        "file": "face.tflite",
+        "sha256": "0" * 64,
+        "training": "none",
+        "data": [],
+        "figures": {},
+        "card": "face.md",
+        "task": "face-detection",
+        "labels": ["face"],
+        "input": {"width": width, "height": height},
+        "head": head,
+    }
+    return FaceEntry.model_validate(said | more)
+
+
+def specs(values: Sequence[NDArray[np.float32]]) -> list[TensorSpec]:
+    return [TensorSpec(f"out_{index}", value.shape, value.dtype) for index, value in enumerate(values)]
+
+
+class FixedModel:
+    """Answers the same to every picture, and remembers the pictures."""
+
+    runtime = "fixed"
+
+    def __init__(self, width: int, height: int, answer: Sequence[NDArray[np.float32]]) -> None:
+        self.input = TensorSpec("image", (1, height, width, 3), np.dtype(np.float32))
+        self.outputs = tuple(specs(answer))
+        self.shown: list[NDArray[Any]] = []
+        self._answer = [Tensor(value) for value in answer]
+
+    def invoke(self, values: NDArray[Any]) -> Sequence[Tensor]:
+        self.shown.append(values.copy())
+        return self._answer
+
+
+def demo_frame() -> Frame:
+    """One in which somebody is near the door."""
+    clip = VideoFile(DEMO_CLIP, "demo")
+    frames = [frame for _ in range(60) if (frame := clip.read())]
+    clip.close()
+    pipeline = load_pipeline(Config())
+    return next(frame for frame in frames if pipeline.detect(frame))
+
+
+# A new head
+
+
+class CentreHead:
+    """One score for the whole picture: a face in its middle."""
+
+    levels = Levels(1 / 255, 0.0)
+
+    def decode(self, outputs: Sequence[Tensor], threshold: float) -> Decoded:
+        score = outputs[0].real().reshape(-1)
+        boxes = np.array([[16, 16, 48, 48]], np.float32)
+        return Decoded(boxes[score >= threshold], score[score >= threshold])
+
+
+@pytest.fixture
+def centre_head(monkeypatch: pytest.MonkeyPatch) -> str:
+    module = types.ModuleType("a_head_in_one_file")
+    module.open_head = lambda entry, outputs: CentreHead()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(DETECTORS, "centre", module.__name__)
+    return "centre"
+
+
+def test_a_new_head_is_one_file_and_one_line(centre_head: str) -> None:
+    model = FixedModel(64, 64, [np.array([[0.8]], np.float32)])
+    detector = FaceDetector(model, entry(centre_head, 64, 64))
+    white = np.full((128, 128, 3), 255, np.uint8)
+    assert detector.detect(Frame.still(white), 0.5) == [Face(BBox(32, 32, 96, 96), pytest.approx(0.8))]
+    assert detector.detect(Frame.still(white), 0.9) == []
+    assert model.shown[0].max() == 1.0
+
+
+def test_an_unknown_head_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match="'retina', which this version does not know; it knows: maskgate, yunet"):
+        open_head(entry("retina", 320, 320), [])
+
+
+def test_our_head_is_the_default() -> None:
+    said = json.loads(entry("maskgate", 320, 320).model_dump_json())
+    del said["head"]
+    assert FaceEntry.model_validate(said).head == "maskgate"
+    assert all(one.head == "maskgate" for one in read_manifest().models.values() if isinstance(one, FaceEntry))
+
+
+@pytest.mark.parametrize("head", ["maskgate", "yunet", "ssd", "blazeface"])
+def test_outputs_of_another_head_are_refused(head: str) -> None:
+    with pytest.raises(ModelError, match="convert it again"):
+        open_head(entry(head, 320, 320), specs([np.zeros((1, 7, 3), np.float32)]))
+
+
+# Published heads
+
+
+def yunet_outputs(side: int, stride: int, row: int, column: int, score: float) -> list[NDArray[np.float32]]:
+    values = []
+    for each in (8, 16, 32):
+        cells = (side // each) ** 2
+        one, other, box = (np.zeros((1, cells, depth), np.float32) for depth in (1, 1, 4))
+        if each == stride:
+            at = row * (side // each) + column
+            one[0, at], other[0, at], box[0, at] = score, 1.0, (0.5, 0.25, np.log(2), np.log(3))
+        values += [one, other, box, np.zeros((1, cells, 10), np.float32)]
+    return values
+
+
+def test_yunet_boxes_start_at_the_corner_of_the_cell() -> None:
+    values = yunet_outputs(64, 16, row=1, column=2, score=0.81)
+    boxes, scores = open_head(entry("yunet", 64, 64), specs(values)).decode([Tensor(one) for one in values], 0.5)
+    assert boxes.tolist() == [pytest.approx([40 - 16, 20 - 24, 40 + 16, 20 + 24])]
+    assert scores.tolist() == [pytest.approx(0.9)]
+
+
+def test_yunet_outputs_are_told_by_shape_in_any_order() -> None:
+    values = yunet_outputs(64, 16, row=1, column=2, score=0.81)
+    maps = [value.reshape(1, int(value.shape[1] ** 0.5), -1, value.shape[2]) for value in values][::-1]
+    for each in (values, maps):
+        head = open_head(entry("yunet", 64, 64), specs(each))
+        assert len(head.decode([Tensor(one) for one in each], 0.5).scores) == 1
+
+
+def test_yunet_is_shown_blue_first_from_0_to_255() -> None:
+    model = FixedModel(64, 64, yunet_outputs(64, 16, row=1, column=2, score=0.81))
+    FaceDetector(model, entry("yunet", 64, 64)).detect(Frame.still(np.full((64, 64, 3), (200, 10, 5), np.uint8)), 0.5)
+    assert model.shown[0][0, 30, 30].tolist() == [200, 10, 5]
+
+
+@needs_peers
+def test_yunet_decodes_as_opencv_does() -> None:
+    path, image = str(PEERS / "yunet_n_320.onnx"), demo_frame().image
+    fitted = cv2.resize(image, (320, 320))
+    theirs = cv2.FaceDetectorYN.create(path, "", (320, 320), 0.5, 0.3).detect(fitted)[1]
+    net = cv2.dnn.readNetFromONNX(path)
+    net.setInput(fitted.transpose(2, 0, 1)[None].astype(np.float32))
+    values = [np.asarray(value, np.float32) for value in net.forward(net.getUnconnectedOutLayersNames())]
+    detector = FaceDetector(FixedModel(320, 320, values), entry("yunet", 320, 320), nms_iou=0.3)
+    ours = detector.detect(Frame.still(fitted), 0.5)
+    assert len(ours) == len(theirs) > 0
+    for face, row in zip(ours, theirs, strict=True):
+        assert face.score == pytest.approx(row[-1], abs=1e-4)
+        assert face.bbox.iou(BBox(row[0], row[1], row[0] + row[2], row[1] + row[3])) > 0.99
+
+
+@needs_peers
+@pytest.mark.parametrize(
+    ("file", "head", "side"), [("aizoo.tflite", "ssd", 260), ("blaze_short.tflite", "blazeface", 128)]
+)
+def test_a_published_model_finds_who_our_own_finds(file: str, head: str, side: int) -> None:
+    image, (face, *_) = demo_frame().image, load_pipeline(Config()).detect(demo_frame())
+    x, y, reach = *map(int, face.bbox.centre), int(1.5 * face.bbox.longer_side)
+    near = np.ascontiguousarray(image[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach])
+    expected, *_ = load_pipeline(Config()).detect(Frame.still(near))
+    found = FaceDetector(open_model((PEERS / file).read_bytes()), entry(head, side, side)).detect(
+        Frame.still(near), 0.5
+    )
+    assert [one for one in found if one.bbox.iou(expected.bbox) > 0.4], (expected, found)
+
+
+# Several input sizes
+
+
+class Looks(FaceDetector):
+    """Remembers the frames that came to one input size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.size = width, height
+        self.frames: list[Image] = []
+
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        return self.size
+
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        self.frames.append(frame.image)
+        return []
+
+
+class Shapes:
+    """The three input sizes that a doorway needs, of which two are opened when a frame asks for them."""
+
+    def __init__(self) -> None:
+        self.own, self.opened, self.accelerated = Looks(320, 320), [], False
+        openers = {size: lambda size=size: self._open(*size) for size in ((320, 256), (320, 192))}
+        self.detector = ShapedDetector(self.own, openers, only_own=lambda: self.accelerated)
+
+    def _open(self, width: int, height: int) -> Looks:
+        self.opened.append(Looks(width, height))
+        return self.opened[-1]
+
+
+@pytest.mark.parametrize(
+    ("frame", "size"),
+    [
+        ((640, 480), (320, 256)),
+        ((1280, 720), (320, 192)),
+        ((1920, 1080), (320, 192)),
+        ((640, 512), (320, 256)),
+        ((480, 640), (320, 320)),
+        ((500, 500), (320, 320)),
+    ],
+)
+def test_a_frame_is_looked_at_where_least_is_padding(frame: tuple[int, int], size: tuple[int, int]) -> None:
+    assert Shapes().detector.input_size(*frame) == size
+
+
+def test_an_input_size_is_opened_once_when_needed() -> None:
+    shapes = Shapes()
+    for height in (480, 480, 640):
+        shapes.detector.detect(Frame.still(np.zeros((height, 640, 3), np.uint8)), 0.5)
+    assert [(one.size, len(one.frames)) for one in shapes.opened] == [((320, 256), 2)]
+    assert len(shapes.own.frames) == 1
+
+
+def test_an_accelerator_keeps_the_size_that_it_holds() -> None:
+    shapes = Shapes()
+    shapes.accelerated = True
+    assert shapes.detector.input_size(640, 480) == (320, 320)
+    shapes.accelerated = False
+    assert shapes.detector.input_size(640, 480) == (320, 256)
+
+
+def with_shape(folder: Path, **changes: Any) -> Config:
+    """The shipped face model, with itself as a second input size."""
+    said = json.loads(SHIPPED_MANIFEST.read_text("utf-8"))
+    face = said["models"]["face"]
+    (folder / face["file"]).write_bytes((SHIPPED_MANIFEST.parent / face["file"]).read_bytes())
+    (folder / "wide.tflite").write_bytes((SHIPPED_MANIFEST.parent / face["file"]).read_bytes())
+    wide = {"file": "wide.tflite", "sha256": face["sha256"], "input": face["input"]} | changes
+    said["models"] = {"face": face | {"shapes": [wide]}}
+    (folder / "manifest.json").write_text(json.dumps(said), "utf-8")
+    return Config.model_validate({"face": {"model": f"{folder}/manifest.json#face"}})
+
+
+def test_the_manifest_lists_the_other_input_sizes(tmp_path: Path) -> None:
+    pipeline = load_pipeline(with_shape(tmp_path))
+    assert pipeline.input_size(640, 480) == (320, 320)
+    assert pipeline.detect(demo_frame())
+
+
+def test_an_altered_shape_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"wide\.tflite is not the one in its manifest"):
+        load_pipeline(with_shape(tmp_path, sha256="0" * 64))
