@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class EncodingError(ValueError):
@@ -22,7 +23,7 @@ def read_saved_text(path: Path) -> str:
     if content.startswith(UTF16_MARKS):
         raise EncodingError("it is saved as UTF-16; save it as UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise EncodingError(f"line {line} is not UTF-8 text; save the file as UTF-8") from error
