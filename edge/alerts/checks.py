@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from edge.alerts.choose import wants_gpiod
+from edge.alerts.outputs import AUTO, OUTPUTS
 from edge.alerts.sound import TONE, UnplayableError, read_clip
 from edge.board import gpio_chips, kernel_release, profile_of
 from edge.board.findings import PIP, Check, Finding, Machine, State
@@ -27,8 +29,8 @@ def gpio(machine: Machine, config: Config) -> Iterator[Finding]:
     chips = ", ".join(f"{node}{labels.get(node, '')}" for node in nodes)
     alerts = config.alerts
     limit = State.WARNING if alerts.output == "auto" else State.PROBLEM
-    if alerts.output == "none":
-        yield Finding("gpio", State.OK, 'not used: alerts.output is "none"')
+    if alerts.output not in (AUTO, "gpio", "gpiod"):
+        yield _other(alerts.output)
     elif not chips:
         yield Finding("gpio", limit, "no GPIO here: no lamp, no buzzer", 'set alerts.output = "none"')
     elif wants_gpiod(alerts, board):
@@ -38,6 +40,15 @@ def gpio(machine: Machine, config: Config) -> Iterator[Finding]:
         yield _too_old(machine, limit) or Finding("gpio", limit, text, f"set alerts.led_pin and so on: {WIRING}")
     else:
         yield _gpiozero(machine, chips, limit)
+
+
+def _other(name: str) -> Finding:
+    try:
+        importlib.import_module(OUTPUTS[name].module)
+    except ImportError as error:
+        remedy = f'install {OUTPUTS[name].needs}, or set alerts.output = "none"'
+        return Finding("gpio", State.PROBLEM, f"alerts.output is {name}: {error}", remedy)
+    return Finding("gpio", State.OK, f'not used: alerts.output is "{name}"')
 
 
 def _gpiozero(machine: Machine, chips: str, limit: State) -> Finding:

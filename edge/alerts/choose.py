@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edge.alerts import Alert
 from edge.alerts.none import NoAlert
-from edge.alerts.pins import KEYS, Lines, PinAlert
+from edge.alerts.outputs import AUTO, open_output
+from edge.alerts.pins import KEYS
 from edge.alerts.together import Together
 from edge.board import Profile, profile_of
 from edge.board.header import is_header_pin
@@ -29,50 +30,54 @@ def open_alert(settings: AlertSettings, devices: Path = DEVICES, board: Profile 
 
     Raises:
         ConfigError: Two parts share a pin, or a pin or chip is not named where it must be.
-        AlertError: ``gpio`` or ``gpiod`` was asked for and cannot be driven.
+        AlertError: An output was named that cannot be driven.
     """
     try:
-        lines = open_lines(settings, devices, board)
+        chosen = open_chosen(settings, devices, board)
     except AlertError as error:
-        if settings.output != "auto":
+        if settings.output != AUTO:
             raise
-        pins: Alert = NoAlert(str(error))
-    else:
-        pins = PinAlert(lines, settings) if lines else NoAlert("by configuration")
+        chosen = NoAlert(str(error))
     if settings.sound == "none":
-        return pins
-    from edge.alerts.sound import open_sound
-
-    return Together([pins, open_sound(settings)])
+        return chosen
+    return Together([chosen, open_output("sound", settings, board or profile_of(), devices)])
 
 
-def open_lines(settings: AlertSettings, devices: Path = DEVICES, board: Profile | None = None) -> Lines | None:
-    """Open the pins that the settings ask for, all off; None where they ask for none.
+def open_chosen(settings: AlertSettings, devices: Path = DEVICES, board: Profile | None = None) -> Alert:
+    """Open the output that ``alerts.output`` chooses, everything off.
 
     Raises:
         ConfigError: Two parts share a pin, or a pin or chip is not named where it must be.
-        AlertError: The pins cannot be driven.
+        AlertError: It cannot be driven.
     """
     _refuse_shared_pins(settings)
-    if settings.output == "none":
-        return None
     board = board or profile_of()
-    if wants_gpiod(settings, board):
-        return _open_gpiod(settings, board.name, devices)
-    if settings.output == "auto" and not _has_gpio(devices):
-        raise AlertError(f"this machine has no GPIO: there is no {devices}/gpiochip*")
-    if settings.output == "auto" and board.pins == "gpiod":
-        raise AlertError(
-            f'no pin of the {board.name} is named: set alerts.led_pin = "BOARD16" and so on: docs/how-to/wiring.md'
-        )
-    return _open_gpio(settings)
+    name = settings.output if settings.output != AUTO else _suitable(settings, devices, board)
+    return open_output(name, settings, board, devices)
 
 
 def wants_gpiod(settings: AlertSettings, board: Profile) -> bool:
     """Whether gpiod is to drive the pins: asked for, or implied by a chip or by pins of a header that it knows."""
     by_place = any(is_header_pin(getattr(settings, key)) for key in KEYS.values())
     implied = settings.chip or (board.pins == "gpiod" and by_place)
-    return settings.output == "gpiod" or bool(settings.output == "auto" and implied)
+    return settings.output == "gpiod" or bool(settings.output == AUTO and implied)
+
+
+def _suitable(settings: AlertSettings, devices: Path, board: Profile) -> str:
+    """The output that ``auto`` takes.
+
+    Raises:
+        AlertError: There is none.
+    """
+    if wants_gpiod(settings, board):
+        return "gpiod"
+    if not _has_gpio(devices):
+        raise AlertError(f"this machine has no GPIO: there is no {devices}/gpiochip*")
+    if board.pins == "gpiod":
+        raise AlertError(
+            f'no pin of the {board.name} is named: set alerts.led_pin = "BOARD16" and so on: docs/how-to/wiring.md'
+        )
+    return "gpio"
 
 
 def _refuse_shared_pins(settings: AlertSettings) -> None:
@@ -83,7 +88,7 @@ def _refuse_shared_pins(settings: AlertSettings) -> None:
             continue
         if pin in taken:
             raise ConfigError(
-                f"alerts.{taken[pin]} and alerts.{key} are both {pin}; give each a pin of its own, or -1 for none."
+                f"alerts.{taken[pin]} and alerts.{key} are both {pin}; give each its own pin, or -1 for none."
             )
         taken[pin] = key
 
@@ -91,25 +96,3 @@ def _refuse_shared_pins(settings: AlertSettings) -> None:
 def _has_gpio(devices: Path) -> bool:
     """Whether there is a chip, or gpiozero is told to do without (a remote or simulated one)."""
     return bool(os.environ.get("GPIOZERO_PIN_FACTORY")) or any(devices.glob("gpiochip*"))
-
-
-def _open_gpio(settings: AlertSettings) -> Lines:
-    try:
-        from edge.alerts.gpio import GpioLines
-    except ImportError as error:
-        raise AlertError(
-            f"Cannot drive GPIO pins: {error}; install gpiozero (pip install 'maskgate[pi]'), "
-            'or set alerts.output = "none".'
-        ) from error
-    return GpioLines(settings)
-
-
-def _open_gpiod(settings: AlertSettings, board: str, devices: Path) -> Lines:
-    try:
-        from edge.alerts.libgpiod import GpiodLines
-    except ImportError as error:
-        raise AlertError(
-            f"Cannot drive GPIO lines: {error}; install gpiod 2.1 or later (pip install 'maskgate[gpiod]'), "
-            'or set alerts.output = "none".'
-        ) from error
-    return GpiodLines(settings, board, devices)

@@ -15,13 +15,22 @@ from typing import Any
 
 import gpiozero
 
-from edge.alerts.pins import BUTTON, KEYS, ROLES, Role
-from edge.board import header_chip
+from edge.alerts.pins import BUTTON, KEYS, ROLES, PinAlert, Role
+from edge.board import Profile, header_chip
 from edge.config import AlertSettings
 from edge.errors import AlertError
 
 BOUNCE = 0.05
 """A button's contacts settle within this time, in seconds."""
+
+
+def open_output(settings: AlertSettings, _board: Profile, _devices: Path) -> PinAlert:
+    """Lamps, buzzer, relay and button on a Raspberry Pi.
+
+    Raises:
+        AlertError: A pin cannot be driven.
+    """
+    return PinAlert(GpioLines(settings), settings)
 
 
 class Tone(gpiozero.PWMOutputDevice):  # type: ignore[misc]

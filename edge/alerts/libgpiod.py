@@ -15,7 +15,8 @@ from pathlib import Path
 import gpiod
 from gpiod.line import Bias, Direction, Edge, Value
 
-from edge.alerts.pins import BUTTON, KEYS, ROLES, Role
+from edge.alerts.pins import BUTTON, KEYS, ROLES, PinAlert, Role
+from edge.board import Profile
 from edge.board.header import Line, header_line, is_header_pin
 from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
@@ -25,6 +26,16 @@ CONSUMER = "maskgate"
 BOUNCE = timedelta(milliseconds=50)
 """A button's contacts settle within this time."""
 VALUES = {False: Value.INACTIVE, True: Value.ACTIVE}
+
+
+def open_output(settings: AlertSettings, board: Profile, devices: Path) -> PinAlert:
+    """Lamps, buzzer, relay and button on lines of any board.
+
+    Raises:
+        ConfigError: No chip or no pin is named, the header has no such pin, or the buzzer needs a tone.
+        AlertError: The chip is not there, or a line cannot be driven.
+    """
+    return PinAlert(GpiodLines(settings, board.name, devices), settings)
 
 
 class GpiodLines:

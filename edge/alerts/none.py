@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from edge.alerts import Alert
+
+if TYPE_CHECKING:
+    from edge.board import Profile
+    from edge.config import AlertSettings
+
+
+def open_output(_settings: AlertSettings, _board: Profile, _devices: Path) -> Alert:
+    """Nothing is driven, as configured."""
+    return NoAlert("by configuration")
 
 
 class NoAlert(Alert):

@@ -24,6 +24,7 @@ import numpy as np
 from edge.alerts import Alert
 from edge.alerts.none import NoAlert
 from edge.alerts.pattern import Rhythm
+from edge.board import Profile
 from edge.config import AlertSettings
 
 TONE = "tone"
@@ -103,7 +104,7 @@ def read_clip(path: Path) -> Clip:
     return Clip(wav, seconds, str(path))
 
 
-def open_sound(settings: AlertSettings) -> Alert:
+def open_output(settings: AlertSettings, _board: Profile, _devices: Path) -> Alert:
     """The sound that the settings ask for; what it lacks is in its ``trouble``."""
     program = shutil.which("aplay")
     if program is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from edge.alerts.choose import open_lines
+from edge.alerts.choose import open_chosen
 from edge.config import Settings
 from edge.errors import AlertError
 
@@ -24,15 +24,12 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     """
     alerts = settings.config.alerts
     try:
-        lines = open_lines(alerts)
+        output = open_chosen(alerts)
     except AlertError as error:
         if alerts.output != "auto":
             raise
         print(f"No pins to switch off: {error}")  # noqa: T201
         return 0
-    if lines is None:
-        print('No pins to switch off: alerts.output is "none".')  # noqa: T201
-        return 0
-    lines.close()
-    print(f"Off: {lines.name}.")  # noqa: T201
+    output.close()
+    print(f"Off: {output.name}.")  # noqa: T201
     return 0

@@ -6,6 +6,7 @@ A key that does not exist is refused by name, with the nearest one that does.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -129,6 +130,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"Cannot read {path}: {error.strerror}; check its permissions.") from error
     except (ValueError, RecursionError) as error:  # also of numbers too long and of nesting too deep
         raise ConfigError(f"{path} is not valid TOML: {error}; fix that line.") from error
+
+
+def toml_literal(value: Any) -> str:
+    """For text, numbers, booleans and arrays: JSON's, but for the one control character that JSON leaves as it is."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _read_environment(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -13,11 +13,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from edge.config.layers import Layer, Layers, nest, read_toml
+from edge.config.layers import Layer, Layers, nest, read_toml, toml_literal
 from edge.config.model import Settings, fields
 from edge.config.place import store_path
 from edge.config.sections.counts import CountSettings
-from edge.config.show import literal
 from edge.errors import ConfigError
 
 NAME = "page.toml"
@@ -120,7 +119,7 @@ def _set_aside(path: Path, error: ConfigError) -> str:
 def _write(path: Path, layer: Layer) -> None:
     lines = [HEADING]
     for section, values in layer.items():
-        lines += [f"[{section}]\n", *(f"{name} = {literal(value)}\n" for name, value in values.items()), "\n"]
+        lines += [f"[{section}]\n", *(f"{name} = {toml_literal(value)}\n" for name, value in values.items()), "\n"]
     new = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from edge.cameras.address import without_secrets
+from edge.config.layers import toml_literal
 from edge.config.model import Config, Setting, Settings, declared
 from edge.config.section import NOT_WIRED
 
@@ -44,11 +44,6 @@ def as_toml(settings: Iterable[Setting], origins: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def literal(value: Any) -> str:
-    """A TOML literal: for these types JSON's, but for the one control character that JSON leaves as it is."""
-    return json.dumps(_plain(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
 def _unset() -> frozenset[str]:
     return frozenset(one.key for one in Settings(Config(), {}, None) if one.value is None)
 
@@ -56,7 +51,7 @@ def _unset() -> frozenset[str]:
 def _setting(key: str, one: Setting, origins: bool) -> Iterator[str]:
     yield from (f"# {line}" for line in textwrap.wrap(one.description, WIDTH))
     value = _plain(one.value)
-    line = f"# {key} =" if value is None else f"{key} = {literal(value)}"
+    line = f"# {key} =" if value is None else f"{key} = {toml_literal(value)}"
     yield f"{line}  # {one.origin}" if origins and value is not None else line
 
 

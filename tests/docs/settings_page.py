@@ -69,7 +69,9 @@ def _default(value: object) -> str:
 
 def _allowed(field: FieldInfo) -> str:
     """Choices or range, as far as the model knows them."""
-    choices = _choices(field.annotation)
+    extra = field.json_schema_extra
+    choices = extra.get("choices") if isinstance(extra, dict) else None
+    choices = choices or _choices(field.annotation)
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
     bounds = {type(one): one for one in field.metadata if isinstance(one, Ge | Gt | Le | Lt)}

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from edge.alerts import outputs
 from edge.alerts.quiet import QuietHours
 from edge.config.section import ON_PAGE, HomeText, Pin, Section
 
@@ -13,10 +14,11 @@ from edge.config.section import ON_PAGE, HomeText, Pin, Section
 class AlertSettings(Section):
     """Lamps, buzzer, sound and relay, and when they are on."""
 
-    output: Literal["auto", "gpio", "gpiod", "none"] = Field(
-        "auto",
-        description="gpio drives the pins of a Raspberry Pi, gpiod those of other boards, none drives no pins;"
-        " auto takes gpiod if a chip or a pin of another board is named, else gpio if there is one",
+    output: str = Field(
+        outputs.AUTO,
+        description=f"{outputs.explained()}; auto takes gpiod if a chip or a pin of another board is named, else gpio"
+        " if there is one",
+        json_schema_extra={"choices": list(outputs.names())},
     )
     chip: str = Field(
         "", description="For gpiod: path, name or label of the GPIO chip; not needed for pins of the header"
@@ -79,6 +81,13 @@ class AlertSettings(Section):
         5.0, gt=0, le=60, description="Maximum time the relay is on for one masked person, in seconds"
     )
     relay_active_high: bool = Field(True, description="The relay is on when its pin is at 3.3 V")
+
+    @field_validator("output")
+    @classmethod
+    def _output_exists(cls, name: str) -> str:
+        if name not in outputs.names():
+            raise ValueError(f"there are {', '.join(outputs.names())}")
+        return name
 
     @field_validator("quiet_hours")
     @classmethod
