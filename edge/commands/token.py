@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         StoreError: Its file cannot be written.
     """
     from edge.sinks.web import token
-    from edge.sinks.web.guard import is_loopback_name
+    from edge.sinks.web.loopback import is_loopback_name
 
     web = settings.config.web
     usual = token.token_path(web, settings.config.counts)
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if is_loopback_name(web.host):
         lines.append('Set host = "0.0.0.0" under [web] in the configuration to be reached from the network.')
     lines += [
+        "From then on programs on this device need it, too; only the kiosk does not.",
         f"Restart maskgate, open http://{socket.gethostname()}:{web.port or '<port>'}/login and enter the token;",
         "programs send it as a header: Authorization: Bearer <token>",
     ]

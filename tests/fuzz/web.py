@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from edge.sinks.web import server as _loaded_to_be_watched  # noqa: F401
 from edge.sinks.web import token
-from edge.sinks.web.app import HEADERS, STATIC
+from edge.sinks.web.app import STATIC
+from edge.sinks.web.gate import HEADERS
 from tests.stand_ins.screens import Door, open_door
 
 ABOUT = "bytes to the HTTP server, as the device itself and as a stranger"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from tests.stand_ins.container import PACKAGES, Machine, free_port, missing, mus
 
 # python3-venv: what the installer needs when it is run from a clone, and not when it is sent a release.
 KIOSK_PACKAGES = f"{PACKAGES},cage,seatd,chromium,grim,python3-venv"
+KEPT_ALIVE = 5
+"""How long the server keeps a connection over which nothing is asked, in seconds."""
 DROP_IN = "/etc/systemd/system/maskgate-kiosk.service.d/test.conf"
 IN_KIOSK = "runuser -u maskgate-kiosk -- env XDG_RUNTIME_DIR=/run/maskgate-kiosk WAYLAND_DISPLAY=wayland-0"
 
@@ -62,10 +65,14 @@ def shows_page(machine: Machine, picture: Path) -> bool:
 
 def listens(machine: Machine) -> bool:
     """Whether the kiosk's user has a connection to the page; the kernel's table has numbers in hexadecimal."""
-    page = machine.must(f"sed -n 's/.*KIOSK_PAGE=http:..127.0.0.1:\\([0-9]*\\).*/\\1/p' {DROP_IN}")
+    page = page_port(machine)
     user = machine.must("id -u maskgate-kiosk")
     rows = [line.split() for line in machine.must("cat /proc/net/tcp").splitlines()[1:]]
     return any(row[2] == f"0100007F:{int(page):04X}" and row[3] == "01" and row[7] == user for row in rows)
+
+
+def page_port(machine: Machine) -> str:
+    return machine.must(f"sed -n 's/.*KIOSK_PAGE=http:..127.0.0.1:\\([0-9]*\\).*/\\1/p' {DROP_IN}")
 
 
 def browser(machine: Machine) -> str:
@@ -78,6 +85,19 @@ def test_the_page_is_shown_once_it_answers(machine: Machine, checkout: Checkout,
     assert (code, "installed: " in line) == (0, True), line
     assert machine.must("systemctl is-enabled maskgate-kiosk 2>&1 || true") == "enabled"
     wait_for(lambda: shows_page(machine, tmp_path / "screen.png"), 120, "the page is on the screen")
+
+
+def test_it_is_still_shown_once_others_need_a_token(machine: Machine, tmp_path: Path) -> None:
+    """The stream stays open for longer than an idle connection would; another user of the device is refused."""
+    machine.must(
+        "/opt/maskgate/current/venv/bin/maskgate token --config /etc/maskgate/config.toml"
+        " --file /var/lib/maskgate/web-token && systemctl restart maskgate.service"
+    )
+    wait_for(lambda: shows_page(machine, tmp_path / "screen.png"), 120, "the page is on the screen again")
+    time.sleep(2 * KEPT_ALIVE)
+    assert listens(machine)
+    ask = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{page_port(machine)}/operator')"
+    assert "HTTP Error 401" in machine.run(f'/opt/maskgate/current/venv/bin/python -c "{ask}"').stderr
 
 
 def test_systemd_on_the_device_finds_nothing_to_complain_of(machine: Machine) -> None:

@@ -20,6 +20,12 @@ class WebSettings(Section):
     token_file: HomePath | None = Field(
         None, description="File with the hash of the token; unset: web-token next to the counts"
     )
+    kiosk_user: str = Field(
+        "maskgate-kiosk",
+        pattern=r"^[A-Za-z0-9_.-]*$",
+        max_length=32,
+        description="User of this device whose own browser needs no token; empty: none",
+    )
     live_picture: bool = Field(False, description="Show the live picture, mirrored, instead of silhouettes")
     language: str = Field(
         "en", description="Language of the pages: en, fr; auto: what the browser asks for", json_schema_extra=ON_PAGE

@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import html
 import json
-import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -23,12 +22,10 @@ from starlette.routing import Route
 from edge.clock import Clock
 from edge.sinks.web import state, texts, verdicts
 from edge.sinks.web.feed import Feed
-from edge.sinks.web.guard import Guard, Standing, Visitor, same_origin
+from edge.sinks.web.gate import COOKIE, Gate, is_kiosk, peer
+from edge.sinks.web.guard import Guard, Standing, Visitor
 from edge.sinks.web.report import About, Report
 from edge.sinks.web.streams import Events, Pictures
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAGES = Path(__file__).parent / "pages"
 STATIC = Path(__file__).parent / "static"
@@ -39,33 +36,14 @@ CONTENT_TYPES = {
     ".woff2": "font/woff2",
     ".txt": "text/plain; charset=utf-8",
 }
-OPEN_TO_ALL = re.compile(r"/health|/login|/static/[\w.-]+")
-"""What needs no token: health, terse then; the form to show the token in; what the form looks like."""
-METHODS = ("GET", "HEAD", "POST")
-COOKIE = "maskgate_session"
 COOKIE_DAYS = 30
 LONGEST_FORM = 4096
 """In bytes."""
 FORM_WITHIN = 5.0
 """A form that takes longer to arrive is refused, in seconds."""
 CROWDED = "Too many are looking at once; close a page that is not needed."
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
-STRICT = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-
 Extra = Callable[[], tuple[bytes, str]]
 """Answers a GET with a body and its content type. Called in a worker thread."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +131,7 @@ class Site:
         token = await _token_in(request)
         if token is None:
             return Response("This is not the form of the login page.\n", 400)
-        visitor = self._screens.guard.judge(_peer(request.scope), token)
+        visitor = self._screens.guard.judge(peer(request.scope), token)
         if visitor.standing is not Standing.TRUSTED:
             return self._refused(request, visitor)
         response = RedirectResponse("/operator", 303)
@@ -180,7 +158,7 @@ class Site:
         async def answer(request: Request) -> Response:
             if request.method == "HEAD":
                 return Response()
-            if stream.audience.full:
+            if not stream.audience.has_room(is_kiosk(request.scope)):
                 return Response(CROWDED + "\n", 503, {"retry-after": "10"}, "text/plain")
             return stream  # type: ignore[return-value]
 
@@ -207,63 +185,6 @@ class Site:
         return Response(fill(self._pages[name], values), code, media_type="text/html")
 
 
-class Gate:
-    """In front of the application: who may look, strict headers on every answer, no traceback to anybody."""
-
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
-        self._app, self._guard = app, guard
-        self._said: set[str] = set()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        started = False
-
-        async def send_strictly(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message = {**message, "headers": [*message.get("headers", []), *STRICT]}
-            await send(message)
-
-        try:
-            answer = self._refusal(scope) or self._app
-            await answer(scope, receive, send_strictly)
-        except Exception as error:  # a fault in a page must not reach the others, and ends as one sentence
-            self._say(scope["path"], error)
-            if not started:
-                await Response("This page failed; the log says why.\n", 500)(scope, receive, send_strictly)
-
-    def _refusal(self, scope: Scope) -> Response | None:
-        """Why a request is not answered, or None; the visitor is noted in the scope."""
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get("host", "")
-        if scope["method"] not in METHODS:
-            return Response("Only GET, HEAD and POST are understood.\n", 405, {"allow": ", ".join(METHODS)})
-        if not self._guard.host_is_ours(host):
-            return Response("This server answers only to localhost and 127.0.0.1.\n", 421)
-        if scope["method"] == "POST" and not same_origin(headers.get("origin"), host):
-            return Response("This form was sent from another site.\n", 403)
-        visitor = self._guard.visitor(
-            _peer(scope), host, _forwarded(headers), _bearer(headers), Request(scope).cookies.get(COOKIE)
-        )
-        scope["visitor"] = visitor
-        if visitor.standing is Standing.TRUSTED:
-            return None
-        if visitor.standing is Standing.UNKNOWN and OPEN_TO_ALL.fullmatch(scope["path"]):
-            return None
-        return _unwelcome(visitor, "text/html" in headers.get("accept", "") and scope["method"] == "GET")
-
-    def _say(self, path: str, error: Exception) -> None:
-        what = f"{type(error).__name__}: {error}"
-        if what not in self._said:
-            self._said.add(what)
-            line = path.encode("unicode_escape").decode(
-                "ascii"
-            )  # a log takes one line, of the operator's and no other's
-            log.warning("The page %s failed (%s); the door is watched all the same.", line, what)
-            log.debug("How it failed:", exc_info=error)
-
-
 def fill(page: str, values: Mapping[str, str]) -> str:
     """Put ``values`` in place of ``{{name}}``, escaped; ``{{{name}}}`` becomes JSON that cannot end its element.
 
@@ -272,18 +193,6 @@ def fill(page: str, values: Mapping[str, str]) -> str:
     """
     page = re.sub(r"\{\{\{(\w+)\}\}\}", lambda found: values[found[1]].replace("<", "\\u003c"), page)
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: html.escape(values[found[1]]), page)
-
-
-def _unwelcome(visitor: Visitor, browser: bool) -> Response:
-    if visitor.standing is Standing.BLOCKED:
-        seconds = math.ceil(visitor.wait)
-        headers = {"retry-after": str(seconds)}
-        return Response(f"Too many wrong tokens; wait {seconds} s.\n", 429, headers, "text/plain")
-    if visitor.standing is Standing.UNKNOWN and browser:
-        return RedirectResponse("/login", 303)
-    word = "wrong" if visitor.standing is Standing.WRONG else "missing"
-    headers = {"www-authenticate": "Bearer"}
-    return Response(f"The token is {word}; `maskgate token` on the device makes one.\n", 401, headers, "text/plain")
 
 
 def _answered_by(answer: Extra) -> Callable[[Request], Awaitable[Response]]:
@@ -311,19 +220,6 @@ async def _short_body(request: Request) -> bytes:
         if len(body) > LONGEST_FORM:
             raise ValueError("longer than any token")
     return body
-
-
-def _peer(scope: Scope) -> str:
-    return scope["client"][0] if scope.get("client") else ""
-
-
-def _forwarded(headers: Mapping[str, str]) -> bool:
-    return any(name in headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via"))
-
-
-def _bearer(headers: Mapping[str, str]) -> str | None:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def _release(static: Mapping[str, bytes], pages: Mapping[str, str], screens: Screens) -> str:

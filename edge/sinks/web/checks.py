@@ -16,13 +16,11 @@ def screens(_: Machine, config: Config) -> Iterator[Finding]:
     if not web.enabled:
         yield Finding("screens", State.OK, "not used: web.enabled is false")
         return
-    if listen.is_open(web.host):
-        path = token.token_path(web, config.counts)
-        try:
-            token.read(path, web.host)
-        except MaskgateError as error:
-            remedy = f"maskgate token --file {path}"
-            yield Finding("screens", State.PROBLEM, f"maskgate will not start: {error}", remedy)
+    try:
+        token.find(web, config.counts)
+    except MaskgateError as error:
+        remedy = f"maskgate token --file {token.token_path(web, config.counts)}"
+        yield Finding("screens", State.PROBLEM, f"maskgate will not start: {error}", remedy)
     try:
         listen.bound(web.host, web.port).close()
     except OSError as error:

@@ -1,12 +1,11 @@
-"""Who may look: the Host and Origin checks, the token, and the brake on those who guess it.
+"""Who may look: the Host and Origin checks, the token, and the limit on guesses.
 
-Three kinds of visitors:
-
-- On the device itself (a loopback peer that asks for a loopback name): welcome. The name is checked because a web page
-  from elsewhere could point its own name at 127.0.0.1 and read what the browser beside the door may read.
-- From the network: only with the token, as ``Authorization: Bearer`` or as the cookie that ``/login`` sets.
-- Guessers: after a few wrong tokens an address waits, twice as long each time; so does everybody unknown while very
-  many guess at once.
+- Where no token was made, only the device itself is served: loopback connections that ask for a loopback name. The name
+  is checked because a web page from elsewhere could point its own name at 127.0.0.1.
+- Where a token was made, everyone needs it, as ``Authorization: Bearer`` or as the cookie that ``/login`` sets. A
+  loopback address is no exception, since a proxy on the device has one, too. Only the kiosk's own browser is: the
+  kernel says which user made a connection.
+- A right token is accepted at once. After several wrong ones an address is told to wait, twice as long each time.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from edge.clock import Clock
+from edge.sinks.web.loopback import End, is_loopback, is_loopback_name, made_by
 from edge.sinks.web.token import Secret
 
 FREE_TRIES = 5
@@ -32,7 +31,7 @@ FORGOTTEN_AFTER = 900.0
 GLOBAL_TRIES = 60
 """Wrong tokens of all addresses together ..."""
 GLOBAL_PERIOD = 60.0
-"""... in so many seconds; then only addresses that were right before may try."""
+"""... in so many seconds; then every wrong one is told to wait."""
 
 
 @dataclass(slots=True)
@@ -48,7 +47,6 @@ class Limiter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._records: OrderedDict[str, _Record] = OrderedDict()
-        self._known: OrderedDict[str, None] = OrderedDict()
         self._period_began = clock.monotonic()
         self._wrong_in_period = 0
 
@@ -58,8 +56,7 @@ class Limiter:
         self._renew_period(now)
         record = self._records.get(key)
         own = record.blocked_until - now if record else 0.0
-        crowded = self._wrong_in_period >= GLOBAL_TRIES and key not in self._known
-        everybodys = self._period_began + GLOBAL_PERIOD - now if crowded else 0.0
+        everybodys = self._period_began + GLOBAL_PERIOD - now if self._wrong_in_period >= GLOBAL_TRIES else 0.0
         return max(own, everybodys, 0.0)
 
     def wrong(self, address: str) -> None:
@@ -75,24 +72,17 @@ class Limiter:
         if record.wrong >= FREE_TRIES:
             doubled: float = 2.0 ** min(record.wrong - FREE_TRIES, 16)
             record.blocked_until = now + min(LONGEST_WAIT, doubled)
-        self._remember(self._records, key, record)
+        self._records[key] = record
+        if len(self._records) > MOST_ADDRESSES:
+            self._records.popitem(last=False)
 
     def right(self, address: str) -> None:
-        """Remember a right token."""
-        key = _network(address)
-        self._records.pop(key, None)
-        self._known.pop(key, None)
-        self._remember(self._known, key, None)
+        """Forget the wrong tokens of an address that knows the right one."""
+        self._records.pop(_network(address), None)
 
     def _renew_period(self, now: float) -> None:
         if now - self._period_began >= GLOBAL_PERIOD:
             self._period_began, self._wrong_in_period = now, 0
-
-    @staticmethod
-    def _remember(store: OrderedDict, key: str, value: object) -> None:  # type: ignore[type-arg]
-        store[key] = value
-        if len(store) > MOST_ADDRESSES:
-            store.popitem(last=False)
 
 
 class Standing(Enum):
@@ -113,32 +103,39 @@ class Visitor(NamedTuple):
 
 
 class Guard:
-    """Decides. One a server.
+    """Authorises requests. One instance per server.
 
     Args:
-        secret: Of the token; None where only the device itself can reach the server.
-        clock: Paces those who guess.
+        secret: Of the token; None where none was made.
+        clock: Limits the rate of guesses.
+        kiosk_user: The user whose browser needs no token; None where there is none.
     """
 
-    def __init__(self, secret: Secret | None, clock: Clock) -> None:
+    def __init__(self, secret: Secret | None, clock: Clock, kiosk_user: int | None = None) -> None:
         self.secret = secret
+        self._kiosk_user = kiosk_user
         self._limiter = Limiter(clock)
 
     def host_is_ours(self, host: str) -> bool:
         """Whether a request for the name ``host`` is meant for us. On the network a name proves nothing."""
         return self.secret is not None or is_loopback_name(host)
 
-    def visitor(self, peer: str, host: str, forwarded: bool, bearer: str | None, session: str | None) -> Visitor:
+    def is_kiosk(self, client: End, server: End) -> bool:
+        """Whether the device's own kiosk made a connection."""
+        user = self._kiosk_user
+        return user is not None and is_loopback(client.address) and made_by(client, server) == user
+
+    def visitor(self, peer: str, host: str, kiosk: bool, bearer: str | None, session: str | None) -> Visitor:
         """What the sender of a request is.
 
         Args:
             peer: Its address.
             host: The name it asked for.
-            forwarded: Whether a proxy passed it on, so that ``peer`` is not the sender's address.
+            kiosk: Whether it came from the kiosk itself.
             bearer: The token it shows, if any.
             session: The cookie it shows, if any.
         """
-        if self.secret is None or (is_loopback(peer) and is_loopback_name(host) and not forwarded):
+        if self.secret is None or (kiosk and is_loopback_name(host)):
             return Visitor(Standing.TRUSTED)
         if bearer is not None:
             return self.judge(peer, bearer)
@@ -146,41 +143,20 @@ class Guard:
         return Visitor(Standing.TRUSTED if admitted else Standing.UNKNOWN)
 
     def judge(self, peer: str, token: str) -> Visitor:
-        """Whether ``token`` is right, unless ``peer`` has to wait before it may try."""
-        if self.secret is None:
+        """Whether ``token`` is right. It is checked first: behind a proxy all visitors share one address."""
+        if self.secret is None or self.secret.opens(token):
+            self._limiter.right(peer)
             return Visitor(Standing.TRUSTED)
         wait = self._limiter.wait(peer)
         if wait > 0:
             return Visitor(Standing.BLOCKED, wait)
-        if self.secret.opens(token):
-            self._limiter.right(peer)
-            return Visitor(Standing.TRUSTED)
         self._limiter.wrong(peer)
         return Visitor(Standing.WRONG)
-
-
-def is_loopback_name(host: str) -> bool:
-    """Whether a Host header, with or without a port, names this very machine."""
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
-    return name == "localhost" or (name is not None and is_loopback(name))
 
 
 def same_origin(origin: str | None, host: str) -> bool:
     """Whether a form was sent from a page of ours: its Origin names the Host that was asked; tools send none."""
     return origin is None or origin in (f"http://{host}", f"https://{host}")
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address is this very machine's own."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return (mapped or parsed).is_loopback
 
 
 def _network(address: str) -> str:

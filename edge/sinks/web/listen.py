@@ -7,7 +7,7 @@ import os
 import socket
 from typing import NamedTuple
 
-from edge.sinks.web.guard import is_loopback_name
+from edge.sinks.web.loopback import is_loopback_name
 
 READ_WITHIN = 15_000
 """A browser that reads nothing for so long, in milliseconds, is cut off by the kernel."""

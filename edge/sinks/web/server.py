@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 from typing import Any, cast
@@ -14,8 +15,10 @@ from edge.clock import Clock
 from edge.config import Config
 from edge.sinks.web.app import Screens, Site
 from edge.sinks.web.feed import Feed
-from edge.sinks.web.guard import Guard, is_loopback
+from edge.sinks.web.gate import KIOSK
+from edge.sinks.web.guard import Guard
 from edge.sinks.web.listen import BACKLOG
+from edge.sinks.web.loopback import End
 from edge.sinks.web.report import About
 from edge.sinks.web.sink import Shown
 from edge.vision.models.about import about
@@ -29,7 +32,7 @@ MOST_CONNECTIONS = 128
 MOST_OPEN = 256
 """Where more are open, new ones are cut off: each takes a file, and camera and counts need some, too."""
 RESERVED = 32
-"""But so many more for the device's own browser: nobody else can keep the kiosk from its page."""
+"""But so many more for the device's own kiosk: nobody else can keep it from its page."""
 FAREWELL = 1
 """Longest wait for streams to end when the server stops, in seconds."""
 
@@ -37,12 +40,19 @@ FAREWELL = 1
 class Connection(H11Protocol):
     """uvicorn's, which would wait for ever for a request that never ends, and for as many as come."""
 
+    def __init__(self, *args: Any, guard: Guard, **kwargs: Any) -> None:
+        """Make a connection whose owner ``guard`` tells."""
+        super().__init__(*args, **kwargs)
+        self._guard = guard
+
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request, where there is room for another connection."""
         super().connection_made(transport)
         self._deadline: asyncio.TimerHandle | None = None
         room = MOST_OPEN
-        if self.client and is_loopback(self.client[0]):
+        kiosk = self._is_kiosks()
+        self.app_state = {**self.app_state, KIOSK: kiosk}
+        if kiosk:
             room = self.limit_concurrency = MOST_OPEN + RESERVED
         if len(self.connections) > room:
             self.transport.abort()
@@ -70,6 +80,11 @@ class Connection(H11Protocol):
         else:
             super().send_400_response(msg)
 
+    def _is_kiosks(self) -> bool:
+        if self.client is None or self.server is None or self.server[1] is None:
+            return False
+        return self._guard.is_kiosk(End(*self.client), End(self.server[0], self.server[1]))
+
     def _watch(self) -> None:
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle and not cycle.response_complete:
@@ -93,7 +108,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 self._site.app,
                 loop="asyncio",
-                http=Connection,
+                http=cast("type[asyncio.Protocol]", functools.partial(Connection, guard=screens.guard)),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -18,6 +18,11 @@ from edge.sinks.web.guard import Guard
 from edge.sinks.web.listen import bound, hindrance, is_open, own_url
 from edge.status import Status
 from edge.values import Event
+from edge.sinks.web import texts, token
+from edge.sinks.web.feed import Feed
+from edge.sinks.web.guard import Guard
+from edge.sinks.web.listen import bound, hindrance, own_url
+from edge.sinks.web.loopback import user_id
 
 if TYPE_CHECKING:
     from edge.sinks.web.app import Extra
@@ -68,7 +73,7 @@ class WebScreens:
         Raises:
             ConfigError: The screens are open to the network without a token, or the language does not exist.
         """
-        self._guard = Guard(_secret(config), clock)
+        self._guard = Guard(_secret(config), clock, user_id(config.web.kiosk_user))
         self._config, self._clock, self._shown, self._retry_every = config, clock, shown, retry_every
         self._feed = Feed()
         self._wake = threading.Event()
@@ -141,11 +146,8 @@ class WebScreens:
 
 
 def _secret(config: Config) -> token.Secret | None:
-    """What opens the screens to the network; None where they are not open to it."""
-    if not is_open(config.web.host):
-        return None
-    path = token.token_path(config.web, config.counts)
-    secret = token.read(path, config.web.host)
-    if warning := token.exposed(path):
+    """What opens the screens; None where no token was made."""
+    secret = token.find(config.web, config.counts)
+    if secret and (warning := token.exposed(token.token_path(config.web, config.counts))):
         log.warning("%s", warning)
     return secret

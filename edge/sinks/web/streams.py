@@ -29,6 +29,8 @@ HEARTBEAT = 1.0
 """A state is sent this often even if nothing changed, in seconds: silence means that we are gone."""
 MOST_LISTENERS = 64
 MOST_VIEWERS = 32
+KIOSKS = 4
+"""Of these, so many places are kept for the device's own kiosk."""
 RECONNECT_MS = 2000
 PICTURE_EVERY = 0.125
 """Between two pictures, in seconds."""
@@ -49,10 +51,9 @@ class Audience:
         self.size = 0
         self.closed = False
 
-    @property
-    def full(self) -> bool:
-        """Whether nobody else fits in."""
-        return self.size >= self._most
+    def has_room(self, kiosk: bool) -> bool:
+        """Whether one more fits in; the last places are the kiosk's."""
+        return self.size < self._most - (0 if kiosk else KIOSKS)
 
     @asynccontextmanager
     async def member(self) -> AsyncIterator[None]:
@@ -207,7 +208,10 @@ def _encode_picture(image: Image) -> bytes:
 def _last_event_id(scope: Scope, newest: int) -> int:
     """After which event a listener that was cut off goes on; a new one begins with what happens next."""
     text = dict(scope["headers"]).get(b"last-event-id", b"")
-    return min(int(text), newest) if text.isdigit() else newest
+    digits = text.lstrip(b"0")
+    # Longer ones we never gave, and Python refuses to read a number of thousands of digits.
+    known = text.isdigit() and len(digits) <= len(str(newest))
+    return min(int(digits or b"0"), newest) if known else newest
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from edge.config import CountSettings, WebSettings
 from edge.errors import ConfigError
 from edge.saved_text import EncodingError, read_saved_text
 from edge.sinks.counts import store_path
+from edge.sinks.web.listen import is_open
 
 TOKEN_BYTES = 32
 FORM = re.compile(r"sha256 ([0-9a-f]{64})\s*")
@@ -73,6 +74,16 @@ def make(path: Path) -> str:
     return token
 
 
+def find(web: WebSettings, counts: CountSettings) -> Secret | None:
+    """The token's secret; None where no token was made and only the device itself is served.
+
+    Raises:
+        ConfigError: The network is served without a token, or the file cannot be read or is something else.
+    """
+    path = token_path(web, counts)
+    return read(path, web.host) if is_open(web.host) or _exists(path) else None
+
+
 def read(path: Path, host: str) -> Secret:
     """Read what ``make`` wrote.
 
@@ -108,6 +119,16 @@ def exposed(path: Path) -> str | None:
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return f"Others may read the token file {path}; run `chmod 600 {path}`, then make a new token."
     return None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # what cannot be looked at may be there
+        return True
+    return True
 
 
 def _give_to_owner_of_folder(handle: int, folder: Path) -> None:

@@ -1,0 +1,143 @@
+"""In front of the pages: who may look, and strict headers on every answer."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from edge.sinks.web.guard import Guard, Standing, Visitor, same_origin
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+OPEN_TO_ALL = re.compile(r"/health|/login|/static/[\w.-]+")
+"""What needs no token: health, terse then; the form to show the token in; what the form looks like."""
+METHODS = ("GET", "HEAD", "POST")
+KIOSK = "kiosk"
+"""Key of a request's state: whether its connection is the kiosk's."""
+COOKIE = "maskgate_session"
+UNPROTECTED = (
+    "A proxy passed this request on. Where others may look there must be a token: run `maskgate token` on the device, "
+    "then restart maskgate."
+)
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+STRICT = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+
+log = logging.getLogger(__name__)
+
+
+class Gate:
+    """In front of the application: who may look, strict headers on every answer, no traceback to anybody."""
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self._app, self._guard = app, guard
+        self._said: set[tuple[str, int | None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        started = False
+
+        async def send_strictly(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": [*message.get("headers", []), *STRICT]}
+            await send(message)
+
+        try:
+            answer = self._refusal(scope) or self._app
+            await answer(scope, receive, send_strictly)
+        except Exception as error:  # a fault in a page must not reach the others, and ends as one sentence
+            self._say(scope["path"], error)
+            if not started:
+                await Response("This page failed; the log says why.\n", 500)(scope, receive, send_strictly)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Why a request is not answered, or None; the visitor is noted in the scope."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        return self._not_for_us(scope, headers) or self._not_for_them(scope, headers)
+
+    def _not_for_us(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+        host = headers.get("host", "")
+        if scope["method"] not in METHODS:
+            return Response("Only GET, HEAD and POST are understood.\n", 405, {"allow": ", ".join(METHODS)})
+        if not self._guard.host_is_ours(host):
+            return Response("This server answers only to localhost and 127.0.0.1.\n", 421)
+        if scope["method"] == "POST" and not same_origin(headers.get("origin"), host):
+            return Response("This form was sent from another site.\n", 403)
+        if self._guard.secret is None and _forwarded(headers):
+            return Response(UNPROTECTED + "\n", 403)
+        return None
+
+    def _not_for_them(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+        kiosk = is_kiosk(scope) and not _forwarded(headers)
+        session = Request(scope).cookies.get(COOKIE)
+        visitor = self._guard.visitor(peer(scope), headers.get("host", ""), kiosk, _bearer(headers), session)
+        scope["visitor"] = visitor
+        if visitor.standing is Standing.TRUSTED:
+            return None
+        if visitor.standing is Standing.UNKNOWN and OPEN_TO_ALL.fullmatch(scope["path"]):
+            return None
+        return _unwelcome(visitor, "text/html" in headers.get("accept", "") and scope["method"] == "GET")
+
+    def _say(self, path: str, error: Exception) -> None:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        fault = (where.filename, where.lineno)  # not its text, which may repeat what a stranger sent
+        if fault not in self._said:
+            self._said.add(fault)
+            what = f"{type(error).__name__}: {error}"
+            line = "The page %s failed (%s); the door is watched all the same."
+            log.warning(line, _on_one_line(path), _on_one_line(what))
+            log.debug("How it failed:", exc_info=error)
+
+
+def peer(scope: Scope) -> str:
+    """The address that a request came from."""
+    return scope["client"][0] if scope.get("client") else ""
+
+
+def is_kiosk(scope: Scope) -> bool:
+    """As the server found out when the connection was made."""
+    return bool(scope.get("state", {}).get(KIOSK))
+
+
+def _on_one_line(text: str) -> str:
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _forwarded(headers: Mapping[str, str]) -> bool:
+    return any(name in headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via"))
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _unwelcome(visitor: Visitor, browser: bool) -> Response:
+    if visitor.standing is Standing.BLOCKED:
+        seconds = math.ceil(visitor.wait)
+        headers = {"retry-after": str(seconds)}
+        return Response(f"Too many wrong tokens; wait {seconds} s.\n", 429, headers, "text/plain")
+    if visitor.standing is Standing.UNKNOWN and browser:
+        return RedirectResponse("/login", 303)
+    word = "wrong" if visitor.standing is Standing.WRONG else "missing"
+    headers = {"www-authenticate": "Bearer"}
+    return Response(f"The token is {word}; `maskgate token` on the device makes one.\n", 401, headers, "text/plain")
