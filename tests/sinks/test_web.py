@@ -33,10 +33,9 @@ from edge.commands import doctor
 from edge.config import load
 from edge.errors import ConfigError
 from edge.sinks.counts import database
-from edge.sinks.web import app, guard, server, streams, texts, token
+from edge.sinks.web import app, gate, guard, loopback, server, streams, texts, token
 from edge.status import CameraState
 from edge.values import Event, EventKind, Verdict
-from edge.sinks.web import app, gate, guard, loopback, server, streams, texts, token
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
 
 LONG = 20.0

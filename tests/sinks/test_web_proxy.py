@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from edge.values import Verdict
 from edge.sinks.web import token
+from edge.values import Verdict
 from tests.stand_ins.broker import free_port, wait_for
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
 

@@ -15,14 +15,10 @@ from edge.config import Config
 from edge.sinks.web import token
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import Guard
-from edge.sinks.web.listen import bound, hindrance, is_open, own_url
-from edge.status import Status
-from edge.values import Event
-from edge.sinks.web import texts, token
-from edge.sinks.web.feed import Feed
-from edge.sinks.web.guard import Guard
 from edge.sinks.web.listen import bound, hindrance, own_url
 from edge.sinks.web.loopback import user_id
+from edge.status import Status
+from edge.values import Event
 
 if TYPE_CHECKING:
     from edge.sinks.web.app import Extra
