@@ -93,7 +93,7 @@ def documented_nginx(door: Door, tmp_path: Path, certificate: Path) -> Iterator[
 def documented_caddy(door: Door, tmp_path: Path) -> Iterator[str]:
     port = free_port()
     site = _documented("caddyfile").replace("door1.example", f"https://localhost:{port}")
-    alone = "{\n admin off\n skip_install_trust\n auto_https disable_redirects\n}\n"
+    alone = "{\n admin off\n skip_install_trust\n auto_https disable_redirects\n grace_period 1s\n}\n"
     (tmp_path / "Caddyfile").write_text(alone + site.replace(":8080", f":{_port(door)}"))
     command = [str(CADDY), "run", "--adapter", "caddyfile", "--config", str(tmp_path / "Caddyfile")]
     with _running(command, f"https://localhost:{port}/health", {"HOME": str(tmp_path)}):
@@ -132,7 +132,7 @@ def _running(command: list[str], health: str, environment: dict[str, str] | None
         yield
     finally:
         process.terminate()
-        process.wait()
+        process.wait(LONG)
 
 
 def _answers(url: str) -> bool:
