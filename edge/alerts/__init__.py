@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edge.alerts.state import OutputKind, OutputState
+
 
 class Alert:
     """An output. This one does nothing; each real one overrides what it can do.
@@ -20,6 +22,11 @@ class Alert:
         """What does not work, as a sentence that says what to do; None while all is well."""
         return None
 
+    @property
+    def outputs(self) -> tuple[OutputState, ...]:
+        """What is configured here, and what of it does not work."""
+        return ()
+
     def alarm(self, on: bool) -> None:
         """Start the alarm from its beginning, or stop it: the red LED, the buzzer pattern, the sound."""
 
@@ -31,6 +38,9 @@ class Alert:
 
     def relay(self, on: bool) -> None:
         """Energise the relay, for no longer than configured unless told again, or release it."""
+
+    def try_output(self, kind: OutputKind) -> None:
+        """Switch one output on for a moment, also while it is hushed; nothing happens where there is none."""
 
     def pressed(self) -> bool:
         """Whether the mute button was pressed since the last call."""

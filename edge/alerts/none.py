@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.alerts import Alert
+from edge.alerts.state import OutputKind, OutputState
 
 if TYPE_CHECKING:
     from edge.board import Profile
@@ -23,11 +24,18 @@ class NoAlert(Alert):
     Args:
         reason: Why, for the operator; becomes part of ``name``.
         trouble: The sentence for health, where this is not what the operator asked for.
+        stands_for: The output that was asked for and cannot be had.
     """
 
-    def __init__(self, reason: str, trouble: str | None = None) -> None:
+    def __init__(self, reason: str, trouble: str | None = None, stands_for: OutputKind | None = None) -> None:
         self.name = f"none ({reason})"
         self._trouble = trouble
+        self._stands_for = stands_for
+
+    @property
+    def outputs(self) -> tuple[OutputState, ...]:
+        """The output that cannot be had, with its trouble."""
+        return (OutputState(self._stands_for, self.name, self._trouble),) if self._stands_for else ()
 
     @property
     def trouble(self) -> str | None:

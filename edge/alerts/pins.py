@@ -12,6 +12,7 @@ from typing import Literal, Protocol, get_args
 
 from edge.alerts import Alert
 from edge.alerts.pattern import Pattern, Rhythm
+from edge.alerts.state import OutputKind, OutputState
 from edge.config import AlertSettings
 
 Role = Literal["led", "welcome", "buzzer", "relay"]
@@ -19,10 +20,13 @@ ROLES: tuple[Role, ...] = get_args(Role)
 BUTTON = "mute"
 KEYS: Mapping[str, str] = {role: f"{role}_pin" for role in (*ROLES, BUTTON)}
 """The setting that names the pin of each part."""
+NAMES: Mapping[Role, str] = {"led": "red lamp", "welcome": "green lamp", "buzzer": "buzzer", "relay": "relay"}
 RETRY = 1.0
 """After a pin could not be switched it is tried again this much later, in seconds."""
 PATIENCE = 2.0
 """A pin that takes longer to switch hangs, in seconds."""
+TRIAL = 1.0
+"""A pin that is tried stays on this long, in seconds."""
 OFF: Mapping[Role, bool] = dict.fromkeys(ROLES, False)
 
 log = logging.getLogger(__name__)
@@ -70,6 +74,8 @@ class PinAlert(Alert):
         self._pattern = Pattern(Rhythm.of(settings))
         self._hushed = self._welcoming = False
         self._relay_until = -math.inf
+        self._tried_until: dict[Role, float] = dict.fromkeys(ROLES, -math.inf)
+        self._wired = {role: pin for role in ROLES if (pin := getattr(settings, KEYS[role])) is not None}
         self._is: dict[Role, bool] = dict(OFF)
         self._failures: dict[str, str] = {}
         self._calling_since: float | None = None
@@ -80,10 +86,23 @@ class PinAlert(Alert):
     @property
     def trouble(self) -> str | None:
         """Which pin cannot be switched, or that one hangs."""
+        return self._hang or " ".join(list(self._failures.values())) or None
+
+    @property
+    def outputs(self) -> tuple[OutputState, ...]:
+        """A state for each pin that is wired; all have trouble while one hangs."""
+        failures, hang = dict(self._failures), self._hang
+        return tuple(
+            OutputState(role, f"{NAMES[role]} on pin {pin}", hang or failures.get(role))
+            for role, pin in self._wired.items()
+        )
+
+    @property
+    def _hang(self) -> str | None:
         since = self._calling_since
-        if since is not None and time.monotonic() - since > PATIENCE:
-            return f"The alert pins ({self.name}) do not answer: check the GPIO device, then restart maskgate."
-        return " ".join(list(self._failures.values())) or None
+        if since is None or time.monotonic() - since <= PATIENCE:
+            return None
+        return f"The alert pins ({self.name}) do not answer: check the GPIO device, then restart maskgate."
 
     def alarm(self, on: bool) -> None:
         """Start the pattern from its beginning, or stop it."""
@@ -110,6 +129,14 @@ class PinAlert(Alert):
         """Energise the relay for its time, counted from now, or release it."""
         with self._wanted:
             self._relay_until = time.monotonic() + self._relay_for if on else -math.inf
+            self._notify()
+
+    def try_output(self, kind: OutputKind) -> None:
+        """Switch one pin on for ``TRIAL`` seconds, counted from now."""
+        if kind not in self._wired:
+            return
+        with self._wanted:
+            self._tried_until[kind] = time.monotonic() + TRIAL
             self._notify()
 
     def pressed(self) -> bool:
@@ -145,7 +172,8 @@ class PinAlert(Alert):
                 now = time.monotonic()
                 self._pattern.advance(now)
                 levels = self._levels(now)
-                due = min(self._pattern.until, self._relay_until if levels["relay"] else math.inf)
+                ends = (self._relay_until, *self._tried_until.values())
+                due = min(self._pattern.until, *(end for end in ends if end > now), math.inf)
             self._switch(levels)
             if self._failures.keys() - {BUTTON}:
                 due = min(due, time.monotonic() + RETRY)
@@ -158,12 +186,13 @@ class PinAlert(Alert):
             log.warning("The alert pins (%s) cannot be let go: %s; they may still be on.", self.name, error)
 
     def _levels(self, now: float) -> Mapping[Role, bool]:
-        return {
+        wanted: dict[Role, bool] = {
             "led": self._pattern.on,
             "welcome": self._welcoming,
             "buzzer": self._pattern.on and not self._hushed,
             "relay": now < self._relay_until,
         }
+        return {role: on or now < self._tried_until[role] for role, on in wanted.items()}
 
     def _switch(self, levels: Mapping[Role, bool]) -> None:
         for role, on in levels.items():

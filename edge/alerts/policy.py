@@ -23,8 +23,10 @@ from dataclasses import dataclass
 
 from edge.alerts import Alert
 from edge.alerts.quiet import QuietHours
+from edge.alerts.state import AlertState, OutputKind
 from edge.clock import Clock, SystemClock
 from edge.config import AlertSettings
+from edge.control import RefusedError
 from edge.pacing import SayOnce
 from edge.values import Event, EventKind, Person, Verdict
 
@@ -76,6 +78,40 @@ class AlertPolicy:
     def trouble(self) -> str | None:
         """What the output cannot do, as a sentence; None while all is well."""
         return self._output.trouble
+
+    def state(self, at: float) -> AlertState:
+        """What the outputs do at monotonic second ``at``."""
+        muted_until = self._muted_until if at < self._muted_until else None
+        return AlertState(self._output.outputs, muted_until, self._in_quiet_hours())
+
+    def mute(self, seconds: float | None, at: float) -> str:
+        """Keep buzzer and sound silent for ``seconds`` from ``at``, ``alerts.mute_for`` unless given. Says so."""
+        seconds = self._settings.mute_for if seconds is None else seconds
+        self._muted_until = at + seconds
+        self._hush(at)
+        return f"Buzzer and sound are muted for {seconds:g} s."
+
+    def unmute(self, at: float) -> str:
+        """End a mute. Says whether anything can be heard now."""
+        self._muted_until = -math.inf
+        self._hush(at)
+        return "They stay silent: it is in the quiet hours." if self._hushed else "Buzzer and sound are heard again."
+
+    def try_output(self, kind: OutputKind, confirmed: bool = False) -> str:
+        """Switch one output on for a moment, also while muted. No alarm, no event. Says what was done.
+
+        Raises:
+            RefusedError: There is none, it does not work, or a relay was not confirmed.
+        """
+        found = next((output for output in self._output.outputs if output.kind == kind), None)
+        if found is None:
+            raise RefusedError(f"This door has no {kind}; alerts.{kind}{'' if kind == 'sound' else '_pin'} names none.")
+        if found.trouble:
+            raise RefusedError(found.trouble)
+        if kind == "relay" and not confirmed:
+            raise RefusedError("The relay may open a door; confirm that it may be energised.")
+        self._output.try_output(kind)
+        return f"Tried: {found.name}."
 
     def update(self, events: Sequence[Event], people: Sequence[Person], at: float) -> list[Event]:
         """Take in what a frame changed.
@@ -134,11 +170,13 @@ class AlertPolicy:
     def _hush(self, at: float) -> None:
         if self._output.pressed():
             self._muted_until = -math.inf if at < self._muted_until else at + self._settings.mute_for
-        quiet = self._quiet_hours is not None and self._quiet_hours.at(self._clock.now())
-        on = quiet or at < self._muted_until
+        on = self._in_quiet_hours() or at < self._muted_until
         if on != self._hushed:
             self._hushed = on
             self._output.hush(on)
+
+    def _in_quiet_hours(self) -> bool:
+        return self._quiet_hours is not None and self._quiet_hours.at(self._clock.now())
 
     def _switch_relay(self, here: Sequence[Person], at: float) -> None:
         if self._settings.relay_pin is None:

@@ -24,6 +24,7 @@ import numpy as np
 from edge.alerts import Alert
 from edge.alerts.none import NoAlert
 from edge.alerts.pattern import Rhythm
+from edge.alerts.state import OutputKind, OutputState
 from edge.board import Profile
 from edge.config import AlertSettings
 
@@ -127,7 +128,7 @@ def open_output(settings: AlertSettings, _board: Profile, _devices: Path) -> Ale
 
 
 def _without(reason: str) -> NoAlert:
-    return NoAlert(f"no sound: {reason}", f"Alarms have no sound: {reason}.")
+    return NoAlert(f"no sound: {reason}", f"Alarms have no sound: {reason}.", stands_for="sound")
 
 
 class Sound(Alert):
@@ -149,7 +150,7 @@ class Sound(Alert):
         self._file = _in_memory(clip.wav)
         self._wanted = threading.Condition()
         self._changed = self._closing = self._sounding = self._hushed = False
-        self._alarms = self._begun = 0
+        self._alarms = self._begun = self._trial = 0
         self._player: subprocess.Popen[bytes] | None = None
         self._since = 0.0
         self._trouble: str | None = None
@@ -162,6 +163,11 @@ class Sound(Alert):
         """Why the last alarm was not to be heard."""
         return self._trouble
 
+    @property
+    def outputs(self) -> tuple[OutputState, ...]:
+        """The sound."""
+        return (OutputState("sound", self.name, self._trouble),)
+
     def alarm(self, on: bool) -> None:
         """Play from the beginning, or stop."""
         with self._wanted:
@@ -173,6 +179,15 @@ class Sound(Alert):
         """Stop, and stay silent; or let the next alarm be heard."""
         with self._wanted:
             self._hushed = on
+            self._notify()
+
+    def try_output(self, kind: OutputKind) -> None:
+        """Play once from the beginning, also while hushed; an alarm that begins meanwhile starts it again."""
+        if kind != "sound":
+            return
+        with self._wanted:
+            self._alarms += 1
+            self._trial = self._alarms
             self._notify()
 
     def close(self) -> None:
@@ -193,7 +208,8 @@ class Sound(Alert):
                 self._wanted.wait_for(lambda: self._changed, POLL if self._player else None)
                 self._changed = False
                 closing = self._closing
-                due = self._alarms if self._sounding and not self._hushed and not closing else None
+                wanted = (self._sounding and not self._hushed) or self._trial == self._alarms != 0
+                due = self._alarms if wanted and not closing else None
             if self._player:
                 self._look_after(self._player, due)
             if due is not None and due != self._begun and not self._player:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from edge.alerts import Alert
+from edge.alerts.state import OutputKind, OutputState
 
 
 class Together(Alert):
@@ -19,6 +20,11 @@ class Together(Alert):
     def trouble(self) -> str | None:
         """The sentences of all that have trouble."""
         return " ".join(output.trouble for output in self._outputs if output.trouble) or None
+
+    @property
+    def outputs(self) -> tuple[OutputState, ...]:
+        """Those of all."""
+        return tuple(state for output in self._outputs for state in output.outputs)
 
     def alarm(self, on: bool) -> None:
         """Start or stop the alarm of each."""
@@ -39,6 +45,11 @@ class Together(Alert):
         """Energise or release each relay."""
         for output in self._outputs:
             output.relay(on)
+
+    def try_output(self, kind: OutputKind) -> None:
+        """Switch the output on wherever it is."""
+        for output in self._outputs:
+            output.try_output(kind)
 
     def pressed(self) -> bool:
         """Whether any mute button was pressed since the last call."""

@@ -186,6 +186,18 @@ class TestThroughAlsa:
         alert.alarm(on=True)
         wait_until(lambda: plays() == 1)
 
+    def test_tried_it_is_heard_once_also_while_hushed(
+        self, opened: Callable[..., Alert], tmp_path: Path, plays: Callable[[], int]
+    ) -> None:
+        alert = opened(sound_device=to_file(tmp_path / "out.raw"), duration=0.4)
+        alert.hush(on=True)
+        for number in (1, 2):
+            alert.try_output("sound")
+            wait_until(lambda number=number: plays() == number)
+            time.sleep(0.6)
+        assert plays() == 2
+        assert [state.kind for state in alert.outputs] == ["sound"]
+
     def test_a_prompt_that_will_be_cut_off_is_announced(
         self, opened: Callable[..., Alert], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:

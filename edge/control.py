@@ -1,0 +1,136 @@
+"""What an operator may ask of a running door, and the one bounded queue that carries it to the loop.
+
+    answer = commands.ask(Mute(seconds=300))
+    print(answer.result(timeout=2))  # "Buzzer and sound are muted for 300 s."
+
+Any thread may ask. The loop carries commands out between two frames, so nothing else changes the door's parts.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from edge.alerts.state import OUTPUT_KINDS, OutputKind
+from edge.errors import MaskgateError
+
+MOST_WAITING = 16
+"""Commands that may wait for the loop; further ones are refused at once."""
+LONGEST_MUTE = 86400.0
+"""In seconds: a door that is silenced by mistake is heard again the next day."""
+
+
+class RefusedError(MaskgateError, ValueError):
+    """A command that cannot be carried out; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Keep buzzer and sound silent; lamps and relay go on.
+
+    Attributes:
+        seconds: For how long; None takes ``alerts.mute_for``.
+    """
+
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not (math.isfinite(self.seconds) and 0 < self.seconds <= LONGEST_MUTE):
+            raise RefusedError(f"A mute lasts from 1 second to {LONGEST_MUTE:.0f} (one day), not {self.seconds}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Unmute:
+    """End a mute."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryOutput:
+    """Switch one output on for a moment. It is no alarm: no event, and nothing is counted.
+
+    Attributes:
+        output: Which one.
+        confirmed: Whether the operator has confirmed it; needed for a relay, which may open a door.
+    """
+
+    output: OutputKind
+    confirmed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.output not in OUTPUT_KINDS:
+            raise RefusedError(f"There is no output {self.output!r}; there are: {', '.join(OUTPUT_KINDS)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSettings:
+    """Change settings of the running door.
+
+    Attributes:
+        changes: New values by name, such as ``alerts.quiet_hours``.
+    """
+
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """End cleanly with the exit code that makes the service manager start the door again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End cleanly."""
+
+
+Command = Mute | Unmute | TryOutput | ChangeSettings | Restart | Stop
+
+
+class Commands:
+    """The queue. Its length is bounded, so a page that asks too often is refused and costs the loop nothing.
+
+    Attributes:
+        stopped: Set when the run should end; whoever waits in the loop's thread waits on this.
+        restart: Whether the door should start again after its end.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self.restart = False
+        self._waiting: queue.Queue[tuple[Command, Future[str]]] = queue.Queue(MOST_WAITING)
+
+    def ask(self, command: Command) -> Future[str]:
+        """Leave a command for the loop.
+
+        Returns:
+            What was done, as a sentence, once it is; or a ``RefusedError``.
+        """
+        answer: Future[str] = Future()
+        if isinstance(command, Stop | Restart):
+            self.restart = self.restart or isinstance(command, Restart)
+            self.stopped.set()
+            answer.set_result("The door restarts." if self.restart else "The door stops.")
+            return answer
+        if self.stopped.is_set():
+            answer.set_exception(RefusedError("The door is stopping."))
+            return answer
+        try:
+            self._waiting.put_nowait((command, answer))
+        except queue.Full:
+            answer.set_exception(RefusedError("Too many commands wait; try again in a moment."))
+        return answer
+
+    def waiting(self) -> Iterator[tuple[Command, Future[str]]]:
+        """Take what waits now, oldest first. Commands that arrive meanwhile wait for the next call."""
+        for _ in range(self._waiting.qsize()):
+            yield self._waiting.get_nowait()
+
+    def close(self) -> None:
+        """Refuse what still waits: there is no loop any more."""
+        self.stopped.set()
+        for _, answer in self.waiting():
+            answer.set_exception(RefusedError("The door is stopping."))
