@@ -21,6 +21,6 @@ def read_text(path: Path) -> str:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise NotTextError(f"{path} is UTF-16 text; save it as UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        return content.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise NotTextError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error

@@ -5,11 +5,10 @@ A key that does not exist is refused by name, with the nearest one that does.
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from types import NoneType, UnionType
@@ -20,7 +19,8 @@ from pydantic.fields import FieldInfo
 
 from edge.config.model import SECRETS, Config, Settings, declared, fields
 from edge.errors import ConfigError
-from edge.saved_text import read_saved_text
+from edge.files import NotTextError, read_text
+from edge.text import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -125,9 +125,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or is not TOML; the text says where.
     """
     try:
-        return tomllib.loads(read_saved_text(path))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         raise ConfigError(f"Cannot read {path}: {error.strerror}; check its permissions.") from error
+    except NotTextError as error:
+        raise ConfigError(f"{error}.") from error
     except (ValueError, RecursionError) as error:  # also of numbers too long and of nesting too deep
         raise ConfigError(f"{path} is not valid TOML: {error}; fix that line.") from error
 
@@ -198,9 +200,9 @@ def _refuse_unknown(section: str, values: Any, origin: str) -> None:
             raise ConfigError(f"{origin}: [{section}] has no key {key!r}{_nearest(key, known[section])}.")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
+def _nearest(name: str, known: Collection[str]) -> str:
+    everything = f"known: {', '.join(sorted(known))}"
+    return f"; {did_you_mean(name, known, otherwise=everything)}"
 
 
 def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:

@@ -485,10 +485,10 @@ class TestTrouble:
     @pytest.mark.parametrize(
         ("content", "said"),
         [
-            (None, "cannot be read (No such file or directory)"),
-            (b"", "is empty"),
-            (b"\xff\xfe", "cannot be used: it is saved as UTF-16"),
-            (b"caf\xe9", "cannot be used: line 1 is not UTF-8"),
+            (None, ", {file}, cannot be read (No such file or directory)"),
+            (b"", ", {file}, is empty"),
+            (b"\xff\xfe", " cannot be used: {file} is UTF-16 text"),
+            (b"caf\xe9", " cannot be used: {file} is not UTF-8"),
         ],
     )
     def test_a_password_file_of_no_use_is_said(
@@ -500,7 +500,7 @@ class TestTrouble:
             secret.write_bytes(content)
         door = open_door(free_port(), username="door", password_file=str(secret))
         trouble = wait_for(lambda: door.publisher.trouble)
-        assert f"The file of mqtt.password_file, {secret}, {said}" in trouble
+        assert "The file of mqtt.password_file" + said.format(file=secret) in trouble
 
     def test_a_password_that_everybody_can_read_is_warned_of(
         self, guarded: Broker, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -835,7 +835,7 @@ class TestRefusals:
 
     def test_a_token_file_that_is_something_else(self, tmp_path: Path) -> None:
         (tmp_path / "notes").write_bytes(b"hunter2\xff\n")
-        assert "is not a token file" in self.refusal(tmp_path, host="0.0.0.0", token_file=str(tmp_path / "notes"))
+        assert "not a token file" in self.refusal(tmp_path, host="0.0.0.0", token_file=str(tmp_path / "notes"))
 
     def test_a_token_file_that_is_a_folder(self, tmp_path: Path) -> None:
         assert "cannot be read" in self.refusal(tmp_path, host="0.0.0.0", token_file=str(tmp_path))

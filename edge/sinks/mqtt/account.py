@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge.config import MqttSettings, Settings
 from edge.errors import MaskgateError
-from edge.saved_text import EncodingError, read_saved_text
+from edge.files import NotTextError, read_text
 
 
 class BrokerError(MaskgateError, OSError):
@@ -27,13 +27,13 @@ def password(settings: MqttSettings) -> str | None:
     if path is None:
         return None
     try:
-        lines = read_saved_text(path.expanduser()).splitlines()
+        lines = read_text(path.expanduser()).splitlines()
     except OSError as error:
         raise BrokerError(
             f"The file of mqtt.password_file, {path}, cannot be read ({error.strerror}); check its name and owner."
         ) from error
-    except EncodingError as error:
-        raise BrokerError(f"The file of mqtt.password_file, {path}, cannot be used: {error}.") from error
+    except NotTextError as error:
+        raise BrokerError(f"The file of mqtt.password_file cannot be used: {error}.") from error
     if not lines or not lines[0]:
         raise BrokerError(f"The file of mqtt.password_file, {path}, is empty; write the password into its first line.")
     return lines[0]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edge.config import CountSettings, WebSettings
 from edge.errors import ConfigError
-from edge.saved_text import EncodingError, read_saved_text
+from edge.files import NotTextError, read_text
 from edge.sinks.counts import store_path
 from edge.sinks.web.listen import is_open
 
@@ -96,7 +96,7 @@ def read(path: Path, host: str) -> Secret:
     """
     mend = f"make one with `maskgate token --file {path}`, or set web.host to 127.0.0.1"
     try:
-        text = read_saved_text(path)
+        text = read_text(path)
     except FileNotFoundError as error:
         raise ConfigError(
             f"web.host = {host!r} shows the screens to the network, which needs a token, and there is none at {path}; "
@@ -107,8 +107,8 @@ def read(path: Path, host: str) -> Secret:
             f"The token file {path} cannot be read ({error.strerror}); let it belong to the user who runs maskgate, "
             f"or {mend}."
         ) from error
-    except EncodingError as error:
-        raise ConfigError(f"{path} is not a token file of maskgate: {error}, or {mend}.") from error
+    except NotTextError as error:
+        raise ConfigError(f"This is not a token file of maskgate: {error}, or {mend}.") from error
     if not (match := FORM.fullmatch(text)):
         raise ConfigError(f"{path} is not a token file of maskgate; {mend}.")
     return Secret(bytes.fromhex(match[1]))

@@ -7,7 +7,7 @@ import pytest
 
 from edge.config import MqttSettings, load
 from edge.errors import ConfigError
-from edge.saved_text import EncodingError, read_saved_text
+from edge.files import NotTextError, read_text
 from edge.sinks.mqtt.account import BrokerError, password
 from edge.sinks.web import token
 
@@ -21,7 +21,7 @@ def saved(path: Path, text: str, encoding: str) -> Path:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_byte_order_mark_is_read_over(tmp_path: Path, encoding: str) -> None:
-    assert read_saved_text(saved(tmp_path / "a", "ä\n", encoding)) == "ä\n"
+    assert read_text(saved(tmp_path / "a", "ä\n", encoding)) == "ä\n"
     assert load(saved(tmp_path / "b", TOML, encoding), {}).config.alerts.led_pin == 5
     settings = MqttSettings(username="door", password_file=saved(tmp_path / "c", "secret\r\n", encoding))
     assert password(settings) == "secret"
@@ -38,7 +38,7 @@ def test_a_token_file_with_a_mark_still_opens(tmp_path: Path) -> None:
 def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
     mark = "\ufeff" if encoding == "utf-16-be" else ""
     path = saved(tmp_path / "config.toml", mark + TOML, encoding)
-    with pytest.raises(ConfigError, match="saved as UTF-16; save it as UTF-8"):
+    with pytest.raises(ConfigError, match="UTF-16 text; save it as UTF-8"):
         load(path, {})
     with pytest.raises(BrokerError, match="UTF-16"):
         password(MqttSettings(username="door", password_file=path))
@@ -47,5 +47,5 @@ def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
 
 
 def test_other_encodings_are_refused_with_the_line(tmp_path: Path) -> None:
-    with pytest.raises(EncodingError, match="line 2 is not UTF-8"):
-        read_saved_text(saved(tmp_path / "a", "a\nZürich\n", "latin-1"))
+    with pytest.raises(NotTextError, match="is not UTF-8 text"):
+        read_text(saved(tmp_path / "a", "a\nZürich\n", "latin-1"))
