@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import itertools
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol
+from typing import NoReturn
 
+from edge.commands import commands
+from edge.commands import load as load_command
 from edge.errors import ConfigError, MaskgateError
 from edge.text import did_you_mean
-
-if TYPE_CHECKING:
-    from edge.config import Settings
 
 INTERRUPTED = 130
 UNEXPECTED = 70
@@ -28,10 +27,10 @@ examples:
   maskgate run                                  watch the door: Pi camera, else USB camera, else the demo clip
   maskgate run --source usb:0 --window          the first USB camera, with the live picture (q quits)
   maskgate run --source clip.mp4 --events -     a recording, as fast as it goes; JSON Lines on standard output
-  maskgate check party/ --output marked/        judge stills, write them back with boxes and labels
+  maskgate check party/ --output marked/        judge images, write them back with boxes and labels
   maskgate counts --since 7d --by day --csv     who came this week, for a spreadsheet
-  maskgate doctor                               what is missing here, and the command that mends it
-  maskgate bench                                how many pictures a second this machine judges
+  maskgate doctor                               what is missing on this machine, and how to fix it
+  maskgate bench                                how many frames per second this machine handles
   maskgate config --example > config.toml       every setting with its meaning and default
 
 configuration, later ones win:
@@ -42,69 +41,11 @@ configuration, later ones win:
 
 exit codes:
   0  clean end                            4  a model is missing or altered, or there is no runtime
-  1  check: a picture was unreadable;     5  counts or events cannot be read or written
+  1  check: an image was unreadable;      5  counts or events cannot be read or written
      doctor: it cannot run at a door      6  the alert output that was asked for cannot be driven
   2  wrong command line or configuration  70  unexpected error (-v shows where)
-  3  camera absent, busy or unreadable    130  broken off by a second Ctrl-C
+  3  camera absent, busy or unreadable    130  interrupted by a second Ctrl-C
 """
-
-
-class Command(Protocol):
-    """A module that implements a command."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare its arguments."""
-        ...
-
-    def run(self, args: argparse.Namespace, settings: Settings) -> int:
-        """Do it, and return the exit code."""
-        ...
-
-
-class Entry(NamedTuple):
-    """A command: the module that implements it, imported only when called; what it does, in a line and in full."""
-
-    module: str
-    summary: str
-    about: str
-
-
-COMMANDS: Mapping[str, Entry] = {
-    "run": Entry(
-        "edge.commands.run",
-        "watch a door, or play a recording",
-        "Watch a door through a camera until Ctrl-C, or play a recording to its end: find faces, judge masks,"
-        " alert and count.",
-    ),
-    "check": Entry("edge.commands.check", "judge the faces in pictures", "Judge the faces in pictures, one line each."),
-    "doctor": Entry(
-        "edge.commands.doctor",
-        "say what is missing here",
-        "Look at this machine and say what maskgate needs, what is missing, and the command that mends it.",
-    ),
-    "bench": Entry(
-        "edge.commands.bench",
-        "time this machine",
-        "Play the demo clip through the configured models, and say how long each stage of a picture takes here.",
-    ),
-    "counts": Entry("edge.commands.counts", "print who came", "Print the visits counted, by hour or day."),
-    "alerts-off": Entry(
-        "edge.commands.alerts_off",
-        "switch every lamp, buzzer and relay off",
-        "Switch every configured lamp, buzzer and relay off. The service does this after each of its ends, also after a"
-        " crash.",
-    ),
-    "token": Entry(
-        "edge.commands.token",
-        "make the token that opens the screens to the network",
-        "Make a token that opens the screens to the network, and print it once. Only its hash is kept.",
-    ),
-    "config": Entry(
-        "edge.commands.config",
-        "print the settings",
-        "Print the effective settings as TOML, each with its meaning and where it comes from.",
-    ),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -150,12 +91,13 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.set_defaults(config=None, verbose=False, command=None)
     _add_common(parser)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, entry in COMMANDS.items():
-        command = commands.add_parser(name, help=entry.summary, description=entry.about)
+    listed = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, texts in commands().items():
+        command = listed.add_parser(name, help=texts.summary, description=texts.about)
         _add_common(command)
         if name == chosen:
-            _load(name).add_arguments(command)
+            load_command(name).add_arguments(command)
+    _refuse_mistyped(words, listed.choices[chosen] if chosen else parser)
     args = parser.parse_args(words)
     if args.command is None:
         parser.print_help(sys.stderr)
@@ -177,15 +119,20 @@ def _command(words: Sequence[str]) -> str | None:
     before = ("", *words)
     bare = (word for word, last in zip(words, before, strict=False) if word[:1] != "-" and last != "--config")
     command = next(bare, None)
-    if command is None or command in COMMANDS:
+    if command is None or command in commands():
         return command
-    hint = did_you_mean(command, COMMANDS, f"there are: {', '.join(COMMANDS)}.", cutoff=0.4)
+    hint = did_you_mean(command, commands(), f"there are: {', '.join(commands())}.", cutoff=0.4)
     raise ConfigError(f"There is no command {command!r}; {hint}")
 
 
-def _load(name: str) -> Command:
-    module: Command = importlib.import_module(COMMANDS[name].module)
-    return module
+def _refuse_mistyped(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
+    """An option that does not exist is answered with the nearest one; argparse would only repeat it."""
+    known = ["--version", *(name for action in parser._actions for name in action.option_strings)]
+    for word in itertools.takewhile(lambda word: word != "--", words):
+        name = word.partition("=")[0]
+        if name.startswith("--") and not any(option.startswith(name) for option in known):
+            hint = did_you_mean(name, known, f"see {parser.prog} --help.")
+            parser.error(f"there is no option {name}; {hint}")
 
 
 def _dispatch(args: argparse.Namespace) -> int:
@@ -195,7 +142,7 @@ def _dispatch(args: argparse.Namespace) -> int:
     settings = load(args.config, overrides=overrides)
     for notice in settings.notices:
         log.warning("%s", notice)
-    return _load(args.command).run(args, settings)
+    return load_command(args.command).run(args, settings)
 
 
 class _Version(argparse.Action):

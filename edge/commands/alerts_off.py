@@ -11,6 +11,11 @@ from edge.alerts.choose import open_chosen
 from edge.config import Settings
 from edge.errors import AlertError
 
+SUMMARY = "switch every lamp, buzzer and relay off"
+ABOUT = (
+    "Switch every configured lamp, buzzer and relay off. The service does this each time it ends, also after a crash."
+)
+
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
     """There are none."""
@@ -28,8 +33,8 @@ def run(_args: argparse.Namespace, settings: Settings) -> int:
     except AlertError as error:
         if alerts.output != "auto":
             raise
-        print(f"No pins to switch off: {error}")  # noqa: T201
+        print(f"No pins to switch off: {error}")
         return 0
     output.close()
-    print(f"Off: {output.name}.")  # noqa: T201
+    print(f"Off: {output.name}.")
     return 0

@@ -28,6 +28,9 @@ from edge.values import Frame, Image
 from edge.vision.pipeline import Live, Pipeline, load_pipeline
 from edge.vision.preprocess import shrunk
 
+SUMMARY = "measure the speed of this machine"
+ABOUT = "Play the demo clip through the configured models, and report how long each step takes on this machine."
+
 WARM_UP = 2.0
 """Seconds that are not counted: caches fill, processors wake, an Edge TPU is opened."""
 KEPT = 150
@@ -63,7 +66,6 @@ class Spread:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``maskgate bench``."""
     parser.add_argument("--seconds", type=_seconds, default=10.0, help="measure for so long (default: 10)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

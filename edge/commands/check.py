@@ -27,6 +27,9 @@ from edge.text import plural
 from edge.values import LABELS, Frame, Image, Label, Reading, Verdict
 from edge.vision.pipeline import Pipeline, load_pipeline
 
+SUMMARY = "judge the faces in images"
+ABOUT = "Judge the faces in images, one line each."
+
 STILL_MAX_FACES = 200
 """Most faces judged in a picture: a still may be a group, and nobody waits at the door for it."""
 
@@ -50,7 +53,6 @@ class Totals:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of ``maskgate check``."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a folder whose pictures are checked")
     parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
     parser.add_argument(

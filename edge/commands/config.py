@@ -7,6 +7,9 @@ import json
 
 from edge.config import Config, Settings, show
 
+SUMMARY = "print the settings"
+ABOUT = "Print the effective settings as TOML, each with its meaning and where it comes from."
+
 HEADING = """\
 # maskgate: every setting with its meaning and default.
 # Keep what you change, leave out the rest. Put it at /etc/maskgate/config.toml for the service, at
@@ -16,7 +19,6 @@ HEADING = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print JSON: value and origin of each setting")
     how.add_argument("--example", action="store_true", help="print a documented file of all defaults")
@@ -25,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print, and return the exit code."""
     if args.example:
-        print(HEADING + show.as_toml(Settings(Config(), {}, None)), end="")  # noqa: T201
+        print(HEADING + show.as_toml(Settings(Config(), {}, None)), end="")
     elif args.json:
-        print(json.dumps(show.as_json(settings), indent=2, ensure_ascii=False))  # noqa: T201
+        print(json.dumps(show.as_json(settings), indent=2, ensure_ascii=False))
     else:
-        print(show.as_toml(settings, origins=True), end="")  # noqa: T201
+        print(show.as_toml(settings, origins=True), end="")
     return 0

@@ -18,6 +18,9 @@ from edge.sinks.counts import database, store_path
 from edge.sinks.counts.database import VERDICT_COLUMNS
 from edge.verdicts import Verdict
 
+SUMMARY = "print the visits counted"
+ABOUT = "Print the visits counted, by hour or day."
+
 HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "frames", "uptime")
 CSV_HEADINGS = ("start", "utc_offset", *VERDICT_COLUMNS, "visits", "frames", "uptime_seconds")
 
@@ -51,7 +54,6 @@ class Row:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``maskgate counts``."""
     parser.add_argument(
         "--since",
         metavar="WHEN",

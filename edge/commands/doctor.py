@@ -13,6 +13,9 @@ from edge.board.findings import PIP, Check, Finding, Machine, State
 from edge.config import Config, Settings
 from edge.text import plural
 
+SUMMARY = "report what is missing on this machine"
+ABOUT = "Examine this machine and report what maskgate needs, what is missing, and how to fix it."
+
 CHECKS = (
     "edge.board.checks",
     "edge.vision.checks",
@@ -27,7 +30,6 @@ CHECKS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -40,9 +42,9 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         board = asdict(read_board(machine.root, machine.architecture))
         del board["profile"]["pattern"]
         said = {"ok": not problems, "board": board, "findings": [asdict(one) for one in findings]}
-        print(json.dumps(said, indent=2))  # noqa: T201
+        print(json.dumps(said, indent=2))
     else:
-        print(as_text(findings))  # noqa: T201
+        print(as_text(findings))
     return 1 if problems else 0
 
 

@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edge.config import Settings
 
+SUMMARY = "watch a door, or play a recording"
+ABOUT = (
+    "Watch a door through a camera until Ctrl-C, or play a recording to its end: find faces, judge "
+    "masks, alert and count."
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument(
         "--source",
         dest="camera.source",

@@ -12,9 +12,11 @@ from edge.errors import StoreError
 if TYPE_CHECKING:
     from edge.config import Settings
 
+SUMMARY = "make the token that opens the pages to the network"
+ABOUT = "Make a token that opens the pages to the network, and print it once. Only its hash is kept."
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
     parser.add_argument(
         "--file",
         type=Path,
@@ -55,5 +57,5 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         f"Restart maskgate, open http://{socket.gethostname()}:{web.port or '<port>'}/login and enter the token;",
         "programs send it as a header: Authorization: Bearer <token>",
     ]
-    print("\n".join(lines))  # noqa: T201
+    print("\n".join(lines))
     return 0

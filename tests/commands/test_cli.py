@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from edge import cli
+from edge.commands import commands
 from edge.config import Config, load
 from edge.config.show import as_toml
 
-COMMANDS = ("run", "check", "doctor", "bench", "counts", "alerts-off", "config")
+COMMANDS = ("run", "check", "doctor", "alerts-off", "bench", "config", "counts", "token")
 
 
 class Refused:
@@ -68,6 +69,10 @@ class TestHelp:
         ):
             assert word in text
 
+    def test_a_command_is_found_by_its_file(self) -> None:
+        assert tuple(commands()) == COMMANDS
+        assert all(texts.summary and texts.about.endswith(".") for texts in commands().values())
+
     @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_has_its_own(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -109,7 +114,28 @@ class TestCommandLine:
 
     def test_a_word_like_no_command_gets_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["--config", "run.toml", "xyzzy"]) == 2
-        assert f"there are: {', '.join(cli.COMMANDS)}." in capsys.readouterr().err
+        assert f"there are: {', '.join(commands())}." in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["run", "--soruce", "demo"], "maskgate run: error: there is no option --soruce; did you mean '--source'?"),
+            (["check", "--jsn"], "there is no option --jsn; did you mean '--json'?"),
+            (["counts", "--snice=7d"], "there is no option --snice; did you mean '--since'?"),
+            (["--verbsoe", "config"], "there is no option --verbsoe; did you mean '--verbose'?"),
+            (["config", "--xyzzy"], "there is no option --xyzzy; see maskgate config --help."),
+        ],
+    )
+    def test_a_mistyped_option_gets_the_nearest(
+        self, words: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+
+    def test_options_may_be_cut_short(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["config", "--js"]) == 0
 
     @pytest.mark.parametrize("words", [["run", "--max-frames", "0"], ["run", "--sauce", "demo"], ["config", "surplus"]])
     def test_wrong_arguments_are_refused(self, words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> None:
