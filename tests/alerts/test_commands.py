@@ -13,7 +13,6 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 from edge.alerts import pins as pins_module
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
-from edge.clock import ManualClock
 from edge.config import AlertSettings
 from edge.control import (
     MOST_WAITING,
@@ -30,6 +29,7 @@ from edge.control import (
 from edge.door.operator import obey
 from edge.values import BBox, Person, Verdict
 from tests.alerts.test_pins import wait_until
+from tests.stand_ins.clock import ManualClock
 
 BARE = Person(1, BBox(0, 0, 80, 100), Verdict.WITHOUT_MASK, 0.0, 0.0)
 NIGHT = datetime(2026, 1, 5, 23, 30, tzinfo=timezone.utc)

@@ -11,10 +11,10 @@ import pytest
 from edge.alerts import Alert
 from edge.alerts.policy import AlertPolicy
 from edge.alerts.quiet import QuietHours
-from edge.clock import ManualClock
 from edge.config import AlertSettings, load
 from edge.errors import ConfigError
 from edge.values import BBox, Event, EventKind, Person, Verdict
+from tests.stand_ins.clock import ManualClock
 
 BARE, BADLY, MASKED, UNSURE = (
     Verdict.WITHOUT_MASK,

@@ -10,10 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from edge.clock import ManualClock
 from edge.sinks.counts import CountStore
 from edge.values import Event, EventKind, Verdict
 from tests.bench.results import Options, Section, Table
+from tests.stand_ins.clock import ManualClock
 
 HOUR = 3600
 

@@ -31,11 +31,12 @@ from edge.cameras.stills import Stills
 from edge.cameras.stream import Stream
 from edge.cameras.v4l2 import V4l2Camera
 from edge.cameras.video import VideoFile
-from edge.clock import ManualClock, SystemClock
+from edge.clock import SystemClock
 from edge.config import CameraSettings
 from edge.errors import CameraError, ConfigError
 from edge.values import Event, EventKind, Frame, Image
 from edge.vision.preprocess import resize
+from tests.stand_ins.clock import ManualClock
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -298,9 +298,9 @@ class TestAccelerators:
         assert (finding.remedy or "").startswith("make edgetpu")
 
     def test_a_library_that_crashed_when_it_was_tried_is_told(self, pi: Path, config: Config) -> None:
-        from edge.clock import ManualClock
         from edge.runtime.accelerator.accelerated import ProbeMemory, probe_key
         from edge.runtime.accelerator.edgetpu import Order
+        from tests.stand_ins.clock import ManualClock
 
         self.plug_in(pi)
         self.compile_models(pi)

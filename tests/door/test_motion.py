@@ -18,7 +18,6 @@ from edge.alerts.policy import AlertPolicy
 from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.source import Recording
 from edge.cameras.video import VideoFile
-from edge.clock import ManualClock
 from edge.config import Config
 from edge.door.loop import Door, Judge
 from edge.door.motion import MotionGate
@@ -32,6 +31,7 @@ from edge.sinks.terminal import Screen
 from edge.values import BBox, Event, Face, Frame, Image, Reading
 from edge.vision.pipeline import StageTimes, load_pipeline
 from edge.vision.preprocess import shrunk
+from tests.stand_ins.clock import ManualClock
 
 FPS = 30
 IDLE_EVERY = 0.15

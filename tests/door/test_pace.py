@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edge.cameras.source import LatestFrame
-from edge.clock import ManualClock
 from edge.door.pace import LEAST, LOOK_EVERY, STEP, WELL_FOR, BoardWatch, Pace
 from edge.values import Frame
+from tests.stand_ins.clock import ManualClock
 
 
 class Scene:

@@ -10,12 +10,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edge.clock import ManualClock
 from edge.commands.counts import read_rows, write_csv, write_table
 from edge.errors import StoreError
 from edge.sinks.counts import CountStore, database
 from edge.sinks.web.report import read_today
 from edge.values import Event, EventKind, Verdict
+from tests.stand_ins.clock import ManualClock
 
 ABOUT = "the counts' SQLite file, or its write-ahead log, damaged"
 LONGEST = 16384

@@ -26,7 +26,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.clock import ManualClock
 from edge.config import Config, load
 from edge.door import wiring as daemon
 from edge.errors import ModelError
@@ -49,6 +48,7 @@ from edge.values import Frame
 from edge.vision import pipeline
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Live, load_pipeline
+from tests.stand_ins.clock import ManualClock
 from tests.stand_ins.edgetpu_stand_in import with_custom_op
 
 SOURCE = Path(__file__).parents[1] / "stand_ins/native" / "delegate.c"

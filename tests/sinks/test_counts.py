@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from edge.clock import ManualClock, SystemClock
+from edge.clock import SystemClock
 from edge.commands import counts
 from edge.commands.counts import HEADINGS, parse_since
 from edge.config import CountSettings, load
@@ -33,6 +33,7 @@ from edge.sinks.counts import CountStore, database, store_path
 from edge.sinks.counts.database import lifetime_totals, open_for_reading
 from edge.sinks.web.report import read_today
 from edge.values import Event, EventKind, Verdict
+from tests.stand_ins.clock import ManualClock
 
 ROOT = Path(__file__).parents[2]
 START = datetime(2025, 3, 3, 8, 0, tzinfo=timezone.utc)
@@ -623,7 +624,7 @@ def test_a_visit_adds_less_than_a_block_to_the_log_on_average(
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from edge.clock import ManualClock
+from tests.stand_ins.clock import ManualClock
 from edge.sinks.counts import CountStore
 from edge.values import Event, EventKind, Verdict
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from edge.clock import ManualClock
 from edge.door.systemd import is_journal
 from edge.sinks.event_log import EventLog, SceneTime, Summary, open_file
 from edge.sinks.outbox import CAPACITY, Outbox
 from edge.sinks.terminal import Screen, describe
 from edge.values import Event, EventKind, Verdict
+from tests.stand_ins.clock import ManualClock
 
 START = datetime(2025, 1, 31, 8, 15, 30, tzinfo=timezone.utc)
 

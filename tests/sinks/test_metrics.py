@@ -14,7 +14,6 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.board import read_board, throttled
-from edge.clock import ManualClock
 from edge.config import Config
 from edge.sinks.metrics import Metrics
 from edge.status import CameraState, Status
@@ -23,6 +22,7 @@ from edge.vision.models import read_manifest
 from edge.vision.models.about import about
 from edge.vision.pipeline import StageTimes
 from tests.stand_ins.boards import BOARDS, build
+from tests.stand_ins.clock import ManualClock
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "docs/reference/prometheus"

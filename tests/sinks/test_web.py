@@ -28,7 +28,6 @@ import pytest
 
 from edge import cli
 from edge.board.findings import Machine
-from edge.clock import ManualClock
 from edge.commands import doctor
 from edge.config import load
 from edge.errors import ConfigError
@@ -36,6 +35,7 @@ from edge.sinks.counts import database
 from edge.sinks.web import app, gate, guard, loopback, server, streams, texts, token
 from edge.status import CameraState
 from edge.values import Event, EventKind, Verdict
+from tests.stand_ins.clock import ManualClock
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
 
 LONG = 20.0

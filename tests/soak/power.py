@@ -9,13 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge.clock import ManualClock
 from edge.sinks.counts import CountStore
 from edge.values import Event, EventKind, Verdict
 from tests.soak.appliance import ROOT, Appliance, FailedError, expect, running, stored_visits, wait_for
 from tests.soak.faults import Trial, compiled, fault
 from tests.soak.power_cut import Disk, Entry, read_journal
 from tests.soak.simulated import PROGRAM
+from tests.stand_ins.clock import ManualClock
 
 SHORT_VISITS, LONG_VISITS = 60, 1500
 """That a recorded run commits before it is stopped; in the long form enough for several checkpoints of the log."""

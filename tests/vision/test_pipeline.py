@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from edge import config
-from edge.clock import ManualClock
 from edge.errors import ModelError
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.pipeline import Pipeline, StageTimes, load_pipeline
+from tests.stand_ins.clock import ManualClock
 
 SURE = Face(BBox(10, 10, 50, 60), 0.9)
 DOUBTFUL = Face(BBox(70, 10, 90, 30), 0.3)
