@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         input=InputSize(width=size, height=size),
         labels=labels,
         margin=margin,
+        alarm_below=float(metrics.get("alarm_below", 0.5)),
         training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
         data=provenance.describe_data(args.data, [sample.source for sample in samples], "faces"),
         figures={},
@@ -108,6 +109,6 @@ def compare(
     models = (quantize.FloatModel(function), open_model(content, name=entry.file))
     classifiers = [MaskClassifier(model, entry) for model in models]
     before, after = parity.read_masks(faces, classifiers)
-    said = parity.masks_alarmed(faces, {"float": before, "int8": after})
+    said = parity.masks_alarmed(faces, {"float": before, "int8": after}, entry.alarm_below)
     by_case = parity.case_parity(cases, said, lambda face: face.alarm)
-    return {**parity.mask_parity(faces, before, after), "cases": by_case}
+    return {**parity.mask_parity(faces, before, after, entry.alarm_below), "cases": by_case}

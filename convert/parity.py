@@ -18,7 +18,7 @@ from train.evaluate.hard_cases import HardFace, read_cases
 from train.face import figures as face_eval
 from train.face.data import Photo, read_image
 from train.mask.data import Sample, face_box, load
-from train.mask.figures import figures, indices
+from train.mask.figures import answers, figures, indices
 
 SAME_FACE_IOU = 0.5
 """Two detections that overlap at least so much are taken for the same one."""
@@ -85,7 +85,7 @@ def read_masks(samples: Sequence[Sample], classifiers: Sequence[Classifier]) -> 
 
 
 def mask_parity(
-    samples: Sequence[Sample], float_read: NDArray[np.float64], int8_read: NDArray[np.float64]
+    samples: Sequence[Sample], float_read: NDArray[np.float64], int8_read: NDArray[np.float64], alarm_below: float
 ) -> dict[str, Any]:
     """Compare two classifiers.
 
@@ -93,6 +93,7 @@ def mask_parity(
         samples: N faces.
         float_read: (N, 3) probabilities in the order of ``LABELS``.
         int8_read: (N, 3), of the same faces.
+        alarm_below: As of a `edge.values.Reading`.
 
     Returns:
         JSON-ready: for ``all`` faces and by size, as in ``train.face.figures.SIZES`` (left out where there are none),
@@ -104,7 +105,10 @@ def mask_parity(
     chosen |= {name: (sides >= low) & (sides < high) for name, (low, high) in reversed(face_eval.SIZES.items())}
     return {
         name: _compare(
-            [sample for sample, kept in zip(samples, mask, strict=True) if kept], float_read[mask], int8_read[mask]
+            indices([sample for sample, kept in zip(samples, mask, strict=True) if kept], LABELS),
+            float_read[mask],
+            int8_read[mask],
+            alarm_below,
         )
         for name, mask in chosen.items()
         if mask.any()
@@ -134,9 +138,9 @@ def faces_found(photos: Sequence[Photo], found: Mapping[str, Found]) -> Said:
     return said
 
 
-def masks_alarmed(samples: Sequence[Sample], reads: Mapping[str, NDArray[np.float64]]) -> Said:
+def masks_alarmed(samples: Sequence[Sample], reads: Mapping[str, NDArray[np.float64]], alarm_below: float) -> Said:
     """Of each annotated face, whether each classifier calls for an alarm; ``reads`` as ``read_masks`` gives them."""
-    alarms = {kind: read.argmax(axis=1) != LABELS.index(Label.WITH_MASK) for kind, read in reads.items()}
+    alarms = {kind: read[:, LABELS.index(Label.WITH_MASK)] < alarm_below for kind, read in reads.items()}
     said: defaultdict[Path, list[tuple[BBox, dict[str, bool]]]] = defaultdict(list)
     for row, sample in enumerate(samples):
         if sample.bbox is not None:
@@ -168,14 +172,17 @@ def case_parity(cases: ListedCases, said: Said, due: Callable[[HardFace], bool])
     return counts
 
 
-def _compare(samples: Sequence[Sample], float_read: NDArray[Any], int8_read: NDArray[Any]) -> dict[str, Any]:
-    truth = indices(samples, LABELS)
+def _compare(
+    truth: NDArray[np.intp], float_read: NDArray[Any], int8_read: NDArray[Any], alarm_below: float
+) -> dict[str, Any]:
     change = np.abs(int8_read - float_read)
     return {
-        "float": figures(truth, float_read),
-        "int8": figures(truth, int8_read),
+        "float": figures(truth, float_read, alarm_below=alarm_below),
+        "int8": figures(truth, int8_read, alarm_below=alarm_below),
         "difference": {
-            "agreement": round(float(np.mean(float_read.argmax(axis=1) == int8_read.argmax(axis=1))), 4),
+            "agreement": round(
+                float(np.mean(answers(float_read, LABELS, alarm_below) == answers(int8_read, LABELS, alarm_below))), 4
+            ),
             "mean_change": round(float(change.mean()), 4),
             "largest_change": round(float(change.max()), 4),
         },

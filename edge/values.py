@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.verdicts import LABELS, Label, Verdict
+from edge.verdicts import LABELS, Label, Verdict, decide
 
 __all__ = ["LABELS", "BBox", "Event", "EventKind", "Face", "Frame", "Image", "Label", "Person", "Reading", "Verdict"]
 
@@ -99,20 +99,36 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A face with its mask probabilities, in the order of ``LABELS``, summing to 1."""
+    """A face with its mask probabilities, in the order of ``LABELS``, summing to 1.
+
+    Attributes:
+        face: The face.
+        probabilities: As the model gives them.
+        alarm_below: The probability of ``with_mask`` below which this is an alarm, in (0, 1).
+    """
 
     face: Face
     probabilities: tuple[float, ...]
+    alarm_below: float = 0.5
 
     @property
     def label(self) -> Label:
-        """The most probable label."""
-        return LABELS[max(range(len(LABELS)), key=self.probabilities.__getitem__)]
+        """``with_mask`` from ``alarm_below`` on, else the most probable of the other labels."""
+        return decide(self.probabilities, self.alarm_below)
 
     @property
     def confidence(self) -> float:
         """The probability of ``label``."""
-        return max(self.probabilities)
+        return self.probabilities[LABELS.index(self.label)]
+
+    @property
+    def votes(self) -> tuple[float, ...]:
+        """How one vote is split: the probabilities, weighed so that ``alarm_below`` is an even split."""
+        weighed = [
+            probability * (1 - self.alarm_below if label is Label.WITH_MASK else self.alarm_below)
+            for label, probability in zip(LABELS, self.probabilities, strict=True)
+        ]
+        return tuple(weight / sum(weighed) for weight in weighed)
 
 
 @dataclass(frozen=True, slots=True)

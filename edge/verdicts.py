@@ -5,7 +5,7 @@ A new class of the mask model is a member of ``Label`` and ``Verdict`` and a row
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -25,6 +25,19 @@ class Label(str, Enum):
 
 
 LABELS: tuple[Label, ...] = tuple(Label)
+
+
+def decide(shares: Sequence[float], alarm_below: float = 0.5) -> Label:
+    """The label that shares in the order of ``LABELS`` support.
+
+    Args:
+        shares: They sum to 1.
+        alarm_below: Of ``with_mask``: the least share that is no alarm.
+    """
+    by_label = dict(zip(LABELS, shares, strict=True))
+    if by_label.pop(Label.WITH_MASK) >= alarm_below:
+        return Label.WITH_MASK
+    return max(by_label, key=by_label.__getitem__)
 
 
 class Verdict(str, Enum):

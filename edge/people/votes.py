@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from edge.config import PeopleSettings
 from edge.people.tuning import Tuning
 from edge.values import LABELS, Label, Reading, Verdict
+from edge.verdicts import decide
+
+EVEN = tuple(0.5 if label is Label.WITH_MASK else 0.5 / (len(LABELS) - 1) for label in LABELS)
+"""How doubt is split: between a mask and an alarm, so that it favours neither."""
 
 
 class Ballot:
@@ -48,7 +52,7 @@ class Ballot:
         """
         stands_for = self._tuning.first_vote if self.last_at is None else min(seen, self._tuning.longest_vote)
         weight = stands_for * self._weight(reading)
-        changed = self._add([weight * probability for probability in reading.probabilities], stands_for, at, at)
+        changed = self._add([weight * vote for vote in reading.votes], stands_for, at, at)
         self.readings += 1
         self.contested = self.verdict.value != reading.label.value
         return changed
@@ -84,12 +88,12 @@ class Ballot:
         """Each label's share of the votes, doubt included, in the order of ``LABELS``; they sum to 1."""
         doubt = self._tuning.prior
         total = sum(self._votes) + doubt
-        return tuple((vote + doubt / len(LABELS)) / total for vote in self._votes)
+        return tuple((vote + doubt * part) / total for vote, part in zip(self._votes, EVEN, strict=True))
 
     @property
     def confidence(self) -> float | None:
         """The verdict's share of the votes; None while it is unsure."""
-        return None if self.verdict is Verdict.UNSURE else self.shares[LABELS.index(Label(self.verdict.value))]
+        return None if self.verdict is Verdict.UNSURE else _share(self.shares, Label(self.verdict.value))
 
     def _weight(self, reading: Reading) -> float:
         """Between 0 and 1: the score, less for faces nearer to the least size than to twice that."""
@@ -97,11 +101,24 @@ class Ballot:
         return min(1.0, size) * reading.face.score
 
     def _decide(self) -> None:
-        shares = self.shares
-        leader = max(range(len(LABELS)), key=shares.__getitem__)
-        if shares[leader] < self._settings.min_confidence:
-            return
-        held = self.confidence
-        if held is not None and shares[leader] < held + self._settings.hysteresis:
-            return
-        self.verdict = Verdict(LABELS[leader].value)
+        leader = decide(self.shares)
+        if _backing(self.shares, leader) >= self._settings.min_confidence and self._overcomes_verdict(leader):
+            self.verdict = Verdict(leader.value)
+
+    def _overcomes_verdict(self, leader: Label) -> bool:
+        """Whether a label leads the verdict by the hysteresis; there is nothing to lead while it is unsure."""
+        if self.verdict is Verdict.UNSURE:
+            return True
+        held = Label(self.verdict.value)
+        measure = _share if Label.WITH_MASK not in {leader, held} else _backing
+        return measure(self.shares, leader) >= measure(self.shares, held) + self._settings.hysteresis
+
+
+def _share(shares: Sequence[float], label: Label) -> float:
+    return shares[LABELS.index(label)]
+
+
+def _backing(shares: Sequence[float], label: Label) -> float:
+    """The share for a mask, or for an alarm of whatever kind: that one is due can be sure before its kind is."""
+    masked = _share(shares, Label.WITH_MASK)
+    return masked if label is Label.WITH_MASK else 1 - masked

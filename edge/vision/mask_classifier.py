@@ -37,12 +37,13 @@ class MaskClassifier:
     Args:
         model: Ready to run.
         entry: What the manifest says of it.
+        alarm_below: Instead of the manifest's.
 
     Raises:
         ModelError: The model's input or output is not that of its manifest.
     """
 
-    def __init__(self, model: Model, entry: MaskEntry) -> None:
+    def __init__(self, model: Model, entry: MaskEntry, alarm_below: float | None = None) -> None:
         if entry.input.width != entry.input.height:
             raise ModelError(
                 f"The mask model takes {entry.input.width}x{entry.input.height} pixels; a square is needed."
@@ -55,6 +56,7 @@ class MaskClassifier:
         self._model = model
         self._size = entry.input.width
         self._margin = entry.margin
+        self._alarm_below = entry.alarm_below if alarm_below is None else alarm_below
         self._prepare = ModelInput(model.input, entry.input.width, entry.input.height)
         self._columns = [LABELS.index(label) for label in entry.labels]
 
@@ -70,4 +72,4 @@ class MaskClassifier:
         probabilities = [0.0] * len(LABELS)
         for column, probability in zip(self._columns, known, strict=True):
             probabilities[column] = probability / total
-        return Reading(face, tuple(probabilities))
+        return Reading(face, tuple(probabilities), self._alarm_below)

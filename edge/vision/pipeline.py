@@ -158,7 +158,7 @@ def load_pipeline(
     face_model, mask_model = accelerator.models if accelerator else on_processor
     return Pipeline(
         _open_detector(config, face, face_model, max_faces or config.face.max_faces, accelerator),
-        MaskClassifier(mask_model, mask.entry),
+        MaskClassifier(mask_model, mask.entry, config.mask.alarm_below),
         threshold or config.face.threshold,
         runtime="; ".join(dict.fromkeys((face_model.runtime, mask_model.runtime))),
         accelerator=accelerator,

@@ -296,7 +296,7 @@ def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
     faces = [masked, masked, bare, badly]
     before = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.2, 0.8]])
     after = np.array([[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.0, 1.0, 0.0], [0.6, 0.2, 0.2]])
-    found = mask_parity(faces, before, after)
+    found = mask_parity(faces, before, after, 0.5)
     assert set(found) == {"all", "20_40"}
     assert found["all"]["float"]["accuracy"] == 1
     assert found["all"]["int8"]["masked_wrongly_alarmed"] == 0.5
@@ -370,7 +370,7 @@ def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None
     cases = {name: [(photos.parent / face.photo, face) for face in faces] for name, faces in named.items()}
 
     masked, bare = [0.9, 0.1, 0.0], [0.1, 0.9, 0.0]
-    said = masks_alarmed(samples, {"float": np.array([bare, masked]), "int8": np.array([bare, bare])})
+    said = masks_alarmed(samples, {"float": np.array([bare, masked]), "int8": np.array([bare, bare])}, 0.5)
     alarmed = case_parity(cases, said, lambda face: face.alarm)
     assert alarmed == {"scarf": {"faces": 2, "float": 2, "int8": 1}}
     assert "| scarf | 2 | 2 | 1 |" in mask_tables({"cases": alarmed})

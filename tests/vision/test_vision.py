@@ -299,6 +299,14 @@ def test_a_label_that_the_model_does_not_know_has_probability_zero() -> None:
     assert reading.probabilities == pytest.approx((0.75, 0.25, 0.0))
 
 
+@pytest.mark.parametrize(("set_to", "label"), [(None, Label.MASK_WORN_INCORRECTLY), (0.5, Label.WITH_MASK)])
+def test_the_alarm_threshold_is_the_models_own_unless_it_is_set(set_to: float | None, label: Label) -> None:
+    answer = Tensor(np.array([[0.6, 0.1, 0.3]], np.float32))
+    judge = MaskClassifier(ToldModel([answer], 32, 32), mask_entry(alarm_below=0.7), set_to)
+    (reading,) = judge.classify(picture(60, 60), [FACE])
+    assert reading.label is label
+
+
 def test_a_model_that_answers_nothing_at_all_is_equally_unsure_of_every_label() -> None:
     (reading,) = classifier(as_int8(np.zeros((1, 3)), SCORE_STEPS)).classify(picture(60, 60), [FACE])
     assert reading.probabilities == pytest.approx((1 / 3, 1 / 3, 1 / 3))

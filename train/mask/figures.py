@@ -14,7 +14,9 @@ from train.mask.data import Sample
 RATES = ("accuracy", "bare_alarmed", "masked_wrongly_alarmed", "badly_worn_flagged")
 
 
-def figures(truth: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Label] = LABELS) -> dict[str, Any]:
+def figures(
+    truth: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[Label] = LABELS, alarm_below: float | None = None
+) -> dict[str, Any]:
     """Figures of one set of faces.
 
     An alarm is any answer other than ``with_mask``. Rates over no faces are None.
@@ -23,12 +25,13 @@ def figures(truth: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[L
         truth: (N,) indices into ``labels``.
         probabilities: (N, len(labels)).
         labels: Names of the columns.
+        alarm_below: As of a `edge.values.Reading`; None answers with the most probable label.
 
     Returns:
         JSON-ready: faces, accuracy, bare_alarmed, masked_wrongly_alarmed, badly_worn_flagged, recall and precision a
         class, balanced_loss (mean over classes of the mean cross-entropy, in nats), confusion (rows are the truth).
     """
-    answer = probabilities.argmax(axis=1)
+    answer = answers(probabilities, labels, alarm_below)
     confusion = np.zeros((len(labels), len(labels)), int)
     np.add.at(confusion, (truth, answer), 1)
     chosen = probabilities[np.arange(len(truth)), truth]
@@ -53,6 +56,19 @@ def figures(truth: NDArray[Any], probabilities: NDArray[Any], labels: Sequence[L
         "confusion": confusion.tolist(),
         "labels": [str(label) for label in labels],
     }
+
+
+def answers(
+    probabilities: NDArray[Any], labels: Sequence[Label] = LABELS, alarm_below: float | None = None
+) -> NDArray[np.intp]:
+    """(N,) indices of the labels that (N, len(labels)) probabilities are answered with; see `figures`."""
+    if alarm_below is None:
+        likeliest: NDArray[np.intp] = probabilities.argmax(axis=1)
+        return likeliest
+    masked = labels.index(Label.WITH_MASK)
+    others = np.where(np.arange(len(labels)) == masked, -1.0, probabilities).argmax(axis=1)
+    decided: NDArray[np.intp] = np.where(probabilities[:, masked] >= alarm_below, masked, others)
+    return decided
 
 
 def _alarmed(confusion: NDArray[Any], labels: Sequence[Label], label: Label) -> float | None:

@@ -26,7 +26,8 @@ from train.mask.faces import Faces, gather
 from train.mask.figures import RATES, balancing, describe, figures, indices
 from train.mask.soup import Soup
 from train.mask.teachers import Teachers
-from train.mask.views import CLASS_SHARES, Deck
+from train.mask.threshold import cheapest
+from train.mask.views import CLASS_SHARES, Deck, weights
 
 OBSERVED_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
 """What observers counted where masks had to be worn (https://doi.org/10.54111/0001/cc18)."""
@@ -61,7 +62,7 @@ class Run:
         self.soup = Soup(args.keep_start if self.warmup or args.start_from else 0.0)
         self.average: Average
         self.teachers = Teachers(args.teacher) if args.teacher else None
-        self.state: dict[str, Any] = {"history": [], "seconds": 0.0}
+        self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "alarm_below": 0.5}
 
     def _settings(self) -> dict[str, Any]:
         kept = ["width", "margin", "warmup_epochs", "members", "keep_start", "faces", "batch", "train_from", "seed"]
@@ -89,8 +90,8 @@ class Run:
             model, self.state = self.folder.resume()
             say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.total}")
         else:
-            weights = self.args.weights if self.args.start_from is None else "none"
-            model = classifier(self.size, self.args.width, weights, len(LABELS), 0.3, hidden=self.args.hidden)
+            start = self.args.weights if self.args.start_from is None else "none"
+            model = classifier(self.size, self.args.width, start, len(LABELS), 0.3, hidden=self.args.hidden)
         self.average = Average(model)
         if self.args.resume:
             self.average.load(self.folder.average)
@@ -221,7 +222,9 @@ class Run:
             temperature = fit_temperature(judged, balancing(judged.truth))
             calibrated = tempered(judged.probabilities, temperature)
             weighed = calibrated * ratios
-            found = figures(judged.truth, weighed / weighed.sum(axis=1, keepdims=True))
+            answers = weighed / weighed.sum(axis=1, keepdims=True)
+            self.state["alarm_below"] = cheapest(Judged(answers, judged.truth), weights(held_out, self.args.draw))
+            found = figures(judged.truth, answers, alarm_below=self.state["alarm_below"])
             found["balanced_loss"] = figures(judged.truth, calibrated)["balanced_loss"]
             found["temperature"] = round(temperature, 3)
         save_model(for_door(model, np.log(ratios).tolist(), temperature), self.folder.model)
@@ -240,6 +243,7 @@ class Run:
             "width": self.args.width,
             "labels": [str(label) for label in LABELS],
             "door_ratios": door_ratios().tolist(),
+            "alarm_below": self.state["alarm_below"],
             "kept_epoch": self.state.get("kept_epoch"),
             "settings": self.folder.settings,
             "history": self.state["history"],
@@ -256,7 +260,7 @@ class Run:
         found: dict[str, Any] = {}
         for name, samples in faces.reported().items():
             probabilities = predict(model, samples, self.size, self.args.margin)
-            found[name] = figures(indices(samples, LABELS), probabilities)
+            found[name] = figures(indices(samples, LABELS), probabilities, alarm_below=self.state["alarm_below"])
             say(describe(name, found[name]))
             picture = self.folder.path / f"confusion_{name}.png"
             plots.confusion(picture, name.replace("_", " "), found[name]["confusion"], LABELS)

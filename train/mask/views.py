@@ -5,12 +5,13 @@ A draw depends only on the seed, the epoch and its position, so a resumed run se
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.values import BBox, Image, Label
 from edge.vision.preprocess import crop_face
@@ -69,7 +70,7 @@ class Deck:
         self._pools: dict[Label, dict[str, list[Sample]]] = {label: defaultdict(list) for label in labels}
         for sample in samples:
             if sample.label in self._pools:
-                self._pools[sample.label][f"{sample.source}/{sample.stated}"].append(sample)
+                self._pools[sample.label][_pool(sample)].append(sample)
         drawable = [label for label in labels if self._pools[label] or self.canvases]
         total = sum(CLASS_SHARES[label] for label in drawable)
         self._labels = drawable
@@ -81,7 +82,7 @@ class Deck:
         pools = self._pools[label]
         if self.canvases and (not pools or rng.random() < PAINTED_SHARES[label]):
             return Draw(self.canvases[rng.integers(len(self.canvases))], label, painted=True)
-        weights = np.array([np.sqrt(len(pool)) * self._weight(pool[0]) for pool in pools.values()])
+        weights = np.array([np.sqrt(len(pool)) * _weight(pool[0], self._times) for pool in pools.values()])
         pool = list(pools.values())[rng.choice(len(pools), p=weights / weights.sum())]
         return Draw(pool[rng.integers(len(pool))], label, painted=False)
 
@@ -98,10 +99,6 @@ class Deck:
         image, _ = mask_augment.turn(image, None, degrees, mirror=bool(rng.random() < 0.5))
         return mask_augment.training_view(image, bbox, size, margin, rng)
 
-    def _weight(self, sample: Sample) -> float:
-        times = self._times.get(sample.source, 1.0)
-        return times * ANNOTATED_WEIGHT if sample.stated and sample.annotated else times
-
     def _paint(self, image: Image, landmarks: mask_augment.Landmarks, label: Label, rng: np.random.Generator) -> Image:
         if label is Label.WITHOUT_MASK:
             return mask_paint.paint_covering(image, landmarks, mask_paint.random_texture(rng), rng)
@@ -116,6 +113,23 @@ class Deck:
         sample = self.cloths[rng.integers(len(self.cloths))]
         assert sample.landmarks is not None
         return mask_paint.cloth_of(load(sample.path), sample.landmarks)
+
+
+def weights(samples: Sequence[Sample], times: Mapping[str, float]) -> NDArray[np.float64]:
+    """(N,) how often each face would be drawn among those of its class, painted ones aside; see ``Deck``."""
+    pools = [(sample.label, _pool(sample)) for sample in samples]
+    counts = Counter(pools)
+    return np.array(
+        [_weight(sample, times) / np.sqrt(counts[pool]) for sample, pool in zip(samples, pools, strict=True)]
+    )
+
+
+def _pool(sample: Sample) -> str:
+    return f"{sample.source}/{sample.stated}"
+
+
+def _weight(sample: Sample, times: Mapping[str, float]) -> float:
+    return times.get(sample.source, 1.0) * (ANNOTATED_WEIGHT if sample.stated and sample.annotated else 1.0)
 
 
 def _paintable(sample: Sample) -> bool:

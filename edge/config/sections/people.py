@@ -22,7 +22,7 @@ class PeopleSettings(Section):
         0.6,
         ge=0.34,
         le=1,
-        description="Minimum share of the votes for a verdict (0.34 to 1); below it the person is unsure",
+        description="Minimum share of the votes, for a mask or for an alarm (0.34 to 1); below it the person is unsure",
         json_schema_extra=ON_PAGE,
     )
     hysteresis: float = Field(

@@ -34,3 +34,10 @@ class MaskSettings(Section):
         default_factory=lambda: profile_of().mask,
         description="A model of the shipped manifest (the default suits the board), or PATH/manifest.json#NAME",
     )
+    alarm_below: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Alarm when the probability of a mask is below this (0 to 1): higher catches more masks under the "
+        "nose, lower gives fewer false alarms; unset: the value that suits the model, from its manifest",
+    )

@@ -85,6 +85,12 @@ class MaskEntry(ModelEntry):
     margin: float = Field(
         ge=0, le=4, description="Added around a face on each side, as a share of the bbox's longer side"
     )
+    alarm_below: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="Default of mask.alarm_below, chosen from faces held out of the training",
+    )
 
     @field_validator("labels")
     @classmethod
