@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -284,16 +285,16 @@ def test_a_wrong_clock_at_boot_does_not_delete_visits(open_store: OpenStore, pat
     assert len(visits(path)) == 2
 
 
-@pytest.mark.parametrize("content", [b"this is no database at all, but it is longer than a header" * 40, None])
-def test_a_damaged_file_is_set_aside_and_counting_goes_on(
-    open_store: OpenStore, path: Path, clock: ManualClock, content: bytes | None
+@pytest.mark.parametrize(("kept", "rest"), [(4096, b"\0"), (100, b"scribbled over")], ids=["zeros", "text"])
+def test_a_damaged_store_is_set_aside(
+    open_store: OpenStore, path: Path, clock: ManualClock, kept: int, rest: bytes
 ) -> None:
     store = open_store()
     for _ in range(300):
         store.record(visit(0.0))
     store.close()
     whole = path.read_bytes()
-    path.write_bytes(content or whole[:4096] + bytes(len(whole) - 4096))
+    path.write_bytes(whole[:kept] + (rest * len(whole))[: len(whole) - kept])
 
     store = open_store()
     store.record(visit(clock.monotonic()))
@@ -346,12 +347,118 @@ def test_a_file_that_sqlite_takes_and_maskgate_did_not_write_is_set_aside(
     assert [verdict for _, verdict in visits(path)] == ["without_mask"]
 
 
+def another_programs_database(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executescript("CREATE TABLE mails (id INTEGER, text TEXT); INSERT INTO mails VALUES (1, 'dear');")
+
+
+def another_applications_store(path: Path) -> None:
+    """Of the same tables, but with the id of another program."""
+    database.open_for_writing(path).close()
+    scribble(path, "PRAGMA application_id = 12345")
+
+
+FOREIGN = {
+    "a text": (lambda path: path.write_text("Dear diary, " * 200), "another file"),
+    "zeros": (lambda path: path.write_bytes(bytes(8192)), "another file"),
+    "a folder": (lambda path: path.mkdir(), "a folder"),
+    "a FIFO": (os.mkfifo, "a FIFO"),
+    "a database": (another_programs_database, "the database of another program"),
+    "a similar database": (another_applications_store, "the database of another program"),
+}
+
+
+def fingerprint(path: Path) -> tuple[int, bytes]:
+    mode = path.stat().st_mode
+    return mode, path.read_bytes() if stat.S_ISREG(mode) else b""
+
+
+@pytest.mark.parametrize(("make", "words"), FOREIGN.values(), ids=FOREIGN.keys())
+def test_what_is_not_ours_is_refused_by_name(
+    open_store: OpenStore, path: Path, clock: ManualClock, make: Callable[[Path], Any], words: str
+) -> None:
+    path.parent.mkdir(parents=True)
+    make(path)
+    before = fingerprint(path)
+    store = open_store()
+    for _ in range(3):
+        store.record(visit(clock.monotonic()))
+        clock.advance(70)
+        store.tick()
+    assert store.degraded is not None
+    assert f"counts.path names {path}, which is {words}" in store.degraded
+    assert fingerprint(path) == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with pytest.raises(StoreError, match=f"Cannot read the counts in .* it is {words}"):
+        open_for_reading(path)
+
+
+def test_counts_wait_until_the_foreign_file_is_gone(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text("Dear diary, " * 200)
+    store = open_store()
+    store.record(visit(clock.monotonic(), BARE))
+    path.unlink()
+    clock.advance(70)
+    store.tick()
+    assert store.degraded is None
+    assert [verdict for _, verdict in visits(path)] == ["without_mask"]
+
+
+def test_a_file_put_in_its_place_is_left_alone(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
+    store = open_store()
+    letter = path.with_name("letter")
+    letter.write_bytes(b"a letter that somebody saved here " * 500)
+    letter.rename(path)
+    store.record(visit(clock.monotonic()))
+    clock.advance(6)
+    store.tick()
+    assert "another file" in (store.degraded or "")
+    assert path.read_bytes().startswith(b"a letter")
+
+
+def test_an_empty_file_becomes_a_store(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
+    path.parent.mkdir(parents=True)
+    path.touch()
+    store = open_store()
+    store.record(visit(clock.monotonic()))
+    store.close()
+    assert len(visits(path)) == 1
+
+
+def test_a_store_carries_our_id_before_its_log_is_emptied(open_store: OpenStore, path: Path) -> None:
+    store = open_store()
+    assert path.read_bytes()[68:72] == b"mask"
+    store.close()
+
+
+def test_a_store_without_the_id_is_known_by_its_tables(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
+    store = open_store()
+    store.record(visit(0.0))
+    store.close()
+    scribble(path, "PRAGMA application_id = 0")
+    with closing(open_for_reading(path)) as connection:
+        assert sum(lifetime_totals(connection).values()) == 1
+    store = open_store()
+    store.record(visit(clock.monotonic()))
+    store.close()
+    assert len(visits(path)) == 2
+    assert path.read_bytes()[68:72] == b"mask"
+
+
+def test_the_lock_file_of_somebody_else_is_not_emptied(open_store: OpenStore, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    Path(f"{path}.lock").write_text("kept")
+    open_store().close()
+    assert Path(f"{path}.lock").read_text() == "kept"
+
+
 def test_two_files_damaged_within_a_second_are_both_kept(open_store: OpenStore, path: Path) -> None:
-    for content in (b"first " * 500, b"second " * 500):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+    for content in (b"first ", b"second "):
         open_store().close()
-    kept = {file.read_bytes()[:5] for file in path.parent.glob("counts.db.corrupt-*")}
+        path.write_bytes(path.read_bytes()[:100] + content * 500)
+        open_store().close()
+    kept = {file.read_bytes()[100:105] for file in path.parent.glob("counts.db.corrupt-*")}
     assert kept == {b"first", b"secon"}
 
 
@@ -396,13 +503,22 @@ def test_a_second_daemon_is_refused(open_store: OpenStore, path: Path, clock: Ma
     open_store()
 
 
-def test_a_store_of_a_newer_maskgate_is_left_alone(open_store: OpenStore, path: Path) -> None:
+def test_a_newer_store_is_left_alone_and_delays_counts(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
     open_store().close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(StoreError, match="newer maskgate"):
-        open_store()
+    store = open_store()
+    store.record(visit(0.0))
+    clock.advance(6)
+    store.tick()
+    assert store.degraded is not None
+    assert "newer maskgate" in store.degraded
     assert rows(path, "PRAGMA user_version") == [(99,)]
+    scribble(path, "PRAGMA user_version = 1")
+    clock.advance(60)
+    store.tick()
+    assert store.degraded is None
+    assert len(visits(path)) == 1
 
 
 def test_a_locked_file_delays_counts_and_loses_none(
@@ -541,7 +657,7 @@ def test_a_file_that_is_damaged_during_a_run_is_set_aside_and_what_waits_is_writ
         clock.advance(6)
         store.tick()
         assert store.degraded
-    path.write_bytes(b"scribbled over " * 2000)
+    path.write_bytes(path.read_bytes()[:100] + b"scribbled over " * 2000)
     clock.advance(6)
     store.tick()
     assert store.degraded is None

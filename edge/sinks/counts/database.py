@@ -11,17 +11,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from edge.errors import StoreError
+from edge.sinks.counts.ownership import (
+    APPLICATION_ID,
+    CorruptError,
+    connect_read_only,
+    foreign,
+    is_corrupt,
+    refuse_foreign,
+    refuse_unknown_format,
+)
 from edge.values import Verdict
 
 VERDICT_COLUMNS = tuple(verdict.value for verdict in Verdict)
 
 PAGE_SIZE = 1024
 """Of a new file, in bytes. A visit then costs half of what it does with SQLite's own 4096."""
+
+PERHAPS = "is it damaged, or may this user not read it?"
 
 BUSY_TIMEOUT = 2.0
 """How long a lock of another program is waited for, in seconds."""
@@ -56,12 +65,6 @@ MIGRATIONS: tuple[str, ...] = (
 """Scripts that lead from each version of the schema (``PRAGMA user_version``) to the next."""
 
 
-PASSING = (
-    *("disk I/O error", "full", "unable to open", "readonly", "locked", "locking protocol", "out of memory"),
-    *("interrupted", "permission denied", "not authorized"),
-)
-"""What SQLite says of the disk, of rights and of other programs. All else that it says is of the file's contents."""
-
 LATEST_VERSION = 999
 """No schema will have a higher number: a file that says so is damaged, not from a newer maskgate."""
 FURTHEST = 2e11
@@ -70,23 +73,22 @@ LARGEST = 2**53
 """No number is larger: sums stay exact."""
 
 
-class CorruptError(StoreError):
-    """The file is damaged or no database; it must be set aside."""
-
-
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """Open or create the store and bring its schema up to date.
 
     Raises:
-        CorruptError: The file is damaged.
+        CorruptError: The store is damaged.
+        ForeignError: There is something else.
         StoreError: It was written by a newer maskgate.
         OSError, sqlite3.Error: The file cannot be written at present.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _check_header(path)
+    refuse_foreign(path)
+    refuse_unknown_format(path)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        _sign(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         _check(connection, path)
@@ -109,27 +111,27 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     """
     try:
         path.stat()
+        if what := foreign(path):
+            raise _unreadable(path, f"it is {what}, not a store of maskgate; set counts.path to the store.")
+        connection = connect_read_only(path)
+        version = _version(connection)
     except FileNotFoundError as error:
         raise StoreError(
             f"There are no counts yet at {path}; start maskgate run, or set counts.path to where they are."
         ) from error
+    except StoreError:
+        raise
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from error
-    # Without a log beside it nobody writes the file, and only "immutable" opens it in a directory that is read-only.
-    options = ("mode=ro", "mode=ro&immutable=1") if not Path(f"{path}-wal").exists() else ("mode=ro",)
-    for option in options:
-        try:
-            connection = sqlite3.connect(f"file:{quote(str(path))}?{option}", uri=True, timeout=BUSY_TIMEOUT)
-            version = _version(connection)
-        except sqlite3.Error as error:
-            problem: Exception = error
-            continue
-        if version > len(MIGRATIONS):
-            raise _too_new(path)
-        if version == 0:
-            raise StoreError(f"There are no counts in {path} yet; start maskgate run, or check counts.path.")
-        return connection
-    raise _unreadable(path, str(problem)) from problem
+        raise _unreadable(path, f"{error.strerror or error}; {PERHAPS}") from error
+    except sqlite3.Error as error:
+        raise _unreadable(path, f"{error}; {PERHAPS}") from error
+    if version > len(MIGRATIONS):
+        connection.close()
+        raise _too_new(path)
+    if version == 0:
+        connection.close()
+        raise StoreError(f"There are no counts in {path} yet; start maskgate run, or check counts.path.")
+    return connection
 
 
 def lifetime_totals(connection: sqlite3.Connection) -> dict[Verdict, int]:
@@ -157,34 +159,6 @@ def _columns(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(row[1] for row in connection.execute("PRAGMA table_info(hours)"))
 
 
-def set_aside(path: Path, now: datetime) -> Path:
-    """Rename a damaged store, and its log, out of the way. Returns its new name.
-
-    Raises:
-        OSError: It cannot be renamed.
-    """
-    first = aside = path.with_name(f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
-    number = 1
-    while aside.exists():
-        number += 1
-        aside = first.with_name(f"{first.name}-{number}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
-    return aside
-
-
-def is_corrupt(error: BaseException) -> bool:
-    """Whether SQLite says that the file is damaged, no database, or not as maskgate makes it."""
-    # sqlite_errorcode came with Python 3.11; the texts are SQLite's own and the same everywhere.
-    return isinstance(error, CorruptError) or (
-        isinstance(error, sqlite3.DatabaseError)
-        and not isinstance(error, sqlite3.ProgrammingError)
-        and not any(text in str(error) for text in PASSING)
-    )
-
-
 def transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
     """Run ``work`` in one transaction: all of it is on the disk, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
@@ -195,16 +169,6 @@ def transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connecti
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
-
-
-def _check_header(path: Path) -> None:
-    """A file whose format SQLite does not know is opened for reading only, as if the disk were.
-
-    Source: https://www.sqlite.org/fileformat2.html, 1.3.3
-    """
-    with suppress(FileNotFoundError), path.open("rb") as file:
-        if max(file.read(20)[18:], default=0) > 2:  # noqa: PLR2004
-            raise CorruptError(f"{path}: its header is damaged")
 
 
 def _check_contents(connection: sqlite3.Connection, path: Path) -> None:
@@ -248,8 +212,18 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.execute(f"ALTER TABLE hours ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
 
 
+def _sign(connection: sqlite3.Connection) -> None:
+    """Write maskgate's id into the header, before the log is begun: it must be in the file itself.
+
+    Where a log is there already, as in stores that were begun before the id was, it comes in with the next checkpoint.
+    """
+    (number,) = connection.execute("PRAGMA application_id").fetchone()
+    if number != APPLICATION_ID:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
 def _unreadable(path: Path, reason: str) -> StoreError:
-    return StoreError(f"Cannot read the counts in {path}: {reason}; is it maskgate's file, and may this user read it?")
+    return StoreError(f"Cannot read the counts in {path}: {reason}")
 
 
 def _too_new(path: Path) -> StoreError:

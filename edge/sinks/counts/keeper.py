@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Mapping
 
-from edge.errors import StoreError
+from edge.sinks.counts.ownership import StoreBusyError
 from edge.sinks.counts.store import CountStore
 from edge.values import Event, Verdict
 
@@ -26,14 +26,14 @@ class CountKeeper:
         store: Not open yet.
 
     Raises:
-        StoreError: Another maskgate writes the store, or a newer one has written it.
+        StoreBusyError: Another maskgate writes the store.
     """
 
     def __init__(self, store: CountStore) -> None:
         self._store = store
         self._said: set[str] = set()
         self._opened = threading.Event()
-        self._refusal: StoreError | None = None
+        self._refusal: StoreBusyError | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep_written, name="counts", daemon=True)
         self._thread.start()
@@ -72,7 +72,7 @@ class CountKeeper:
     def _keep_written(self) -> None:
         try:
             self._store.open()
-        except StoreError as refusal:
+        except StoreBusyError as refusal:
             self._refusal = refusal
         self._opened.set()
         self._say()

@@ -22,22 +22,18 @@ import math
 import os
 import sqlite3
 import threading
-import time
-import uuid
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from edge.clock import Clock, SystemClock
+from edge.clock import Clock
 from edge.errors import StoreError
 from edge.sinks.counts import database
-from edge.sinks.counts.database import FURTHEST, VERDICT_COLUMNS
+from edge.sinks.counts.boot import BootClock
+from edge.sinks.counts.hours import HOUR, add, hour_of, rebuild
+from edge.sinks.counts.ownership import StoreBusyError, is_corrupt, refuse_foreign, set_aside
 from edge.values import Event, EventKind, Verdict
-
-HOUR = 3600
 
 JUMP = 2.0
 """A step of the wall clock by more is a correction, not drift, in seconds."""
@@ -77,7 +73,7 @@ class CountStore:
         open_now: Whether to wait for the disk until the file is open; else ``open`` does.
 
     Raises:
-        StoreError: Another maskgate writes this file, or a newer one has written it.
+        StoreBusyError: Another maskgate writes this file.
     """
 
     def __init__(
@@ -87,13 +83,13 @@ class CountStore:
         self._commit_every = commit_every
         self._retention = retention_days * 24.0 * HOUR
         self._clock = clock
-        self._boot = _BootClock(clock)
+        self._boot = BootClock(clock)
         self._memory = threading.Lock()
         self._disk = threading.Lock()
         self._visits: list[_Visit] = []
         self._frames = 0
         self._counted_until = self._visit_due_from = self._boot.seconds()
-        self._lock_file: IO[str] | None = None
+        self._lock_file: int | None = None
         self._connection: sqlite3.Connection | None = None
         self._file: os.stat_result | None = None
         self._boot_row = 0
@@ -102,7 +98,7 @@ class CountStore:
         self._retry_at = -math.inf
         self._pause = RETRY_AFTER
         self.degraded: str | None = None
-        """Why counts cannot be written at present, as a sentence for the operator; None while all is well."""
+        """Why counts cannot be written at present, as a sentence for the operator; None if they can."""
         self.before: Mapping[Verdict, int] | None = None
         """Visits by verdict that were counted before this run; None until the store could be read."""
         self.notice: str | None = None
@@ -114,7 +110,7 @@ class CountStore:
         """Open the file before there is anything to write; may wait for the disk.
 
         Raises:
-            StoreError: Another maskgate writes this file, or a newer one has written it.
+            StoreBusyError: Another maskgate writes this file.
         """
         with self._disk:
             self._try(self._open)
@@ -147,7 +143,7 @@ class CountStore:
         What still cannot be written is lost with the process; ``degraded`` then says so.
         """
         with self._disk:
-            if self._lock_file or self._visits or self._frames:
+            if self._lock_file is not None or self._visits or self._frames:
                 self._try(self._write)
             if self._visits and self.degraded:
                 lost = "1 visit was" if len(self._visits) == 1 else f"{len(self._visits)} visits were"
@@ -171,12 +167,12 @@ class CountStore:
             try:
                 work()
             except (sqlite3.Error, StoreError) as error:
-                if not database.is_corrupt(error):
+                if not is_corrupt(error):
                     raise
                 self._begin_anew()
                 work()
         except (sqlite3.Error, OSError) as error:
-            if isinstance(error, StoreError) and work == self._open:
+            if isinstance(error, StoreBusyError) and work == self._open:
                 raise
             self._disconnect()
             self._retry_at = self._boot.seconds() + self._pause
@@ -208,28 +204,30 @@ class CountStore:
 
     def _take_lock(self) -> None:
         """One writer a store: a second daemon would count the same people again."""
-        if self._lock_file:
+        if self._lock_file is not None:
             return
+        refuse_foreign(self._path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = Path(f"{self._path}.lock").open("w", encoding="utf-8")  # noqa: SIM115
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+        lock_file = os.open(f"{self._path}.lock", flags, 0o644)
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            lock_file.close()
-            raise StoreError(
+            os.close(lock_file)
+            raise StoreBusyError(
                 f"Another maskgate already writes {self._path}; stop it (systemctl stop maskgate), "
                 "or set counts.path to another file."
             ) from error
         self._lock_file = lock_file
 
     def _let_go_of_lock(self) -> None:
-        if self._lock_file:
-            self._lock_file.close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
             self._lock_file = None
 
     def _begin_anew(self) -> None:
         self._disconnect()
-        aside = database.set_aside(self._path, self._clock.now())
+        aside = set_aside(self._path, self._clock.now())
         self.notice = (
             f"The counts in {self._path} were damaged; they were set aside as {aside} and a new file was begun."
         )
@@ -258,12 +256,14 @@ class CountStore:
         self._follow_clock(connection)
 
     def _write(self) -> None:
-        if self._connection is not None and not self._is_in_place():
+        removed = self._connection is not None and not self._is_in_place()
+        if removed:
             self._disconnect()
             self._let_go_of_lock()
-            self.notice = f"The counts in {self._path} were removed; a new file was begun."
         if self._connection is None:
             self._open()
+        if removed:
+            self.notice = f"The counts in {self._path} were removed; a new file was begun."
         assert self._connection is not None
         now = self._boot.seconds()
         with self._memory:
@@ -293,9 +293,9 @@ class CountStore:
             [(self._boot_row, visit.started + offset, visit.ended + offset, visit.verdict.value) for visit in visits],
         )
         for visit in visits:
-            _add(connection, self._boot_row, _hour(visit.ended + offset), {visit.verdict.value: 1})
+            add(connection, self._boot_row, hour_of(visit.ended + offset), {visit.verdict.value: 1})
         worked = {"frames": frames, "uptime": now - self._counted_until}
-        _add(connection, self._boot_row, _hour(now + offset), worked)
+        add(connection, self._boot_row, hour_of(now + offset), worked)
 
     def _follow_clock(self, connection: sqlite3.Connection) -> None:
         """Move this boot's rows along with a wall clock that has jumped."""
@@ -306,81 +306,6 @@ class CountStore:
         connection.execute(
             "UPDATE visits SET started = started + ?, ended = ended + ? WHERE boot = ?", (step, step, self._boot_row)
         )
-        _rebuild_hours(connection, self._boot_row, step)
+        rebuild(connection, self._boot_row, step)
         connection.execute("UPDATE boots SET wall_offset = ? WHERE id = ?", (offset, self._boot_row))
         self._wall_offset = offset
-
-
-class _BootClock:
-    """Seconds that tick from boot to shutdown, sleep included, and the name of the boot they belong to."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        system = isinstance(clock, SystemClock)
-        self._seconds = _since_boot if system else clock.monotonic
-        self.name = (_boot_id() if system else None) or f"run-{uuid.uuid4()}"
-
-    def seconds(self) -> float:
-        """Seconds since boot."""
-        return self._seconds()
-
-    def wall_offset(self) -> float:
-        """What must be added to ``seconds`` to have UTC seconds since 1970."""
-        return self._clock.now().timestamp() - self._seconds()
-
-
-def _since_boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-def _boot_id() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return None
-
-
-def _hour(utc_seconds: float) -> int:
-    return int(utc_seconds // HOUR) * HOUR
-
-
-def _add(connection: sqlite3.Connection, boot: int, hour: int, amounts: Mapping[str, float]) -> None:
-    """Add to the columns of one hour."""
-    columns = ", ".join(amounts)
-    marks = ", ".join("?" * len(amounts))
-    sums = ", ".join(f"{column} = {column} + excluded.{column}" for column in amounts)
-    connection.execute(
-        f"INSERT INTO hours (boot, hour, {columns}) VALUES (?, ?, {marks}) "  # noqa: S608 - columns are our own
-        f"ON CONFLICT (boot, hour) DO UPDATE SET {sums}",
-        (boot, hour, *amounts.values()),
-    )
-
-
-def _rebuild_hours(connection: sqlite3.Connection, boot: int, step: float) -> None:
-    """Move a boot's hourly totals by ``step`` seconds.
-
-    Verdicts are recounted from the visits, which are exact; those whose visits are already deleted move as a whole to
-    the hour that most of theirs becomes. Frames and uptime are shared out between the two hours that theirs becomes.
-    """
-    columns = ("hour", *VERDICT_COLUMNS, "frames", "uptime")
-    rows = connection.execute(f"SELECT {', '.join(columns)} FROM hours WHERE boot = ?", (boot,)).fetchall()  # noqa: S608
-    visits = connection.execute("SELECT ended, verdict FROM visits WHERE boot = ?", (boot,)).fetchall()
-    if not all(
-        isinstance(ended, float) and abs(ended) < FURTHEST and verdict in VERDICT_COLUMNS for ended, verdict in visits
-    ):
-        raise database.CorruptError("a visit in it is none")
-    known = Counter((_hour(ended - step), verdict) for ended, verdict in visits)
-    connection.execute("DELETE FROM hours WHERE boot = ?", (boot,))
-    for hour, *counts, frames, uptime in rows:
-        first = _hour(hour + step)
-        later = (hour + step - first) / HOUR
-        nearest = first if later < 1 / 2 else first + HOUR
-        deleted = {
-            verdict: count - known[hour, verdict] for verdict, count in zip(VERDICT_COLUMNS, counts, strict=True)
-        }
-        _add(connection, boot, nearest, deleted)
-        moved = round(frames * later)
-        _add(connection, boot, first, {"frames": frames - moved, "uptime": uptime * (1 - later)})
-        _add(connection, boot, first + HOUR, {"frames": moved, "uptime": uptime * later})
-    for ended, verdict in visits:
-        _add(connection, boot, _hour(ended), {verdict: 1})

@@ -1,0 +1,180 @@
+"""What lies where the counts should be: nothing, a store of maskgate, or something that is not ours to touch.
+
+A store carries maskgate's application id in its header, which SQLite keeps there for this purpose. Only such a file is
+ever migrated, or set aside when it is damaged. Stores that were begun before the id was written are known by their
+tables.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from edge.errors import StoreError
+
+APPLICATION_ID = 0x6D61736B
+"""``mask`` in ASCII. Source: https://www.sqlite.org/fileformat2.html, 1.3.14"""
+
+MAGIC = b"SQLite format 3\x00"
+HEADER_SIZE = 100
+ID_PLACE = slice(68, 72)
+FORMATS_PLACE = slice(18, 20)
+KNOWN_FORMAT = 2
+
+TABLES = {"boots", "visits", "hours"}
+
+READ_TIMEOUT = 2.0
+"""How long a reader waits for a lock of another program, in seconds."""
+
+PASSING = (
+    *("disk I/O error", "full", "unable to open", "readonly", "locked", "locking protocol", "out of memory"),
+    *("interrupted", "permission denied", "not authorized"),
+)
+"""What SQLite says of the disk, of rights and of other programs. All else that it says is of the file's contents."""
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class CorruptError(StoreError):
+    """The file is damaged or no database; it must be set aside."""
+
+
+class ForeignError(StoreError):
+    """What lies there is not maskgate's, and is left as it is."""
+
+
+class StoreBusyError(StoreError):
+    """Another maskgate writes the store."""
+
+
+def refuse_foreign(path: Path) -> None:
+    """See that a store may be written at ``path``: nothing is there, an empty file, or a store of maskgate.
+
+    Raises:
+        ForeignError: Something else is.
+        OSError, sqlite3.Error: It cannot be looked at, at present.
+    """
+    if what := foreign(path):
+        raise ForeignError(
+            f"counts.path names {path}, which is {what} and not a store of maskgate: it was left as it is, and visits "
+            "are counted in memory only. Set counts.path to another file, or move that one away."
+        )
+
+
+def refuse_unknown_format(path: Path) -> None:
+    """SQLite opens a file of a format that it does not know for reading only, as if the disk were.
+
+    Source: https://www.sqlite.org/fileformat2.html, 1.3.3
+
+    Raises:
+        CorruptError: The header names such a format.
+        OSError: It cannot be read.
+    """
+    with suppress(FileNotFoundError):
+        if max(_header(path)[FORMATS_PLACE], default=0) > KNOWN_FORMAT:
+            raise CorruptError(f"{path}: its header is damaged")
+
+
+def foreign(path: Path) -> str | None:
+    """What lies at ``path``, in words, if it is not a store of maskgate; None for a store, an empty file or nothing.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be looked at, at present.
+    """
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except FileNotFoundError:
+        return None
+    if kind != stat.S_IFREG:
+        return KINDS.get(kind, "not a file")
+    header = _header(path)
+    if not header:
+        return None
+    if not header.startswith(MAGIC):
+        return "another file"
+    number = int.from_bytes(header[ID_PLACE], "big")
+    if number == APPLICATION_ID or (number == 0 and _has_our_tables(path)):
+        return None
+    return "the database of another program"
+
+
+def set_aside(path: Path, now: datetime) -> Path:
+    """Rename a damaged store, and its log, out of the way. Returns its new name.
+
+    Raises:
+        ForeignError: It is not maskgate's.
+        OSError: It cannot be renamed.
+    """
+    refuse_foreign(path)
+    first = aside = path.with_name(f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = first.with_name(f"{first.name}-{number}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Whether SQLite says that the file is damaged, no database, or not as maskgate makes it."""
+    # sqlite_errorcode came with Python 3.11; the texts are SQLite's own and the same everywhere.
+    return isinstance(error, CorruptError) or (
+        isinstance(error, sqlite3.DatabaseError)
+        and not isinstance(error, sqlite3.ProgrammingError)
+        and not any(text in str(error) for text in PASSING)
+    )
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a database without changing it, also where nothing may be written.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    # Without a log next to it nobody writes the file, and only "immutable" opens it in a folder that is read-only.
+    options = ("mode=ro", "mode=ro&immutable=1") if not Path(f"{path}-wal").exists() else ("mode=ro",)
+    problem: sqlite3.Error | None = None
+    for option in options:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?{option}", uri=True, timeout=READ_TIMEOUT)
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.Error as error:
+            connection.close()
+            problem = error
+        else:
+            return connection
+    assert problem
+    raise problem
+
+
+def _header(path: Path) -> bytes:
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(file, HEADER_SIZE)
+    finally:
+        os.close(file)
+
+
+def _has_our_tables(path: Path) -> bool:
+    try:
+        with closing(connect_read_only(path)) as connection:
+            names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        if is_corrupt(error):
+            return False
+        raise
+    return names >= TABLES
