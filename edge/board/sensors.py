@@ -1,0 +1,93 @@
+"""How the board is doing: temperature, power, and whether it slows itself down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.board.sysfs import text_of
+
+CONSTANT_ZONES = frozenset({"PMIC-Die"})
+"""Zones of a Jetson that always report 100 °C."""
+THROTTLED_BITS = {
+    "under_voltage": 0,
+    "frequency_capped": 1,
+    "throttled": 2,
+    "soft_temperature_limit": 3,
+}
+"""Causes in the Raspberry Pi firmware's word for now; what has happened since boot stands 16 bits higher.
+
+https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
+"""
+SINCE_BOOT = 16
+"""How many bits higher the firmware's word tells of what has happened since boot."""
+SLOWING = re.compile(r"^(thermal-)?cpufreq|^cpu-balanced", re.IGNORECASE)
+"""Cooling devices that lower the processor's clock."""
+
+
+def temperature_celsius(root: Path = Path("/")) -> float | None:
+    """The hottest thermal zone, in degrees Celsius; None where none is measured.
+
+    Args:
+        root: Where /sys is.
+    """
+    zones = (root / "sys/class/thermal").glob("thermal_zone*")
+    readings = (text_of(zone / "temp") for zone in zones if text_of(zone / "type") not in CONSTANT_ZONES)
+    return max((int(reading) / 1000 for reading in readings if reading.lstrip("-").isdecimal()), default=None)
+
+
+def throttled(root: Path = Path("/")) -> dict[str, bool] | None:
+    """What slows the board down now, by cause; None where nothing tells.
+
+    Raspberry Pis tell by their firmware. Kernels without its own file tell of under-voltage by a sensor, and every
+    kernel of heat by the cooling devices of which it makes use.
+
+    Args:
+        root: Where /sys is.
+    """
+    word = _firmware_word(root)
+    if word is not None:
+        return {cause: bool(word >> bit & 1) for cause, bit in THROTTLED_BITS.items()}
+    causes = {}
+    for sensor in sorted((root / "sys/class/hwmon").glob("hwmon*")):
+        if text_of(sensor / "name") == "rpi_volt":
+            causes["under_voltage"] = text_of(sensor / "in0_lcrit_alarm") == "1"
+    devices = (root / "sys/class/thermal").glob("cooling_device*")
+    slowing = [text_of(one / "cur_state") not in ("", "0") for one in devices if SLOWING.match(text_of(one / "type"))]
+    if slowing:
+        causes["heat"] = any(slowing)
+    return causes or None
+
+
+def slowed_by(root: Path = Path("/")) -> tuple[str, ...]:
+    """Why the board slows itself down now, in words: ``under voltage``, ``heat``; empty while it does not.
+
+    Args:
+        root: Where /sys is.
+    """
+    return tuple(cause.replace("_", " ") for cause, now in (throttled(root) or {}).items() if now)
+
+
+def power_warnings(root: Path = Path("/")) -> Iterator[str]:
+    """What was wrong with power or heat since boot, or is now, a few words each.
+
+    Args:
+        root: Where /sys is.
+    """
+    word = _firmware_word(root) or 0
+    for cause, bit in THROTTLED_BITS.items():
+        if word >> (bit + SINCE_BOOT) & 1 and not word >> bit & 1:
+            yield f"since boot: {cause.replace('_', ' ')}"
+    for count in sorted((root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")):
+        if (times := text_of(count)) not in ("", "0"):
+            yield f"over-current {times} times ({count.name.removesuffix('_event_cnt')})"
+    yield from (f"now: {cause}" for cause in slowed_by(root))
+
+
+def _firmware_word(root: Path) -> int | None:
+    file = next((root / "sys/devices/platform").glob("soc*/soc*:firmware/get_throttled"), None)
+    try:
+        return None if file is None else int(text_of(file), 16)
+    except ValueError:
+        return None
