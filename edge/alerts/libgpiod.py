@@ -1,4 +1,4 @@
-"""Lines of any GPIO chip, through libgpiod's character device: Jetson, Coral Dev Board, USB expanders.
+"""Lines of any GPIO chip, through libgpiod's character device: Jetson, USB expanders.
 
 A pin is a line of ``alerts.chip``, by its name or offset, or one of the board's header by its place: ``BOARD29``.
 

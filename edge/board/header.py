@@ -24,16 +24,11 @@ class Line(NamedTuple):
     line: int | str
 
 
-def _of(chip: str, lines: Mapping[int, int | str]) -> dict[int, Line]:
+def _of(chip: str, lines: Mapping[int, str]) -> dict[int, Line]:
     return {pin: Line(chip, line) for pin, line in lines.items()}
 
 
 HEADERS: Mapping[str, Mapping[int, Line]] = {
-    "Jetson Nano": _of(
-        "tegra-gpio",
-        {7: 216, 11: 50, 12: 79, 13: 14, 15: 194, 16: 232, 18: 15, 19: 16, 21: 17, 22: 13, 23: 18}
-        | {24: 19, 26: 20, 29: 149, 31: 200, 32: 168, 33: 38, 35: 76, 36: 51, 37: 12, 38: 77, 40: 78},
-    ),
     "Jetson Orin Nano or NX": _of(
         "tegra234-gpio",
         {7: "PAC.06", 11: "PR.04", 12: "PH.07", 13: "PY.00", 15: "PN.01", 16: "PY.04", 18: "PY.03", 19: "PZ.05"}
@@ -49,18 +44,10 @@ HEADERS: Mapping[str, Mapping[int, Line]] = {
         "tegra234-gpio-aon",
         {16: "PBB.01", 29: "PAA.01", 31: "PAA.00", 32: "PBB.00", 33: "PAA.02", 37: "PAA.03"},
     ),
-    "Coral Dev Board": _of("30200000.gpio", {13: 6, 29: 7, 31: 8})
-    | _of("30220000.gpio", {16: 9, 37: 13})
-    | _of("30240000.gpio", {18: 10, 36: 13}),
-    "Coral Dev Board Mini": _of(
-        "gpiochip0",
-        {7: 22, 11: 9, 12: 36, 13: 10, 16: 0, 18: 1, 22: 7, 26: 8, 35: 37, 36: 13, 37: 45, 38: 38, 40: 39},
-    ),
 }
 """By the board's name in ``edge.board.PROFILES``; only pins that are free for use as they come.
 
-Sources: https://github.com/NVIDIA/jetson-gpio/blob/master/lib/python/Jetson/GPIO/gpio_pin_data.py,
-https://coral.ai/docs/dev-board/gpio/ and https://coral.ai/docs/dev-board-mini/gpio/
+Source: https://github.com/NVIDIA/jetson-gpio/blob/master/lib/python/Jetson/GPIO/gpio_pin_data.py
 """
 
 

@@ -23,7 +23,6 @@ class Profile:
         threads: For a model; one core is left to the camera and the pages. None takes half the cores.
         camera: Who reads a camera module: ``picamera2``, or ``gstreamer`` (source ``csi:0``); None where no one can.
         pins: Which library drives them: ``gpiozero`` or ``gpiod``; None where there are none.
-        edge_tpu: Whether one is built in.
         face: Name in the shipped manifest of the face model that it is fast enough for.
         mask: Likewise, of the mask model.
     """
@@ -33,7 +32,6 @@ class Profile:
     threads: int | None = None
     camera: Literal["picamera2", "gstreamer"] | None = None
     pins: Literal["gpiozero", "gpiod"] | None = None
-    edge_tpu: bool = False
     face: str = "face"
     mask: str = "mask"
 
@@ -47,10 +45,7 @@ PROFILES = (
     Profile("Jetson Orin Nano or NX", r"\bp3767-", 4, "gstreamer", "gpiod"),
     Profile("Jetson AGX Orin", r"\bp3701-", 4, "gstreamer", "gpiod"),
     Profile("Jetson Orin", r"nvidia,tegra234", 4, "gstreamer", "gpiod"),
-    Profile("Jetson Nano", r"nvidia,jetson-nano|nvidia,p3450|nvidia,p3541", 3, "gstreamer", "gpiod"),
     Profile("Jetson", r"nvidia,tegra", None, "gstreamer", "gpiod"),
-    Profile("Coral Dev Board", r"imx8mq-phanbell", 3, None, "gpiod", edge_tpu=True),
-    Profile("Coral Dev Board Mini", r"mediatek,mt8167", 3, None, "gpiod", edge_tpu=True),
 )
 """The one table of boards; the first that fits counts. Threads are a choice, not a measurement: ``maskgate bench``.
 

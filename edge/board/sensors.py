@@ -22,7 +22,7 @@ https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 """
 SINCE_BOOT = 16
 """How many bits higher the firmware's word tells of what has happened since boot."""
-SLOWING = re.compile(r"^(thermal-)?cpufreq|^cpu-balanced", re.IGNORECASE)
+SLOWING = re.compile(r"^(thermal-)?cpufreq")
 """Cooling devices that lower the processor's clock."""
 
 

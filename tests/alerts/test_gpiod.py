@@ -273,8 +273,10 @@ class TestWhatIsRefused:
             open_alert(settings(lab, buzzer="passive"))
 
 
-CORAL = next(profile for profile in PROFILES if profile.name == "Coral Dev Board")
-NANO = next(profile for profile in PROFILES if profile.name == "Jetson Nano")
+ORIN = next(profile for profile in PROFILES if profile.name == "Jetson AGX Orin")
+
+
+ORIN_CHIPS = {"tegra234-gpio": ["PP.04"], "tegra234-gpio-aon": ["PBB.01", "PBB.00"]}
 
 
 class TestHeaders:
@@ -282,50 +284,51 @@ class TestHeaders:
 
     @pytest.fixture
     def chips(self, lab: Lab, tmp_path: Path) -> list[FakeLab]:
-        """The five chips of a Coral Dev Board."""
+        """The two chips of a Jetson AGX Orin."""
         if not isinstance(lab, FakeLab):
             pytest.skip("gpio-sim has no chips with these labels")
         made = []
-        for number in range(5):
+        for number, (label, lines) in enumerate(ORIN_CHIPS.items()):
             folder = tmp_path / f"dev/gpiochip{number}"
-            for line in range(32):
-                (folder / str(line)).mkdir(parents=True)
-                (folder / str(line) / "level").write_text("0")
-            (folder / "label").write_text(f"302{number}0000.gpio")
+            for place, line in enumerate(lines):
+                (folder / str(place)).mkdir(parents=True)
+                (folder / str(place) / "level").write_text("0")
+                (folder / str(place) / "name").write_text(line)
+            (folder / "label").write_text(label)
             made.append(FakeLab.at(folder))
         return made
 
     def test_pins_on_several_chips_are_driven_without_naming_one(self, chips: list[FakeLab], tmp_path: Path) -> None:
-        wiring = {"led_pin": "BOARD16", "welcome_pin": "BOARD18", "buzzer_pin": "BOARD13"}
-        alert = open_alert(AlertSettings(**wiring), tmp_path / "dev", CORAL)
-        assert alert.name.startswith(f"gpiod ({tmp_path}/dev/gpiochip2, {tmp_path}/dev/gpiochip4, ")
-        assert alert.name.endswith("led_pin on BOARD16, welcome_pin on BOARD18, buzzer_pin on BOARD13)")
+        wiring = {"led_pin": "BOARD16", "welcome_pin": "BOARD22", "buzzer_pin": "BOARD32"}
+        alert = open_alert(AlertSettings(**wiring), tmp_path / "dev", ORIN)
+        assert alert.name.startswith(f"gpiod ({tmp_path}/dev/gpiochip1, {tmp_path}/dev/gpiochip0: ")
+        assert alert.name.endswith("led_pin on BOARD16, welcome_pin on BOARD22, buzzer_pin on BOARD32)")
         alert.alarm(on=True)
         alert.welcome(on=True)
-        wait_until(lambda: chips[2].level(9) and chips[0].level(6) and chips[4].level(10))
+        wait_until(lambda: chips[1].level(0) and chips[0].level(0) and chips[1].level(1))
         alert.close()
-        assert [chips[2].level(9), chips[0].level(6), chips[4].level(10)] == [0, 0, 0]
+        assert [chips[1].level(0), chips[0].level(0), chips[1].level(1)] == [0, 0, 0]
 
     def test_without_any_named_pin_nothing_is_driven_and_it_is_said_what_to_set(
         self, chips: list[FakeLab], tmp_path: Path
     ) -> None:
-        alert = open_alert(AlertSettings(), tmp_path / "dev", CORAL)
+        alert = open_alert(AlertSettings(), tmp_path / "dev", ORIN)
         assert isinstance(alert, NoAlert)
-        assert 'no pin of the Coral Dev Board is named: set alerts.led_pin = "BOARD16"' in alert.name
+        assert 'no pin of the Jetson AGX Orin is named: set alerts.led_pin = "BOARD16"' in alert.name
 
     def test_a_pin_that_is_ground_or_taken_is_refused_with_those_that_are_free(
         self, chips: list[FakeLab], tmp_path: Path
     ) -> None:
-        with pytest.raises(ConfigError, match="BOARD6 of the Coral Dev Board cannot be driven; these can: 13, 16, 18"):
-            open_alert(AlertSettings(led_pin="BOARD6"), tmp_path / "dev", CORAL)
+        with pytest.raises(ConfigError, match="BOARD6 of the Jetson AGX Orin cannot be driven; these can: 7, 11, 12"):
+            open_alert(AlertSettings(led_pin="BOARD6"), tmp_path / "dev", ORIN)
 
     def test_a_board_whose_header_is_not_known_is_told(self, lab: Lab) -> None:
         with pytest.raises(ConfigError, match="that of the unknown board is not known"):
             open_alert(AlertSettings(output="gpiod", led_pin="BOARD11"), board=UNKNOWN)
 
     def test_a_chip_that_is_absent_is_named_by_its_label(self, lab: Lab) -> None:
-        with pytest.raises(AlertError, match="no GPIO chip 'tegra-gpio'"):
-            open_alert(AlertSettings(output="gpiod", led_pin="BOARD11"), lab.chip.parent, NANO)
+        with pytest.raises(AlertError, match="no GPIO chip 'tegra234-gpio'"):
+            open_alert(AlertSettings(output="gpiod", led_pin="BOARD11"), lab.chip.parent, ORIN)
 
     @pytest.mark.parametrize("board", HEADERS)
     def test_no_line_is_behind_two_pins_and_each_board_is_in_the_table(self, board: str) -> None:

@@ -44,7 +44,6 @@ class Recorded(NamedTuple):
 
 
 BOOKWORM = "Debian GNU/Linux 12 (bookworm)"
-MENDEL = "Mendel GNU/Linux 5 (Eagle)"
 PI_ZONE = (("cpu-thermal", "48312"),)
 BOARDS = {
     "zero2w": Recorded(
@@ -96,18 +95,6 @@ BOARDS = {
         ("rp1-cfe-csi2_ch0", "pispbe-input"),
         "e0008",
     ),
-    "jetson-nano": Recorded(
-        "NVIDIA Jetson Nano Developer Kit",
-        ("nvidia,p3449-0000-b00+p3448-0000-b00", "nvidia,jetson-nano", "nvidia,tegra210"),
-        "Ubuntu 18.04.6 LTS",
-        4_059_248,
-        2_900_000,
-        (("AO-therm", "43500"), ("CPU-therm", "36000"), ("PMIC-Die", "100000")),
-        ((0, 0, "tegra-gpio"), (504, 1, "max77620-gpio")),
-        cooling=("pwm-fan", "cpu-balanced"),
-        kernel="4.9.337-tegra",
-        video=("vi-output, imx219 7-0010",),
-    ),
     "jetson-orin-nano": Recorded(
         "NVIDIA Jetson Orin Nano Developer Kit",
         ("nvidia,p3768-0000+p3767-0005", "nvidia,p3767-0005", "nvidia,tegra234"),
@@ -119,26 +106,6 @@ BOARDS = {
         cooling=("pwm-fan", "cpufreq-cpu0"),
         kernel="5.15.148-tegra",
         video=("vi-output, imx219 9-0010",),
-    ),
-    "coral-dev-board": Recorded(
-        "Freescale i.MX8MQ Phanbell",
-        ("google,imx8mq-phanbell", "fsl,imx8mq"),
-        MENDEL,
-        983_040,
-        700_000,
-        (("cpu_thermal_zone", "52000"),),
-        tuple((32 * number, number, f"302{number}0000.gpio") for number in range(5)),
-        cooling=("thermal-cpufreq-0", "gpio-fan"),
-        kernel="4.14.98-imx",
-    ),
-    "coral-dev-board-mini": Recorded(
-        "Google Coral Dev Board Mini",
-        ("google,mt8167-coral", "mediatek,mt8167"),
-        MENDEL,
-        2_014_208,
-        1_600_000,
-        chips=((387, 0, "1000b000.pinctrl"),),
-        kernel="4.19.125-mtk",
     ),
     "pc": Recorded(
         None, (), "Ubuntu 24.04.1 LTS", 16_300_000, 12_000_000, (("x86_pkg_temp", "51000"),), kernel="6.8.0-49-generic"

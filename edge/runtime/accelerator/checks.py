@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from edge.board import Profile, profile_of
 from edge.board.findings import PIP, Check, Finding, Machine, State
 from edge.clock import SystemClock
 from edge.config import Config
@@ -29,7 +28,7 @@ def accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
         remedy = "sudo apt install gasket-dkms, then restart (from Coral's package archive: docs/how-to/edgetpu.md)"
         yield Finding("accelerator", State.WARNING, text, remedy)
     elif not found:
-        yield _no_accelerator(profile_of(machine.root), settings.accelerator == "edgetpu")
+        yield _no_accelerator(settings.accelerator == "edgetpu")
     elif settings.device and settings.device not in found:
         text = f"there is no {settings.device}; found: {', '.join(found)}"
         yield Finding("accelerator", State.WARNING, text, f'set runtime.device = "{found[0]}"')
@@ -47,10 +46,7 @@ def _has_card(machine: Machine) -> bool:
     return PCI_ID in ids
 
 
-def _no_accelerator(profile: Profile, asked_for: bool) -> Finding:
-    if profile.edge_tpu:
-        text = f"the Edge TPU of the {profile.name} does not show"
-        return Finding("accelerator", State.WARNING, text, "sudo apt update && sudo apt full-upgrade, then restart")
+def _no_accelerator(asked_for: bool) -> Finding:
     if asked_for:
         text = "runtime.accelerator asks for an Edge TPU, and none is here"
         return Finding("accelerator", State.WARNING, text, "plug it in; check: lsusb -d 18d1:9302, ls /dev/apex_*")
