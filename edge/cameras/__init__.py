@@ -1,11 +1,14 @@
-"""Where pictures come from. One file a backend; ``edge.cameras.choose`` picks one by name."""
+"""Where pictures come from. ``sources`` lists the backends, one file each; ``choose`` opens what the settings name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from edge.values import Frame
+from edge.errors import CameraError
+
+if TYPE_CHECKING:
+    from edge.values import Frame
 
 InputSize = Callable[[int, int], tuple[int, int]]
 """Width and height of the face model's input, in pixels, for frames of a width and height."""
@@ -26,10 +29,14 @@ class Camera(Protocol):
         """The next frame, or None at the end of a source that ends.
 
         Raises:
-            CameraError: The source gave no picture and is to be reopened.
+            CameraError: The source gave no picture; it should be opened again.
         """
         ...
 
     def close(self) -> None:
         """Let go of the device. Safe to call twice."""
         ...
+
+
+class NotThereError(CameraError):
+    """There is no camera of this kind here, as opposed to one that does not work."""

@@ -5,40 +5,39 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from edge.board import Profile, camera_sensors, profile_of
-from edge.board.findings import OLDER_NUMPY, PIP, WITH_SYSTEM, Check, Finding, Machine, State
-from edge.cameras.address import is_url, without_secrets
-from edge.cameras.csi import has_gstreamer
+from edge.board.findings import OLDER_NUMPY, WITH_SYSTEM, Check, Finding, Machine, State
 from edge.cameras.devices import devices
+from edge.cameras.sources import AUTO, forms, module_for
 from edge.config import Config
 from edge.errors import CameraError
 
 PICAMERA2 = "sudo apt install python3-picamera2"
-JETPACK_OPENCV = f"sudo apt install python3-opencv; {PIP} uninstall -y opencv-python-headless opencv-python"
 
 
 def camera(machine: Machine, config: Config) -> Iterator[Finding]:
     found = [*_pi_camera(machine), *_video_nodes(machine)]
-    source = config.camera.source
-    recording = source == "demo" or _exists(Path(source).expanduser())
-    yield from found
-    if source.startswith("csi:"):
-        yield _module(machine, source)
-    elif is_url(source):
-        yield Finding("camera", State.OK, f"camera.source is {without_secrets(source)}, which is not tried here")
-    elif recording and not source.startswith("/dev/"):
-        yield Finding("camera", State.WARNING, f"camera.source is {source}, no camera", 'set camera.source = "auto"')
-    elif not found:
+    said = list(_of_source(machine, config.camera.source))
+    yield from (*found, *said)
+    if not found and not said:
         yield _no_camera(machine, profile_of(machine.root), camera_sensors(machine.root))
 
 
-def _exists(path: Path) -> bool:
+def _of_source(machine: Machine, source: str) -> Iterator[Finding]:
+    """What the kind of ``camera.source`` says."""
+    if source == AUTO:
+        return
     try:
-        return path.exists()
-    except OSError:  # a name that no file system could hold
-        return False
+        module = module_for(source)
+    except OSError as error:
+        text = f"camera.source cannot be looked at: {error.strerror}"
+        yield Finding("camera", State.PROBLEM, text, "check the path")
+        return
+    if module is None:
+        yield Finding("camera", State.PROBLEM, "camera.source is no picture source", f"set one of: {forms()}")
+    else:
+        yield from module.examine(machine, source)
 
 
 def _no_camera(machine: Machine, profile: Profile, sensors: list[str]) -> Finding:
@@ -52,18 +51,6 @@ def _no_camera(machine: Machine, profile: Profile, sensors: list[str]) -> Findin
     elif profile.camera == "picamera2":
         remedy = "plug one in; check: lsusb, rpicam-hello --list-cameras"
     return Finding("camera", State.PROBLEM, text, remedy)
-
-
-def _module(machine: Machine, source: str) -> Finding:
-    sensors = ", ".join(camera_sensors(machine.root))
-    if not has_gstreamer(machine.opencv_build()):
-        text = f"{source} needs an OpenCV with GStreamer, which pip's has not"
-        remedy = JETPACK_OPENCV if machine.sees_system else f"{JETPACK_OPENCV}; {WITH_SYSTEM}"
-        return Finding("camera", State.PROBLEM, text, remedy)
-    if not sensors:
-        text = f"camera.source is {source}, and no camera module is found"
-        return Finding("camera", State.PROBLEM, text, "check its ribbon cable; sudo /opt/nvidia/jetson-io/jetson-io.py")
-    return Finding("camera", State.OK, f"camera module {sensors} as {source}")
 
 
 def _pi_camera(machine: Machine) -> Iterator[Finding]:

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 
-from edge.cameras import Camera, InputSize
-from edge.cameras.address import is_url, without_secrets
-from edge.cameras.csi import CsiCamera
+from edge.cameras import Camera, InputSize, NotThereError
+from edge.cameras.address import without_secrets
 from edge.cameras.demo import DEMO_CLIP
-from edge.cameras.devices import devices
-from edge.cameras.picture import SUFFIXES
-from edge.cameras.stills import Stills
-from edge.cameras.stream import Stream
-from edge.cameras.v4l2 import V4l2Camera
-from edge.cameras.video import VideoFile
+from edge.cameras.sources import AUTO, SOURCES, Place, SourceModule, forms, module_for, module_of, words
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
+from edge.text import did_you_mean
 from edge.values import Frame
 
 if TYPE_CHECKING:
     from edge.config import CameraSettings
 
-FORMS = "auto, picamera, csi:0, usb:0, /dev/video0, a video file, a folder of images, rtsp://…, http://…, demo"
 TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
@@ -91,12 +84,11 @@ def open_camera(
         ConfigError: The source has none of the accepted forms.
         CameraError: It is absent, in use, forbidden or unreadable.
     """
-    opener = _Opener(settings, clock, input_size, demo, dev)
-    if settings.source == "auto":
-        return opener.automatic()
-    reopen = opener.named(settings.source)
-    camera = reopen()
-    return Choice(camera, reopen, (f"Pictures come from {camera.name}.",))
+    place = Place(settings, clock, _detector(settings, input_size), demo, dev)
+    if settings.source == AUTO:
+        return _automatic(place)
+    module = _named(settings.source)
+    return _opened(partial(_open, module, settings.source, place))
 
 
 def await_camera(
@@ -115,137 +107,87 @@ def await_camera(
         ConfigError: The source has none of the accepted forms.
         CameraError: A file or folder is absent or unreadable.
     """
-    opener = _Opener(settings, clock, input_size, demo, dev)
-    automatic = settings.source == "auto"
-    reopen = opener.any_camera if automatic else opener.named(settings.source)
+    place = Place(settings, clock, _detector(settings, input_size), demo, dev)
+    module = None if settings.source == AUTO else _named(settings.source)
+
+    def reopen() -> Camera:
+        return _open(module, settings.source, place) if module else _first_camera(place).camera
+
     try:
-        if automatic:
-            return opener.first_camera()
-        camera = reopen()
+        return _opened(reopen) if module else _first_camera(place)
     except CameraError as error:
-        if not automatic and not opener.is_device(settings.source):
+        if module and not module.WAITS:
             raise
-        return Choice(AbsentCamera(settings.source, str(error)), reopen, (str(error), "Waiting for a camera."))
+        name = without_secrets(settings.source)
+        return Choice(AbsentCamera(name, str(error)), reopen, (str(error), "Waiting for a camera."))
+
+
+def _opened(reopen: Callable[[], Camera]) -> Choice:
+    camera = reopen()
     return Choice(camera, reopen, (f"Pictures come from {camera.name}.",))
 
 
-@dataclass(frozen=True, slots=True)
-class _Opener:
-    settings: CameraSettings
-    clock: Clock
-    input_size: InputSize | None
-    demo: Path
-    dev: Path
+def _named(source: str) -> SourceModule:
+    try:
+        module = module_for(source)
+    except OSError as error:
+        raise CameraError(f"{source} cannot be looked at: {error.strerror}; check the path given as source.") from error
+    if module is None:
+        hint = did_you_mean(source, words())
+        shown = without_secrets(source)
+        raise ConfigError(f"{shown!r} is no picture source; {f'{hint} ' if hint else ''}accepted: {forms()}.")
+    return module
 
-    def automatic(self) -> Choice:
-        """The Pi camera, else the first USB camera, else the demo clip.
 
-        A camera that is there but does not work is an error: a door must not be watched through a demo clip.
-        """
+def _open(module: SourceModule, source: str, place: Place) -> Camera:
+    camera = module.open_source(source, place)
+    degrees = place.settings.rotate
+    made_upright = camera.name == "demo"  # rotation is for what is mounted at the door
+    return Rotated(camera, degrees) if degrees and not made_upright else camera
+
+
+def _automatic(place: Place) -> Choice:
+    """The first camera that is there, else the demo clip.
+
+    A camera that is there but does not work is an error: a door must not be watched through a demo clip.
+    """
+    try:
+        return _first_camera(place)
+    except NoCameraError as error:
+        instead = "Playing the demo clip instead; its visits are not stored. Plug in a camera, or give --source."
+
+        reopen = partial(_open, module_of(SOURCES["demo"]), "demo", place)
+        return Choice(reopen(), reopen, (*error.why, instead), stand_in=True)
+
+
+def _first_camera(place: Place) -> Choice:
+    """The first camera that is there, of the kinds that ``auto`` looks for.
+
+    Raises:
+        NoCameraError: There is none.
+        CameraError: One is there but does not work.
+    """
+    why: list[str] = []
+    for kind in (one for one in SOURCES.values() if one.auto):
+        reopen = partial(_open, module_of(kind), kind.form, place)
         try:
-            return self.first_camera()
-        except NoCameraError as error:
-            instead = "Playing the demo clip instead; its visits are not stored. Plug in a camera, or give --source."
-            return Choice(self.clip(), self.clip, (*error.why, instead), stand_in=True)
+            camera = reopen()
+        except NotThereError as error:
+            why.append(f"No {kind.auto} camera: {error}")
+        else:
+            return Choice(camera, reopen, (*why, f"Pictures come from the {kind.auto} camera {camera.name}."))
+    raise NoCameraError(*why)
 
-    def first_camera(self) -> Choice:
-        """The Pi camera, else the first USB camera.
 
-        Raises:
-            NoCameraError: There is neither.
-            CameraError: One is there but does not work.
-        """
-        from edge.cameras.picam import NoPiCameraError
-
-        why: list[str] = []
-        looked_for: tuple[tuple[str, Callable[[], Camera], type[CameraError]], ...] = (
-            ("Pi", self.pi_camera, NoPiCameraError),
-            ("USB", lambda: self.usb(0), NoUsbCameraError),
-        )
-        for kind, reopen, absent in looked_for:
-            try:
-                camera = reopen()
-            except absent as error:  # noqa: PERF203
-                why.append(f"No {kind} camera: {error}")
-            else:
-                return Choice(camera, reopen, (*why, f"Pictures come from the {kind} camera {camera.name}."))
-        raise NoCameraError(*why)
-
-    def any_camera(self) -> Camera:
-        """The camera of ``first_camera``, alone."""
-        return self.first_camera().camera
-
-    def is_device(self, source: str) -> bool:
-        """Whether ``source`` names something that may come back: a camera or a stream, not a file."""
-        return self._device(source) is not None
-
-    def named(self, source: str) -> Callable[[], Camera]:
-        """What opens ``source``."""
-        try:
-            if opener := self._device(source) or self._file(Path(source).expanduser()):
-                return opener
-        except OSError as error:
-            raise CameraError(
-                f"{source} cannot be looked at: {error.strerror}; check the path given as source."
-            ) from error
-        raise ConfigError(f"{without_secrets(source)!r} is no picture source{_nearest(source)}; accepted: {FORMS}.")
-
-    def _device(self, source: str) -> Callable[[], Camera] | None:
-        if source == "picamera":
-            return self.pi_camera
-        if re.fullmatch(r"csi:\d+", source):
-            return lambda: self._turned(CsiCamera(int(source[4:]), self.settings, self.clock))
-        if re.fullmatch(r"usb:\d+", source):
-            return lambda: self.usb(int(source[4:]))
-        if re.fullmatch(r"/dev/video\d+", source):
-            return lambda: self._turned(V4l2Camera(Path(source), self.settings, self.clock))
-        if is_url(source):
-            return lambda: self._turned(Stream(source, self.clock))
+def _detector(settings: CameraSettings, input_size: InputSize | None) -> tuple[int, int] | None:
+    """The face model's input as the camera sees it, which may hang sideways."""
+    if not input_size:
         return None
-
-    def _file(self, path: Path) -> Callable[[], Camera] | None:
-        if str(path) == "demo":
-            return self.clip
-        if ":" in path.parts[0]:  # an address of a kind that is not known
-            return None
-        if path.is_dir() or path.suffix.lower() in SUFFIXES:
-            return lambda: self._turned(Stills(_existing(path)))
-        if path.exists() or path.suffix or len(path.parts) > 1:
-            return lambda: self._turned(VideoFile(_existing(path)))
-        return None
-
-    def pi_camera(self) -> Camera:
-        from edge.cameras.picam import PiCamera
-
-        return self._turned(PiCamera(self.settings, self.clock, detector=self._detector()))
-
-    def _detector(self) -> tuple[int, int] | None:
-        """The face model's input as the camera sees it, which may hang sideways."""
-        if not self.input_size:
-            return None
-        width, height = self.settings.width, self.settings.height
-        if self.settings.rotate % 180 == 0:
-            return self.input_size(width, height)
-        across, along = self.input_size(height, width)
-        return along, across
-
-    def usb(self, index: int) -> Camera:
-        found = list(devices(self.dev))
-        if not found:
-            some = any(self.dev.glob("video*"))
-            where = f"none of {self.dev}/video* captures video" if some else f"there is no {self.dev}/video*"
-            raise NoUsbCameraError(f"{where}; plug one in and check `lsusb`.")
-        if index >= len(found):
-            listed = ", ".join(f"usb:{number} is {device.path}" for number, device in enumerate(found))
-            raise NoUsbCameraError(f"There is no camera usb:{index}; found: {listed}.")
-        return self._turned(V4l2Camera(found[index].path, self.settings, self.clock))
-
-    def clip(self) -> Camera:
-        # Made upright, so rotation is for what is mounted at the door.
-        return VideoFile(self.demo, name="demo")
-
-    def _turned(self, camera: Camera) -> Camera:
-        return Rotated(camera, self.settings.rotate) if self.settings.rotate else camera
+    width, height = settings.width, settings.height
+    if settings.rotate % 180 == 0:
+        return input_size(width, height)
+    across, along = input_size(height, width)
+    return along, across
 
 
 class AbsentCamera:
@@ -270,25 +212,9 @@ class AbsentCamera:
         """Nothing to let go of."""
 
 
-class NoUsbCameraError(CameraError):
-    """There is no USB camera here, as opposed to one that does not work."""
-
-
 class NoCameraError(CameraError):
     """There is no camera at all. ``why`` has a sentence for each place that was looked at."""
 
     def __init__(self, *why: str) -> None:
         super().__init__(" ".join(why))
         self.why = why
-
-
-def _existing(path: Path) -> Path:
-    if not path.exists():
-        raise CameraError(f"There is no file or folder {path}; check the path given as source.")
-    return path
-
-
-def _nearest(source: str) -> str:
-    words = ("auto", "picamera", "csi:0", "usb:0", "demo", "/dev/video0")
-    close = difflib.get_close_matches(source, words, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""

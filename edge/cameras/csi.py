@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import cv2
 
+from edge.board import camera_sensors
+from edge.board.findings import PIP, WITH_SYSTEM, Finding, Machine, State
 from edge.cameras.video import as_bgr
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Frame
 
 if TYPE_CHECKING:
+    from edge.cameras.sources import Place
     from edge.config import CameraSettings
+
+WAITS = True
 
 SENSOR_SIZE = (1280, 720)
 """Asked of the sensor, in pixels; every module that NVIDIA supports has it, and at 30 frames a second or more."""
 MOST_COMPENSATION = 2.0
 """Of the exposure, in stops, that nvarguscamerasrc takes."""
 BACKLIGHT_STOPS = 1.0
+JETPACK_OPENCV = f"sudo apt install python3-opencv; {PIP} uninstall -y opencv-python-headless opencv-python"
+
+
+def matches(source: str) -> bool:
+    return re.fullmatch(r"csi:\d+", source) is not None
+
+
+def open_source(source: str, place: Place) -> CsiCamera:
+    return CsiCamera(int(source[4:]), place.settings, place.clock)
+
+
+def examine(machine: Machine, source: str) -> Iterator[Finding]:
+    sensors = ", ".join(camera_sensors(machine.root))
+    if not has_gstreamer(machine.opencv_build()):
+        text = f"{source} needs an OpenCV with GStreamer, which pip's has not"
+        remedy = JETPACK_OPENCV if machine.sees_system else f"{JETPACK_OPENCV}; {WITH_SYSTEM}"
+        yield Finding("camera", State.PROBLEM, text, remedy)
+    elif not sensors:
+        text = f"camera.source is {source}, and no camera module is found"
+        remedy = "check its ribbon cable; sudo /opt/nvidia/jetson-io/jetson-io.py"
+        yield Finding("camera", State.PROBLEM, text, remedy)
+    else:
+        yield Finding("camera", State.OK, f"camera module {sensors} as {source}")
 
 
 class CsiCamera:

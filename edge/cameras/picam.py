@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 import cv2
 
+from edge.board.findings import Finding, Machine
+from edge.cameras import NotThereError
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Frame
 from edge.vision.preprocess import fitted_size
 
 if TYPE_CHECKING:
+    from edge.cameras.sources import Place
     from edge.config import CameraSettings
+
+WAITS = True
 
 BUFFERS = 3
 """One being exposed, one waiting, one being read: fewer lose frames, more make them older."""
@@ -33,8 +38,21 @@ CONTINUOUS = 2
 """libcamera's AfModeEnum.Continuous, of modules that focus."""
 
 
-class NoPiCameraError(CameraError):
+class NoPiCameraError(NotThereError):
     """There is no Pi camera here, as opposed to one that does not work."""
+
+
+def matches(source: str) -> bool:
+    return source == "picamera"
+
+
+def open_source(_: str, place: Place) -> PiCamera:
+    return PiCamera(place.settings, place.clock, detector=place.detector)
+
+
+def examine(_: Machine, _source: str) -> Iterator[Finding]:
+    """Nothing: every Pi camera that is found is listed anyway."""
+    yield from ()
 
 
 class PiCamera:

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.cameras.picture import SUFFIXES, PictureError, read_picture
+from edge.cameras.video import existing, no_camera
 from edge.errors import CameraError
 from edge.values import Frame
+
+if TYPE_CHECKING:
+    from edge.board.findings import Finding, Machine
+    from edge.cameras.sources import Place
+
+WAITS = False
 
 INTERVAL = 0.25
 """Scene seconds from one image to the next: four of one person are enough for a verdict at the default dwell."""
 
 log = logging.getLogger(__name__)
+
+
+def matches(source: str) -> bool:
+    path = Path(source).expanduser()
+    return path.is_dir() or path.suffix.lower() in SUFFIXES
+
+
+def open_source(source: str, _: Place) -> Stills:
+    return Stills(existing(source))
+
+
+def examine(_: Machine, source: str) -> Iterator[Finding]:
+    yield no_camera(source)
 
 
 class Stills:

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import cv2
 
+from edge.board.findings import Finding, Machine, State
 from edge.cameras.address import without_secrets
 from edge.cameras.video import as_bgr, too_large
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.values import Frame
 
+if TYPE_CHECKING:
+    from edge.cameras.sources import Place
+
+WAITS = True
+
 OPEN_TIMEOUT = 10.0
 """Longest wait for the camera to answer, in seconds."""
 READ_TIMEOUT = 5.0
 """Longest wait for one picture, in seconds."""
+
+
+def matches(source: str) -> bool:
+    return source.lower().startswith(("rtsp://", "rtsps://"))
+
+
+def open_source(source: str, place: Place) -> Stream:
+    return Stream(source, place.clock)
+
+
+def examine(_: Machine, source: str) -> Iterator[Finding]:
+    yield Finding("camera", State.OK, f"camera.source is {without_secrets(source)}, which is not tried here")
 
 
 class Stream:

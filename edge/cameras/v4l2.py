@@ -1,14 +1,16 @@
-"""USB cameras, and whatever else Linux shows as /dev/videoN, through OpenCV."""
+"""A camera that Linux shows as a device, /dev/videoN, through OpenCV."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 
+from edge.board.findings import Finding, Machine, State
 from edge.cameras.devices import devices
 from edge.cameras.video import as_bgr
 from edge.clock import Clock
@@ -16,7 +18,34 @@ from edge.errors import CameraError
 from edge.values import Frame
 
 if TYPE_CHECKING:
+    from edge.cameras.sources import Place
     from edge.config import CameraSettings
+
+WAITS = True
+DEV = Path("/dev")
+MEMORY = (DEV / "shm", DEV / "mqueue")
+"""Folders below /dev that hold files, no devices."""
+
+
+def matches(source: str) -> bool:
+    """Whether it is a device, or a link to where one is or will be once it is plugged in."""
+    path = Path(source).expanduser()
+    try:
+        return stat.S_ISCHR(path.stat().st_mode)
+    except FileNotFoundError:
+        place = Path(os.path.realpath(path))
+        return place.is_relative_to(DEV) and not any(place.is_relative_to(folder) for folder in MEMORY)
+
+
+def open_source(source: str, place: Place) -> V4l2Camera:
+    return V4l2Camera(Path(source).expanduser(), place.settings, place.clock)
+
+
+def examine(machine: Machine, source: str) -> Iterator[Finding]:
+    path = machine.root / Path(source).expanduser().relative_to("/") if source.startswith("/") else Path(source)
+    if not path.exists():
+        remedy = "plug the camera in; check: ls -l /dev/v4l/by-id"
+        yield Finding("camera", State.PROBLEM, f"there is no {source}", remedy)
 
 
 class V4l2Camera:
@@ -35,7 +64,7 @@ class V4l2Camera:
         """Open the camera.
 
         Args:
-            path: The device node.
+            path: The device node, or a link to it, which is followed now.
             settings: Size and rate are asked for; ``granted`` says what the camera made of it.
             clock: Stamps the frames.
             capture: Stands in for ``cv2.VideoCapture``.
@@ -48,7 +77,8 @@ class V4l2Camera:
         self._path, self._clock, self._proc = path, clock, proc
         self._sequence = 0
         _require_access(path)
-        self._capture = capture(str(path), cv2.CAP_V4L2)
+        self._node = path.resolve()
+        self._capture = capture(str(self._node), cv2.CAP_V4L2)
         if not self._capture.isOpened():
             raise self._failure("cannot be opened as a camera")
         for setting, value in (
@@ -87,18 +117,19 @@ class V4l2Camera:
         self._capture.release()
 
     def _failure(self, what: str) -> CameraError:
-        holder = _holder(self._path, self._proc)
+        holder = _holder(self._node, self._proc)
         if holder:
             return CameraError(f"{self._path} is in use by {holder}; stop that program, or choose another source.")
         return CameraError(
             f"{self._path} {what}; unplug it and plug it in again, and see who else uses it with "
-            f"`sudo fuser -v {self._path}`."
+            f"`sudo fuser -v {self._node}`."
         )
 
 
 def _require_access(path: Path) -> None:
     if not path.exists():
-        others = ", ".join(str(device.path) for device in devices(path.parent)) or "no camera is plugged in"
+        found = list(devices(path.parent)) or list(devices(DEV))
+        others = ", ".join(str(device.path) for device in found) or "no camera is plugged in"
         raise CameraError(f"There is no {path}; plug the camera in, or choose another source (found: {others}).")
     if not os.access(path, os.R_OK | os.W_OK):
         raise CameraError(f"This user may not use {path}; run `sudo usermod -aG video $USER` and log in again.")

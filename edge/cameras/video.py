@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 
 from edge import MOST_PIXELS
+from edge.board.findings import Finding, Machine, State
 from edge.errors import CameraError
 from edge.values import Frame, Image
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike
 
+    from edge.cameras.sources import Place
+
+WAITS = False
+
 FALLBACK_FPS = 25.0
 """Frame rate assumed of a file that states none, in frames a second."""
+
+
+def matches(source: str) -> bool:
+    """Whether it is a file that exists, whatever its name, or looks like the path of one that does not."""
+    path = Path(source).expanduser()
+    looks_like_one = ":" not in path.parts[0] and bool(path.suffix or len(path.parts) > 1)
+    return path.exists() or looks_like_one
+
+
+def open_source(source: str, _: Place) -> VideoFile:
+    return VideoFile(existing(source))
+
+
+def examine(_: Machine, source: str) -> Iterator[Finding]:
+    yield no_camera(source)
+
+
+def existing(source: str) -> Path:
+    """The path of a recording.
+
+    Raises:
+        CameraError: There is nothing.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise CameraError(f"There is no file or folder {source}; check the path given as source.")
+    return path
+
+
+def no_camera(source: str) -> Finding:
+    """What ``maskgate doctor`` says of a recording at a door."""
+    return Finding("camera", State.WARNING, f"camera.source is {source}, no camera", 'set camera.source = "auto"')
 
 
 class VideoFile:
@@ -37,7 +75,8 @@ class VideoFile:
         self.name = name or str(path)
         if not path.is_file():
             raise CameraError(f"There is no video file {path}; check the path given as source.")
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        # From the root on: FFmpeg takes what stands before a colon in a relative path for a protocol.
+        self._capture = cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             reason = "may not be read by this user" if not os.access(path, os.R_OK) else "is not a video, or is damaged"
             raise CameraError(f"{path} {reason}; play it elsewhere to check, or give another source.")

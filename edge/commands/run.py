@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from edge.cameras.sources import explained
+
 if TYPE_CHECKING:
     from edge.config import Settings
 
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source",
         dest="camera.source",
         metavar="S",
-        help="auto, picamera, usb:0, /dev/video0, a video file, a folder of images, rtsp://…, http://…, demo",
+        help=explained(),
     )
     parser.add_argument("--window", action="store_true", help="show the live picture; q quits (needs opencv-python)")
     parser.add_argument("--events", metavar="FILE", help="write events as JSON Lines to FILE, or to standard output: -")

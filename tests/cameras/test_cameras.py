@@ -503,13 +503,30 @@ class TestUsbCamera:
         with pytest.raises(CameraError, match=r"There is no .*video7; plug the camera in"):
             V4l2Camera(tmp_path / "video7", CameraSettings(), ManualClock(), FakeCapture())
 
+    def test_a_link_is_followed_again_at_each_opening(self, node: Path) -> None:
+        opened: list[str] = []
+
+        def capture(path: str, backend: int) -> FakeCapture:
+            opened.append(path)
+            return FakeCapture()
+
+        link = node.with_name("front-door")
+        for number in (0, 2):
+            link.unlink(missing_ok=True)
+            node.with_name(f"video{number}").touch()
+            link.symlink_to(f"video{number}")
+            assert V4l2Camera(link, CameraSettings(), ManualClock(), capture).name == str(link)
+        assert [Path(path).name for path in opened] == ["video0", "video2"]
+
     def test_a_camera_in_use_names_the_program_that_holds_it(self, node: Path, tmp_path: Path) -> None:
         process = tmp_path / "proc" / "812"
         (process / "fd").mkdir(parents=True)
         (process / "comm").write_text("cheese\n")
         (process / "fd" / "5").symlink_to(node)
-        with pytest.raises(CameraError, match=r"in use by process 812 \(cheese\); stop that program"):
-            V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture(opened=False), tmp_path / "proc")
+        (tmp_path / "front-door").symlink_to(node)
+        for path in (node, tmp_path / "front-door"):
+            with pytest.raises(CameraError, match=r"in use by process 812 \(cheese\); stop that program"):
+                V4l2Camera(path, CameraSettings(), ManualClock(), FakeCapture(opened=False), tmp_path / "proc")
 
     def test_a_camera_that_does_not_open_names_the_command_that_tells_who_uses_it(self, node: Path) -> None:
         with pytest.raises(CameraError, match="fuser -v"):

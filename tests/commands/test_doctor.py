@@ -261,9 +261,18 @@ class TestCameras:
         settings = changed(config, camera={"source": "rtsp://door:secret@cam/live"})
         assert found(examine(machine(pi), settings), "camera").text.startswith("camera.source is rtsp://***@cam/live")
 
-    def test_a_source_that_no_file_system_could_hold_stops_nothing(self, pi: Path, config: Config) -> None:
-        settings = changed(config, camera={"source": f"{'a' * 300}.mp4"})
-        assert found(examine(machine(pi), settings), "camera")
+    @pytest.mark.parametrize(
+        ("source", "said"),
+        [
+            (f"{'a' * 300}.mp4", "camera.source cannot be looked at: File name too long"),
+            ("webcam", "camera.source is no picture source"),
+            ("/dev/v4l/by-id/usb-gone-index0", "there is no /dev/v4l/by-id/usb-gone-index0"),
+        ],
+        ids=["no file system could hold it", "no accepted form", "a link to a camera that is unplugged"],
+    )
+    def test_a_source_that_cannot_be_used_is_a_problem(self, pi: Path, config: Config, source: str, said: str) -> None:
+        findings = examine(machine(pi), changed(config, camera={"source": source}))
+        assert [one.text for one in findings if one.name == "camera" and one.state is State.PROBLEM] == [said]
 
     def test_nodes_that_are_no_cameras_do_not_count(self, pi: Path, config: Config) -> None:
         findings = examine(machine(pi, query=lambda path: None), config)

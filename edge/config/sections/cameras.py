@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from edge.cameras.sources import explained
 from edge.config.section import ON_PAGE, HomeText, Section
 
 
@@ -14,8 +15,7 @@ class CameraSettings(Section):
 
     source: HomeText = Field(
         "auto",
-        description="auto, picamera, csi:N, usb:N, /dev/videoN, a video file, a folder of images, rtsp://…, http://…, "
-        "demo",
+        description=explained(),
     )
     width: int = Field(640, ge=160, le=4096, description="Frame width to request from a camera, in pixels")
     height: int = Field(480, ge=120, le=4096, description="Frame height to request from a camera, in pixels")
