@@ -200,5 +200,7 @@ def test_only_harmless_settings_can_be_changed() -> None:
         "alerts.refractory",
         "alerts.quiet_hours",
         "alerts.mute_for",
+        "web.door_name",
         "web.language",
+        "mask.alarm_below",
     }

@@ -5,12 +5,13 @@ import json
 import sys
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from edge import runtime
+from edge.config import RuntimeSettings
 from edge.errors import ModelError
 from edge.runtime import Quantization, Tensor, default_threads, open_model
 from edge.values import Label
@@ -253,3 +254,8 @@ def test_a_float_model_runs_unquantized_on_every_runtime_that_is_installed(backe
     content = tensorflow.lite.TFLiteConverter.from_concrete_functions([function]).convert()
     (output,) = open_model(content, backend, threads=1).invoke(np.array([[1.5, -4.0]], np.float32))
     assert output.real().tolist() == [[3.0, -8.0]]
+
+
+def test_the_settings_name_every_runtime() -> None:
+    assert get_args(RuntimeSettings.model_fields["backend"].annotation) == ("auto", *runtime.BACKENDS)
+    assert list(runtime.PACKAGES) == list(runtime.BACKENDS)

@@ -821,6 +821,17 @@ class TestToken:
         assert repr(token.read(made[0], "0.0.0.0")) == "Secret()"
 
 
+class TestDoorName:
+    def test_heads_the_operator_page(self, tmp_path: Path) -> None:
+        with open_door(tmp_path, {"web.door_name": "North <entrance>"}) as door:
+            page = httpx.get(f"{door.url}operator").text
+        assert "<h1>North &lt;entrance&gt; <span>Operator</span></h1>" in page
+
+    def test_is_maskgate_unless_set(self, tmp_path: Path) -> None:
+        with open_door(tmp_path) as door:
+            assert "<h1>maskgate <span>Operator</span></h1>" in httpx.get(f"{door.url}operator").text
+
+
 class TestRefusals:
     """What keeps the screens from opening, in a sentence each."""
 

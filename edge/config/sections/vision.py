@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from edge.board import profile_of
-from edge.config.section import Section
+from edge.config.section import ON_PAGE, Section
 
 
 class FaceSettings(Section):
@@ -40,4 +40,5 @@ class MaskSettings(Section):
         lt=1,
         description="Alarm when the probability of a mask is below this (0 to 1): higher catches more masks under the "
         "nose, lower gives fewer false alarms; unset: the value that suits the model, from its manifest",
+        json_schema_extra=ON_PAGE,
     )

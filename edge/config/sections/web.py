@@ -27,6 +27,12 @@ class WebSettings(Section):
         description="User of this device whose own browser needs no token; empty: none",
     )
     live_picture: bool = Field(False, description="Show the live picture, mirrored, instead of silhouettes")
+    door_name: str = Field(
+        "",
+        max_length=60,
+        description="Name of this door on the operator page; empty: maskgate",
+        json_schema_extra=ON_PAGE,
+    )
     language: str = Field(
         "en", description="Language of the pages: en, fr; auto: what the browser asks for", json_schema_extra=ON_PAGE
     )

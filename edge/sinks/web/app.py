@@ -57,6 +57,7 @@ class Screens:
         about: What does not change during a run.
         live_picture: Whether pictures are shown and served.
         language: Of the pages, or ``auto``.
+        door_name: Of the operator page.
         extra: Further addresses, such as ``/metrics``.
     """
 
@@ -66,6 +67,7 @@ class Screens:
     about: About
     live_picture: bool = False
     language: str = texts.FALLBACK
+    door_name: str = ""
     extra: Mapping[str, Extra] | None = None
 
 
@@ -176,6 +178,7 @@ class Site:
             "lang": language,
             "release": self.release,
             "version": self._screens.about.version,
+            "door": self._screens.door_name or "maskgate",
             "privacy": words["kiosk.privacy.picture" if self._screens.live_picture else "kiosk.privacy.silhouette"],
             "picture": "on" if self._screens.live_picture else "off",
             "error": error or "",

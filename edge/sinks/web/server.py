@@ -157,6 +157,7 @@ def make_server(config: Config, clock: Clock, feed: Feed, guard: Guard, shown: S
             ),
             live_picture=config.web.live_picture,
             language=config.web.language,
+            door_name=config.web.door_name,
             extra=shown.extra,
         )
     )
