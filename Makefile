@@ -21,7 +21,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run desktop test fuzz soak lint format train convert edgetpu eval eval-peers bench demo deploy rollback image test-system test-boot clean
+.PHONY: help run demo desktop test fuzz soak lint format train convert edgetpu eval eval-peers bench demo-clip deploy rollback image test-system test-boot clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -32,6 +32,9 @@ help: ## list the targets
 
 run: $(VENV)/.ready ## install what the device needs into .venv and run: Pi camera, else USB camera, else the demo clip
 	@$(VENV)/bin/maskgate run $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
+
+demo: $(VENV)/.ready ## play the demo clip again and again, with its pages, until Ctrl-C
+	@$(VENV)/bin/maskgate run --source demo --loop $(ARGS)
 
 desktop: $(VENV)/.desktop ## the same with a live window (opencv-python in place of the headless one)
 	@$(VENV)/bin/maskgate run --window $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
@@ -73,7 +76,7 @@ eval-peers: $(DEV)/.ready ## score them beside published models: make eval-peers
 bench: $(DEV)/.ready ## measure speed, memory and scaling, beside others: make bench ARGS=--help
 	@$(DEV_PYTHON) -m tests.bench --peers $(PEERS) --weights $(WEIGHTS) --data $(DATA) $(ARGS)
 
-demo: $(DEV)/.ready ## make the demo clip again
+demo-clip: $(DEV)/.ready ## make the demo clip again
 	@$(DEV_PYTHON) -m train.demo_clip $(ARGS)
 
 # A shell may export HOST itself, so only one that was given to make counts.

@@ -24,6 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help=explained(),
     )
+    parser.add_argument("--port", dest="web.port", metavar="N", help="serve the pages on this port (default: 8080)")
+    parser.add_argument(
+        "--host", dest="web.host", metavar="ADDRESS", help="serve them on this address (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--loop",
+        dest="camera.loop",
+        action="store_const",
+        const=True,
+        help="play a recording or the demo again and again, at its own pace, until Ctrl-C",
+    )
     parser.add_argument("--window", action="store_true", help="show the live picture; q quits (needs opencv-python)")
     parser.add_argument("--events", metavar="FILE", help="write events as JSON Lines to FILE, or to standard output: -")
     parser.add_argument("--max-frames", type=_count, metavar="N", help="stop after N frames")

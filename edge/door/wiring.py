@@ -116,7 +116,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, stopped: thre
         parts.callback(screens.close)
         sinks.append(screens)
         if screens.url:
-            screen.say(f"Screens: {screens.url} and {screens.url}operator.")
+            screen.say(f"Watch it at {screens.url} (for visitors) and {screens.url}operator (for you). Ctrl-C ends it.")
     # Opened last, so that it is the first to be closed: nobody waits for a network while the alarm sounds.
     output = open_alert(config.alerts)
     alerts = AlertPolicy(config.alerts, output, clock)
@@ -205,7 +205,7 @@ def _source(
             dark_after=settings.dark_after,
             input_size=input_size,
         )
-    if settings.loop:
+    if settings.loop or choice.stand_in:
         return Recording(Looped(choice.camera, choice.reopen), clock, True, stopped)
     return Recording(choice.camera, clock, options.realtime, stopped)
 

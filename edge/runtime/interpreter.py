@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.runtime import UNQUANTIZED, Quantization, Tensor, TensorSpec
+from edge.runtime.chatter import without_notes
 from edge.text import plural
 
 
@@ -25,7 +26,8 @@ class InterpreterModel:
     """
 
     def __init__(self, interpreter: Any, runtime: str) -> None:
-        interpreter.allocate_tensors()
+        with without_notes():
+            interpreter.allocate_tensors()
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         if len(inputs) != 1:
             raise ValueError(f"it has {len(inputs)} inputs instead of one")

@@ -996,13 +996,22 @@ class TestDaemon:
             assert "event: bye" in list(lines)
         assert process.wait(LONG) == 0
         assert process.stdout
-        assert f"Screens: {url} and {url}operator." in process.stdout.read()
+        assert f"Watch it at {url} (for visitors) and {url}operator (for you)." in process.stdout.read()
 
     def test_a_recording_as_fast_as_it_goes_is_not_served(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "edge", "run", "--source", "demo", "--max-frames", "5"]
         environment = {**os.environ, "HOME": str(tmp_path), "MASKGATE_WEB_PORT": "0"}
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        assert "Screens" not in ran.stdout
+        assert "Watch it" not in ran.stdout
+
+    def test_looping_tells_in_its_first_lines_where_to_watch(self, tmp_path: Path) -> None:
+        options = ["--source", "demo", "--loop", "--port", "0", "--max-frames", "5"]
+        environment = {**os.environ, "HOME": str(tmp_path)}
+        command = [sys.executable, "-m", "edge", "run", *options]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        first = "\n".join(ran.stdout.splitlines()[:3])
+        assert re.search(r"Watch it at http://127\.0\.0\.1:\d+/ ", first)
+        assert ran.stderr == "", "the runtime's own notes stay off the terminal"
 
     def test_nothing_of_the_server_is_imported_before_its_thread_runs(self) -> None:
         code = "import sys, edge.door.wiring, edge.sinks.web.sink; print({'uvicorn', 'starlette'} & set(sys.modules))"
