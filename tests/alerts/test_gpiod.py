@@ -162,7 +162,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> float:
 
 
 class TestLines:
-    def test_led_and_buzzer_start_within_a_moment_and_the_pattern_ends_by_itself(self, lab: Lab) -> None:
+    def test_alarm_starts_at_once_and_ends(self, lab: Lab) -> None:
         alert = open_alert(settings(lab, on_time=0.6, off_time=0.6, duration=2.4))
         starts = []
         for _ in range(5):
@@ -189,7 +189,7 @@ class TestLines:
         wait_until(lambda: not lab.level(WELCOME) and not lab.level(RELAY))
         alert.close()
 
-    def test_outputs_that_a_low_line_switches_on_rest_high(self, lab: Lab) -> None:
+    def test_active_low_outputs_rest_high(self, lab: Lab) -> None:
         alert = open_alert(settings(lab, active_high=False, relay_active_high=False))
         assert [lab.level(line) for line in (LED, WELCOME, BUZZER, RELAY)] == [1, 1, 1, 1]
         alert.relay(on=True)
@@ -204,7 +204,7 @@ class TestLines:
         assert not alert.pressed()
         alert.close()
 
-    def test_closing_in_the_middle_of_a_beep_leaves_everything_off(self, lab: Lab) -> None:
+    def test_closing_switches_everything_off(self, lab: Lab) -> None:
         alert = open_alert(settings(lab, on_time=5, duration=5))
         alert.alarm(on=True)
         alert.welcome(on=True)
@@ -214,7 +214,7 @@ class TestLines:
         alert.close()
         assert [lab.level(line) for line in (LED, WELCOME, BUZZER, RELAY)] == [0, 0, 0, 0]
 
-    def test_lines_are_off_from_the_start_whatever_they_were_left_at(self, lab: Lab) -> None:
+    def test_lines_start_off(self, lab: Lab) -> None:
         lab.leave_on(BUZZER)
         alert = open_alert(settings(lab))
         assert lab.level(BUZZER) == 0
@@ -226,20 +226,20 @@ class TestLines:
         alert.close()
 
     @pytest.mark.parametrize("by", ["path", "name", "label"])
-    def test_the_chip_is_found_by_path_name_or_label(self, lab: Lab, by: str) -> None:
+    def test_chip_is_found_by_any_name(self, lab: Lab, by: str) -> None:
         chip = {"path": str(lab.chip), "name": lab.chip.name, "label": "fake-gpio"}[by]
         alert = open_alert(settings(lab, chip=chip), devices=lab.chip.parent)
         assert str(lab.chip) in alert.name
         alert.close()
 
-    def test_auto_takes_it_where_a_chip_is_named(self, lab: Lab) -> None:
+    def test_auto_follows_the_named_chip(self, lab: Lab) -> None:
         alert = open_alert(settings(lab, output="auto"))
         assert alert.name.startswith("gpiod")
         alert.close()
 
 
 class TestWhatIsRefused:
-    def test_a_line_in_use_is_named_with_its_setting_and_nothing_stays_taken(self, lab: Lab) -> None:
+    def test_busy_line_is_named(self, lab: Lab) -> None:
         first = open_alert(settings(lab, led_pin=-1, welcome_pin=-1, relay_pin=-1, mute_pin=-1))
         with pytest.raises(AlertError, match=r"alerts\.buzzer_pin \(BUZZER of .*gpiochip.*busy"):
             open_alert(settings(lab))
@@ -247,15 +247,15 @@ class TestWhatIsRefused:
         open_alert(settings(lab)).close()
 
     @pytest.mark.parametrize("line", [99, "NO_SUCH_LINE"])
-    def test_a_line_that_does_not_exist_is_named(self, lab: Lab, line: int | str) -> None:
+    def test_missing_line_is_named(self, lab: Lab, line: int | str) -> None:
         with pytest.raises(AlertError, match=rf"alerts\.led_pin \({line} of "):
             open_alert(settings(lab, led_pin=line))
 
-    def test_a_chip_that_does_not_exist_is_refused_and_the_others_are_listed(self, lab: Lab) -> None:
+    def test_missing_chip_lists_the_others(self, lab: Lab) -> None:
         with pytest.raises(AlertError, match=rf"no GPIO chip 'gpiochip77'.*{lab.chip.name} \(fake-gpio\)"):
             open_alert(settings(lab, chip="gpiochip77"), devices=lab.chip.parent)
 
-    def test_auto_goes_without_where_the_chip_is_gone_and_says_why(self, lab: Lab) -> None:
+    def test_auto_survives_a_missing_chip(self, lab: Lab) -> None:
         alert = open_alert(settings(lab, output="auto", chip="gpiochip77"), devices=lab.chip.parent)
         assert isinstance(alert, NoAlert)
         assert "There is no GPIO chip 'gpiochip77'" in alert.name
@@ -264,11 +264,11 @@ class TestWhatIsRefused:
         with pytest.raises(ConfigError, match=r"needs alerts\.chip"):
             open_alert(settings(lab, chip=""))
 
-    def test_a_raspberry_pis_default_pins_are_never_driven_on_another_chip(self, lab: Lab) -> None:
+    def test_default_pins_stay_untouched(self, lab: Lab) -> None:
         with pytest.raises(ConfigError, match="only pins that you name"):
             open_alert(AlertSettings(output="gpiod", chip=str(lab.chip)))
 
-    def test_a_buzzer_that_needs_a_tone_is_refused(self, lab: Lab) -> None:
+    def test_passive_buzzer_is_refused(self, lab: Lab) -> None:
         with pytest.raises(ConfigError, match="wire an active buzzer"):
             open_alert(settings(lab, buzzer="passive"))
 
@@ -298,7 +298,7 @@ class TestHeaders:
             made.append(FakeLab.at(folder))
         return made
 
-    def test_pins_on_several_chips_are_driven_without_naming_one(self, chips: list[FakeLab], tmp_path: Path) -> None:
+    def test_pins_on_several_chips_work(self, chips: list[FakeLab], tmp_path: Path) -> None:
         wiring = {"led_pin": "BOARD16", "welcome_pin": "BOARD22", "buzzer_pin": "BOARD32"}
         alert = open_alert(AlertSettings(**wiring), tmp_path / "dev", ORIN)
         assert alert.name.startswith(f"gpiod ({tmp_path}/dev/gpiochip1, {tmp_path}/dev/gpiochip0: ")
@@ -309,29 +309,25 @@ class TestHeaders:
         alert.close()
         assert [chips[1].level(0), chips[0].level(0), chips[1].level(1)] == [0, 0, 0]
 
-    def test_without_any_named_pin_nothing_is_driven_and_it_is_said_what_to_set(
-        self, chips: list[FakeLab], tmp_path: Path
-    ) -> None:
+    def test_unnamed_pins_drive_nothing(self, chips: list[FakeLab], tmp_path: Path) -> None:
         alert = open_alert(AlertSettings(), tmp_path / "dev", ORIN)
         assert isinstance(alert, NoAlert)
         assert 'no pin of the Jetson AGX Orin is named: set alerts.led_pin = "BOARD16"' in alert.name
 
-    def test_a_pin_that_is_ground_or_taken_is_refused_with_those_that_are_free(
-        self, chips: list[FakeLab], tmp_path: Path
-    ) -> None:
+    def test_ground_pin_lists_free_pins(self, chips: list[FakeLab], tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="BOARD6 of the Jetson AGX Orin cannot be driven; these can: 7, 11, 12"):
             open_alert(AlertSettings(led_pin="BOARD6"), tmp_path / "dev", ORIN)
 
-    def test_a_board_whose_header_is_not_known_is_told(self, lab: Lab) -> None:
+    def test_unknown_header_is_reported(self, lab: Lab) -> None:
         with pytest.raises(ConfigError, match="that of the unknown board is not known"):
             open_alert(AlertSettings(output="gpiod", led_pin="BOARD11"), board=UNKNOWN)
 
-    def test_a_chip_that_is_absent_is_named_by_its_label(self, lab: Lab) -> None:
+    def test_absent_chip_is_named_by_label(self, lab: Lab) -> None:
         with pytest.raises(AlertError, match="no GPIO chip 'tegra234-gpio'"):
             open_alert(AlertSettings(output="gpiod", led_pin="BOARD11"), lab.chip.parent, ORIN)
 
     @pytest.mark.parametrize("board", HEADERS)
-    def test_no_line_is_behind_two_pins_and_each_board_is_in_the_table(self, board: str) -> None:
+    def test_header_tables_are_consistent(self, board: str) -> None:
         lines = list(HEADERS[board].values())
         assert len(set(lines)) == len(lines)
         assert set(HEADERS[board]).isdisjoint(POWER)
@@ -347,7 +343,7 @@ class TestWiringPage:
     """What docs/how-to/wiring.md tells to set is what each board has."""
 
     @pytest.mark.parametrize("board", HEADERS)
-    def test_each_board_has_a_section_whose_settings_are_pins_that_it_can_drive(self, board: str) -> None:
+    def test_every_board_has_a_section(self, board: str) -> None:
         section = re.search(rf"^### {re.escape(board)}$(.*?)(?=^##|\Z)", WIRING, re.MULTILINE | re.DOTALL)
         assert section, f"docs/how-to/wiring.md has no section on the {board}"
         block = "\n".join(line.strip() for line in section[1].splitlines() if line.startswith("    "))
@@ -360,9 +356,7 @@ class TestWiringPage:
 
 
 class TestAtRunTime:
-    def test_an_expander_that_is_unplugged_is_reported_and_tried_again(
-        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_unplugged_expander_is_retried(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         if not isinstance(lab, FakeLab):
             pytest.skip("gpio-sim cannot be unplugged while its lines are in use")
         monkeypatch.setattr(pins, "RETRY", 0.01)
@@ -379,7 +373,7 @@ class TestAtRunTime:
 
 
 class TestAfterAKill:
-    def test_what_a_killed_process_left_on_is_switched_off_by_the_command(self, lab: Lab, tmp_path: Path) -> None:
+    def test_alerts_off_follows_a_kill(self, lab: Lab, tmp_path: Path) -> None:
         """As the service does it: no process can catch SIGKILL, and a line can keep its level."""
         config = tmp_path / "config.toml"
         wiring = f'led_pin = {LED}\nbuzzer_pin = "{BUZZER}"\nrelay_pin = "{RELAY}"\nwelcome_pin = -1\n'
@@ -452,7 +446,7 @@ class TestTheLinesThatAreFiles:
         real, fake = (_parameters(module, name) for module in both)
         assert real == fake
 
-    def test_line_settings_and_enumerations_are_the_same(self, both: tuple[Any, Any]) -> None:
+    def test_line_settings_match_the_package(self, both: tuple[Any, Any]) -> None:
         real, fake = both
         assert [one.name for one in fields(real.LineSettings)] == [one.name for one in fields(fake.LineSettings)]
         for kind in ("Value", "Direction", "Bias", "Drive", "Edge"):

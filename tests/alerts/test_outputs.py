@@ -45,7 +45,7 @@ class TestThirdOutput:
         alert.alarm(on=True)
         assert (alert.name, vars(alert)) == ("beacon", {"lit": True})
 
-    def test_is_named_where_a_choice_is_wrong(self) -> None:
+    def test_wrong_choice_lists_it(self) -> None:
         with pytest.raises(ConfigError, match="there are auto, gpio, gpiod, none, beacon"):
             load(environment={"MASKGATE_ALERTS_OUTPUT": "candle"})
 
@@ -72,7 +72,7 @@ def test_sound_is_not_chosen_but_set() -> None:
         AlertSettings(output="sound")
 
 
-def test_every_output_is_explained_in_the_settings() -> None:
+def test_settings_explain_every_output() -> None:
     description = AlertSettings.model_fields["output"].description
     assert description is not None
     assert description.startswith(outputs.explained())

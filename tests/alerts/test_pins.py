@@ -61,7 +61,7 @@ def lgpio(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("lgpio")
 @pytest.mark.parametrize(("name", "number"), [("5", 0), ("4b", 0), ("3b+", 0), ("zero2w", 0)])
-def test_the_chip_behind_a_pis_header_is_driven(tmp_path: Path, name: str, number: int) -> None:
+def test_header_chip_is_driven(tmp_path: Path, name: str, number: int) -> None:
     take_header_chip(build(tmp_path, name))
     assert gpiozero.Device.pin_factory.chip == number
 
@@ -75,25 +75,25 @@ def rp1(root: Path, number: int) -> Path:
 
 @pytest.mark.usefixtures("lgpio")
 @pytest.mark.parametrize("number", [4, 15])
-def test_the_rp1_of_a_pi_5_is_found_by_its_label_where_its_number_is_another(tmp_path: Path, number: int) -> None:
+def test_rp1_is_found_by_label(tmp_path: Path, number: int) -> None:
     take_header_chip(rp1(tmp_path, number))
     assert gpiozero.Device.pin_factory.chip == number
 
 
 @pytest.mark.usefixtures("lgpio")
-def test_a_header_that_cannot_be_opened_is_named_by_chip_and_label(tmp_path: Path) -> None:
+def test_closed_header_is_named(tmp_path: Path) -> None:
     with pytest.raises(AlertError, match=r"gpiochip13 \(pinctrl-rp1\): can not open"):
         take_header_chip(rp1(tmp_path, 13))
 
 
 @pytest.mark.usefixtures("lgpio")
-def test_whoever_tells_gpiozero_what_to_use_is_heeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chosen_pin_factory_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "pigpio")
     take_header_chip(build(tmp_path, "5"))
     assert gpiozero.Device.pin_factory is None
 
 
-def test_pins_can_be_named_by_their_place_on_the_header(pins: Any) -> None:
+def test_pins_can_be_header_places(pins: Any) -> None:
     alert = open_alert(settings(led_pin="BOARD11", welcome_pin="BOARD15", buzzer_pin="BOARD13"))
     alert.welcome(on=True)
     wait_until(lambda: pins(22).state)
@@ -117,7 +117,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> float:
     return time.monotonic() - begin
 
 
-def test_led_and_buzzer_beep_in_the_pattern_and_end_by_themselves(pins: Any) -> None:
+def test_pattern_runs_and_ends(pins: Any) -> None:
     alert = open_alert(settings(on_time=0.3, off_time=0.2, duration=1.4))
     pins(17).clear_states()
     pins(27).clear_states()
@@ -134,7 +134,7 @@ def test_led_and_buzzer_beep_in_the_pattern_and_end_by_themselves(pins: Any) -> 
     alert.close()
 
 
-def test_the_alarm_starts_and_stops_within_a_moment(pins: Any) -> None:
+def test_alarm_starts_and_stops_at_once(pins: Any) -> None:
     alert = open_alert(settings(on_time=5.0))
     starts, stops = [], []
     for _ in range(5):
@@ -157,7 +157,7 @@ def test_the_green_light_follows_welcome(pins: Any) -> None:
     alert.close()
 
 
-def test_outputs_that_are_switched_on_by_a_low_pin_rest_high(pins: Any) -> None:
+def test_active_low_outputs_rest_high(pins: Any) -> None:
     alert = open_alert(settings(active_high=False, on_time=5.0))
     assert [pins(number).state for number in (17, 22, 27)] == [1, 1, 1]
     alert.welcome(on=True)
@@ -165,7 +165,7 @@ def test_outputs_that_are_switched_on_by_a_low_pin_rest_high(pins: Any) -> None:
     alert.close()
 
 
-def test_a_passive_buzzer_gets_a_square_wave_of_its_pitch(pins: Any) -> None:
+def test_passive_buzzer_gets_a_square_wave(pins: Any) -> None:
     alert = open_alert(settings(buzzer="passive", tone=880))
     alert.alarm(on=True)
     wait_until(lambda: len(pins(27).states) >= 4)
@@ -176,7 +176,7 @@ def test_a_passive_buzzer_gets_a_square_wave_of_its_pitch(pins: Any) -> None:
     assert pins(27).function == "input"
 
 
-def test_a_pin_that_is_not_wired_is_not_touched(pins: Any) -> None:
+def test_unwired_pins_stay_untouched(pins: Any) -> None:
     alert = open_alert(settings(buzzer_pin=-1, welcome_pin=-1))
     alert.alarm(on=True)
     alert.welcome(on=True)
@@ -187,7 +187,7 @@ def test_a_pin_that_is_not_wired_is_not_touched(pins: Any) -> None:
     alert.close()
 
 
-def test_closing_in_the_middle_of_a_beep_leaves_everything_off(pins: Any) -> None:
+def test_closing_switches_everything_off(pins: Any) -> None:
     alert = open_alert(settings(on_time=5.0))
     alert.alarm(on=True)
     alert.welcome(on=True)
@@ -201,7 +201,7 @@ def test_closing_in_the_middle_of_a_beep_leaves_everything_off(pins: Any) -> Non
         assert pins(number).function == "input"
 
 
-def test_an_alarm_is_silenced_when_the_program_ends_without_closing(tmp_path: Path) -> None:
+def test_exit_silences_the_alarm(tmp_path: Path) -> None:
     script = tmp_path / "ends.py"
     script.write_text(
         "import atexit, gpiozero\n"
@@ -227,7 +227,7 @@ def test_an_alarm_is_silenced_when_the_program_ends_without_closing(tmp_path: Pa
     assert (ran.returncode, ran.stdout.strip()) == (3, "[False, False]"), ran.stderr
 
 
-def test_a_pin_in_use_is_named_with_its_setting(pins: Any) -> None:
+def test_busy_pin_is_named(pins: Any) -> None:
     taken = gpiozero.LED(27)
     with pytest.raises(AlertError, match=r"alerts\.buzzer_pin \(BCM 27\)"):
         open_alert(settings())
@@ -235,19 +235,19 @@ def test_a_pin_in_use_is_named_with_its_setting(pins: Any) -> None:
     taken.close()
 
 
-def test_two_outputs_on_one_pin_are_refused(pins: Any) -> None:
+def test_shared_pins_are_refused(pins: Any) -> None:
     with pytest.raises(ConfigError, match=r"alerts\.led_pin and alerts\.buzzer_pin are both 17"):
         open_alert(settings(buzzer_pin=17))
 
 
-def test_auto_takes_gpio_where_there_is_a_chip(pins: Any, tmp_path: Path) -> None:
+def test_auto_takes_an_existing_chip(pins: Any, tmp_path: Path) -> None:
     (tmp_path / "gpiochip0").touch()
     alert = open_alert(settings(output="auto"), devices=tmp_path)
     assert alert.name == "gpio (red LED on 17, green LED on 22, active buzzer on 27)"
     alert.close()
 
 
-def test_auto_stays_silent_without_a_chip_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_explains_a_missing_chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
     alert = open_alert(settings(output="auto"), devices=tmp_path)
     assert isinstance(alert, NoAlert)
@@ -263,13 +263,13 @@ def no_gpiozero(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_gpiozero")
-def test_auto_stays_silent_without_gpiozero_and_says_why(tmp_path: Path) -> None:
+def test_auto_explains_a_missing_gpiozero(tmp_path: Path) -> None:
     (tmp_path / "gpiochip0").touch()
     assert "install gpiozero" in open_alert(settings(output="auto"), devices=tmp_path).name
 
 
 @pytest.mark.usefixtures("no_gpiozero")
-def test_gpio_without_gpiozero_is_an_error_with_its_remedy() -> None:
+def test_gpio_needs_gpiozero() -> None:
     with pytest.raises(AlertError, match="install gpiozero") as caught:
         open_alert(settings())
     assert caught.value.exit_code == 6
@@ -297,15 +297,15 @@ class TestRhythm:
         turns = [(0.0, True), (0.5, False), (0.75, True), (1.25, False)]
         assert self.play(rhythm, 0.25, 5.0) == turns
 
-    def test_played_late_beeps_and_pauses_stretch_and_none_is_skipped(self) -> None:
+    def test_late_beeps_are_not_skipped(self) -> None:
         turns = self.play(Rhythm(0.1, 0.1, 3), 1.0, 20.0)
         assert turns == [(0.0, True), (1.0, False), (2.0, True), (3.0, False), (4.0, True), (5.0, False)]
 
-    def test_without_pauses_it_is_one_long_beep(self) -> None:
+    def test_no_pause_is_one_beep(self) -> None:
         rhythm = Rhythm.of(AlertSettings(on_time=0.5, off_time=0, duration=2))
         assert self.play(rhythm, 0.25, 5.0) == [(0.0, True), (2.0, False)]
 
-    def test_it_can_be_broken_off_and_begins_anew(self) -> None:
+    def test_pattern_can_restart(self) -> None:
         pattern = Pattern(Rhythm(1.0, 1.0, 2))
         pattern.start(0.0)
         pattern.advance(0.0)
@@ -321,7 +321,7 @@ class TestFromVerdictToPin:
     def person(self, number: int, verdict: Verdict) -> Person:
         return Person(number, BBox(0, 0, 80, 100), verdict, 0.0, 0.0)
 
-    def test_lamp_and_buzzer_start_within_300_ms_of_the_verdict(self, pins: Any) -> None:
+    def test_alarm_follows_within_300_ms(self, pins: Any) -> None:
         policy = AlertPolicy(settings(on_time=5.0, refractory=0), open_alert(settings(on_time=5.0)))
         took = []
         for number in range(10):
@@ -335,7 +335,7 @@ class TestFromVerdictToPin:
         policy.close()
         assert sorted(took)[5] < 0.3
 
-    def test_a_press_of_the_button_silences_the_buzzer_and_the_lamp_flashes_on(self, pins: Any) -> None:
+    def test_press_mutes_buzzer_not_lamp(self, pins: Any) -> None:
         mute = settings(on_time=0.05, off_time=0.05, duration=20, mute_pin=24)
         policy = AlertPolicy(mute, open_alert(mute))
         assert pins(24).pull == "up"
@@ -354,7 +354,7 @@ class TestFromVerdictToPin:
         assert states(pins(27)) == [0]
         policy.close()
 
-    def test_a_button_that_is_held_is_one_press(self, pins: Any) -> None:
+    def test_held_button_is_one_press(self, pins: Any) -> None:
         alert = open_alert(settings(mute_pin=24))
         pins(24).drive_low()
         assert [alert.pressed(), alert.pressed()] == [True, False]
@@ -362,7 +362,7 @@ class TestFromVerdictToPin:
 
 
 class TestRelay:
-    def test_it_is_released_at_the_start_and_at_the_end(self, pins: Any) -> None:
+    def test_relay_starts_and_ends_released(self, pins: Any) -> None:
         alert = open_alert(settings(relay_pin=23))
         assert (pins(23).function, pins(23).state) == ("output", 0)
         alert.relay(on=True)
@@ -371,7 +371,7 @@ class TestRelay:
         assert states(pins(23))[-1] == 0
         assert pins(23).function == "input"
 
-    def test_it_is_released_in_time_though_the_program_hangs(self, pins: Any) -> None:
+    def test_relay_releases_though_program_hangs(self, pins: Any) -> None:
         alert = open_alert(settings(relay_pin=23, relay_for=0.3))
         pins(23).clear_states()
         alert.relay(on=True)
@@ -403,7 +403,7 @@ class TestRelay:
         assert alert.name.endswith("active buzzer on 27, masked relay on 23, mute button on 24)")
         alert.close()
 
-    def test_it_shares_no_pin_with_the_button(self, pins: Any) -> None:
+    def test_relay_and_button_need_pins(self, pins: Any) -> None:
         with pytest.raises(ConfigError, match=r"alerts\.relay_pin and alerts\.mute_pin are both 23"):
             open_alert(settings(relay_pin=23, mute_pin=23))
 
@@ -442,7 +442,7 @@ class TestWhenADriverFails:
         yield driver
         driver.answers.set()
 
-    def test_a_pin_that_hangs_holds_up_nobody_and_is_reported(
+    def test_hanging_pin_is_reported(
         self, driver: Driver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(pins_module, "PATIENCE", 0.2)
@@ -463,7 +463,7 @@ class TestWhenADriverFails:
         policy.close()
         assert "did not answer and may still be on" in caplog.messages[-1]
 
-    def test_once_it_answers_again_all_is_well(self, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pin_recovers(self, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pins_module, "PATIENCE", 0.2)
         alert = PinAlert(driver, settings())
         driver.hangs.set()
@@ -474,9 +474,7 @@ class TestWhenADriverFails:
         wait_until(lambda: alert.trouble is None and driver.set_to.get("welcome"))
         alert.close()
 
-    def test_a_pin_that_cannot_be_switched_is_reported_and_switched_as_soon_as_it_can(
-        self, driver: Driver, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_failing_pin_is_retried(self, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pins_module, "RETRY", 0.01)
         alert = PinAlert(driver, settings())
         driver.fails = True
@@ -488,9 +486,7 @@ class TestWhenADriverFails:
         alert.close()
         assert (driver.set_to["welcome"], driver.closed) == (False, 1)
 
-    def test_an_error_of_the_pin_library_at_run_time_stops_no_alarm(
-        self, pins: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_library_errors_stop_no_alarm(self, pins: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         def fails(self: MockPWMPin, value: float) -> None:
             raise RuntimeError("lgpio: bad handle")
 
@@ -503,7 +499,7 @@ class TestWhenADriverFails:
         wait_until(lambda: pins(17).state and pins(27).state)
         alert.close()
 
-    def test_a_button_that_cannot_be_read_is_reported(self, driver: Driver) -> None:
+    def test_unreadable_button_is_reported(self, driver: Driver) -> None:
         alert = PinAlert(driver, settings(mute_pin=24))
         driver.blind = True
         assert not alert.pressed()
@@ -511,7 +507,7 @@ class TestWhenADriverFails:
         alert.close()
 
 
-def test_the_command_switches_off_what_was_left_on_and_says_what(tmp_path: Path) -> None:
+def test_alerts_off_switches_everything_off(tmp_path: Path) -> None:
     script = tmp_path / "off.py"
     script.write_text(
         "import sys, gpiozero\n"

@@ -77,7 +77,7 @@ def policy(output: Recorder) -> AlertPolicy:
 
 
 @pytest.mark.parametrize("verdict", [BARE, BADLY])
-def test_an_alarming_verdict_sounds_in_the_same_update(policy: AlertPolicy, output: Recorder, verdict: Verdict) -> None:
+def test_alarm_starts_in_the_same_update(policy: AlertPolicy, output: Recorder, verdict: Verdict) -> None:
     events = policy.update([], [person(7, verdict)], at=10.0)
 
     assert output.said == [("alarm", True)]
@@ -85,14 +85,12 @@ def test_an_alarming_verdict_sounds_in_the_same_update(policy: AlertPolicy, outp
 
 
 @pytest.mark.parametrize("verdict", [MASKED, UNSURE])
-def test_nobody_is_alerted_without_an_alarming_verdict(policy: AlertPolicy, output: Recorder, verdict: Verdict) -> None:
+def test_harmless_verdicts_raise_no_alarm(policy: AlertPolicy, output: Recorder, verdict: Verdict) -> None:
     assert policy.update([], [person(1, verdict)], at=10.0) == []
     assert ("alarm", True) not in output.said
 
 
-def test_it_stops_after_its_duration_and_does_not_sound_again_for_that_person(
-    policy: AlertPolicy, output: Recorder
-) -> None:
+def test_one_alarm_per_person(policy: AlertPolicy, output: Recorder) -> None:
     log = [policy.update([], [person(1, BARE)], at=at / 10) for at in range(300)]
 
     events = [event for events in log for event in events]
@@ -101,9 +99,7 @@ def test_it_stops_after_its_duration_and_does_not_sound_again_for_that_person(
     assert output.said == [("alarm", True), ("alarm", False)]
 
 
-def test_it_stops_at_once_when_the_person_masks_up_and_the_green_light_comes_on(
-    policy: AlertPolicy, output: Recorder
-) -> None:
+def test_masking_up_stops_the_alarm(policy: AlertPolicy, output: Recorder) -> None:
     policy.update([], [person(1, BARE)], at=0.0)
     (off,) = policy.update([], [person(1, MASKED)], at=1.0)
 
@@ -111,29 +107,27 @@ def test_it_stops_at_once_when_the_person_masks_up_and_the_green_light_comes_on(
     assert output.said == [("alarm", True), ("alarm", False), ("welcome", True)]
 
 
-def test_it_stops_at_once_when_the_person_leaves(policy: AlertPolicy, output: Recorder) -> None:
+def test_leaving_stops_the_alarm(policy: AlertPolicy, output: Recorder) -> None:
     policy.update([], [person(1, BARE)], at=0.0)
     policy.update([ended(1, 1.0)], [], at=1.0)
 
     assert output.said == [("alarm", True), ("alarm", False)]
 
 
-def test_it_goes_on_when_a_bare_face_becomes_a_badly_masked_one(policy: AlertPolicy, output: Recorder) -> None:
+def test_badly_worn_keeps_the_alarm_on(policy: AlertPolicy, output: Recorder) -> None:
     policy.update([], [person(1, BARE)], at=0.0)
     assert policy.update([], [person(1, BADLY)], at=1.0) == []
     assert output.said == [("alarm", True)]
 
 
-def test_who_unmasks_again_in_the_same_visit_is_not_alerted_twice(policy: AlertPolicy, output: Recorder) -> None:
+def test_one_alarm_per_visit(policy: AlertPolicy, output: Recorder) -> None:
     for at, verdict in [(0.0, BARE), (1.0, MASKED), (20.0, BARE)]:
         policy.update([], [person(1, verdict)], at=at)
 
     assert output.said.count(("alarm", True)) == 1
 
 
-def test_a_second_person_waits_for_the_refractory_period_and_is_alerted_when_it_ends(
-    policy: AlertPolicy, output: Recorder
-) -> None:
+def test_second_person_waits_for_the_pause(policy: AlertPolicy, output: Recorder) -> None:
     both = [person(1, BARE), person(2, BARE)]
     starts = [
         (event.person, event.at)
@@ -146,9 +140,7 @@ def test_a_second_person_waits_for_the_refractory_period_and_is_alerted_when_it_
 
 
 @pytest.mark.parametrize("there", [[], [person(2, MASKED)]])
-def test_a_second_person_who_left_or_masked_up_meanwhile_is_not_alerted(
-    policy: AlertPolicy, output: Recorder, there: list[Person]
-) -> None:
+def test_waiting_alarm_can_lapse(policy: AlertPolicy, output: Recorder, there: list[Person]) -> None:
     policy.update([], [person(1, BARE)], at=0.0)
     policy.update([], [person(1, BARE), person(2, BARE)], at=1.0)
     policy.update([ended(1, 4.0)], there, at=4.0)
@@ -157,7 +149,7 @@ def test_a_second_person_who_left_or_masked_up_meanwhile_is_not_alerted(
     assert output.said.count(("alarm", True)) == 1
 
 
-def test_a_row_of_unmasked_people_does_not_stutter(policy: AlertPolicy, output: Recorder) -> None:
+def test_queue_of_people_does_not_stutter(policy: AlertPolicy, output: Recorder) -> None:
     for number in range(1, 11):
         policy.update([], [person(number, BARE)], at=number * 1.0)
         policy.update([ended(number, number + 0.9)], [], at=number + 0.9)
@@ -165,7 +157,7 @@ def test_a_row_of_unmasked_people_does_not_stutter(policy: AlertPolicy, output: 
     assert output.said.count(("alarm", True)) == 2
 
 
-def test_the_green_light_stays_dark_while_an_alarm_sounds(policy: AlertPolicy, output: Recorder) -> None:
+def test_green_light_waits_for_the_alarm(policy: AlertPolicy, output: Recorder) -> None:
     policy.update([], [person(1, MASKED)], at=0.0)
     policy.update([], [person(1, MASKED), person(2, BARE)], at=1.0)
     assert output.said == [("welcome", True), ("welcome", False), ("alarm", True)]
@@ -175,7 +167,7 @@ def test_the_green_light_stays_dark_while_an_alarm_sounds(policy: AlertPolicy, o
     assert output.said[3:] == [("alarm", False), ("welcome", True), ("welcome", False)]
 
 
-def test_times_that_repeat_or_go_back_do_no_harm(policy: AlertPolicy, output: Recorder) -> None:
+def test_odd_times_do_no_harm(policy: AlertPolicy, output: Recorder) -> None:
     for at in (5.0, 5.0, 3.0, 5.0):
         policy.update([], [person(1, BARE)], at=at)
 
@@ -198,7 +190,7 @@ class TestMuteButton:
     def policy(self, output: Recorder) -> AlertPolicy:
         return AlertPolicy(AlertSettings(mute_for=60.0), output)
 
-    def test_a_press_silences_an_alarm_and_the_lamp_goes_on(self, policy: AlertPolicy, output: Recorder) -> None:
+    def test_press_mutes_sound_not_lamp(self, policy: AlertPolicy, output: Recorder) -> None:
         policy.update([], [person(1, BARE)], at=0.0)
         output.presses = 1
         policy.update([], [person(1, BARE)], at=0.5)
@@ -218,7 +210,7 @@ class TestMuteButton:
             policy.update([], [], at=at)
         assert output.said == [("hush", True), ("hush", False)]
 
-    def test_a_second_press_ends_it_and_a_third_begins_it_anew(self, policy: AlertPolicy, output: Recorder) -> None:
+    def test_presses_toggle_the_mute(self, policy: AlertPolicy, output: Recorder) -> None:
         for at in (0.0, 10.0, 20.0):
             output.presses = 1
             policy.update([], [], at=at)
@@ -256,9 +248,7 @@ class TestQuietHours:
             ("2026-07-10T04:30", False),
         ],
     )
-    def test_over_midnight_they_are_those_of_the_wall_clock_in_winter_and_summer(
-        self, moment: str, quiet: bool
-    ) -> None:
+    def test_local_time_counts_over_midnight(self, moment: str, quiet: bool) -> None:
         hours = QuietHours.parse("22:00-06:30")
         assert hours is not None
         assert hours.at(utc(moment)) is quiet
@@ -271,22 +261,20 @@ class TestQuietHours:
         assert hours is not None
         assert hours.at(utc(f"2026-01-10T{moment}")) is quiet
 
-    def test_a_clock_that_was_plainly_never_set_silences_nothing(self) -> None:
+    def test_unset_clock_mutes_nothing(self) -> None:
         hours = QuietHours.parse("00:00-23:59")
         assert hours is not None
         assert not hours.at(utc("1970-01-01T02:00"))
         assert hours.at(utc("2026-01-10T02:00"))
 
-    def test_in_them_alarms_are_silent_from_the_first_moment_and_lamps_go_on(self, output: Recorder) -> None:
+    def test_sound_is_muted_lamps_light(self, output: Recorder) -> None:
         clock = ManualClock(utc("2026-01-10T22:00"))
         policy = AlertPolicy(AlertSettings(quiet_hours="22:00-06:30"), output, clock)
         policy.update([], [person(1, BARE)], at=0.0)
         policy.update([], [person(1, MASKED)], at=1.0)
         assert output.said == [("hush", True), ("alarm", True), ("alarm", False), ("welcome", True)]
 
-    def test_they_begin_and_end_by_the_clock_that_is_passed_in_also_when_it_is_set_meanwhile(
-        self, output: Recorder
-    ) -> None:
+    def test_clock_changes_are_followed(self, output: Recorder) -> None:
         clock = ManualClock(utc("2026-01-10T20:59:59"))
         policy = AlertPolicy(AlertSettings(quiet_hours="22:00-06:30"), output, clock)
         told = []
@@ -298,7 +286,7 @@ class TestQuietHours:
         policy.update([], [], at=clock.monotonic())
         assert [*told, policy.hushed] == [False, True, False, True]
 
-    def test_a_second_press_does_not_end_them(self, output: Recorder) -> None:
+    def test_presses_do_not_end_them(self, output: Recorder) -> None:
         clock = ManualClock(utc("2026-01-10T22:00"))
         policy = AlertPolicy(AlertSettings(quiet_hours="22:00-06:30"), output, clock)
         for at in (0.0, 1.0):
@@ -307,11 +295,11 @@ class TestQuietHours:
         assert seen(output, "hush") == [True]
 
     @pytest.mark.parametrize("text", ["22-6", "22:00", "10pm-6am", "25:00-06:00", "22:60-06:00", "08:00-08:00", "x"])
-    def test_what_cannot_be_understood_is_refused_with_its_key(self, text: str) -> None:
+    def test_nonsense_is_refused_with_its_key(self, text: str) -> None:
         with pytest.raises(ConfigError, match=rf"alerts\.quiet_hours = '{text}' is wrong: "):
             load(environment={"MASKGATE_ALERTS_QUIET_HOURS": text})
 
-    def test_none_are_configured_by_an_empty_text(self) -> None:
+    def test_empty_text_means_never(self) -> None:
         assert load(environment={}).config.alerts.quiet_hours == ""
 
 
@@ -320,7 +308,7 @@ class TestRelayThatLetsIn:
     def policy(self, output: Recorder) -> AlertPolicy:
         return AlertPolicy(AlertSettings(relay_pin=23, relay_for=5.0), output)
 
-    def test_a_masked_person_is_let_in_for_a_while(self, policy: AlertPolicy, output: Recorder) -> None:
+    def test_masked_person_opens_the_relay(self, policy: AlertPolicy, output: Recorder) -> None:
         switched = []
         for tick in range(100):
             policy.update([], [person(1, MASKED)], at=tick / 10)
@@ -334,16 +322,12 @@ class TestRelayThatLetsIn:
         assert True not in seen(output, "relay")
 
     @pytest.mark.parametrize("verdict", [BARE, BADLY])
-    def test_somebody_unmasked_beside_them_releases_it_at_once(
-        self, policy: AlertPolicy, output: Recorder, verdict: Verdict
-    ) -> None:
+    def test_unmasked_person_releases_the_relay(self, policy: AlertPolicy, output: Recorder, verdict: Verdict) -> None:
         policy.update([], [person(1, MASKED)], at=0.0)
         policy.update([], [person(1, MASKED), person(2, verdict)], at=1.0)
         assert seen(output, "relay") == [True, False]
 
-    def test_once_the_unmasked_one_has_gone_the_masked_one_gets_the_whole_time(
-        self, policy: AlertPolicy, output: Recorder
-    ) -> None:
+    def test_full_time_after_unmasked_left(self, policy: AlertPolicy, output: Recorder) -> None:
         both = [person(1, MASKED), person(2, BARE)]
         for tick in range(200):
             policy.update([], both if tick < 100 else both[:1], at=tick / 10)
@@ -355,29 +339,25 @@ class TestRelayThatLetsIn:
         policy.update([ended(1, 1.0)], [person(1, MASKED)], at=1.0)
         assert seen(output, "relay") == [True, False]
 
-    def test_it_is_released_in_doubt_and_flickering_verdicts_do_not_prolong_it(
-        self, policy: AlertPolicy, output: Recorder
-    ) -> None:
+    def test_flickering_verdicts_do_not_prolong(self, policy: AlertPolicy, output: Recorder) -> None:
         energised = []
         for tick in range(20):
             policy.update([], [person(1, UNSURE if tick % 2 else MASKED)], at=tick / 2)
             energised.append(seen(output, "relay")[-1])
         assert energised == [True, False] * 5 + [False] * 10
 
-    def test_the_next_masked_person_is_let_in_too_and_the_output_is_told_anew(
-        self, policy: AlertPolicy, output: Recorder
-    ) -> None:
+    def test_next_masked_person_opens_again(self, policy: AlertPolicy, output: Recorder) -> None:
         for tick in range(100):
             there = [person(1, MASKED), person(2, MASKED)][: 1 if tick < 40 else 2]
             policy.update([], there, at=tick / 10)
         assert seen(output, "relay") == [True, True, False]
 
-    def test_a_door_without_a_relay_hears_nothing_of_it(self, output: Recorder) -> None:
+    def test_unwired_relay_is_never_told(self, output: Recorder) -> None:
         AlertPolicy(AlertSettings(), output).update([], [person(1, MASKED)], at=0.0)
         assert seen(output, "relay") == []
 
 
-def test_a_relay_for_the_alarm_follows_the_alarm_and_not_the_mute_button(output: Recorder) -> None:
+def test_alarm_relay_ignores_the_mute(output: Recorder) -> None:
     policy = AlertPolicy(AlertSettings(relay_pin=23, relay="alarm", duration=3.0), output)
     for at in (0.0, 1.0, 3.0):
         output.presses = int(at == 1.0)
@@ -385,7 +365,7 @@ def test_a_relay_for_the_alarm_follows_the_alarm_and_not_the_mute_button(output:
     assert seen(output, "relay") == [True, False]
 
 
-def test_trouble_of_the_output_is_said_once_and_shown_and_the_alarms_go_on(
+def test_output_trouble_is_reported_once(
     policy: AlertPolicy, output: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     output.broken = "The lamp is broken."

@@ -69,7 +69,7 @@ def write_prompt(path: Path, seconds: float = 0.5) -> NDArray[np.int16]:
 
 
 class TestTone:
-    def test_it_beeps_in_the_buzzers_rhythm_at_the_configured_pitch(self) -> None:
+    def test_tone_has_rhythm_and_pitch(self) -> None:
         clip = tone(Rhythm(0.2, 0.1, 3), 880)
         beats = samples(clip.wav).reshape(3, -1)
         assert clip.seconds == pytest.approx(0.9)
@@ -78,7 +78,7 @@ class TestTone:
             assert pitch(beep) == pytest.approx(880, abs=5)
             assert not pause.any()
 
-    def test_it_is_loud_but_not_clipped_and_begins_and_ends_without_a_click(self) -> None:
+    def test_tone_is_loud_and_clean(self) -> None:
         beep = samples(tone(Rhythm(0.2, 0.0, 1), 2000).wav).astype(int)
         assert 0.45 * 32767 < np.abs(beep).max() < 0.55 * 32767
         assert np.abs(beep[:20]).max() < 0.05 * 32767
@@ -97,12 +97,12 @@ class TestPrompt:
             read_clip(tmp_path / "prompt.wav")
 
     @pytest.mark.parametrize("content", [b"", b"ID3 this is an MP3", b"RIFF\x04\0\0\0WAVE"])
-    def test_one_that_is_no_wav_names_the_command_that_makes_one(self, tmp_path: Path, content: bytes) -> None:
+    def test_other_formats_name_a_converter(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "prompt.wav").write_bytes(content)
         with pytest.raises(UnplayableError, match="ffmpeg -i"):
             read_clip(tmp_path / "prompt.wav")
 
-    def test_one_that_is_too_large_is_not_read(self, tmp_path: Path) -> None:
+    def test_large_files_are_refused(self, tmp_path: Path) -> None:
         with (tmp_path / "prompt.wav").open("wb") as file:
             file.truncate(sound.LARGEST + 1)
         with pytest.raises(UnplayableError, match="larger than 10 MiB"):
@@ -139,7 +139,7 @@ def plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 @needs_aplay
 class TestThroughAlsa:
-    def test_the_tone_reaches_the_device_sample_by_sample(self, opened: Callable[..., Alert], tmp_path: Path) -> None:
+    def test_tone_reaches_the_device_unchanged(self, opened: Callable[..., Alert], tmp_path: Path) -> None:
         out = tmp_path / "out.raw"
         alert = opened(sound_device=to_file(out), on_time=0.2, off_time=0.1, duration=0.9, tone=1000)
         wanted = samples(tone(Rhythm(0.2, 0.1, 3), 1000).wav)
@@ -150,9 +150,7 @@ class TestThroughAlsa:
         assert pitch(heard[: round(0.2 * RATE)]) == pytest.approx(1000, abs=5)
         assert alert.trouble is None
 
-    def test_a_prompt_is_played_as_it_is_also_when_its_file_has_gone(
-        self, opened: Callable[..., Alert], tmp_path: Path
-    ) -> None:
+    def test_prompt_outlives_its_file(self, opened: Callable[..., Alert], tmp_path: Path) -> None:
         out, prompt = tmp_path / "out.raw", tmp_path / "prompt.wav"
         noise = write_prompt(prompt)
         alert = opened(sound=str(prompt), sound_device=to_file(out))
@@ -173,7 +171,7 @@ class TestThroughAlsa:
             alert.alarm(on=False)
         assert plays() == 3
 
-    def test_hushed_it_is_not_played_and_the_next_alarm_is_heard_again(
+    def test_mute_lasts_until_lifted(
         self, opened: Callable[..., Alert], tmp_path: Path, plays: Callable[[], int]
     ) -> None:
         alert = opened(sound_device=to_file(tmp_path / "out.raw"))
@@ -186,7 +184,7 @@ class TestThroughAlsa:
         alert.alarm(on=True)
         wait_until(lambda: plays() == 1)
 
-    def test_tried_it_is_heard_once_also_while_hushed(
+    def test_trial_is_heard_though_muted(
         self, opened: Callable[..., Alert], tmp_path: Path, plays: Callable[[], int]
     ) -> None:
         alert = opened(sound_device=to_file(tmp_path / "out.raw"), duration=0.4)
@@ -198,7 +196,7 @@ class TestThroughAlsa:
         assert plays() == 2
         assert [state.kind for state in alert.outputs] == ["sound"]
 
-    def test_a_prompt_that_will_be_cut_off_is_announced(
+    def test_long_prompt_is_announced(
         self, opened: Callable[..., Alert], tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         write_prompt(tmp_path / "long.wav", seconds=4)
@@ -273,7 +271,7 @@ class TestWhatDoesNotWork:
         return Person(number, BBox(0, 0, 80, 100), Verdict.WITHOUT_MASK, 0.0, 0.0)
 
     @needs_aplay
-    def test_a_card_that_is_not_there_is_said_once_and_alarms_go_on(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_missing_card_is_reported_once(self, caplog: pytest.LogCaptureFixture) -> None:
         alert = open_alert(settings(sound_device="no-such-card"))
         policy = AlertPolicy(settings(), alert)
         events = policy.update([], [self.bare()], at=0.0)
@@ -287,7 +285,7 @@ class TestWhatDoesNotWork:
         assert "No such file or directory; check alerts.sound_device with aplay -L" in said
 
     @needs_aplay
-    def test_a_card_that_hangs_holds_up_nobody_is_reported_and_the_next_alarm_tries_again(
+    def test_hanging_card_is_reported_and_retried(
         self, opened: Callable[..., Alert], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A pipe that nobody reads hangs when it is opened, as a sound server that has stopped does."""
@@ -308,7 +306,7 @@ class TestWhatDoesNotWork:
         wait_until(lambda: alert.trouble is None)
         assert (tmp_path / "pipe").stat().st_size > 0
 
-    def test_a_player_that_never_ends_is_stopped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_endless_player_is_stopped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sound, "SLACK", 0.2)
         program = tmp_path / "aplay"
         program.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\ncat > /dev/null\nexec sleep 60\n')
@@ -321,7 +319,7 @@ class TestWhatDoesNotWork:
         assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
         player.close()
 
-    def test_without_aplay_the_command_that_installs_it_is_named_and_alarms_go_on(
+    def test_missing_aplay_names_its_package(
         self, opened: Callable[..., Alert], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", "/nowhere")
@@ -330,7 +328,7 @@ class TestWhatDoesNotWork:
         assert alert.trouble == "Alarms have no sound: there is no aplay; install it: sudo apt install alsa-utils."
         assert "no sound: there is no aplay" in alert.name
 
-    def test_without_its_prompt_the_door_still_opens(self, opened: Callable[..., Alert], tmp_path: Path) -> None:
+    def test_missing_prompt_stops_nothing(self, opened: Callable[..., Alert], tmp_path: Path) -> None:
         trouble = opened(sound=str(tmp_path / "absent.wav")).trouble
         assert trouble is not None
         assert trouble.startswith("Alarms have no sound: ")

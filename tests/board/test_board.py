@@ -35,24 +35,24 @@ def test_the_hottest_zone_counts(tmp_path: Path) -> None:
     assert temperature_celsius(tmp_path) == 51.0
 
 
-def test_a_zone_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+def test_unreadable_zone_is_skipped(tmp_path: Path) -> None:
     write(tmp_path, zone(0, "cpu-thermal", "48312") | zone(1, "broken", "not ready"))
     (tmp_path / "sys/class/thermal/thermal_zone2/temp").mkdir(parents=True)
     assert temperature_celsius(tmp_path) == 48.312
 
 
-def test_a_jetsons_zone_of_a_constant_100_degrees_does_not_count(tmp_path: Path) -> None:
+def test_constant_zone_is_skipped(tmp_path: Path) -> None:
     write(tmp_path, zone(0, "CPU-therm", "41500") | zone(1, "PMIC-Die", "100000"))
     assert temperature_celsius(tmp_path) == 41.5
 
 
-def test_a_board_that_measures_nothing_says_nothing(tmp_path: Path) -> None:
+def test_no_sensor_gives_no_temperature(tmp_path: Path) -> None:
     assert temperature_celsius(tmp_path) is None
     assert throttled(tmp_path) is None
 
 
 @pytest.mark.parametrize("node", ["soc/soc:firmware", "soc@107c000000/soc@107c000000:firmware"])
-def test_the_firmwares_word_tells_what_slows_a_pi_down_now(tmp_path: Path, node: str) -> None:
+def test_firmware_tells_throttling(tmp_path: Path, node: str) -> None:
     write(tmp_path, {f"sys/devices/platform/{node}/get_throttled": "f0005\n"})
     assert throttled(tmp_path) == {
         "under_voltage": True,
@@ -63,7 +63,7 @@ def test_the_firmwares_word_tells_what_slows_a_pi_down_now(tmp_path: Path, node:
 
 
 @pytest.mark.parametrize(("alarm", "low"), [("1", True), ("0", False)])
-def test_without_the_firmwares_word_the_voltage_sensor_tells(tmp_path: Path, alarm: str, low: bool) -> None:
+def test_voltage_sensor_tells_without_firmware(tmp_path: Path, alarm: str, low: bool) -> None:
     sensors = "sys/class/hwmon"
     write(tmp_path, {f"{sensors}/hwmon0/name": "cpu_thermal\n", f"{sensors}/hwmon1/name": "rpi_volt\n"})
     write(tmp_path, {f"{sensors}/hwmon1/in0_lcrit_alarm": f"{alarm}\n"})
@@ -84,7 +84,7 @@ def test_without_the_firmwares_word_the_voltage_sensor_tells(tmp_path: Path, ala
         ("pc", "unknown board", 3, (None, None)),
     ],
 )
-def test_each_board_is_told_by_its_device_tree(
+def test_boards_are_known_by_device_tree(
     tmp_path: Path, name: str, profile: str, threads: int, drivers: tuple[str | None, str | None]
 ) -> None:
     found = profile_of(build(tmp_path, name))
@@ -93,7 +93,7 @@ def test_each_board_is_told_by_its_device_tree(
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_the_report_holds_what_the_board_says(tmp_path: Path, name: str) -> None:
+def test_report_holds_every_fact(tmp_path: Path, name: str) -> None:
     said, board = BOARDS[name], read_board(build(tmp_path, name), "aarch64")
     assert board.model == (said.model or "PC (NUC7i5BNK)")
     assert (board.system, board.architecture, board.revision) == (said.system, "aarch64", said.revision)
@@ -103,7 +103,7 @@ def test_the_report_holds_what_the_board_says(tmp_path: Path, name: str) -> None
     assert (board.temperature is None) is (not said.zones)
 
 
-def test_a_chip_is_named_as_under_dev_whatever_its_number_in_sysfs(tmp_path: Path) -> None:
+def test_chips_have_their_dev_names(tmp_path: Path) -> None:
     assert read_board(build(tmp_path, "5")).gpio_chips == (
         GpioChip("gpiochip10", "gpio-brcmstb@107d508500"),
         GpioChip("gpiochip0", "pinctrl-rp1"),
@@ -121,13 +121,13 @@ def test_a_chip_is_named_as_under_dev_whatever_its_number_in_sysfs(tmp_path: Pat
         ("pc", None),
     ],
 )
-def test_the_chip_behind_a_pis_header_is_told_by_its_label(tmp_path: Path, name: str, label: str | None) -> None:
+def test_header_chip_is_found_by_label(tmp_path: Path, name: str, label: str | None) -> None:
     chip = header_chip(build(tmp_path, name))
     assert (chip and chip.label) == label
 
 
 @pytest.mark.parametrize("number", [0, 4, 15])
-def test_the_pi_5s_chip_is_found_whatever_number_its_kernel_gives_it(tmp_path: Path, number: int) -> None:
+def test_pi_5_chip_number_may_change(tmp_path: Path, number: int) -> None:
     chip = "sys/class/gpio/gpiochip569"
     others = {f"sys/class/gpio/gpiochip{512 + other}/label": "gpio-brcmstb@107d508500\n" for other in range(3)}
     rp1 = {f"{chip}/label": "pinctrl-rp1\n", f"{chip}/device/gpiochip{number}/uevent": ""}
@@ -145,7 +145,7 @@ def test_the_pi_5s_chip_is_found_whatever_number_its_kernel_gives_it(tmp_path: P
         ("nvidia,some-other", "Jetson Orin"),
     ],
 )
-def test_an_orin_is_told_by_its_module(tmp_path: Path, compatible: str, name: str) -> None:
+def test_orin_is_known_by_its_module(tmp_path: Path, compatible: str, name: str) -> None:
     write(tmp_path, {"proc/device-tree/compatible": f"{compatible}\0nvidia,tegra234\0"})
     assert profile_of(tmp_path).name == name
 
@@ -160,16 +160,16 @@ def test_an_orin_is_told_by_its_module(tmp_path: Path, compatible: str, name: st
         ("pc", ()),
     ],
 )
-def test_camera_modules_are_told_by_their_sensor(tmp_path: Path, name: str, cameras: tuple[str, ...]) -> None:
+def test_camera_modules_are_known_by_sensor(tmp_path: Path, name: str, cameras: tuple[str, ...]) -> None:
     assert read_board(build(tmp_path, name)).cameras == cameras
 
 
-def test_a_usb_camera_stands_beside_the_module(tmp_path: Path) -> None:
+def test_usb_camera_follows_the_module(tmp_path: Path) -> None:
     plug_in_webcam(build(tmp_path, "4b"), 8, "HD Webcam C270")
     assert read_board(tmp_path).cameras == ("imx708", "HD Webcam C270")
 
 
-def test_what_was_wrong_with_power_since_boot_is_a_warning_and_what_is_now_another(tmp_path: Path) -> None:
+def test_past_and_present_trouble_differ(tmp_path: Path) -> None:
     assert read_board(build(tmp_path / "3", "3b+")).warnings == ("since boot: under voltage", "since boot: throttled")
     now = read_board(build(tmp_path / "5", "5"))
     assert now.slowed_by == ("soft temperature limit",)
@@ -177,7 +177,7 @@ def test_what_was_wrong_with_power_since_boot_is_a_warning_and_what_is_now_anoth
     assert "since boot: soft temperature limit" not in now.warnings
 
 
-def test_a_jetson_that_drew_too_much_current_says_how_often(tmp_path: Path) -> None:
+def test_jetson_counts_over_current(tmp_path: Path) -> None:
     write(build(tmp_path, "jetson-orin-nano"), {"sys/class/hwmon/hwmon2/oc3_event_cnt": "7\n"})
     assert read_board(tmp_path).warnings == ("over-current 7 times (oc3)",)
 
@@ -191,15 +191,13 @@ def test_a_jetson_that_drew_too_much_current_says_how_often(tmp_path: Path) -> N
         ("cpufreq-cpu0", "1", ("heat",)),
     ],
 )
-def test_other_boards_tell_by_the_cooling_that_the_kernel_uses(
-    tmp_path: Path, kind: str, state: str, slowed: tuple[str, ...]
-) -> None:
+def test_cooling_devices_tell_of_heat(tmp_path: Path, kind: str, state: str, slowed: tuple[str, ...]) -> None:
     device = "sys/class/thermal/cooling_device0"
     write(build(tmp_path, "pc"), {f"{device}/type": f"{kind}\n", f"{device}/cur_state": f"{state}\n"})
     assert slowed_by(tmp_path) == slowed
 
 
-def test_a_model_gets_the_threads_of_its_board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_threads_come_from_the_board(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(4)))
     pi = profile_of(build(tmp_path, "4b"))
     monkeypatch.setattr("edge.runtime.profile_of", lambda: pi)
@@ -209,13 +207,13 @@ def test_a_model_gets_the_threads_of_its_board(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("profile", [*PROFILES, UNKNOWN], ids=lambda profile: profile.name)
-def test_a_board_is_given_only_models_that_are_shipped(profile: Profile) -> None:
+def test_boards_name_shipped_models(profile: Profile) -> None:
     models = read_manifest().models
     assert isinstance(models[profile.face], FaceEntry)
     assert isinstance(models[profile.mask], MaskEntry)
 
 
-def test_the_board_chooses_the_models_unless_the_settings_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_override_the_boards_models(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Profile("slow board", "", face="small-face", mask="small-mask")
     monkeypatch.setattr("edge.config.sections.vision.profile_of", lambda: board)
     chosen = load(environment={}).config

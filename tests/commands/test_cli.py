@@ -52,9 +52,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
 
 
 class TestHelp:
-    def test_it_teaches_commands_examples_configuration_and_exit_codes(
-        self, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_teaches_everything_needed(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
             cli.main(["--help"])
         assert ended.value.code == 0
@@ -69,7 +67,7 @@ class TestHelp:
         ):
             assert word in text
 
-    def test_a_command_is_found_by_its_file(self) -> None:
+    def test_commands_are_found_by_file(self) -> None:
         assert tuple(commands()) == COMMANDS
         assert all(texts.summary and texts.about.endswith(".") for texts in commands().values())
 
@@ -89,7 +87,7 @@ class TestHelp:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[-1] == "loaded"
 
-    def test_without_a_command_it_is_shown_as_an_error(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_is_shown_without_a_command(self, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as ended:
             cli.main([])
         assert ended.value.code == 2
@@ -106,13 +104,13 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("typed", "meant"), [("rnu", "run"), ("docter", "doctor"), ("count", "counts"), ("confg", "config")]
     )
-    def test_a_mistyped_command_gets_the_nearest(
+    def test_mistyped_command_gets_the_nearest(
         self, typed: str, meant: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert cli.main([typed]) == 2
         assert capsys.readouterr().err == f"maskgate: error: There is no command {typed!r}; did you mean {meant!r}?\n"
 
-    def test_a_word_like_no_command_gets_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_unknown_command_gets_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["--config", "run.toml", "xyzzy"]) == 2
         assert f"there are: {', '.join(commands())}." in capsys.readouterr().err
 
@@ -126,7 +124,7 @@ class TestCommandLine:
             (["config", "--xyzzy"], "there is no option --xyzzy; see maskgate config --help."),
         ],
     )
-    def test_a_mistyped_option_gets_the_nearest(
+    def test_mistyped_option_gets_the_nearest(
         self, words: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit) as ended:
@@ -145,7 +143,7 @@ class TestCommandLine:
         assert "usage: maskgate" in capsys.readouterr().err
 
     @pytest.mark.parametrize("words", [("--config", "{}", "config", "--json"), ("config", "--json", "--config", "{}")])
-    def test_common_options_stand_before_or_behind_the_command(
+    def test_common_options_go_anywhere(
         self, words: Sequence[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         file = tmp_path / "door.toml"
@@ -157,9 +155,7 @@ class TestCommandLine:
 class TestRefusals:
     """Each a sentence and an exit code."""
 
-    def test_a_damaged_video_in_a_process_of_its_own_without_traceback_or_noise_of_libraries(
-        self, tmp_path: Path
-    ) -> None:
+    def test_damaged_video_gives_one_sentence(self, tmp_path: Path) -> None:
         path = tmp_path / "door.mp4"
         path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(range(256)) * 40)
         command = [sys.executable, "-m", "edge", "run", "--source", str(path)]
@@ -236,7 +232,7 @@ class TestUnexpectedErrors:
 
         monkeypatch.setattr("edge.config.show.as_json", fail)
 
-    def test_one_sentence_says_how_to_report_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_one_sentence_says_how_to_report(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["config", "--json"]) == 70
         said = capsys.readouterr().err
         assert said.startswith("maskgate: unexpected error: ZeroDivisionError: division by zero. Run it again with -v")
@@ -248,7 +244,7 @@ class TestUnexpectedErrors:
 
 
 class TestConfig:
-    def test_the_example_is_read_back_as_the_defaults(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_example_loads_as_the_defaults(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["config", "--example"]) == 0
         file = tmp_path / "config.toml"
         file.write_text(capsys.readouterr().out)
@@ -260,7 +256,7 @@ class TestConfig:
         for setting in load(environment={"HOME": "/nowhere"}):
             assert setting.description in text
 
-    def test_effective_settings_say_where_each_comes_from(
+    def test_settings_show_their_origin(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         file = tmp_path / "door.toml"
@@ -272,7 +268,7 @@ class TestConfig:
         assert "led_pin = 5  # environment" in printed
         assert "threads = 0  # default" in printed
 
-    def test_what_is_printed_is_itself_a_configuration(self, tmp_path: Path) -> None:
+    def test_printed_settings_are_a_configuration(self, tmp_path: Path) -> None:
         zone = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
         overrides = {"camera.source": 'odd "name"\x7f\u00e9.mp4', "people.zone": zone, "counts.path": "/srv/c.db"}
         settings = load(environment={"HOME": "/nowhere"}, overrides=overrides)

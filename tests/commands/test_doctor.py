@@ -108,7 +108,7 @@ def changed(config: Config, **sections: dict[str, Any]) -> Config:
 
 
 class TestAGoodPi:
-    def test_nothing_is_to_be_mended(self, pi: Path, config: Config) -> None:
+    def test_nothing_needs_fixing(self, pi: Path, config: Config) -> None:
         findings = examine(machine(pi), config)
         assert {finding.state for finding in findings} == {State.OK}
         assert found(findings, "board").text == "Raspberry Pi 4 Model B Rev 1.4, aarch64"
@@ -117,7 +117,7 @@ class TestAGoodPi:
         assert found(findings, "memory").text == "3125 MiB free of 3792 MiB"
         assert as_text(findings).endswith("maskgate can run at a door here: 0 problems, 0 warnings.")
 
-    def test_both_models_are_proved_by_their_hash(self, pi: Path, config: Config) -> None:
+    def test_models_are_checked_by_hash(self, pi: Path, config: Config) -> None:
         texts = [finding.text for finding in examine(machine(pi), config) if finding.name == "models"]
         assert texts == ["face: face.tflite, 320x240, hash proved", "mask: mask.tflite, 320x240, hash proved"]
 
@@ -152,20 +152,20 @@ class TestWhatKeepsItFromRunning:
         (pi / "models/mask.tflite").write_bytes(b"altered")
         assert "mask.tflite is not the one in its manifest" in self.problem(examine(machine(pi), config)).text
 
-    def test_a_missing_manifest_is_said_once(self, pi: Path, config: Config) -> None:
+    def test_missing_manifest_is_reported_once(self, pi: Path, config: Config) -> None:
         (pi / "models/manifest.json").unlink()
         assert "manifest.json cannot be read" in self.problem(examine(machine(pi), config)).text
 
-    def test_an_opencv_that_does_not_load(self, pi: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_opencv_does_not_load(self, pi: Path, config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("edge.vision.checks.imports", lambda module: False)
         assert self.problem(examine(machine(pi), config)).text.endswith("numpy 2.2.6 do not load together")
 
     @pytest.mark.parametrize("python", [(3, 9), (3, 14)])
-    def test_a_python_that_is_not_supported(self, pi: Path, config: Config, python: tuple[int, int]) -> None:
+    def test_unsupported_python(self, pi: Path, config: Config, python: tuple[int, int]) -> None:
         assert self.problem(examine(machine(pi, python=python), config)).name == "python"
 
     @pytest.mark.parametrize("output", ["gpio", "gpiod"])
-    def test_gpio_that_was_asked_for_and_is_not_there(self, pi: Path, config: Config, output: str) -> None:
+    def test_requested_gpio_is_missing(self, pi: Path, config: Config, output: str) -> None:
         (pi / "dev/gpiochip0").unlink()
         assert self.problem(examine(machine(pi), changed(config, alerts={"output": output}))).name == "gpio"
 
@@ -178,7 +178,7 @@ class TestWhatLimitsIt:
         assert finding.remedy
         return finding
 
-    def test_a_clock_that_nobody_has_set(self, pi: Path, config: Config) -> None:
+    def test_clock_is_not_set(self, pi: Path, config: Config) -> None:
         warning = self.warning(examine(machine(pi, clock_is_set=lambda: False), config))
         assert warning.remedy == "sudo timedatectl set-ntp true"
 
@@ -194,7 +194,7 @@ class TestWhatLimitsIt:
         warning = self.warning(examine(machine(pi, architecture="armv7l"), config))
         assert warning.remedy == "flash the 64-bit Raspberry Pi OS"
 
-    def test_no_gpio_where_it_was_not_asked_for(self, pi: Path, config: Config) -> None:
+    def test_unrequested_gpio_is_missing(self, pi: Path, config: Config) -> None:
         (pi / "dev/gpiochip0").unlink()
         assert self.warning(examine(machine(pi), config)).name == "gpio"
 
@@ -203,14 +203,14 @@ class TestWhatLimitsIt:
         warning = self.warning(examine(machine(pi, version_of=bare.get), config))
         assert warning.text == "gpiochip0, but gpiozero and lgpio are not installed"
 
-    def test_a_pis_packages_come_from_its_system_where_this_python_sees_them(self, pi: Path, config: Config) -> None:
+    def test_pi_packages_come_from_the_system(self, pi: Path, config: Config) -> None:
         bare = {name: number for name, number in PACKAGES.items() if name not in ("gpiozero", "lgpio")}
         warning = self.warning(examine(machine(pi, version_of=bare.get, sees_system=True), config))
         assert warning.remedy == "sudo apt install python3-gpiozero python3-lgpio"
         warning = self.warning(examine(machine(pi, version_of=bare.get, sees_system=False), config))
         assert (warning.remedy or "").endswith("pip install gpiozero lgpio")
 
-    def test_gpiod_where_a_chip_is_named_and_it_is_missing_or_old(self, pi: Path, config: Config) -> None:
+    def test_gpiod_is_missing_or_old(self, pi: Path, config: Config) -> None:
         settings = changed(config, alerts={"chip": "gpiochip0", "led_pin": 3})
         for number, text in ((None, "gpiod is not installed"), ("1.6.3", "gpiod 1.6.3 is too old")):
             packages = PACKAGES | ({"gpiod": number} if number else {})
@@ -234,14 +234,14 @@ class TestWhatLimitsIt:
         settings = changed(config, alerts={"sound": str(pi / "prompt.wav")})
         assert "prompt.wav: No such file" in self.warning(examine(machine(pi, program=str), settings)).text
 
-    def test_quiet_hours_by_a_clock_that_nobody_has_set(self, pi: Path, config: Config) -> None:
+    def test_quiet_hours_with_unset_clock(self, pi: Path, config: Config) -> None:
         settings = changed(config, alerts={"quiet_hours": "22:00-06:00"})
         findings = examine(machine(pi, clock_is_set=lambda: False), settings)
         assert found(findings, "quiet hours").state is State.WARNING
         findings = examine(machine(pi), settings)
         assert found(findings, "quiet hours").text.startswith("22:00-06:00 by this machine's time, which is ")
 
-    def test_a_store_in_a_folder_that_cannot_be_written(self, pi: Path, config: Config) -> None:
+    def test_store_folder_is_read_only(self, pi: Path, config: Config) -> None:
         warning = self.warning(examine(machine(pi), changed(config, counts={"path": Path("/proc/counts.db")})))
         assert warning.text.startswith("/proc/counts.db cannot be written")
 
@@ -256,7 +256,7 @@ class TestWhatLimitsIt:
 
 
 class TestCameras:
-    def test_a_stream_is_named_without_its_password(self, pi: Path, config: Config) -> None:
+    def test_streams_are_named_without_password(self, pi: Path, config: Config) -> None:
         (pi / "dev/video0").unlink()
         settings = changed(config, camera={"source": "rtsp://door:secret@cam/live"})
         assert found(examine(machine(pi), settings), "camera").text.startswith("camera.source is rtsp://***@cam/live")
@@ -270,11 +270,11 @@ class TestCameras:
         ],
         ids=["no file system could hold it", "no accepted form", "a link to a camera that is unplugged"],
     )
-    def test_a_source_that_cannot_be_used_is_a_problem(self, pi: Path, config: Config, source: str, said: str) -> None:
+    def test_unusable_source_is_a_problem(self, pi: Path, config: Config, source: str, said: str) -> None:
         findings = examine(machine(pi), changed(config, camera={"source": source}))
         assert [one.text for one in findings if one.name == "camera" and one.state is State.PROBLEM] == [said]
 
-    def test_nodes_that_are_no_cameras_do_not_count(self, pi: Path, config: Config) -> None:
+    def test_other_video_nodes_do_not_count(self, pi: Path, config: Config) -> None:
         findings = examine(machine(pi, query=lambda path: None), config)
         assert found(findings, "camera").state is State.PROBLEM
 
@@ -293,20 +293,20 @@ class TestAccelerators:
             entry["edgetpu"] = {"file": f"{name}_edgetpu.tflite", "sha256": "0" * 64, "compiler": "16.0"}
         path.write_text(json.dumps(manifest))
 
-    def test_a_stick_with_its_library_and_compiled_models_is_all_that_is_needed(self, pi: Path, config: Config) -> None:
+    def test_complete_usb_stick_is_fine(self, pi: Path, config: Config) -> None:
         self.plug_in(pi)
         self.compile_models(pi)
         finding = found(examine(machine(pi), config), "accelerator")
         assert (finding.state, finding.text) == (State.OK, "Edge TPU usb:0, models compiled")
 
-    def test_models_that_are_not_compiled_are_named_with_the_command(self, pi: Path, config: Config) -> None:
+    def test_uncompiled_models_are_named(self, pi: Path, config: Config) -> None:
         self.plug_in(pi)
         finding = found(examine(machine(pi), config), "accelerator")
         assert finding.state is State.WARNING
         assert "not compiled for it: face, mask" in finding.text
         assert (finding.remedy or "").startswith("make edgetpu")
 
-    def test_a_library_that_crashed_when_it_was_tried_is_told(self, pi: Path, config: Config) -> None:
+    def test_crashed_library_is_reported(self, pi: Path, config: Config) -> None:
         from edge.runtime.accelerator.accelerated import ProbeMemory, probe_key
         from edge.runtime.accelerator.edgetpu import Order
         from tests.stand_ins.clock import ManualClock
@@ -329,18 +329,18 @@ class TestAccelerators:
             ({"accelerator": "cpu"}, State.OK, "not used"),
         ],
     )
-    def test_where_there_is_none_it_depends_on_what_was_asked_for(
+    def test_missing_one_depends_on_the_settings(
         self, pi: Path, config: Config, runtime: dict[str, Any], state: State, said: str
     ) -> None:
         finding = found(examine(machine(pi), changed(config, runtime=runtime)), "accelerator")
         assert (finding.state, said in finding.text) == (state, True)
 
-    def test_a_device_that_is_not_there_is_answered_with_one_that_is(self, pi: Path, config: Config) -> None:
+    def test_missing_device_gets_a_suggestion(self, pi: Path, config: Config) -> None:
         self.plug_in(pi)
         finding = found(examine(machine(pi), changed(config, runtime={"device": "pci:0"})), "accelerator")
         assert finding.remedy == 'set runtime.device = "usb:0"'
 
-    def test_a_card_without_its_driver_names_the_package(self, pi: Path, config: Config) -> None:
+    def test_card_needs_its_driver(self, pi: Path, config: Config) -> None:
         card = "sys/bus/pci/devices/0000:01:00.0"
         write(pi, {f"{card}/vendor": "0x1ac1\n", f"{card}/device": "0x089a\n"})
         finding = found(examine(machine(pi), config), "accelerator")
@@ -348,7 +348,7 @@ class TestAccelerators:
         assert finding.text == "an Edge TPU card is fitted, but not its driver"
         assert "gasket-dkms" in (finding.remedy or "")
 
-    def test_a_coral_card_without_its_library_names_the_package(self, pi: Path, config: Config) -> None:
+    def test_card_needs_its_library(self, pi: Path, config: Config) -> None:
         write(pi, {"dev/apex_0": ""})
         finding = found(examine(machine(pi), config), "accelerator")
         assert finding.state is State.WARNING
@@ -356,9 +356,7 @@ class TestAccelerators:
         assert "libedgetpu1-std" in finding.remedy
 
     @pytest.mark.parametrize(("file", "state"), [("utils/edgetpu.py", State.OK), ("hello.py", State.WARNING)])
-    def test_googles_pycoral_is_told_from_the_unrelated_one(
-        self, pi: Path, config: Config, file: str, state: State
-    ) -> None:
+    def test_unrelated_pycoral_is_recognised(self, pi: Path, config: Config, file: str, state: State) -> None:
         write(pi, {f"site/pycoral/{file}": ""})
         modules = MODULES | {"pycoral": (pi / "site/pycoral",)}
         finding = found(examine(machine(pi, files_of=modules.get), config), "pycoral")
@@ -366,18 +364,18 @@ class TestAccelerators:
 
 
 class TestPower:
-    def test_a_board_that_slows_itself_down_is_warned_of_with_the_cause(self, pi: Path, config: Config) -> None:
+    def test_throttling_is_reported_with_cause(self, pi: Path, config: Config) -> None:
         write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n"})
         finding = found(examine(machine(pi), config), "power")
         assert finding.state is State.WARNING
         assert finding.text == "the board slows itself down: under voltage, throttled"
         assert finding.remedy == "use the board's own power supply and a short cable"
 
-    def test_heat_is_not_mended_by_another_power_supply(self, pi: Path, config: Config) -> None:
+    def test_heat_needs_no_power_supply(self, pi: Path, config: Config) -> None:
         write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "8\n"})
         assert found(examine(machine(pi), config), "power").remedy == "give it air or a heat sink"
 
-    def test_what_has_passed_is_told_and_not_warned_of(self, pi: Path, config: Config) -> None:
+    def test_past_trouble_is_no_warning(self, pi: Path, config: Config) -> None:
         write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "50000\n"})
         finding = found(examine(machine(pi), config), "power")
         assert finding.state is State.OK
@@ -394,9 +392,7 @@ class TestBoards:
         return {one.name: (one.text, one.remedy) for one in findings if one.state is not State.OK}
 
     @pytest.mark.parametrize("name", BOARDS)
-    def test_each_is_named_and_without_a_camera_it_cannot_run_at_a_door(
-        self, tmp_path: Path, config: Config, name: str
-    ) -> None:
+    def test_every_board_needs_a_camera(self, tmp_path: Path, config: Config, name: str) -> None:
         findings = self.examined(tmp_path, config, name)
         assert found(findings, "board").text == f"{BOARDS[name].model or 'PC (NUC7i5BNK)'}, aarch64"
         assert found(findings, "camera").state is State.PROBLEM
@@ -419,9 +415,7 @@ class TestBoards:
             ("pc", "no USB camera", "plug one in; check: lsusb"),
         ],
     )
-    def test_the_camera_that_could_be_used_is_named(
-        self, tmp_path: Path, config: Config, name: str, said: str, remedy: str
-    ) -> None:
+    def test_usable_camera_is_named(self, tmp_path: Path, config: Config, name: str, said: str, remedy: str) -> None:
         camera = found(self.examined(tmp_path, config, name), "camera")
         assert (camera.text, camera.remedy) == (said, remedy)
 
@@ -433,7 +427,7 @@ class TestBoards:
             ("  GStreamer:    YES (1.20.3)", "pc", (State.PROBLEM, "no camera module is found")),
         ],
     )
-    def test_a_module_on_a_jetson_needs_an_opencv_that_can_read_it(
+    def test_jetson_module_needs_gstreamer(
         self, tmp_path: Path, config: Config, build_information: str, name: str, expected: tuple[State, str]
     ) -> None:
         settings = changed(config, camera={"source": "csi:0"})
@@ -441,9 +435,7 @@ class TestBoards:
         camera, (state, said) = found(findings, "camera"), expected
         assert (camera.state, said in camera.text) == (state, True)
 
-    def test_picamera2_of_the_system_is_of_no_use_to_a_python_that_does_not_see_it(
-        self, tmp_path: Path, config: Config
-    ) -> None:
+    def test_isolated_python_misses_picamera2(self, tmp_path: Path, config: Config) -> None:
         camera = found(self.examined(tmp_path, config, "5", sees_system=False), "camera")
         assert camera.text.endswith("not installed where this Python looks")
         assert camera.remedy is not None
@@ -457,7 +449,7 @@ class TestBoards:
             (None, "picamera2 does not see the camera module imx219", "ribbon cable"),
         ],
     )
-    def test_a_picamera2_that_does_not_load_is_told_from_one_that_sees_nothing(
+    def test_broken_picamera2_is_told_apart(
         self, tmp_path: Path, config: Config, cause: Exception | None, said: str, remedy: str
     ) -> None:
         def fail() -> str:
@@ -467,7 +459,7 @@ class TestBoards:
         assert (camera.state, said in camera.text, remedy in (camera.remedy or "")) == (State.PROBLEM, True, True)
 
     @pytest.mark.parametrize(("name", "threads"), [("5", 3), ("jetson-orin-nano", 4), ("zero2w", 3)])
-    def test_the_threads_that_suit_the_board_are_told(
+    def test_threads_suit_the_board(
         self, tmp_path: Path, config: Config, name: str, threads: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)))
@@ -478,19 +470,17 @@ class TestBoards:
         assert found(findings, "runtime").text == "ai-edge-litert 2.3.0, 1 thread"
 
     @pytest.mark.parametrize("sees_system", [True, False])
-    def test_jetpacks_opencv_is_of_use_only_to_a_python_that_sees_it(
-        self, tmp_path: Path, config: Config, sees_system: bool
-    ) -> None:
+    def test_isolated_python_misses_jetpacks_opencv(self, tmp_path: Path, config: Config, sees_system: bool) -> None:
         settings = changed(config, camera={"source": "csi:0"})
         findings = self.examined(tmp_path, settings, "jetson-orin-nano", sees_system=sees_system)
         remedy = found(findings, "camera").remedy or ""
         assert remedy.startswith("sudo apt install python3-opencv; ")
         assert ("--system-site-packages" in remedy) is not sees_system
 
-    def test_a_pi_5s_pins_are_named_by_their_chip(self, tmp_path: Path, config: Config) -> None:
+    def test_pi_5_pins_name_their_chip(self, tmp_path: Path, config: Config) -> None:
         assert "gpiochip0 (pinctrl-rp1)" in found(self.examined(tmp_path, config, "5"), "gpio").text
 
-    def test_where_no_pin_is_named_the_page_with_the_boards_pins_is(self, tmp_path: Path, config: Config) -> None:
+    def test_unnamed_pins_point_to_the_page(self, tmp_path: Path, config: Config) -> None:
         gpio = found(self.examined(tmp_path, config, "jetson-orin-nano"), "gpio")
         assert gpio.state is State.WARNING
         assert (
@@ -499,7 +489,7 @@ class TestBoards:
         )
         assert gpio.remedy == "set alerts.led_pin and so on: docs/how-to/wiring.md has the pins of each board"
 
-    def test_pins_of_the_header_need_no_chip(self, tmp_path: Path, config: Config) -> None:
+    def test_header_pins_need_no_chip(self, tmp_path: Path, config: Config) -> None:
         settings = changed(config, alerts={"led_pin": "BOARD29"})
         gpio = found(self.examined(tmp_path, settings, "jetson-orin-nano"), "gpio")
         assert (gpio.remedy or "").endswith("pip install 'gpiod>=2.1'")
@@ -508,7 +498,7 @@ class TestBoards:
         assert (gpio.state, gpio.text.endswith("gpiod 2.3.0")) == (State.OK, True)
 
     @pytest.mark.parametrize("output", ["auto", "gpiod"])
-    def test_a_kernel_that_is_too_old_for_gpiod_is_told(self, tmp_path: Path, config: Config, output: str) -> None:
+    def test_old_kernel_cannot_drive_pins(self, tmp_path: Path, config: Config, output: str) -> None:
         name = "jetson-orin-nano"
         root = build(tmp_path / name, name)
         write(root, {"proc/sys/kernel/osrelease": "5.4.0-216-generic\n"})
@@ -516,7 +506,7 @@ class TestBoards:
         assert gpio.state is (State.WARNING if output == "auto" else State.PROBLEM)
         assert gpio.text == "gpiod needs Linux 5.10, and this is 5.4.0-216-generic: no lamp, no buzzer"
 
-    def test_a_pi_5_that_reached_its_heat_limit_is_warned_of(self, tmp_path: Path, config: Config) -> None:
+    def test_hot_pi_5_is_warned_of(self, tmp_path: Path, config: Config) -> None:
         assert "soft temperature limit" in self.problems(self.examined(tmp_path, config, "5"))["power"][0]
 
 
@@ -529,7 +519,7 @@ class TestOutput:
 
         return run
 
-    def test_the_exit_code_is_0_where_it_can_run_and_1_where_it_cannot(self, run: Callable[..., int]) -> None:
+    def test_exit_code_tells_if_it_runs(self, run: Callable[..., int]) -> None:
         assert run(as_json=False) == 0
         assert run(as_json=False, files_of={"cv2": ()}.get) == 1
 
@@ -547,16 +537,14 @@ class TestOutput:
             "remedy": "sudo timedatectl set-ntp true",
         } in printed["findings"]
 
-    def test_each_remedy_stands_below_its_finding(
-        self, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_remedies_follow_their_finding(self, run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
         run(as_json=False, clock_is_set=lambda: None)
         lines = capsys.readouterr().out.splitlines()
         at = next(number for number, line in enumerate(lines) if "does not say" in line)
         assert lines[at].startswith("warning  clock")
         assert lines[at + 1].strip() == "-> timedatectl"
 
-    def test_this_very_machine_can_be_examined(self, config: Config) -> None:
+    def test_this_machine_can_be_examined(self, config: Config) -> None:
         names = {finding.name for finding in examine(Machine(), config)}
         assert {"board", "python", "memory", "opencv", "runtime", "disk", "clock", "temperature"} <= names
 

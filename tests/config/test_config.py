@@ -16,7 +16,7 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_defaults_are_those_of_the_report() -> None:
+def test_defaults_are_as_documented() -> None:
     config = load(environment={}).config
     assert (config.face.still_threshold, config.face.threshold, config.alerts.refractory) == (0.4, 0.5, 5.0)
 
@@ -25,7 +25,7 @@ def test_every_setting_says_what_it_means() -> None:
     assert [f"{section}.{field}" for section, _, field, about in declared() if not about] == []
 
 
-def test_later_layers_win_and_each_value_knows_its_origin(tmp_path: Path) -> None:
+def test_later_layers_win_with_their_origin(tmp_path: Path) -> None:
     path = write(tmp_path, "[alerts]\nled_pin = 5\nbuzzer_pin = 6\n[camera]\nsource = 'usb:1'\n")
     settings = load(path, {"MASKGATE_ALERTS_LED_PIN": "7"}, {"camera.source": "demo"})
     origins = {setting.key: (setting.value, setting.origin) for setting in settings}
@@ -43,27 +43,25 @@ def test_later_layers_win_and_each_value_knows_its_origin(tmp_path: Path) -> Non
         ("[people]\ndwel = 1", "dwel", "dwell"),
     ],
 )
-def test_a_mistyped_key_is_named_with_the_nearest_valid_one(
-    tmp_path: Path, text: str, named: str, nearest: str
-) -> None:
+def test_mistyped_key_gets_the_nearest(tmp_path: Path, text: str, named: str, nearest: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, text), {})
     assert named in str(caught.value)
     assert f"did you mean {nearest!r}" in str(caught.value)
 
 
-def test_a_mistyped_variable_is_named_with_the_nearest_valid_one() -> None:
+def test_mistyped_variable_gets_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"MASKGATE_ALERTS_LEDPIN.*MASKGATE_ALERTS_LED_PIN"):
         load(environment={"MASKGATE_ALERTS_LEDPIN": "5"})
 
 
-def test_a_value_out_of_range_is_named_with_its_origin(tmp_path: Path) -> None:
+def test_wrong_value_is_named_with_origin(tmp_path: Path) -> None:
     path = write(tmp_path, "[face]\nthreshold = 1.5")
     with pytest.raises(ConfigError, match=r"config.toml: face.threshold = 1.5"):
         load(path, {})
 
 
-def test_a_pin_can_be_left_unwired(tmp_path: Path) -> None:
+def test_pins_can_be_left_unwired(tmp_path: Path) -> None:
     alerts = load(write(tmp_path, "[alerts]\nbuzzer_pin = -1"), {}).config.alerts
     assert (alerts.led_pin, alerts.buzzer_pin) == (17, None)
 
@@ -73,31 +71,31 @@ def test_broken_toml_says_where(tmp_path: Path) -> None:
         load(write(tmp_path, "[face]\nthreshold = = 1"), {})
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
         load(tmp_path / "absent.toml", {})
 
 
-def test_the_users_file_is_found_without_being_named(tmp_path: Path) -> None:
+def test_users_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "maskgate").mkdir()
     (tmp_path / "maskgate/config.toml").write_text("[people]\ndwell = 2")
     assert load(environment={"XDG_CONFIG_HOME": str(tmp_path)}).config.people.dwell == 2
 
 
-def test_text_from_the_environment_need_not_be_quoted() -> None:
+def test_environment_text_needs_no_quotes() -> None:
     environment = {"MASKGATE_CAMERA_SOURCE": "rtsp://door/1", "MASKGATE_PEOPLE_ZONE": "[[0,0],[1,0],[1,1]]"}
     config = load(environment=environment).config
     assert config.camera.source == "rtsp://door/1"
     assert config.people.zone == ((0, 0), (1, 0), (1, 1))
 
 
-def test_a_loaded_configuration_cannot_be_changed() -> None:
+def test_configuration_is_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().camera.width = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("text", ["[people]\nzone = " + "[" * 5000, "[web]\nport = " + "1" * 5000])
-def test_toml_that_is_too_much_for_its_reader_is_refused(tmp_path: Path, text: str) -> None:
+def test_excessive_toml_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="is not valid TOML"):
         load(write(tmp_path, text), {})
     with pytest.raises(ConfigError, match=r"camera\.width"):
@@ -114,7 +112,7 @@ def test_toml_that_is_too_much_for_its_reader_is_refused(tmp_path: Path, text: s
         "[counts]\nretention_days = 10000000000",
     ],
 )
-def test_a_number_that_no_clock_or_sum_could_take_is_refused(tmp_path: Path, text: str) -> None:
+def test_excessive_numbers_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match=r"config\.toml"):
         load(write(tmp_path, text), {})
 
@@ -127,7 +125,7 @@ def test_a_number_that_no_clock_or_sum_could_take_is_refused(tmp_path: Path, tex
     ],
 )
 @pytest.mark.parametrize("key", ["counts.path", "web.token_file", "camera.source", "alerts.sound", "mqtt.ca_file"])
-def test_a_path_that_no_system_could_open_is_refused(tmp_path: Path, key: str, value: str, said: str) -> None:
+def test_impossible_paths_are_refused(tmp_path: Path, key: str, value: str, said: str) -> None:
     section, name = key.split(".")
     tls = "tls = true\n" if section == "mqtt" else ""
     with pytest.raises(ConfigError, match=said):
@@ -135,42 +133,42 @@ def test_a_path_that_no_system_could_open_is_refused(tmp_path: Path, key: str, v
 
 
 @pytest.mark.parametrize("path", ["", ".", "/"])
-def test_a_path_that_names_no_file_is_refused(tmp_path: Path, path: str) -> None:
+def test_paths_must_name_a_file(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigError, match=r"counts\.path = .* is wrong: this names no file"):
         load(write(tmp_path, f'[counts]\npath = "{path}"'), {})
 
 
-def test_a_value_too_long_for_a_sentence_is_cut_short(tmp_path: Path) -> None:
+def test_long_values_are_cut_in_errors(tmp_path: Path) -> None:
     for value in ("0x" + "f" * 5000, f'"{"a" * 5000}"'):
         with pytest.raises(ConfigError, match=r"web.port = .* is wrong") as caught:
             load(write(tmp_path, f"[web]\nport = {value}"), {})
         assert len(str(caught.value)) < 400
 
 
-def test_what_is_no_text_in_the_environment_is_refused() -> None:
+def test_undecodable_environment_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"environment: counts\.path"):
         load(environment={"MASKGATE_COUNTS_PATH": "/a\udcff"})
 
 
-def test_what_config_prints_means_the_same_again(tmp_path: Path) -> None:
+def test_printed_settings_load_as_before(tmp_path: Path) -> None:
     settings = load(write(tmp_path, '[alerts]\nbuzzer_pin = -1\nled_pin = "GPIO5"\n[counts]\npath = "/a b"'), {})
     assert load(write(tmp_path, as_toml(settings)), {}).config == settings.config
 
 
 @pytest.mark.parametrize("text", ["12", "1e3", "true", "[1]", "2025-01-01"])
-def test_text_settings_take_any_text_from_the_environment(text: str) -> None:
+def test_text_settings_take_any_text(text: str) -> None:
     environment = {"MASKGATE_ALERTS_CHIP": text, "MASKGATE_ALERTS_SOUND": text}
     alerts = load(environment=environment).config.alerts
     assert (alerts.chip, alerts.sound) == (text, text)
 
 
-def test_a_door_may_be_named_by_a_number() -> None:
+def test_a_number_can_name_a_door() -> None:
     assert load(environment={"MASKGATE_MQTT_DOOR": "12"}).config.mqtt.door == "12"
     assert load(environment={"MASKGATE_MQTT_DOOR": '"12"'}).config.mqtt.door == "12"
     assert load(environment={"MASKGATE_COUNTS_PATH": "12"}).config.counts.path == Path("12")
 
 
-def test_pins_from_the_environment_are_numbers_or_names() -> None:
+def test_environment_pins_are_numbers_or_names() -> None:
     assert load(environment={"MASKGATE_ALERTS_LED_PIN": "5"}).config.alerts.led_pin == 5
     assert load(environment={"MASKGATE_ALERTS_LED_PIN": "GPIO5"}).config.alerts.led_pin == "GPIO5"
 
@@ -191,7 +189,7 @@ def test_true_and_false_are_not_numbers(tmp_path: Path, text: str) -> None:
         load(write(tmp_path, text), {})
 
 
-def test_a_zone_has_at_most_64_corners() -> None:
+def test_zones_have_at_most_64_corners() -> None:
     corners = [[0.5 + 0.4 * math.cos(a / 32 * math.pi), 0.5 + 0.4 * math.sin(a / 32 * math.pi)] for a in range(64)]
     assert len(load(environment={}, overrides={"people.zone": corners}).config.people.zone) == 64
     with pytest.raises(ConfigError, match="a zone has 3 to 64 corners"):

@@ -47,7 +47,7 @@ def test_a_change_holds_after_a_restart(state: Path) -> None:
     assert again.notices == ()
 
 
-def test_it_returns_what_holds_from_now_on(state: Path) -> None:
+def test_returns_the_new_settings(state: Path) -> None:
     changed = write_page_layer({"alerts.quiet_hours": "22:00-06:30"}, loaded(state))
     assert changed.config == loaded(state).config
     assert changed.origins["alerts.quiet_hours"] == "page"
@@ -123,7 +123,7 @@ def test_a_wrong_value_changes_nothing(state: Path, key: str, wrong: object) -> 
         ("[nothing]\n", "there is no section [nothing]"),
     ],
 )
-def test_a_broken_file_is_set_aside_and_reported(state: Path, text: str, said: str) -> None:
+def test_broken_file_is_set_aside(state: Path, text: str, said: str) -> None:
     path = broken(state, text)
     settings = loaded(state)
     (notice,) = settings.notices
@@ -148,7 +148,7 @@ print(*load(environment={"STATE_DIRECTORY": sys.argv[1]}).notices)
 """
 
 
-def test_a_broken_file_that_cannot_be_moved_is_reported() -> None:
+def test_unmovable_broken_file_is_reported() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "page.toml").write_text("[web")
         Path(folder).chmod(0o555)
@@ -166,7 +166,7 @@ def test_a_change_replaces_a_broken_file(state: Path) -> None:
     assert loaded(state).config.web.language == "fr"
 
 
-def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+def test_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = load(environment={"STATE_DIRECTORY": str(tmp_path / "file")})
     with pytest.raises(ConfigError, match=r"Cannot write .*page\.toml"):
@@ -179,7 +179,7 @@ def test_config_shows_its_origin(state: Path) -> None:
     assert 'language = "fr"  # page\n' in as_toml(loaded(state), origins=True)
 
 
-def test_the_command_line_warns_of_a_broken_file(
+def test_command_line_warns_of_broken_file(
     state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken(state, "[web")

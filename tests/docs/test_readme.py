@@ -15,7 +15,7 @@ README = ROOT / "README.md"
 TEXT = README.read_text("utf-8")
 
 
-def test_its_figures_are_those_of_the_models_that_are_used_unless_others_are_named() -> None:
+def test_figures_are_of_shipped_models() -> None:
     stated = dict(re.findall(r"(face|mask) ([0-9a-f]{12})", TEXT))
     models, config = read_manifest().models, Config()
     used = {"face": config.face.model, "mask": config.mask.model}
@@ -44,7 +44,7 @@ def test_every_command_it_names_teaches(command: str) -> None:
     assert f"maskgate {command}" in shown.stdout
 
 
-def test_no_file_names_the_folder_it_was_made_in() -> None:
+def test_no_file_names_this_folder() -> None:
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     texts = [ROOT / name for name in files if Path(name).suffix in {".py", ".md", ".toml", ".json", ".sh", ".service"}]
     assert [str(path) for path in texts if f"{ROOT}/" in path.read_text("utf-8")] == []

@@ -22,6 +22,6 @@ def test_ranges_and_choices_are_shown() -> None:
     assert "| `mqtt.port` | unset | 1 to 65535 |" in text
 
 
-def test_what_the_page_may_change_is_marked() -> None:
+def test_page_settings_are_marked() -> None:
     assert "| `alerts.quiet_hours` *page* |" in page()
     assert "| `alerts.led_pin` |" in page()

@@ -43,14 +43,14 @@ def manifest(folder: Path, **changes: Any) -> str:
 # The manifest
 
 
-def test_a_model_of_ones_own_is_named_by_its_manifest(tmp_path: Path) -> None:
+def test_own_models_are_named_by_manifest(tmp_path: Path) -> None:
     model = load_model(manifest(tmp_path), MaskEntry)
     assert (model.name, model.content) == ("own", CONTENT)
     assert model.entry.labels == (Label.WITHOUT_MASK, Label.WITH_MASK)
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x", b"A model's bytes", b""])
-def test_an_altered_file_is_refused_before_anything_reads_it(tmp_path: Path, content: bytes) -> None:
+def test_altered_files_are_never_read(tmp_path: Path, content: bytes) -> None:
     reference = manifest(tmp_path)
     (tmp_path / "own.tflite").write_bytes(content)
     with pytest.raises(ModelError, match=r"own\.tflite is not the one in its manifest"):
@@ -64,13 +64,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_model(reference, MaskEntry)
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+def test_unknown_name_lists_the_known(tmp_path: Path) -> None:
     reference = manifest(tmp_path).replace("#own", "#other")
     with pytest.raises(ModelError, match=r"no model 'other'.*own"):
         load_model(reference, MaskEntry)
 
 
-def test_a_model_of_another_task_is_refused(tmp_path: Path) -> None:
+def test_model_of_another_task_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="mask-classification"):
         load_model(manifest(tmp_path), FaceEntry)
 
@@ -91,13 +91,13 @@ def test_a_model_of_another_task_is_refused(tmp_path: Path) -> None:
         ({"task": "face-detection", "labels": ["face"], "strides": [0]}, "strides"),
     ],
 )
-def test_a_wrong_manifest_is_refused_where_it_is_wrong(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+def test_wrong_manifest_names_the_place(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ModelError, match=said):
         load_model(manifest(tmp_path, **changes), MaskEntry)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2, "models": {}}'])
-def test_a_file_that_is_no_manifest_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+def test_other_files_are_no_manifest(tmp_path: Path, text: str) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(text)
     with pytest.raises(ModelError, match=r"manifest\.json is wrong") as raised:
@@ -141,26 +141,26 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Any:
     return install
 
 
-def test_auto_takes_the_first_runtime_that_works(fakes: Any) -> None:
+def test_auto_takes_the_first_working(fakes: Any) -> None:
     opened = fakes(litert=ImportError("No module named 'x'"), tensorflow=None)
     open_model(CONTENT, "auto", threads=3)
     assert opened == [("tensorflow", CONTENT, 3)]
 
 
-def test_auto_looks_no_further_than_the_first(fakes: Any) -> None:
+def test_auto_stops_at_the_first(fakes: Any) -> None:
     opened = fakes(litert=None, tensorflow=None)
     open_model(CONTENT)
     assert [name for name, *_ in opened] == ["litert"]
 
 
-def test_a_named_runtime_is_not_replaced_by_another(fakes: Any) -> None:
+def test_named_runtime_is_never_replaced(fakes: Any) -> None:
     opened = fakes(litert=None, tensorflow=ImportError("No module named 'tensorflow'"))
     with pytest.raises(ModelError, match="tensorflow cannot be used"):
         open_model(CONTENT, "tensorflow")
     assert opened == []
 
 
-def test_where_none_is_installed_the_error_says_what_to_install(fakes: Any) -> None:
+def test_missing_runtime_says_what_to_install(fakes: Any) -> None:
     fakes(litert=ImportError("No module named 'a'"), tensorflow=ImportError("No module named 'b'"))
     with pytest.raises(ModelError) as raised:
         open_model(CONTENT, name="face.tflite")
@@ -169,7 +169,7 @@ def test_where_none_is_installed_the_error_says_what_to_install(fakes: Any) -> N
     assert said.endswith("pip install litert-package")
 
 
-def test_where_one_refuses_the_model_the_error_says_why(fakes: Any) -> None:
+def test_refused_model_says_why(fakes: Any) -> None:
     fakes(litert=RuntimeError("Unknown op\nmore lines"), tensorflow=ImportError("No module named 'b'"))
     with pytest.raises(ModelError) as raised:
         open_model(CONTENT)
@@ -178,7 +178,7 @@ def test_where_one_refuses_the_model_the_error_says_why(fakes: Any) -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_tflite_runtime_is_not_used_with_the_numpy_that_crashes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tflite_runtime_needs_numpy_1(monkeypatch: pytest.MonkeyPatch) -> None:
     package, module = types.ModuleType("tflite_runtime"), types.ModuleType("tflite_runtime.interpreter")
     module.Interpreter = None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tflite_runtime", package)
@@ -189,9 +189,7 @@ def test_tflite_runtime_is_not_used_with_the_numpy_that_crashes_it(monkeypatch: 
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 2), (8, 4), (64, 4)])
-def test_half_the_cores_are_used_and_never_more_than_four(
-    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
-) -> None:
+def test_threads_are_half_the_cores(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     assert default_threads() == threads
 
@@ -199,7 +197,7 @@ def test_half_the_cores_are_used_and_never_more_than_four(
 # Quantization
 
 
-def test_stored_values_and_real_ones_are_two_names_of_the_same() -> None:
+def test_stored_and_real_values_agree() -> None:
     steps = Quantization(0.5, -3)
     tensor = Tensor(np.array([-3, 1], np.int8), steps)
     assert tensor.real().tolist() == [0.0, 2.0]
@@ -221,7 +219,7 @@ def test_a_shipped_model_runs(name: str) -> None:
     assert all(output.values.dtype == np.int8 for output in outputs)
 
 
-def test_outputs_stay_what_they_were_when_the_model_runs_again() -> None:
+def test_outputs_survive_the_next_run() -> None:
     shipped = load_model("mask", MaskEntry)
     model = open_model(shipped.content, threads=1)
     (dark,) = model.invoke(np.full(model.input.shape, -128, np.int8))
@@ -232,14 +230,14 @@ def test_outputs_stay_what_they_were_when_the_model_runs_again() -> None:
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "truncated"])
-def test_bytes_that_are_no_model_are_refused_by_the_real_runtime(damage: str) -> None:
+def test_other_bytes_are_no_model(damage: str) -> None:
     content = load_model("mask", MaskEntry).content
     bad = {"empty": b"", "text": b"not a model", "truncated": content[: len(content) // 2]}[damage]
     with pytest.raises(ModelError, match="litert refused it"):
         open_model(bad, "litert", threads=1)
 
 
-def test_every_shipped_file_is_the_one_in_the_manifest_and_has_its_card() -> None:
+def test_shipped_files_match_the_manifest() -> None:
     models = read_manifest(SHIPPED_MANIFEST).models
     assert {"face", "mask"} <= set(models)
     for name, entry in models.items():
@@ -248,7 +246,7 @@ def test_every_shipped_file_is_the_one_in_the_manifest_and_has_its_card() -> Non
 
 
 @pytest.mark.parametrize("backend", ["litert", "tensorflow"])
-def test_a_float_model_runs_unquantized_on_every_runtime_that_is_installed(backend: Any) -> None:
+def test_float_model_runs_everywhere(backend: Any) -> None:
     tensorflow = pytest.importorskip("tensorflow")
     function = tensorflow.function(lambda x: x * 2.0).get_concrete_function(tensorflow.TensorSpec((1, 2)))
     content = tensorflow.lite.TFLiteConverter.from_concrete_functions([function]).convert()
