@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import logging
 import os
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if {"-v", "--verbose"} & set(words):
             traceback.print_exc()
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = _masked(" ".join(f"{type(error).__name__}: {error}".split()), words)
         print(
             f"maskgate: unexpected error: {what}. Run it again with -v, and report what it"
             " prints together with the output of `maskgate doctor`.",
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     chosen = _command(words)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="maskgate",
         description="Watches a door: finds faces, judges whether masks are worn, alerts and counts.",
         epilog=HELP,
@@ -97,8 +98,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         _add_common(command)
         if name == chosen:
             load_command(name).add_arguments(command)
-    _refuse_mistyped(words, listed.choices[chosen] if chosen else parser)
-    args = parser.parse_args(words)
+    try:
+        _refuse_mistyped(words, listed.choices[chosen] if chosen else parser)
+        args = parser.parse_args(words)
+    except _ArgumentsError as error:
+        parser.exit(ConfigError.exit_code, f"{error.usage}{error.prog}: error: {_masked(str(error), words)}\n")
     if args.command is None:
         parser.print_help(sys.stderr)
         raise SystemExit(ConfigError.exit_code)
@@ -121,8 +125,10 @@ def _command(words: Sequence[str]) -> str | None:
     command = next(bare, None)
     if command is None or command in commands():
         return command
+    from edge.cameras.address import shown_value
+
     hint = did_you_mean(command, commands(), f"there are: {', '.join(commands())}.", cutoff=0.4)
-    raise ConfigError(f"There is no command {command!r}; {hint}")
+    raise ConfigError(f"There is no command {shown_value(command)!r}; {hint}")
 
 
 def _refuse_mistyped(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
@@ -143,6 +149,32 @@ def _dispatch(args: argparse.Namespace) -> int:
     for notice in settings.notices:
         log.warning("%s", notice)
     return load_command(args.command).run(args, settings)
+
+
+class _ArgumentsError(Exception):
+    """What argparse says of them, which repeats them."""
+
+    def __init__(self, message: str, parser: argparse.ArgumentParser) -> None:
+        super().__init__(message)
+        self.prog, self.usage = parser.prog, parser.format_usage()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Leaves it to the caller to print what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _ArgumentsError(message, self)
+
+
+def _masked(message: str, words: Sequence[str]) -> str:
+    """``message`` without what is secret in the words of the command line that it repeats."""
+    from edge.cameras.address import shown_value
+
+    for word in words:
+        for said in filter(None, (word, word.partition("=")[2])):
+            spelt = (said, repr(said)[1:-1])
+            message = functools.reduce(lambda text, one: text.replace(one, shown_value(said)), spelt, message)
+    return message
 
 
 class _Version(argparse.Action):

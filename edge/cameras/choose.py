@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.cameras import Camera, InputSize, NotThereError
-from edge.cameras.address import without_secrets
+from edge.cameras.address import shown
 from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.sources import AUTO, SOURCES, Place, SourceModule, forms, module_for, module_of, words
 from edge.clock import Clock
@@ -118,8 +118,7 @@ def await_camera(
     except CameraError as error:
         if module and not module.WAITS:
             raise
-        name = without_secrets(settings.source)
-        return Choice(AbsentCamera(name, str(error)), reopen, (str(error), "Waiting for a camera."))
+        return Choice(AbsentCamera(shown(settings.source), str(error)), reopen, (str(error), "Waiting for a camera."))
 
 
 def _opened(reopen: Callable[[], Camera]) -> Choice:
@@ -131,11 +130,12 @@ def _named(source: str) -> SourceModule:
     try:
         module = module_for(source)
     except OSError as error:
-        raise CameraError(f"{source} cannot be looked at: {error.strerror}; check the path given as source.") from error
+        raise CameraError(
+            f"{shown(source)} cannot be looked at: {error.strerror}; check the path given as source."
+        ) from error
     if module is None:
         hint = did_you_mean(source, words())
-        shown = without_secrets(source)
-        raise ConfigError(f"{shown!r} is no picture source; {f'{hint} ' if hint else ''}accepted: {forms()}.")
+        raise ConfigError(f"{shown(source)!r} is no picture source; {f'{hint} ' if hint else ''}accepted: {forms()}.")
     return module
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.cameras.address import scheme_of
 from edge.cameras.stream import WAITS, Stream, examine
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ __all__ = ["WAITS", "examine", "matches", "open_source"]
 
 
 def matches(source: str) -> bool:
-    return source.lower().startswith(("http://", "https://"))
+    return scheme_of(source) in ("http", "https")
 
 
 def open_source(source: str, place: Place) -> Stream:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import cv2
 
 from edge.board.findings import Finding, Machine, State
-from edge.cameras.address import without_secrets
+from edge.cameras.address import HIDDEN, HOW_TO_WRITE, has_no_host, normal, scheme_of, shown
 from edge.cameras.video import as_bgr, too_large
 from edge.clock import Clock
-from edge.errors import CameraError
+from edge.errors import CameraError, ConfigError
 from edge.values import Frame
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WAITS = True
 
+FFMPEG_LOG_LEVEL, SILENT = "OPENCV_FFMPEG_LOGLEVEL", "-8"
 OPEN_TIMEOUT = 10.0
 """Longest wait for the camera to answer, in seconds."""
 READ_TIMEOUT = 5.0
@@ -26,7 +28,7 @@ READ_TIMEOUT = 5.0
 
 
 def matches(source: str) -> bool:
-    return source.lower().startswith(("rtsp://", "rtsps://"))
+    return scheme_of(source) in ("rtsp", "rtsps")
 
 
 def open_source(source: str, place: Place) -> Stream:
@@ -34,11 +36,11 @@ def open_source(source: str, place: Place) -> Stream:
 
 
 def examine(_: Machine, source: str) -> Iterator[Finding]:
-    yield Finding("camera", State.OK, f"camera.source is {without_secrets(source)}, which is not tried here")
+    yield Finding("camera", State.OK, f"camera.source is {shown(source)}, which is not tried here")
 
 
 class Stream:
-    """Reads a network camera. Its user, password and query never leave this object."""
+    """Reads a network camera. Of its address only scheme, host and port leave this object."""
 
     live = True
 
@@ -54,13 +56,18 @@ class Stream:
             read_timeout: Longest wait for a picture, in seconds.
 
         Raises:
+            ConfigError: The address has no host.
             CameraError: Nothing that can be played answers there.
         """
-        self.name = without_secrets(url)
+        if has_no_host(url):
+            raise ConfigError(f"The address in camera.source, {shown(url)}, has no host; {HOW_TO_WRITE}.")
+        self.name = shown(url)
+        # FFmpeg's own messages repeat addresses on standard error; what matters of them is raised from here.
+        os.environ.setdefault(FFMPEG_LOG_LEVEL, SILENT)
         self._clock = clock
         self._sequence = 0
         self._capture = cv2.VideoCapture(
-            url,
+            normal(url),
             cv2.CAP_FFMPEG,
             [
                 cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
@@ -70,8 +77,10 @@ class Stream:
             ],
         )
         if not self._capture.isOpened():
+            hint = f" Special characters: {HOW_TO_WRITE}." if HIDDEN in self.name else ""
             raise CameraError(
                 f"No stream can be read from {self.name}; check address, user and password, and that the camera is on."
+                f"{hint}"
             )
         if too_large(self._capture):
             raise CameraError(f"The pictures of {self.name} have too many pixels; set the camera to send smaller ones.")

@@ -11,6 +11,7 @@ import cv2
 
 from edge import MOST_PIXELS
 from edge.board.findings import Finding, Machine, State
+from edge.cameras.address import shown
 from edge.errors import CameraError
 from edge.values import Frame, Image
 
@@ -48,13 +49,15 @@ def existing(source: str) -> Path:
     """
     path = Path(source).expanduser()
     if not path.exists():
-        raise CameraError(f"There is no file or folder {source}; check the path given as source.")
+        raise CameraError(f"There is no file or folder {shown(source)}; check the path given as source.")
     return path
 
 
 def no_camera(source: str) -> Finding:
     """What ``maskgate doctor`` says of a recording at a door."""
-    return Finding("camera", State.WARNING, f"camera.source is {source}, no camera", 'set camera.source = "auto"')
+    return Finding(
+        "camera", State.WARNING, f"camera.source is {shown(source)}, no camera", 'set camera.source = "auto"'
+    )
 
 
 class VideoFile:

@@ -17,7 +17,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from edge.config.model import SECRETS, Config, Settings, declared, fields
+from edge.cameras.address import shown, shown_value
+from edge.config.model import SECRETS, SOURCES, Config, Settings, declared, fields
 from edge.errors import ConfigError
 from edge.files import NotTextError, read_text
 from edge.text import did_you_mean
@@ -192,12 +193,12 @@ def _refuse_unknown(section: str, values: Any, origin: str) -> None:
     for one in declared():
         known.setdefault(one.section, []).append(one.name)
     if section not in known:
-        raise ConfigError(f"{origin}: there is no section [{section}]{_nearest(section, known)}.")
+        raise ConfigError(f"{origin}: there is no section [{shown_value(section)}]{_nearest(section, known)}.")
     if not isinstance(values, Mapping):
         raise ConfigError(f"{origin}: [{section}] is a section of settings, not a single value.")
     for key in values:
         if key not in known[section]:
-            raise ConfigError(f"{origin}: [{section}] has no key {key!r}{_nearest(key, known[section])}.")
+            raise ConfigError(f"{origin}: [{section}] has no key {shown_value(key)!r}{_nearest(key, known[section])}.")
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
@@ -214,15 +215,15 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
         whole_section = "." not in key
         of_section = " and ".join({origin: None for name, origin in origins.items() if name.startswith(f"{key}.")})
         origin = of_section if whole_section else origins.get(key, "configuration")
-        value = "" if whole_section or key in SECRETS else f" = {_shown(first['input'])}"
+        value = "" if whole_section or key in SECRETS else f" = {_shown(key, first['input'])}"
         said = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{origin}: {key}{value} is wrong: {said}.") from error
 
 
-def _shown(value: Any) -> str:
-    """``value`` as far as it fits into a sentence."""
+def _shown(key: str, value: Any) -> str:
+    """``value`` as far as it fits into a sentence, and without secrets."""
     try:
-        text = repr(value)
+        text = repr(shown(value) if key in SOURCES and isinstance(value, str) else shown_value(value))
     except ValueError:  # a whole number of too many digits
         return "a number too long to print"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

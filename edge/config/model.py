@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SECRETS = frozenset({"mqtt.password"})
 """Settings that are never shown, and never taken from where other programs could see them."""
+SOURCES = frozenset({"camera.source"})
+"""Settings that may hold an address with a password in it."""
 
 
 class Config(Section):

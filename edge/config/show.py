@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from edge.cameras.address import without_secrets
+from edge.cameras.address import shown, shown_value
 from edge.config.layers import toml_literal
-from edge.config.model import Config, Setting, Settings, declared
+from edge.config.model import SOURCES, Config, Setting, Settings, declared
 from edge.config.section import NOT_WIRED
 
 WIDTH = 100
@@ -20,7 +20,7 @@ WIDTH = 100
 
 def as_json(settings: Iterable[Setting]) -> dict[str, dict[str, Any]]:
     """Value and origin of each setting, by its dotted key. Passwords are masked."""
-    return {one.key: {"value": _plain(one.value), "origin": one.origin} for one in settings}
+    return {one.key: {"value": _plain(one), "origin": one.origin} for one in settings}
 
 
 def as_toml(settings: Iterable[Setting], origins: bool = False) -> str:
@@ -50,14 +50,12 @@ def _unset() -> frozenset[str]:
 
 def _setting(key: str, one: Setting, origins: bool) -> Iterator[str]:
     yield from (f"# {line}" for line in textwrap.wrap(one.description, WIDTH))
-    value = _plain(one.value)
+    value = _plain(one)
     line = f"# {key} =" if value is None else f"{key} = {toml_literal(value)}"
     yield f"{line}  # {one.origin}" if origins and value is not None else line
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
-    if isinstance(value, Path | SecretStr):
-        return str(value)
-    return without_secrets(value) if isinstance(value, str) else value
+def _plain(one: Setting) -> Any:
+    """Its value, JSON-ready and without secrets."""
+    value = str(one.value) if isinstance(one.value, Path | SecretStr) else one.value
+    return shown(value) if one.key in SOURCES else shown_value(value)

@@ -10,7 +10,7 @@ from edge.config.section import HomePath, Section
 class MqttSettings(Section):
     """The MQTT broker, and through it Home Assistant."""
 
-    host: str = Field("", pattern=r"^\S*$", description="Name or address of the broker; empty: MQTT is off")
+    host: str = Field("", pattern=r"^[^\s/@]*$", description="Name or address of the broker; empty: MQTT is off")
     port: int | None = Field(None, ge=1, le=65535, description="Broker port (default 1883; 8883 with TLS)")
     username: str | None = Field(None, min_length=1, description="User name at the broker; unset: anonymous")
     password: SecretStr | None = Field(

@@ -14,6 +14,7 @@ class WebSettings(Section):
     host: str = Field(
         "127.0.0.1",
         min_length=1,
+        pattern=r"^[^\s/@]*$",
         description="Address to listen on; one that other machines can reach needs a token: maskgate token",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port")
