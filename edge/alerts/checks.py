@@ -32,12 +32,12 @@ def gpio(machine: Machine, config: Config) -> Iterator[Finding]:
     if alerts.output not in (AUTO, "gpio", "gpiod"):
         yield _other(alerts.output)
     elif not chips:
-        yield Finding("gpio", limit, "no GPIO here: no lamp, no buzzer", 'set alerts.output = "none"')
+        yield Finding("gpio", limit, "there is no GPIO: no lamp, no buzzer", 'set alerts.output = "none"')
     elif wants_gpiod(alerts, board):
         yield _gpiod(machine, chips, limit)
     elif alerts.output == "auto" and board.pins == "gpiod":
-        text = f"{chips}; no pin is named that drives the alarm"
-        yield _too_old(machine, limit) or Finding("gpio", limit, text, f"set alerts.led_pin and so on: {WIRING}")
+        text = f"{chips}; no alarm pin is set"
+        yield _too_old(machine, limit) or Finding("gpio", limit, text, f"set alerts.led_pin and the others: {WIRING}")
     else:
         yield _gpiozero(machine, chips, limit)
 
@@ -86,10 +86,12 @@ def sound(machine: Machine, config: Config) -> Iterator[Finding]:
     if alerts.sound == "none":
         return
     if machine.program("aplay") is None:
-        yield Finding("sound", State.WARNING, "alarms have no sound: there is no aplay", "sudo apt install alsa-utils")
+        yield Finding(
+            "sound", State.WARNING, "the alarm has no sound: aplay is not installed", "sudo apt install alsa-utils"
+        )
     elif alerts.sound_device == "default" and "[" not in machine.text("proc/asound/cards"):
         yield Finding(
-            "sound", State.WARNING, "alarms have no sound: no sound card here", "plug one in; check: aplay -l"
+            "sound", State.WARNING, "the alarm has no sound: there is no sound card", "plug one in; check: aplay -l"
         )
     else:
         yield Finding("sound", State.OK, f"{alerts.sound} through {alerts.sound_device}")
@@ -104,9 +106,9 @@ def quiet_hours(machine: Machine, config: Config) -> Iterator[Finding]:
     hours = config.alerts.quiet_hours
     if not hours:
         return
-    text = f"{hours} by this machine's time, which is {SystemClock().now().astimezone():%H:%M (%Z)} now"
+    text = f"{hours} in local time; it is {SystemClock().now().astimezone():%H:%M (%Z)} now"
     if machine.clock_is_set() is False:
-        text += " and was not set by a time server"
+        text += " and the clock was not set by a time server"
         yield Finding("quiet hours", State.WARNING, text, "sudo timedatectl set-ntp true, or fit a real-time clock")
     else:
         yield Finding("quiet hours", State.OK, text)

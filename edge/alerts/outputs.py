@@ -28,7 +28,7 @@ class Output:
         module: Imported when it is used.
         about: What it drives, for the settings.
         needs: What to install where the module cannot be imported.
-        chosen: Whether ``alerts.output`` names it; sound has a setting of its own.
+        chosen: Whether ``alerts.output`` names it; sound has its own setting.
     """
 
     module: str

@@ -55,7 +55,7 @@ class Lines(Protocol):
 
 
 class PinAlert(Alert):
-    """Flashes and beeps together; a thread of its own switches the lines, so that one that hangs holds up nothing else.
+    """Flashes and beeps together. Its own thread switches the lines, so a line that hangs delays nothing else.
 
     The pattern ends by itself after ``duration`` and the relay after its time, so that a program that hangs leaves
     neither on. Everything is off from the start, after ``close`` and when the interpreter exits.

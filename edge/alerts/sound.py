@@ -132,7 +132,7 @@ def _without(reason: str) -> NoAlert:
 
 
 class Sound(Alert):
-    """Plays a clip once an alarm, through a player process that a thread of its own looks after.
+    """Plays a clip once per alarm, through a player process that its own thread looks after.
 
     At most one player runs. It is killed when the alarm stops or is hushed, on ``close`` and when the interpreter
     exits. One that cannot play is reported in ``trouble``; the next alarm tries again.

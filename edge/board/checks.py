@@ -51,7 +51,7 @@ def memory(machine: Machine, _: Config) -> Iterator[Finding]:
     text = f"{free // MEBI} MiB free of {total // MEBI} MiB"
     if free < LEAST_MEMORY:
         yield Finding(
-            "memory", State.WARNING, f"{text}; maskgate may need 200", "stop what is not needed: ps aux --sort=-rss"
+            "memory", State.WARNING, f"{text}; maskgate may need 200", "stop other programs: ps aux --sort=-rss"
         )
     else:
         yield Finding("memory", State.OK, text)
@@ -60,14 +60,14 @@ def memory(machine: Machine, _: Config) -> Iterator[Finding]:
 def clock(machine: Machine, _: Config) -> Iterator[Finding]:
     is_set = machine.clock_is_set()
     if is_set is None:
-        yield Finding("clock", State.WARNING, "the kernel does not say whether it is set", "timedatectl")
+        yield Finding("clock", State.WARNING, "the kernel does not tell whether it is set", "timedatectl")
     elif is_set:
         yield Finding("clock", State.OK, "set by a time server")
     else:
         yield Finding(
             "clock",
             State.WARNING,
-            "not set by a time server: visits may bear wrong times",
+            "not set by a time server: visits may have wrong times",
             "sudo timedatectl set-ntp true",
         )
 
@@ -75,7 +75,7 @@ def clock(machine: Machine, _: Config) -> Iterator[Finding]:
 def temperature(machine: Machine, _: Config) -> Iterator[Finding]:
     degrees = temperature_celsius(machine.root)
     if degrees is None:
-        yield Finding("temperature", State.OK, "not measured here")
+        yield Finding("temperature", State.OK, "not measured on this machine")
     elif degrees >= HOT:
         yield Finding(
             "temperature", State.WARNING, f"{degrees:.0f} °C: the processor may slow itself down", HEAT_REMEDY
@@ -91,7 +91,7 @@ def power(machine: Machine, _: Config) -> Iterator[Finding]:
         yield Finding("power", State.WARNING, text, _power_remedy(causes))
     elif history:
         since = [warning.removeprefix("since boot: ") for warning in history]
-        yield Finding("power", State.OK, f"well now, but since boot: {', '.join(since)}", _power_remedy(since))
+        yield Finding("power", State.OK, f"fine now, but since boot: {', '.join(since)}", _power_remedy(since))
 
 
 def _power_remedy(causes: Iterable[str]) -> str:

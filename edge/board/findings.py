@@ -40,13 +40,13 @@ class State(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at.
+    """One result of an examination.
 
     Attributes:
         name: What.
-        state: ``problem`` keeps maskgate from running at a door; ``warning`` limits it.
+        state: ``problem``: maskgate cannot run at a door; ``warning``: it can, with limits.
         text: What was found.
-        remedy: The command that mends it, or what to do by hand.
+        remedy: How to fix it: a command, or what to do by hand.
     """
 
     name: str

@@ -24,7 +24,7 @@ class Profile:
         camera: Who reads a camera module: ``picamera2``, or ``gstreamer`` (source ``csi:0``); None where no one can.
         pins: Which library drives them: ``gpiozero`` or ``gpiod``; None where there are none.
         face: Name in the shipped manifest of the face model that it is fast enough for.
-        mask: Likewise, of the mask model.
+        mask: Name there of the mask model.
     """
 
     name: str

@@ -84,7 +84,7 @@ def _video_nodes(machine: Machine) -> Iterator[Finding]:
             yield Finding(
                 "camera",
                 State.WARNING,
-                f"{device.path}: this user may not use it",
+                f"{device.path}: this user has no access to it",
                 "sudo usermod -aG video $USER, then log in again",
             )
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--file",
         type=Path,
         metavar="FILE",
-        help="keep the hash there (default: web.token_file, else beside the counts)",
+        help="keep the hash there (default: web.token_file, else next to the counts)",
     )
 
 

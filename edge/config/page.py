@@ -1,4 +1,4 @@
-"""The settings that the operator page may change: a file of its own in the state folder, next to the counts.
+"""The settings that the operator page may change: a separate file in the state folder, next to the counts.
 
 It is validated by the same model as every other layer. A file that is broken is set aside and reported, and the other
 layers hold. To revert everything, delete the file.

@@ -55,7 +55,7 @@ def _model(reference: str, kind: type[ModelEntry]) -> Finding:
             "models", State.PROBLEM, str(error), "git checkout -- edge/vision/models (in a clone), or install again"
         )
     size = model.entry.input
-    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {size.width}x{size.height}, hash proved")
+    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {size.width}x{size.height}, hash verified")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -119,7 +119,7 @@ class TestAGoodPi:
 
     def test_models_are_checked_by_hash(self, pi: Path, config: Config) -> None:
         texts = [finding.text for finding in examine(machine(pi), config) if finding.name == "models"]
-        assert texts == ["face: face.tflite, 320x240, hash proved", "mask: mask.tflite, 320x240, hash proved"]
+        assert texts == ["face: face.tflite, 320x240, hash verified", "mask: mask.tflite, 320x240, hash verified"]
 
 
 class TestWhatKeepsItFromRunning:
@@ -239,7 +239,7 @@ class TestWhatLimitsIt:
         findings = examine(machine(pi, clock_is_set=lambda: False), settings)
         assert found(findings, "quiet hours").state is State.WARNING
         findings = examine(machine(pi), settings)
-        assert found(findings, "quiet hours").text.startswith("22:00-06:00 by this machine's time, which is ")
+        assert found(findings, "quiet hours").text.startswith("22:00-06:00 in local time; it is ")
 
     def test_store_folder_is_read_only(self, pi: Path, config: Config) -> None:
         warning = self.warning(examine(machine(pi), changed(config, counts={"path": Path("/proc/counts.db")})))
@@ -324,7 +324,7 @@ class TestAccelerators:
     @pytest.mark.parametrize(
         ("runtime", "state", "said"),
         [
-            ({"accelerator": "edgetpu"}, State.WARNING, "asks for an Edge TPU, and none is here"),
+            ({"accelerator": "edgetpu"}, State.WARNING, "asks for an Edge TPU, but there is none"),
             ({"accelerator": "auto"}, State.OK, "none; models run on the processor"),
             ({"accelerator": "cpu"}, State.OK, "not used"),
         ],
@@ -345,7 +345,7 @@ class TestAccelerators:
         write(pi, {f"{card}/vendor": "0x1ac1\n", f"{card}/device": "0x089a\n"})
         finding = found(examine(machine(pi), config), "accelerator")
         assert finding.state is State.WARNING
-        assert finding.text == "an Edge TPU card is fitted, but not its driver"
+        assert finding.text == "an Edge TPU card is fitted, but its driver is not installed"
         assert "gasket-dkms" in (finding.remedy or "")
 
     def test_card_needs_its_library(self, pi: Path, config: Config) -> None:
@@ -379,7 +379,7 @@ class TestPower:
         write(pi, {"sys/devices/platform/soc/soc:firmware/get_throttled": "50000\n"})
         finding = found(examine(machine(pi), config), "power")
         assert finding.state is State.OK
-        assert finding.text == "well now, but since boot: under voltage, throttled"
+        assert finding.text == "fine now, but since boot: under voltage, throttled"
 
 
 class TestBoards:
@@ -483,11 +483,8 @@ class TestBoards:
     def test_unnamed_pins_point_to_the_page(self, tmp_path: Path, config: Config) -> None:
         gpio = found(self.examined(tmp_path, config, "jetson-orin-nano"), "gpio")
         assert gpio.state is State.WARNING
-        assert (
-            gpio.text
-            == "gpiochip0 (tegra234-gpio), gpiochip1 (tegra234-gpio-aon); no pin is named that drives the alarm"
-        )
-        assert gpio.remedy == "set alerts.led_pin and so on: docs/how-to/wiring.md has the pins of each board"
+        assert gpio.text == "gpiochip0 (tegra234-gpio), gpiochip1 (tegra234-gpio-aon); no alarm pin is set"
+        assert gpio.remedy == "set alerts.led_pin and the others: docs/how-to/wiring.md has the pins of each board"
 
     def test_header_pins_need_no_chip(self, tmp_path: Path, config: Config) -> None:
         settings = changed(config, alerts={"led_pin": "BOARD29"})
@@ -533,14 +530,14 @@ class TestOutput:
         assert {
             "name": "clock",
             "state": "warning",
-            "text": "not set by a time server: visits may bear wrong times",
+            "text": "not set by a time server: visits may have wrong times",
             "remedy": "sudo timedatectl set-ntp true",
         } in printed["findings"]
 
     def test_remedies_follow_their_finding(self, run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
         run(as_json=False, clock_is_set=lambda: None)
         lines = capsys.readouterr().out.splitlines()
-        at = next(number for number, line in enumerate(lines) if "does not say" in line)
+        at = next(number for number, line in enumerate(lines) if "does not tell" in line)
         assert lines[at].startswith("warning  clock")
         assert lines[at + 1].strip() == "-> timedatectl"
 

@@ -24,7 +24,7 @@ def accelerator(machine: Machine, config: Config) -> Iterator[Finding]:
     if settings.accelerator == "cpu":
         yield Finding("accelerator", State.OK, 'not used: runtime.accelerator is "cpu"')
     elif not found and _has_card(machine):
-        text = "an Edge TPU card is fitted, but not its driver"
+        text = "an Edge TPU card is fitted, but its driver is not installed"
         remedy = "sudo apt install gasket-dkms, then restart (from Coral's package archive: docs/how-to/edgetpu.md)"
         yield Finding("accelerator", State.WARNING, text, remedy)
     elif not found:
@@ -48,7 +48,7 @@ def _has_card(machine: Machine) -> bool:
 
 def _no_accelerator(asked_for: bool) -> Finding:
     if asked_for:
-        text = "runtime.accelerator asks for an Edge TPU, and none is here"
+        text = "runtime.accelerator asks for an Edge TPU, but there is none"
         return Finding("accelerator", State.WARNING, text, "plug it in; check: lsusb -d 18d1:9302, ls /dev/apex_*")
     return Finding("accelerator", State.OK, "none; models run on the processor")
 

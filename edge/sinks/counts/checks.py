@@ -22,7 +22,7 @@ def disk(_: Machine, config: Config) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     text = f"{path}, {free // MEBI} MiB free"
     if (path.exists() and not os.access(path, os.W_OK)) or not _can_create_in(folder):
-        text = f"{path} cannot be written: visits would be lost at the end"
+        text = f"{path} cannot be written: visits would be lost when maskgate stops"
         yield Finding("disk", State.WARNING, text, f"sudo chown -R $USER {folder}, or set counts.path")
     elif free < LEAST_DISK:
         yield Finding("disk", State.WARNING, text, f"make room: du -xh {folder} | sort -h | tail")
