@@ -10,19 +10,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from edge.clock import SystemClock
 from edge.config import Settings, load
 from edge.sinks.counts.database import lifetime_totals, open_for_reading
-from edge.sinks.mqtt import Publisher, publisher
+from edge.sinks.mqtt import Publisher, link, publisher
 from edge.sinks.mqtt.discovery import documents
 from edge.sinks.mqtt.link import MOST_UNACKNOWLEDGED
 from edge.sinks.mqtt.topics import Topics, topics
@@ -597,6 +599,98 @@ class TestTrouble:
         finally:
             broker.process.send_signal(signal.SIGCONT)
         wait_for(lambda: door.publisher.connected)
+
+    def test_a_broker_that_answers_pings_but_acknowledges_nothing_is_lost_until_it_does(
+        self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(link, "SILENT_FOR", 0.1)
+        with StuckBroker() as stuck:
+            door = open_door(stuck.port, keepalive=5)
+            wait_for(lambda: "acknowledges nothing" in (door.publisher.trouble or ""))
+            wait_for(lambda: stuck.connections >= 3)
+            assert not door.publisher.connected
+            assert "acknowledges nothing" in (door.publisher.trouble or "")
+            assert [record.levelname for record in caplog.records if "acknowledges nothing" in record.getMessage()] == [
+                "WARNING"
+            ]
+            stuck.acknowledges = True
+            wait_for(lambda: door.publisher.connected)
+            assert door.publisher.trouble is None
+
+    def test_attempts_at_a_broker_that_acknowledges_nothing_come_ever_later(
+        self, open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(link, "SILENT_FOR", 0.05)
+        monkeypatch.setattr(publisher, "STEADY", 0.1)
+        monkeypatch.setattr(publisher, "LONGEST_PAUSE", 60.0)
+        with StuckBroker() as stuck:
+            open_door(stuck.port, keepalive=5)
+            wait_for(lambda: stuck.connections >= 6)
+            pauses = [later - earlier for earlier, later in pairwise(stuck.connected_at)]
+        assert pauses[-1] > pauses[0] + 0.3
+
+    def test_a_quiet_door_is_not_taken_for_a_stuck_broker(
+        self, broker: Broker, open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(link, "SILENT_FOR", 0.1)
+        door = open_door(broker.port, keepalive=5)
+        wait_for(lambda: door.publisher.connected)
+        time.sleep(1.5)
+        assert door.publisher.trouble is None
+
+
+class StuckBroker:
+    """Accepts connections and answers pings and subscriptions; acknowledges messages only when told to."""
+
+    def __init__(self) -> None:
+        self.acknowledges = False
+        self.connected_at: list[float] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        return len(self.connected_at)
+
+    def __enter__(self) -> StuckBroker:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                self.connected_at.append(time.monotonic())
+                threading.Thread(target=self._speak, args=(connection.makefile("rwb"),), daemon=True).start()
+
+    def _speak(self, stream: BinaryIO) -> None:
+        with stream, contextlib.suppress(OSError):
+            while head := stream.read(1):
+                body = stream.read(_length(stream))
+                stream.write(self._answer(head[0] >> 4, body))
+                stream.flush()
+
+    def _answer(self, kind: int, body: bytes) -> bytes:
+        connect, publish, subscribe, ping = 1, 3, 8, 12
+        if kind == publish:
+            number = body[2 + int.from_bytes(body[:2], "big") :][:2]
+            return b"\x40\x02" + number if self.acknowledges else b""
+        fixed = {connect: b"\x20\x02\0\0", subscribe: b"\x90\x03" + body[:2] + b"\1", ping: b"\xd0\0"}
+        return fixed.get(kind, b"")
+
+
+def _length(stream: BinaryIO) -> int:
+    """Of an MQTT packet: seven bits a byte, the lowest first."""
+    length = shift = 0
+    while byte := stream.read(1):
+        length |= (byte[0] & 0x7F) << shift
+        shift += 7
+        if byte[0] < 0x80:
+            break
+    return length
 
 
 class TestManyDoors:

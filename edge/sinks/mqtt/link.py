@@ -25,6 +25,8 @@ ANSWER_WITHIN = 10.0
 """A broker that takes longer to accept a connection will not, in seconds."""
 MOST_UNACKNOWLEDGED = 20
 """Messages that may be under way; further ones wait, and of a state only the latest."""
+SILENT_FOR = 2.0
+"""A broker that acknowledges nothing for so long, in keep-alives, counts as lost even if it answers pings."""
 LARGEST_PACKET = 2**20
 """That the broker may send, in bytes. The protocol allows 256 MB, which a small board would try to gather in memory."""
 RECEIVE_BUFFER = 64 * 1024
@@ -42,16 +44,19 @@ class Link:
 
     Attributes:
         born: Whether Home Assistant has said since last asked that it has started.
+        proven: Whether the broker has acknowledged a message.
+        stuck: Whether it was lost because it acknowledged nothing.
     """
 
     def __init__(self, settings: MqttSettings, topics: Topics, clock: Clock) -> None:
-        self.born = False
+        self.born = self.proven = self.stuck = False
         self._clock = clock
         self._where = f"{settings.host}:{settings.port or (TLS_PORT if settings.tls else PORT)}"
         self._settings = settings
         self._birth_topic = f"{settings.discovery_prefix}/status"
         self._answer: ReasonCode | None = None
         self._under_way: set[int] = set()
+        self._awaited_since = clock.monotonic()
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id=f"maskgate-{topics.door}", protocol=MQTTv311, clean_session=True
         )
@@ -93,6 +98,8 @@ class Link:
 
     def send(self, topic: str, payload: str, retain: bool) -> int:
         """Send, and return the number by which ``acknowledged`` knows the message."""
+        if self.idle:
+            self._awaited_since = self._clock.monotonic()
         sent = self._client.publish(topic, payload, QOS, retain)
         self._under_way.add(sent.mid)
         return sent.mid
@@ -108,6 +115,13 @@ class Link:
             BrokerError: The connection is lost.
         """
         self._loop(seconds, f"The connection to the MQTT broker {self._where} is lost.")
+        silent = 0.0 if self.idle else self._clock.monotonic() - self._awaited_since
+        if silent > SILENT_FOR * self._settings.keepalive:
+            self.stuck = True
+            raise BrokerError(
+                f"The MQTT broker {self._where} is connected but acknowledges nothing; check its disk and memory, or "
+                "restart it."
+            )
 
     def close(self) -> None:
         """Say goodbye, so that the broker does not report a loss, and let go of the socket. Safe in any state."""
@@ -175,6 +189,8 @@ class Link:
 
     def _on_publish(self, _client: Client, _data: Any, mid: int, _answer: ReasonCode, _: Properties) -> None:
         self._under_way.discard(mid)
+        self._awaited_since = self._clock.monotonic()
+        self.proven = True
 
     def _on_birth(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self.born = self.born or message.payload == b"online"

@@ -75,6 +75,8 @@ class Publisher:
         self._status: Status | None = None
         self._events: deque[str] = deque()
         self._under_way: dict[int, str] = {}
+        self._doubted = False
+        """Whether the last broker was connected but stuck, so that only an acknowledgement proves the next one."""
         self._sent: dict[str, tuple[str, float]] = {}
         self._warned: str | None = None
         self._closing = threading.Event()
@@ -126,29 +128,31 @@ class Publisher:
         try:
             link.open()
             began = self._clock.monotonic()
-            self._welcome()
+            self._sent.clear()
             while not self._closing.is_set():
+                if not self.connected and (link.proven or not self._doubted):
+                    self._welcome()
                 self._speak(link, CHANGES_EVERY)
                 link.attend(TICK)
             self._say_goodbye(link)
         except BrokerError as error:
-            self._note(str(error), began)
+            self._note(str(error), None if link.stuck else began)
         except Exception as error:  # whatever the library throws, the answer is to connect anew
             log.exception("MQTT failed in a way that maskgate does not know.")
             self._note(f"MQTT failed: {error!r}", began)
         finally:
             self.connected = False
+            self._doubted = link.stuck or (self._doubted and not link.proven)
             link.close()
             self._events.extendleft(reversed(self._under_way.values()))
             self._under_way.clear()
             self._drop_oldest()
-        return self._lasted(began) >= STEADY
+        return self._lasted(began) >= STEADY and not self._doubted
 
     def _lasted(self, began: float | None) -> float:
         return 0.0 if began is None else self._clock.monotonic() - began
 
     def _welcome(self) -> None:
-        self._sent.clear()
         self.connected = True
         self.trouble = None
         log.info("Connected to the MQTT broker %s.", self._settings.host)
