@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -133,12 +133,21 @@ def _command(words: Sequence[str]) -> str | None:
 
 def _refuse_mistyped(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
     """An option that does not exist is answered with the nearest one; argparse would only repeat it."""
-    known = ["--version", *(name for action in parser._actions for name in action.option_strings)]
+    known = ["--version", *_options(parser)]
     for word in itertools.takewhile(lambda word: word != "--", words):
         name = word.partition("=")[0]
         if name.startswith("--") and not any(option.startswith(name) for option in known):
             hint = did_you_mean(name, known, f"see {parser.prog} --help.")
             parser.error(f"there is no option {name}; {hint}")
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Of a command and of its own subcommands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for subcommand in action.choices.values():
+                yield from _options(subcommand)
 
 
 def _dispatch(args: argparse.Namespace) -> int:

@@ -1,98 +1,124 @@
-"""``maskgate counts``: what the store holds, as a table or as CSV, in local time."""
+"""``maskgate counts``: what the store holds, as a table, CSV or JSON, in local time; and deleting from it."""
 
 from __future__ import annotations
 
 import argparse
-import csv
+import json
 import re
 import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TextIO
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import TextIO, TypeVar
 
 from edge.config import Settings
 from edge.errors import ConfigError, StoreError
 from edge.sinks.counts import database, store_path
-from edge.sinks.counts.database import VERDICT_COLUMNS
+from edge.sinks.counts.export import as_json, visits_as_json, write_csv, write_visits_csv
+from edge.sinks.counts.forget import Forgotten, forget
+from edge.sinks.counts.reading import PERIODS, Period, Row, Visit, read_rows, read_visits
+from edge.text import plural
 from edge.verdicts import Verdict
 
-SUMMARY = "print the visits counted"
-ABOUT = "Print the visits counted, by hour or day."
+SUMMARY = "print the visits counted, or delete some"
+ABOUT = "Print the visits counted, by hour, day, week or month, or one by one; delete those that only tried the door."
 
-HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "frames", "uptime")
-CSV_HEADINGS = ("start", "utc_offset", *VERDICT_COLUMNS, "visits", "frames", "uptime_seconds")
+HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "masked of judged", "frames", "uptime")
 
 DURATION = re.compile(r"(\d+)([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+WHEN = (
+    "now, today, yesterday, a date (2025-01-31), a time (2025-01-31T08:00), or how long ago (30m, 2h, 7d, 4w); times "
+    "are local unless they carry an offset"
+)
+EXAMPLES = """\
+examples:
+  maskgate counts                                   today, by hour
+  maskgate counts --by week --since 2025-01-01      week by week
+  maskgate counts --since yesterday --until today   yesterday, by hour
+  maskgate counts --by day --csv > days.csv         for LibreOffice, Excel or pandas
+  maskgate counts --visits --since 7d --csv         visit by visit, as far back as they are kept
+  maskgate counts --by month --json                 for programs
+  maskgate counts forget --since 2h                 delete the visits of the last two hours
+"""
 
-EARLIER = 2 * 86400
-"""Of hours that begin so many seconds before a moment, none belongs to its day in any time zone."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What was counted in one hour or day.
+class Span:
+    """From ``since`` on and before ``until``, both aware; None where it is open."""
 
-    Attributes:
-        start: Local, aware.
-        verdicts: Visits by verdict, in the order of ``Verdict``.
-        frames: Processed.
-        uptime: Seconds that maskgate ran.
-    """
-
-    start: datetime
-    verdicts: tuple[int, ...]
-    frames: int
-    uptime: float
-
-    @property
-    def visits(self) -> int:
-        """Of every verdict."""
-        return sum(self.verdicts)
+    since: datetime | None
+    until: datetime | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``maskgate counts``."""
+    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    _add_span(parser, "by default today by hour, everything by day, week or month")
     parser.add_argument(
-        "--since",
-        metavar="WHEN",
-        help="today, yesterday, a date (2025-01-31), a time (2025-01-31T08:00), or how long ago (30m, 2h, 7d, 4w); "
-        "by default today by hour, everything by day",
+        "--by",
+        choices=PERIODS,
+        default="hour",
+        help="one line per hour, day, week (from Monday) or month (default: hour)",
     )
-    parser.add_argument("--by", choices=("hour", "day"), default="hour", help="one line an hour or a day (%(default)s)")
-    parser.add_argument("--csv", action="store_true", help="comma-separated values for a spreadsheet")
+    parser.add_argument("--visits", action="store_true", help="one line per visit; only recent ones are kept")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="comma-separated values, for spreadsheets and pandas")
+    form.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    actions = parser.add_subparsers(dest="action", metavar="forget", title="deleting")
+    deleting = actions.add_parser(
+        "forget",
+        help="delete visits, and their share of the hourly totals",
+        description="Delete the visits that ended within a time, and their share of the hourly totals, for good.",
+    )
+    _add_span(deleting, "one of --since and --until is needed", forget=True)
+    deleting.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+
+
+def _add_span(parser: argparse.ArgumentParser, default: str, *, forget: bool = False) -> None:
+    prefix = "forget_" if forget else ""
+    parser.add_argument("--since", dest=f"{prefix}since", metavar="WHEN", help=f"{WHEN}; {default}")
+    parser.add_argument("--until", dest=f"{prefix}until", metavar="WHEN", help="the same; what is later is left out")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Print the counts. Returns the exit code.
+    """Print the counts, or delete from them. Returns the exit code.
 
     Raises:
-        ConfigError: ``--since`` is not understood.
-        StoreError: There is no store, or it cannot be read.
+        ConfigError: A time is not understood.
+        StoreError: There is no store, or it cannot be read or written.
     """
     path = store_path(settings.config.counts)
     now = datetime.now().astimezone()
-    since = parse_since(args.since or ("today" if args.by == "hour" else None), now)
-    connection = database.open_for_reading(path)
-    try:
-        rows = read_rows(connection, since, args.by)
-    except sqlite3.Error as error:
-        raise StoreError(f"Cannot read the counts in {path}: {error}; is it the file that maskgate writes?") from error
-    finally:
-        connection.close()
-    (write_csv if args.csv else write_table)(rows, sys.stdout)
+    if args.action == "forget":
+        return _forget(path, _span(args.forget_since, args.forget_until, now), args.yes)
+    by_default = "today" if args.by == "hour" and not args.visits and not args.until else None
+    span = _span(args.since or by_default, args.until, now)
+    door = settings.config.mqtt.door_name
+    if args.visits:
+        visits = _read(path, lambda connection: read_visits(connection, span.since, span.until))
+        _print_visits(visits, door, args)
+    else:
+        rows = _read(path, lambda connection: read_rows(connection, span.since, args.by, span.until))
+        _print_rows(rows, door, args)
     return 0
 
 
-def parse_since(text: str | None, now: datetime) -> datetime | None:
-    """The moment that ``--since`` names, in the time zone of ``now``; None for everything.
+def parse_when(text: str | None, now: datetime, option: str = "--since") -> datetime | None:
+    """The moment that an option names, in the time zone of ``now``; None for none.
 
     Raises:
-        ConfigError: It is no time.
+        ConfigError: It is not a time.
     """
-    if text is None:
-        return None
+    if text in {None, "now"}:
+        return now if text else None
     midnight = datetime(now.year, now.month, now.day)
     if text in ("today", "yesterday"):
         return (midnight - timedelta(days=text == "yesterday")).astimezone()
@@ -102,90 +128,91 @@ def parse_since(text: str | None, now: datetime) -> datetime | None:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError) as error:
         raise ConfigError(
-            f"--since {text} is no time; give today, yesterday, 2025-01-31, 2025-01-31T08:00, 30m, 2h, 7d or 4w."
+            f"{option} {text} is not a time; give now, today, yesterday, 2025-01-31, 2025-01-31T08:00, 30m, 2h, 7d "
+            "or 4w."
         ) from error
 
 
-def read_rows(connection: sqlite3.Connection, since: datetime | None, by: str) -> list[Row]:
-    """The store's totals ``by`` hour or local day, from the one that contains ``since``, oldest first.
-
-    Hours are those of UTC, shown in local time: they begin at half past where the zone is half an hour off, and a day
-    takes the hours that begin in it.
-    """
-    columns = (*database.verdict_columns(connection), "frames", "uptime")
-    sums = ", ".join(f"SUM({column})" for column in columns)
-    earliest = since.timestamp() - EARLIER if since else 0
-    hours = connection.execute(
-        f"SELECT hour, {sums} FROM hours WHERE hour >= ? GROUP BY hour ORDER BY hour",  # noqa: S608
-        (earliest,),
-    )
-    merged: dict[datetime, Row] = {}
-    for fields in hours:
-        begin, counts, frames, uptime = _hour(*fields)
-        start = begin if by == "hour" else _day(begin)
-        too_early = since and (begin + timedelta(hours=1) <= since if by == "hour" else start < _day(since))
-        if too_early or not any((*counts, frames, uptime)):
-            continue
-        before = merged.get(start, Row(start, (0,) * len(counts), 0, 0.0))
-        verdicts = tuple(a + b for a, b in zip(before.verdicts, counts, strict=True))
-        merged[start] = Row(start, verdicts, before.frames + frames, before.uptime + uptime)
-    return list(merged.values())
+def _span(since: str | None, until: str | None, now: datetime) -> Span:
+    span = Span(parse_when(since, now), parse_when(until, now, "--until"))
+    if span.since and span.until and span.since >= span.until:
+        raise ConfigError(f"--until {until} is not later than --since {since}.")
+    return span
 
 
-def write_table(rows: Iterable[Row], out: TextIO) -> None:
+def _read(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+    try:
+        with closing(database.open_for_reading(path)) as connection:
+            return read(connection)
+    except sqlite3.Error as error:
+        raise StoreError(f"Cannot read the counts in {path}: {error}; is it the file that maskgate writes?") from error
+
+
+def _print_rows(rows: Sequence[Row], door: str, args: argparse.Namespace) -> None:
+    if args.csv:
+        write_csv(rows, door, sys.stdout)
+    elif args.json:
+        print(json.dumps({"door": door, "by": args.by, **as_json(rows)}))
+    else:
+        write_table(rows, args.by, sys.stdout)
+
+
+def _print_visits(visits: Sequence[Visit], door: str, args: argparse.Namespace) -> None:
+    if args.csv:
+        write_visits_csv(visits, door, sys.stdout)
+    elif args.json:
+        print(json.dumps({"door": door, "visits": visits_as_json(visits)}))
+    elif visits:
+        for visit in visits:
+            print(f"{visit.started:%a %Y-%m-%d %H:%M:%S}  {visit.seconds:6.1f} s  {visit.verdict.words}")
+    else:
+        print("Nobody came in that time, or single visits that old are no longer kept.")
+
+
+def write_table(rows: Sequence[Row], by: Period | str, out: TextIO) -> None:
     """Aligned columns with a line of totals, for reading."""
-    rows = list(rows)
     if not rows:
         out.write("Nothing was counted in that time.\n")
         return
-    one_a_day = all((row.start.hour, row.start.minute) == (0, 0) for row in rows)
-    lines = [
-        [f"{row.start:%a %Y-%m-%d}" if one_a_day else f"{row.start:%a %Y-%m-%d %H:%M}", *_cells(row)] for row in rows
-    ]
-    totals = Row(
-        rows[0].start,
-        tuple(map(sum, zip(*(row.verdicts for row in rows), strict=True))),
-        sum(row.frames for row in rows),
-        sum(row.uptime for row in rows),
-    )
-    table = [["", *HEADINGS], *lines, ["total", *_cells(totals)]]
+    form = {"hour": "%a %Y-%m-%d %H:%M", "day": "%a %Y-%m-%d", "week": "week of %Y-%m-%d", "month": "%Y-%m"}[by]
+    lines = [[f"{row.start:{form}}", *_cells(row)] for row in rows]
+    table = [["", *HEADINGS], *lines, ["total", *_cells(reduce(add, rows))]]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for label, *cells in table:
         out.write(f"{label:<{widths[0]}}  {'  '.join(map(str.rjust, cells, widths[1:]))}\n")
 
 
-def write_csv(rows: Iterable[Row], out: TextIO) -> None:
-    """ASCII with a header (RFC 4180). Times are local, as spreadsheets read them; the offset from UTC stands beside.
-
-    No cell begins with a character that a spreadsheet takes for the beginning of a formula, the offset's sign included.
-    """
-    writer = csv.writer(out)
-    writer.writerow(CSV_HEADINGS)
-    for row in rows:
-        offset = f"UTC{row.start.isoformat()[-6:]}"
-        start = f"{row.start:%Y-%m-%d %H:%M:%S}"
-        writer.writerow((start, offset, *row.verdicts, row.visits, row.frames, round(row.uptime)))
-
-
-def _hour(hour: int, *sums: float) -> tuple[datetime, list[int], int, float]:
-    """A row of the store, in local time.
-
-    Raises:
-        sqlite3.DatabaseError: The row is damaged: SQLite itself holds numbers to no limits and text for numbers.
-    """
-    uptime = sums[-1]
-    try:
-        *counts, frames, _ = map(int, sums)
-        return datetime.fromtimestamp(hour).astimezone(), counts, frames, uptime
-    except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise sqlite3.DatabaseError(f"a row of it is damaged ({error})") from error
-
-
-def _day(moment: datetime) -> datetime:
-    """The beginning of the local day that contains ``moment``."""
-    return datetime(moment.year, moment.month, moment.day).astimezone()
-
-
 def _cells(row: Row) -> list[str]:
     minutes = round(row.uptime / 60)
-    return [*map(str, row.verdicts), str(row.visits), str(row.frames), f"{minutes // 60}:{minutes % 60:02}"]
+    compliance = "-" if row.compliance is None else f"{row.compliance:.0%}"
+    uptime = f"{minutes // 60}:{minutes % 60:02}"
+    return [*map(str, row.verdicts), str(row.visits), compliance, str(row.frames), uptime]
+
+
+def _forget(path: Path, span: Span, yes: bool) -> int:
+    if span == Span(None, None):
+        raise ConfigError("Say what to delete: --since, --until, or both; --until now deletes everything.")
+    found = forget(path, span.since, span.until, really=False)
+    if not found:
+        print("There is no visit in that time; nothing was deleted.")
+        return 0
+    if not yes and not _confirmed(found, span):
+        print("Nothing was deleted.")
+        return 1
+    gone = forget(path, span.since, span.until)
+    print(f"Deleted {_told(gone)}.")
+    return 0
+
+
+def _confirmed(found: Forgotten, span: Span) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("counts forget asks before it deletes; in a script, add --yes.")
+    since = f" since {span.since:%Y-%m-%d %H:%M}" if span.since else ""
+    until = f" until {span.until:%Y-%m-%d %H:%M}" if span.until else ""
+    question = f"Delete {_told(found)}{since}{until}? This cannot be undone. [y/N] "
+    return input(question).strip().lower() in ("y", "yes")
+
+
+def _told(visits: Forgotten) -> str:
+    parts = ", ".join(f"{visits[verdict]} {verdict.words}" for verdict in Verdict if visits[verdict])
+    return f"{plural(visits.total(), 'visit')} ({parts})"

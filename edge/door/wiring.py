@@ -34,7 +34,7 @@ from edge.sinks.outbox import standard_error, standard_output
 from edge.sinks.terminal import Screen
 from edge.status import Sink
 from edge.vision.models.about import about
-from edge.vision.pipeline import Live, load_pipeline
+from edge.vision.pipeline import Live, expected_input, load_pipeline
 
 if TYPE_CHECKING:
     from edge.sinks.metrics import Metrics
@@ -92,11 +92,12 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
 def _open_door(settings: Settings, options: Options, clock: Clock, stopped: threading.Event, parts: ExitStack) -> Door:
     config = settings.config
     window = _open_window(parts) if options.window else None
+    input_size = expected_input(config)
+    choice = (await_camera if options.wait else open_camera)(config.camera, clock, input_size)
+    source = _source(choice, config.camera, options, clock, stopped, input_size=input_size)
+    parts.callback(source.close)
     pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))
     parts.callback(pipeline.close)
-    choice = (await_camera if options.wait else open_camera)(config.camera, clock, pipeline.input_size)
-    source = _source(choice, config.camera, options, clock, stopped, input_size=pipeline.input_size)
-    parts.callback(source.close)
     scene_time = SceneTime(clock, 0.0 if source.live else clock.monotonic())
     event_log = None
     if options.events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,15 @@ from edge.vision.preprocess import Letterbox, fitted_size, letterbox
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+
+
+def best_size(sizes: Iterable[Size], width: int, height: int) -> Size:
+    """The input size that shows a frame of ``width`` x ``height`` largest; of several, that with the fewest pixels."""
+
+    def merit(size: Size) -> tuple[float, int]:
+        return min(size[0] / width, size[1] / height), -size[0] * size[1]
+
+    return max(sizes, key=merit)
 
 
 class Detector(Protocol):
@@ -101,12 +110,8 @@ class ShapedDetector(Detector):
         self._only_own = only_own
 
     def input_size(self, width: int, height: int) -> Size:
-        """The input that shows such a frame largest; of several, the one with the fewest pixels."""
-
-        def merit(size: Size) -> tuple[float, int]:
-            return min(size[0] / width, size[1] / height), -size[0] * size[1]
-
-        return self._own if self._only_own() else max((self._own, *self._openers), key=merit)
+        """The one of the sizes that wastes least; see ``best_size``."""
+        return self._own if self._only_own() else best_size((self._own, *self._openers), width, height)
 
     def detect(self, frame: Frame, threshold: float) -> list[Face]:
         """The faces in a frame; see ``Detector``."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from edge.clock import Clock
@@ -14,9 +15,9 @@ from edge.runtime import Model, open_model
 from edge.runtime.accelerator.accelerated import Accelerator, Wish
 from edge.runtime.accelerator.edgetpu import find_devices
 from edge.values import Face, Frame, Image, Reading
-from edge.vision.face_detector import Detector, FaceDetector, ShapedDetector, Size
+from edge.vision.face_detector import Detector, FaceDetector, ShapedDetector, Size, best_size
 from edge.vision.mask_classifier import Classifier, MaskClassifier
-from edge.vision.models import FaceEntry, MaskEntry, ModelFile, edgetpu_content, load_model, load_shapes
+from edge.vision.models import FaceEntry, MaskEntry, ModelFile, edgetpu_content, find_entry, load_model, load_shapes
 
 NOT_COMPILED = (
     "Models run on the processor, because they are not compiled for the Edge TPU: run `make edgetpu` on a workstation."
@@ -164,6 +165,21 @@ def load_pipeline(
         accelerator=accelerator,
         trouble=trouble,
     )
+
+
+def expected_input(config: Config) -> Callable[[int, int], Size]:
+    """What ``Pipeline.input_size`` will most probably say, for a camera that is opened before the models are.
+
+    Raises:
+        ModelError: The manifest cannot be read; only when the function is first called.
+    """
+
+    @cache
+    def sizes() -> tuple[Size, ...]:
+        entry = find_entry(config.face.model, FaceEntry)
+        return tuple((one.width, one.height) for one in (entry.input, *(shape.input for shape in entry.shapes)))
+
+    return lambda width, height: best_size(sizes(), width, height)
 
 
 def _open_detector(

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import cv2
 
-from edge.commands.counts import read_rows
 from edge.people import PeopleTracker
 from edge.sinks.counts import database
+from edge.sinks.counts.reading import read_rows
 from edge.sinks.web.report import read_today
 from edge.values import Frame, Image
 from edge.vision.pipeline import Pipeline, load_pipeline

@@ -10,9 +10,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edge.commands.counts import read_rows, write_csv, write_table
+from edge.commands.counts import write_table
 from edge.errors import StoreError
 from edge.sinks.counts import CountStore, database
+from edge.sinks.counts.export import write_csv, write_visits_csv
+from edge.sinks.counts.reading import PERIODS, read_rows, read_visits
 from edge.sinks.web.report import read_today
 from edge.values import Event, EventKind, Verdict
 from tests.stand_ins.clock import ManualClock
@@ -103,10 +105,11 @@ def _read(path: Path) -> str | None:
     except StoreError as error:
         return str(error)
     try:
-        for by in ("hour", "day"):
+        for by in PERIODS:
             rows = read_rows(connection, None, by)
-            write_table(rows, io.StringIO())
-            write_csv(rows, io.StringIO())
+            write_table(rows, by, io.StringIO())
+            write_csv(rows, "door", io.StringIO())
+        write_visits_csv(read_visits(connection, None, None), "door", io.StringIO())
     except (sqlite3.Error, StoreError) as error:
         return str(error)
     finally:

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 from edge.clock import SystemClock
 from edge.commands import counts
-from edge.commands.counts import HEADINGS, parse_since
+from edge.commands.counts import HEADINGS, parse_when
 from edge.config import CountSettings, load
 from edge.errors import ConfigError, StoreError
 from edge.sinks.counts import CountStore, database, store_path
@@ -858,9 +858,9 @@ def test_the_table_is_in_local_time(filled: Path, capsys: pytest.CaptureFixture[
     assert ask(filled, "--since", "2025-03-01", "--by", "day") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == " ".join(HEADINGS).split()
-    assert lines[1].split()[:7] == ["Mon", "2025-03-03", "2", "1", "0", "1", "4"]
-    assert lines[2].split()[:7] == ["Tue", "2025-03-04", "0", "0", "1", "0", "1"]
-    assert lines[3].split() == ["total", "2", "1", "1", "1", "5", "4000", "24:00"]
+    assert lines[1].split()[:8] == ["Mon", "2025-03-03", "2", "1", "0", "1", "4", "67%"]
+    assert lines[2].split()[:8] == ["Tue", "2025-03-04", "0", "0", "1", "0", "1", "0%"]
+    assert lines[3].split() == ["total", "2", "1", "1", "1", "5", "50%", "4000", "24:00"]
 
 
 @pytest.mark.usefixtures("local_time")
@@ -869,14 +869,14 @@ def test_the_csv_opens_in_a_spreadsheet(filled: Path, capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     table = list(csv.DictReader(io.StringIO(text)))
     assert list(table[0]) == [
-        *("start", "utc_offset", "with_mask", "without_mask", "mask_worn_incorrectly", "unsure"),
-        *("visits", "frames", "uptime_seconds"),
+        *("start", "local", "door", "with_mask", "without_mask", "mask_worn_incorrectly", "unsure"),
+        *("visits", "compliance", "frames", "uptime_seconds"),
     ]
-    assert (table[0]["start"], table[0]["utc_offset"]) == ("2025-03-03 04:30:00", "UTC-03:30")
+    assert (table[0]["start"], table[0]["local"]) == ("2025-03-03T04:30:00-03:30", "2025-03-03T04:30:00")
     assert sum(int(row["visits"]) for row in table) == 5
     assert text.isascii()
     assert text.endswith("\r\n")
-    assert {cell[0] for row in csv.reader(io.StringIO(text)) for cell in row} & set("=+-@\t\r") == set()
+    assert {cell[0] for row in csv.reader(io.StringIO(text)) for cell in row if cell} & set("=+-@\t\r") == set()
 
 
 def test_since_leaves_out_what_is_older(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -886,12 +886,12 @@ def test_since_leaves_out_what_is_older(filled: Path, capsys: pytest.CaptureFixt
 
 def test_since_understands_dates_times_and_durations() -> None:
     now = datetime(2025, 1, 31, 15, 20).astimezone()
-    assert parse_since("2h", now) == now - timedelta(hours=2)
-    assert parse_since("7d", now) == now - timedelta(days=7)
-    assert parse_since("today", now) == datetime(2025, 1, 31).astimezone()
-    assert parse_since("yesterday", now) == datetime(2025, 1, 30).astimezone()
-    assert parse_since("2025-01-31", now) == datetime(2025, 1, 31).astimezone()
-    assert parse_since("2025-01-31T08:00", now) == datetime(2025, 1, 31, 8).astimezone()
+    assert parse_when("2h", now) == now - timedelta(hours=2)
+    assert parse_when("7d", now) == now - timedelta(days=7)
+    assert parse_when("today", now) == datetime(2025, 1, 31).astimezone()
+    assert parse_when("yesterday", now) == datetime(2025, 1, 30).astimezone()
+    assert parse_when("2025-01-31", now) == datetime(2025, 1, 31).astimezone()
+    assert parse_when("2025-01-31T08:00", now) == datetime(2025, 1, 31, 8).astimezone()
 
 
 @pytest.mark.parametrize("text", ["soon", "2025-13-01", "3", "99999999999999d", "0001-01-01"])
@@ -939,7 +939,15 @@ def test_counts_can_be_read_while_another_program_has_locked_the_file(
 
 
 @pytest.mark.parametrize(
-    "sql", ["UPDATE hours SET hour = hour + 900000000000000000", "UPDATE hours SET uptime = 9e999"]
+    "sql",
+    [
+        "UPDATE hours SET hour = hour + 900000000000000000",
+        "UPDATE hours SET uptime = 9e999",
+        "UPDATE hours SET uptime = 'long'",
+        "UPDATE hours SET with_mask = 'many'",
+        "UPDATE hours SET frames = x'00'",
+        "UPDATE hours SET unsure = 9223372036854775807",
+    ],
 )
 def test_a_row_that_no_calendar_or_sum_could_hold_is_said(filled: Path, sql: str) -> None:
     scribble(filled, sql)

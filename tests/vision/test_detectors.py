@@ -24,7 +24,7 @@ from edge.values import BBox, Face, Frame, Image
 from edge.vision.detectors import DETECTORS, Decoded, open_head
 from edge.vision.face_detector import FaceDetector, ShapedDetector
 from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, read_manifest
-from edge.vision.pipeline import load_pipeline
+from edge.vision.pipeline import expected_input, load_pipeline
 from edge.vision.preprocess import Levels
 
 PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2].parent / "shared/peers"))
@@ -273,6 +273,14 @@ def test_the_manifest_lists_the_other_input_sizes(tmp_path: Path) -> None:
     pipeline = load_pipeline(with_shape(tmp_path))
     assert pipeline.input_size(640, 480) == (320, 320)
     assert pipeline.detect(demo_frame())
+
+
+def test_a_camera_is_told_the_size_before_the_models_are_open(tmp_path: Path) -> None:
+    config = with_shape(tmp_path, input={"width": 320, "height": 192})
+    assert expected_input(config)(1280, 720) == (320, 192)
+    assert expected_input(config)(480, 640) == (320, 320)
+    with pytest.raises(ModelError, match="cannot be read"):
+        expected_input(Config.model_validate({"face": {"model": f"{tmp_path}/gone.json#face"}}))(640, 480)
 
 
 def test_an_altered_shape_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import socket
+
 from pydantic import Field, SecretStr, model_validator
 
 from edge.config.section import HomePath, Section
@@ -38,6 +41,12 @@ class MqttSettings(Section):
         30, ge=5, le=3600, description="A broker or a door that is silent for longer counts as gone, in seconds"
     )
     events: bool = Field(False, description="Also publish each event as it happens, not only the current state")
+
+    @property
+    def door_name(self) -> str:
+        """The door as named, else by the name of this machine: letters, digits, ``_`` and ``-``."""
+        host_name = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname())[:64].strip("-")
+        return self.door or host_name or "door"
 
     @model_validator(mode="after")
     def _account_is_whole(self) -> MqttSettings:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from edge.errors import StoreError
 from edge.sinks.counts.ownership import (
@@ -131,6 +132,25 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if version == 0:
         connection.close()
         raise StoreError(f"There are no counts in {path} yet; start maskgate run, or check counts.path.")
+    return connection
+
+
+def open_for_editing(path: Path) -> sqlite3.Connection:
+    """Open a store that is there already, to change it while a daemon may write it.
+
+    Raises:
+        StoreError: There is no store, it cannot be read, or a newer maskgate has written it.
+        sqlite3.Error: It cannot be written.
+    """
+    open_for_reading(path).close()
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
+    )
+    try:
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

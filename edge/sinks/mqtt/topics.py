@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -35,8 +33,7 @@ class Topics:
 
 def topics(settings: MqttSettings) -> Topics:
     """The topics of the door that the settings name, else of one with the name of this machine."""
-    host_name = re.sub(r"[^A-Za-z0-9_-]+", "-", socket.gethostname())[:64].strip("-")
-    return Topics(settings.prefix, settings.door or host_name or "door")
+    return Topics(settings.prefix, settings.door_name)
 
 
 def states(

@@ -12,9 +12,9 @@ from typing import Any
 
 from edge.board import temperature_celsius
 from edge.clock import Clock, rfc3339
-from edge.commands.counts import Row, read_rows
 from edge.errors import StoreError
 from edge.sinks.counts import database
+from edge.sinks.counts.reading import Row, read_rows
 from edge.sinks.event_log import SceneTime
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.state import counted, health, mode

@@ -157,8 +157,19 @@ def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
     Raises:
         ModelError: There is no such model, it has another task, or its file is absent or altered.
     """
-    manifest_text, _, name = reference.rpartition("#")
-    manifest_path = Path(manifest_text) if manifest_text else SHIPPED_MANIFEST
+    entry = find_entry(reference, kind)
+    manifest_path, name = _located(reference)
+    path = manifest_path.parent / entry.file
+    return ModelFile(name, path, entry, _proven_bytes(path, entry.sha256))
+
+
+def find_entry(reference: str, kind: type[Entry]) -> Entry:
+    """What the manifest says of a model; see ``load_model``.
+
+    Raises:
+        ModelError: There is no such model, or it has another task.
+    """
+    manifest_path, name = _located(reference)
     models = read_manifest(manifest_path).models
     if name not in models:
         raise ModelError(
@@ -167,8 +178,13 @@ def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
     entry = models[name]
     if not isinstance(entry, kind):
         raise ModelError(f"The model {name!r} in {manifest_path} is for {entry.task}; name one for the task asked.")
-    path = manifest_path.parent / entry.file
-    return ModelFile(name, path, entry, _proven_bytes(path, entry.sha256))
+    return entry
+
+
+def _located(reference: str) -> tuple[Path, str]:
+    """The manifest, and the model's name in it."""
+    manifest, _, name = reference.rpartition("#")
+    return Path(manifest) if manifest else SHIPPED_MANIFEST, name
 
 
 def load_shapes(model: ModelFile[FaceEntry]) -> list[ModelFile[FaceEntry]]:
