@@ -130,3 +130,25 @@ class TestDraws:
         for word in ("street_masks", "street_masks=", "=2", "street_masks=-1", "street_masks=inf"):
             with pytest.raises(ConfigError, match="--draw"):
                 parse_draws([word])
+
+
+class TestBatches:
+    """What the model and its teachers are shown."""
+
+    def test_a_teacher_sees_the_view_before_it_is_scaled_to_the_model(self) -> None:
+        from train.mask.batches import Batches
+
+        seen: list[tuple[int, ...]] = []
+
+        def teach(inputs: np.ndarray) -> np.ndarray:
+            seen.append(inputs.shape)
+            return np.full((len(inputs), len(LABELS)), 1 / len(LABELS), np.float32)
+
+        def make(_: int, rng: np.random.Generator) -> tuple[np.ndarray, Label]:
+            return rng.integers(0, 256, (48, 48, 3), np.uint8), Label.WITH_MASK
+
+        batches = Batches(make, count=4, batch=4, labels=LABELS, teach=teach, taught=1.0, size=32)
+        inputs, targets = batches[0]
+        assert seen == [(4, 48, 48, 3)]
+        assert inputs.shape == (4, 32, 32, 3)
+        np.testing.assert_allclose(targets, 1 / 3, atol=1e-6)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.values import Image, Label
 from edge.vision.preprocess import normalise
 from train.mask.data import Sample
+from train.mask.teachers import scaled
 from train.mask.views import plain_view
 
 
@@ -29,6 +30,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         workers: Threads.
         teach: Given what the model is given, tells what to answer, (N, classes).
         taught: The share of that in the truth, in [0, 1].
+        size: The side that the pictures are scaled to for the model, after ``teach`` has seen them; None: as made.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         workers: int = 2,
         teach: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
         taught: float = 0.0,
+        size: int | None = None,
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self._make, self._count, self._batch = make, count, batch
         self._labels = None if labels is None else list(labels)
         self._seed = seed
         self._teach, self._taught = teach, np.float32(taught)
+        self._size = size
 
     def __len__(self) -> int:
         return math.ceil(self._count / self._batch)
@@ -58,12 +62,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         positions = range(index * self._batch, min(self._count, (index + 1) * self._batch))
         images, truth = zip(*(self._make(position, rng) for position in positions), strict=True)
         inputs = normalise(np.stack(images))
+        shown = inputs if self._size is None else scaled(inputs, self._size)
         if self._labels is None:
-            return (inputs,)
+            return (shown,)
         targets = np.eye(len(self._labels), dtype=np.float32)[[self._labels.index(label) for label in truth]]
         if self._teach is not None:
             targets += (self._teach(inputs) - targets) * self._taught
-        return inputs, targets
+        return shown, targets
 
 
 def predict(model: Any, samples: Sequence[Sample], size: int, margin: float, batch: int = 64) -> NDArray[Any]:

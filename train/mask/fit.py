@@ -166,10 +166,11 @@ class Run:
 
         args = self.args
         reseed_dropout(model, args.seed, epoch)
+        side = max(self.size, self.teachers.size) if self.teachers else self.size
 
         def make(_: int, rng: np.random.Generator) -> tuple[Image, Label]:
             draw = deck.draw(rng)
-            return deck.view(draw, self.size, args.margin, rng), draw.label
+            return deck.view(draw, side, args.margin, rng), draw.label
 
         views = Batches(
             make,
@@ -180,6 +181,7 @@ class Run:
             workers=args.workers,
             teach=self.teachers,
             taught=TAUGHT,
+            size=self.size,
         )
         averaging = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: self.average.after_batch(batch + 1, len(views))  # noqa: ARG005 - Keras's own

@@ -26,6 +26,9 @@ class Teachers:
     Args:
         paths: A mask.keras each, in the folder of its run.
 
+    Attributes:
+        size: The largest input side, in pixels: what views are made at, so that every teacher sees all that it can.
+
     Raises:
         ConfigError: One is missing or cannot be read; or its run's metrics.json is, or does not tell what each class's
             probability was multiplied by for the door, see `train.mask.model.for_door`.
@@ -34,6 +37,7 @@ class Teachers:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._models = [read_model(path, "--teacher") for path in paths]
         self._ratios = [_ratios(path.with_name(METRICS_FILE)) for path in paths]
+        self.size = max(int(model.input_shape[1]) for model in self._models)
         self(np.zeros((1, 8, 8, 3), np.float32))
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
