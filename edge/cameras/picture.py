@@ -2,36 +2,69 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import re
 import stat
-import struct
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from edge.cameras.picture_cost import cost, is_float_tiff
 from edge.errors import MaskgateError
 from edge.values import Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""File names that are taken for images, in lower case."""
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".jpe", ".jfi", ".mpo", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+"""File names that are taken for images, in lower case; what is in them decides how they are read."""
+UNSUPPORTED = {
+    ".heic": "HEIC",
+    ".heif": "HEIC",
+    ".avif": "AVIF",
+    ".gif": "GIF",
+    ".jxl": "JPEG XL",
+    ".jp2": "JPEG 2000",
+    ".dng": "raw",
+    ".cr2": "raw",
+    ".nef": "raw",
+    ".arw": "raw",
+}
+"""File names of images that are not read, so that they can be named and counted."""
 KNOWN = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II\*\0|MM\0\*|P[1-6]\s|RIFF.{4}WEBP", re.DOTALL)
 """How a file of these formats begins. OpenCV knows more, whatever the name says: a JPEG 2000 of a few kilobytes takes
 fifteen bytes a pixel to decode."""
-TIFF = (b"II*\0", b"MM\0*")
-TILE_SIDES = (322, 323)
-"""Tags of a TIFF: width and length of its tiles, in pixels."""
-WHOLE = {3: "H", 4: "I"}
-"""Types of whole numbers in a TIFF, and struct's letters for them."""
-MOST_TILE = 2**22
-"""Pixels of a tile, which is decoded whole however small the picture: for 16 x 16 pixels in one tile of 16,384 x 8,192
-OpenCV takes half a gigabyte."""
+OTHERS = (
+    (re.compile(rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb".{4}ftypavi[fs]", re.DOTALL), "AVIF"),
+    (re.compile(rb"GIF8"), "GIF"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL"),
+    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "JPEG 2000"),
+)
+"""How images begin that are not read."""
 MAX_FILE_BYTES = 256 * 2**20
+JPEG, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+FILLER = b"\x55\xaa\x3c\x81" * 64
+"""Bytes that no decoder takes for the end of a JPEG's data."""
+
+log = logging.getLogger(__name__)
 
 
 class PictureError(MaskgateError, ValueError):
     """One picture cannot be read; others still can."""
+
+
+def images_in(files: Iterable[Path]) -> tuple[list[Path], str]:
+    """Which files of a folder are images by their names, and what else looks like one: ``3 HEIC, 1 GIF``.
+
+    Hidden files are left out: a Mac writes ``._a.jpg`` next to ``a.jpg`` on foreign disks.
+    """
+    shown = [path for path in files if not path.name.startswith(".")]
+    others = Counter(UNSUPPORTED[path.suffix.lower()] for path in shown if path.suffix.lower() in UNSUPPORTED)
+    listed = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
+    return [path for path in shown if path.suffix.lower() in SUFFIXES], listed
 
 
 def read_picture(path: Path) -> Image:
@@ -49,38 +82,55 @@ def read_picture(path: Path) -> Image:
             raise PictureError("this is not a file")
         if status.st_size > MAX_FILE_BYTES:
             raise PictureError(f"the file is larger than {MAX_FILE_BYTES // 2**20} MB, too large for a picture")
-        content = np.fromfile(path, np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise PictureError(f"the file cannot be read ({error.strerror})") from error
-    if not content.size:
+    if not content:
         raise PictureError("the file is empty")
-    if content[:4].tobytes() in TIFF and _tile(content.tobytes()) > MOST_TILE:
-        raise PictureError("the picture's tiles have too many pixels; save it anew")
+    if content.startswith(JPEG) and JPEG_END not in content[-1024:]:
+        return _without_end(path, content)
+    return decode(content)
+
+
+def decode(content: bytes) -> Image:
+    """Decode the content of a picture file.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        PictureError: It is no picture, damaged, or so large that decoding it would exhaust a small board.
+    """
+    if not KNOWN.match(content):
+        name = next((name for begin, name in OTHERS if begin.match(content)), None)
+        raise PictureError(
+            f"{name} pictures are not supported; convert it to JPEG"
+            if name
+            else "the file is damaged or not a picture of a known format"
+        )
+    if is_float_tiff(content):
+        raise PictureError("TIFF pictures of floating-point numbers are not supported; convert it to 8 bits")
+    if cost(content).too_much:
+        raise PictureError("the picture has too many pixels or scans; make it smaller, or save it again")
     try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if KNOWN.match(content[:16].tobytes()) else None
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise PictureError("the picture has too many pixels, or its header is damaged; make it smaller") from error
     if image is None:
-        raise PictureError("the file is damaged or not a picture of a known format")
+        raise PictureError("the file is damaged")
     return image  # type: ignore[return-value]
 
 
-def _tile(tiff: bytes) -> float:
-    """Pixels of a tile, by the first directory; 0 where it has no tiles, or cannot be read at all.
+def _without_end(path: Path, content: bytes) -> Image:
+    """A JPEG that lacks its end marker. Nothing but that may be missing.
 
-    Format: https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf, pages 13 to 16 and 66 to 68.
+    Where data is missing, too, a decoder makes pixels of whatever follows; where none is, it passes that over.
+
+    Raises:
+        PictureError: More is missing.
     """
-    order = "<" if tiff.startswith(b"II") else ">"
-    sides = dict.fromkeys(TILE_SIDES, 0.0)
-    try:
-        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (entries,) = struct.unpack_from(f"{order}H", tiff, start)
-        for entry in range(start + 2, start + 2 + 12 * entries, 12):
-            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
-            if tag in sides:
-                form = WHOLE.get(kind)
-                side = struct.unpack_from(order + form, tiff, entry + 8)[0] if form else math.inf
-                sides[tag] = max(sides[tag], side)
-    except struct.error:  # it breaks off
-        pass
-    return math.prod(sides.values())
+    image = decode(content + JPEG_END)
+    if not np.array_equal(image, decode(content + FILLER + JPEG_END)):
+        raise PictureError("the file is damaged: it breaks off")
+    log.warning("%s lacks its end marker; all of the picture is there.", path)
+    return image

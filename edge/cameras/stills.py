@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.cameras.picture import SUFFIXES, PictureError, read_picture
+from edge.cameras.picture import SUFFIXES, UNSUPPORTED, PictureError, images_in, read_picture
 from edge.cameras.video import existing, no_camera
 from edge.errors import CameraError
 from edge.values import Frame
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 def matches(source: str) -> bool:
     path = Path(source).expanduser()
-    return path.is_dir() or path.suffix.lower() in SUFFIXES
+    return path.is_dir() or path.suffix.lower() in {*SUFFIXES, *UNSUPPORTED}
 
 
 def open_source(source: str, _: Place) -> Stills:
@@ -56,9 +56,14 @@ class Stills:
             inside = sorted(path.iterdir()) if path.is_dir() else [path]
         except OSError as error:
             raise CameraError(f"Cannot list the folder {path}: {error.strerror}; check its permissions.") from error
-        self._paths = [file for file in inside if file.suffix.lower() in SUFFIXES and file.is_file()]
+        images, others = images_in(inside) if path.is_dir() else (inside, "")
+        self._paths = [file for file in images if file.is_file()]
+        skipped = f"; not supported: {others}" if others else ""
         if not self._paths:
-            raise CameraError(f"The folder {path} holds no image ({', '.join(sorted(SUFFIXES))}); give another source.")
+            known = ", ".join(sorted(SUFFIXES))
+            raise CameraError(f"The folder {path} holds no image ({known}){skipped}; give another source.")
+        if others:
+            log.warning("%s: skipped %s, which are not supported; convert them to JPEG.", path, others)
         self._sequence = 0
         self._readable = False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import logging
 import os
 import sys
 from collections import Counter
@@ -19,13 +20,15 @@ from typing import Any, NamedTuple, TextIO
 
 import cv2
 
-from edge.cameras.picture import SUFFIXES, PictureError, read_picture
+from edge.cameras.picture import SUFFIXES, PictureError, images_in, read_picture
 from edge.config import Settings
 from edge.errors import ConfigError
 from edge.sinks.draw import annotate
 from edge.text import plural
 from edge.values import LABELS, Frame, Image, Label, Reading, Verdict
 from edge.vision.pipeline import Pipeline, load_pipeline
+
+log = logging.getLogger(__name__)
 
 SUMMARY = "judge the faces in images"
 ABOUT = "Judge the faces in images, one line each."
@@ -172,13 +175,17 @@ def _threshold(text: str) -> float:
 def _expand(name: str) -> list[Picture]:
     """The picture of that name; of a folder the pictures in it, in the order of their names."""
     try:
-        inside = sorted(entry.name for entry in os.scandir(name) if entry.is_file())
+        inside = sorted(Path(entry.path) for entry in os.scandir(name) if entry.is_file())
     except (NotADirectoryError, FileNotFoundError):
         return [Picture(name)]
     except OSError as error:
         return [Picture(name, f"it cannot be opened ({error.strerror})")]
-    pictures = [Picture(str(Path(name, file))) for file in inside if Path(file).suffix.lower() in SUFFIXES]
-    return pictures or [Picture(name, f"the folder holds no picture ({', '.join(sorted(SUFFIXES))})")]
+    pictures, others = images_in(inside)
+    if pictures and others:
+        log.warning("%s: skipped %s, which are not supported; convert them to JPEG.", name, others)
+    skipped = f"; not supported: {others}" if others else ""
+    nothing = Picture(name, f"the folder holds no picture ({', '.join(sorted(SUFFIXES))}){skipped}")
+    return [Picture(str(path)) for path in pictures] or [nothing]
 
 
 def _open(picture: Picture) -> Image:

@@ -18,10 +18,10 @@ from edge.cameras.choose import await_camera, open_camera
 from edge.cameras.sources import SOURCES, Kind, Place, explained, forms, module_for, module_of
 from edge.cameras.stills import Stills
 from edge.cameras.video import VideoFile
-from edge.clock import ManualClock
 from edge.commands import doctor
 from edge.config import CameraSettings, Config
 from edge.errors import ConfigError
+from tests.stand_ins.clock import ManualClock
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def seeds() -> list[bytes]:
     quarter_turn = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
     exif = b"\xff\xe1" + struct.pack(">H", len(quarter_turn) + 8) + b"Exif\0\0" + quarter_turn
     return [
-        *(encoded(ramp, suffix) for suffix in sorted(SUFFIXES - {".pgm"})),
+        *(encoded(ramp, suffix) for suffix in sorted(SUFFIXES - {".pgm", ".jfif", ".jpe", ".jfi", ".mpo"})),
         encoded(ramp[:, :, 0], ".pgm"),
         encoded(ramp, ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
         encoded(ramp, ".webp", cv2.IMWRITE_WEBP_QUALITY, 101),
