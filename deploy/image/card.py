@@ -33,6 +33,7 @@ src ssh sshd ssl-cert staff statd sudo sync sys tape tcpdump tss tty usbmux user
 www-data
 """
 """Accounts and groups of Debian, its relatives and maskgate. What else a base has is looked up in it."""
+PRIVATE_KEY = "PRIVATE KEY"
 KEY_KINDS = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
 SSH_KEY = re.compile(rf"{KEY_KINDS} [A-Za-z0-9+/]+=*( .*)?")
 
@@ -168,7 +169,7 @@ def _text(value: object) -> str:
 def _value(key: str, text: str, where: str) -> Any:
     wish = WISHES[key]
     if not re.fullmatch(wish.pattern, text) or not _is_text(text) or not wish.fits(text):
-        told = "what is set" if key == SECRET else f"'{text}'"
+        told = "what is set" if key == SECRET or PRIVATE_KEY in text else f"'{text}'"
         raise DeployError(f"{where}: {key} must be {wish.form}; {told} is not.")
     if key == "user" and (text in SYSTEM_NAMES.split() or text.startswith("systemd-")):
         raise DeployError(f"{where}: user must be a name that the system does not use; '{text}' is not.")
@@ -190,13 +191,15 @@ def _ssh_key(text: str | None) -> str:
         )
     if text == NO_KEY:
         return ""
+    if PRIVATE_KEY in text:
+        raise DeployError("ssh_key: this is a private key, which must not leave this machine; name its .pub file.")
     if not re.match(KEY_KINDS, text):
         file = _path(text)
         try:
             text = file.read_text("utf-8")
         except (OSError, ValueError) as error:
             raise DeployError(f"ssh_key: {file} is neither a public key nor a file that has one.") from error
-        if "PRIVATE KEY" in text:
+        if PRIVATE_KEY in text:
             raise DeployError(f"ssh_key: {file} is a private key, which must not leave this machine; name {file}.pub.")
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines or not all(SSH_KEY.fullmatch(line) for line in lines):

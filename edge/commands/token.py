@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         f"It is shown this once; {path} keeps only its hash. A token made before is void.",
     ]
     if path != usual:
-        lines.append(f'Set token_file = "{path}" under [web] in the configuration.')
+        lines.append(f'Set token_file = "{path.absolute()}" under [web] in the configuration.')
     if is_loopback_name(web.host):
         lines.append('Set host = "0.0.0.0" under [web] in the configuration to be reached from the network.')
     lines += [

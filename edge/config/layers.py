@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from edge.cameras.address import shown, shown_value
-from edge.config.model import SECRETS, SOURCES, Config, Settings, declared, fields
+from edge.config.model import SECRET_FILES, SECRETS, SOURCES, Config, Settings, declared, fields
 from edge.errors import ConfigError
 from edge.files import NotTextError, read_text
 from edge.text import did_you_mean
@@ -215,7 +215,7 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
         whole_section = "." not in key
         of_section = " and ".join({origin: None for name, origin in origins.items() if name.startswith(f"{key}.")})
         origin = of_section if whole_section else origins.get(key, "configuration")
-        value = "" if whole_section or key in SECRETS else f" = {_shown(key, first['input'])}"
+        value = "" if whole_section or key in SECRETS | SECRET_FILES else f" = {_shown(key, first['input'])}"
         said = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{origin}: {key}{value} is wrong: {said}.") from error
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SECRETS = frozenset({"mqtt.password"})
 """Settings that are never shown, and never taken from where other programs could see them."""
+SECRET_FILES = frozenset({"mqtt.password_file", "web.token_file"})
+"""Settings that name a file with a secret, and might be given the secret instead."""
 SOURCES = frozenset({"camera.source"})
 """Settings that may hold an address with a password in it."""
 

@@ -37,8 +37,16 @@ def _names_a_file(path: Path) -> Path:
     return path
 
 
+def _is_in_full(path: Path) -> Path:
+    if not (path.is_absolute() or path.parts[0].startswith("~")):
+        raise ValueError("give the path of the file in full, beginning with / or ~")
+    return path
+
+
 HomePath = Annotated[Path, AfterValidator(_has_a_home), AfterValidator(_names_a_file)]
 """A file's path that may begin with ``~`` or the ``~name`` of a user of this machine."""
+SecretFile = Annotated[HomePath, AfterValidator(_is_in_full)]
+"""The path of a file with a secret. A bare word may be the secret itself, which is refused without being repeated."""
 HomeText = Annotated[str, AfterValidator(_has_a_home)]
 """The same among other things that a text may say."""
 

@@ -443,6 +443,7 @@ def test_a_card_is_what_its_file_says_and_the_environment_wins(tmp_path: Path) -
     ("text", "sentence"),
     [
         ("", "needs ssh_key = "),
+        ('ssh_key = "-----BEGIN OPENSSH PRIVATE KEY-----"', "ssh_key: this is a private key"),
         ('ssh_key = "nonsense"', "neither a public key nor a file"),
         ('hostname = "Door 1"', "hostname must be a name of up to 63 .*; 'Door 1' is not"),
         ('user = "root"', "user must be a user's name"),

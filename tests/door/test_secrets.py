@@ -188,6 +188,8 @@ def test_a_wrong_command_line_is_not_repeated(arguments: list[str], address: str
         ("mqtt", f'host = "mqtt://admin:{FIRST}{SECOND}@broker"'),
         ("mqtt", f'host = "admin:{FIRST}{SECOND}@broker"'),
         ("web", f'host = "http://admin:{FIRST}{SECOND}@door/"'),
+        ("mqtt", f'username = "door"\npassword_file = "{FIRST}{SECOND}"'),
+        ("web", f'token_file = "{FIRST}{SECOND}"'),
         ("camera", f'source = ["rtsp://admin:{FIRST}{SECOND}@cam/"]'),
         ("camera", f'source = "rtsp://admin:{FIRST}\\u0000{SECOND}@cam/"'),
         ("camera", f'source = "rtsp://admin:{FIRST}\\{SECOND}@cam/"'),

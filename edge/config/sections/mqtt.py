@@ -7,7 +7,7 @@ import socket
 
 from pydantic import Field, SecretStr, model_validator
 
-from edge.config.section import HomePath, Section
+from edge.config.section import HomePath, SecretFile, Section
 
 
 class MqttSettings(Section):
@@ -19,7 +19,7 @@ class MqttSettings(Section):
     password: SecretStr | None = Field(
         None, description="Password at the broker; only in the configuration file; prefer password_file"
     )
-    password_file: HomePath | None = Field(None, description="File whose first line is the password")
+    password_file: SecretFile | None = Field(None, description="File whose first line is the password")
     tls: bool = Field(False, description="Encrypt the connection, and check the broker's certificate")
     ca_file: HomePath | None = Field(
         None, description="CA certificates (PEM) for the broker's certificate; unset: those of the system"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from edge.config.section import ON_PAGE, HomePath, Section
+from edge.config.section import ON_PAGE, SecretFile, Section
 
 
 class WebSettings(Section):
@@ -18,7 +18,7 @@ class WebSettings(Section):
         description="Address to listen on; one that other machines can reach needs a token: maskgate token",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port")
-    token_file: HomePath | None = Field(
+    token_file: SecretFile | None = Field(
         None, description="File with the hash of the token; unset: web-token next to the counts"
     )
     kiosk_user: str = Field(

@@ -94,13 +94,13 @@ def read(path: Path, host: str) -> Secret:
     Raises:
         ConfigError: There is none, it cannot be read, or it is something else.
     """
-    mend = f"make one with `maskgate token --file {path}`, or set web.host to 127.0.0.1"
+    instead = "set web.host to 127.0.0.1" if is_open(host) else "remove the file"
+    mend = f"make one with `maskgate token --file {path}`, or {instead}"
     try:
         text = read_text(path)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"web.host = {host!r} shows the screens to the network, which needs a token, and there is none at {path}; "
-            f"{mend}."
+            f"With web.host = {host!r} the screens need a token, and there is none at {path}; {mend}."
         ) from error
     except OSError as error:
         raise ConfigError(
