@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edge.cameras.demo import DEMO_CLIP
 from edge.errors import ConfigError
 from edge.runtime import Tensor
 from edge.values import BBox, Face
@@ -26,20 +27,21 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
 from train.common.average import Average  # noqa: E402
-from train.common.fused_batch_norm import fuse  # noqa: E402
 from train.face import command as face  # noqa: E402
 from train.face import convention as face_convention  # noqa: E402
 from train.face import data as face_data  # noqa: E402
 from train.face import figures as face_eval  # noqa: E402
 from train.face import fit as face_fit  # noqa: E402
+from train.face import fuse as face_fuse  # noqa: E402
 from train.face import hard as face_hard  # noqa: E402
 from train.face import loss as face_loss  # noqa: E402
 from train.face import model as face_model  # noqa: E402
 from train.face import teacher as face_teacher  # noqa: E402
 
 SIZE = 64
+YUNET = Path(os.environ.get("PEERS", Path(__file__).parents[3] / "shared/peers")) / "yunet_n_320.onnx"
 EDGE_TPU_LAYERS = {
-    "InputLayer", "Conv2D", "DepthwiseConv2D", "BatchNormalization", "ReLU", "Add", "UpSampling2D", "Activation",
+    "InputLayer", "Conv2D", "DepthwiseConv2D", "ReLU", "MaxPooling2D", "Add", "UpSampling2D", "Activation",
 }  # fmt: skip
 
 
@@ -53,6 +55,14 @@ def targets(*rows: tuple[float, ...]) -> np.ndarray:
     batch = np.zeros((1, 6, 5), np.float32)
     batch[0, : len(rows)] = np.reshape(rows, (-1, 5))
     return batch
+
+
+def demo_frame() -> np.ndarray:
+    """A frame of the demo clip with people in it."""
+    clip = cv2.VideoCapture(str(DEMO_CLIP))
+    clip.set(cv2.CAP_PROP_POS_MSEC, 6000)
+    _, frame = clip.read()
+    return frame
 
 
 def outputs(rng: np.random.Generator, size: int = SIZE, score: float = 0.5) -> dict[str, np.ndarray]:
@@ -101,14 +111,12 @@ def test_the_model_has_a_score_and_a_bbox_map_for_each_stride() -> None:
 def test_the_model_has_only_layers_that_the_edge_tpu_maps() -> None:
     model = face_model.build_face_model(SIZE, SIZE)
     assert {type(layer).__name__ for layer in model.layers} <= EDGE_TPU_LAYERS
-    assert {layer.interpolation for layer in model.layers if isinstance(layer, keras.layers.UpSampling2D)} == {
-        "bilinear"
-    }
-    assert {float(layer.max_value) for layer in model.layers if isinstance(layer, keras.layers.ReLU)} == {6.0}
+    enlarging = [layer for layer in model.layers if isinstance(layer, keras.layers.UpSampling2D)]
+    assert {layer.interpolation for layer in enlarging} == {"nearest"}
 
 
 def test_the_model_is_small() -> None:
-    assert face_model.build_face_model(SIZE, SIZE).count_params() < 500_000
+    assert face_model.build_face_model(SIZE, SIZE).count_params() < 150_000
 
 
 def test_an_untrained_model_finds_nothing_and_scores_are_probabilities() -> None:
@@ -121,6 +129,30 @@ def test_an_untrained_model_finds_nothing_and_scores_are_probabilities() -> None
 def test_an_input_that_the_strides_do_not_divide_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="multiples of 32"):
         face_model.build_face_model(*size)
+
+
+@pytest.mark.skipif(not YUNET.exists(), reason="needs YuNet beside the project")
+def test_a_detector_that_starts_from_yunet_finds_what_yunet_finds() -> None:
+    model = face_model.build_face_model(320, 320)
+    face_fit.start_from(f"yunet={YUNET}", model)
+    picture = demo_frame()
+    (faces,) = face_eval.detect([picture], model.predict_on_batch, 320, 320)
+    height, width = picture.shape[:2]
+    yunet = cv2.FaceDetectorYN.create(str(YUNET), "", (320, round(320 * height / width)), 0.8)
+    _, rows = yunet.detect(cv2.resize(picture, (320, round(320 * height / width))))
+    assert len(rows) >= 1
+    for x, y, w, h in rows[:, :4] * width / 320:
+        bbox = BBox(x - 0.05 * w, y - 0.05 * h, x + 1.05 * w, y + 1.05 * h)
+        assert max(face.bbox.iou(bbox) for face in faces if face.score > 0.3) > 0.7
+
+
+@pytest.mark.parametrize("content", [None, b"nothing"])
+def test_a_start_that_is_not_yunet_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "other.onnx"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"other\.onnx"):
+        face_fit.start_from(f"yunet={path}", face_model.build_face_model(SIZE, SIZE))
 
 
 # The loss
@@ -288,6 +320,14 @@ def test_a_source_is_drawn_as_many_times_more_often_as_asked() -> None:
         face_data.source_weights(photos, draw={"streets": 3.0})
 
 
+def test_photos_without_a_face_get_the_share_asked_for() -> None:
+    nothing, one = np.empty((0, 4), np.float32), np.ones((1, 4), np.float32)
+    photos = [face_data.Photo(Path("a"), "people", one, nothing)] * 3
+    photos += [face_data.Photo(Path("b"), "rooms", nothing, nothing)] * 2
+    weights = face_data.source_weights(photos, negatives=0.2)
+    np.testing.assert_allclose([weights[:3].sum(), weights[3:].sum()], [0.8, 0.2])
+
+
 def test_a_face_that_was_missed_is_drawn_more_often_and_so_is_its_photo() -> None:
     nothing, two = np.empty((0, 4), np.float32), np.ones((2, 4), np.float32)
     easy = face_data.Photo(Path("a"), "", two, nothing, hardness=np.float32([0, 0]))
@@ -371,9 +411,62 @@ def test_the_teacher_is_asked_once_and_its_boxes_are_drawn_larger(
 
 def test_what_the_teacher_finds_is_added_where_nobody_annotated_it() -> None:
     found = np.float32([(2, 2, 52, 62, 0.9), (100, 0, 115, 30, 0.8), (200, 0, 210, 12, 0.5)])
-    taught = face_teacher.with_missed(photo((0, 0, 50, 60)), found)
+    taught = face_teacher.with_missed(photo((0, 0, 50, 60)), found, face_teacher.YUNET)
     assert taught.boxes.tolist() == [[0, 0, 50, 60], [100, 0, 115, 30]]
     assert taught.ignore.tolist() == [[200, 0, 210, 12]]
+
+
+def test_what_the_teacher_finds_in_an_ignore_region_stays_ignored() -> None:
+    uncertain = replace(photo(), ignore=np.float32([(0, 0, 50, 60)]))
+    taught = face_teacher.with_missed(uncertain, np.float32([(2, 2, 52, 62, 0.9)]), face_teacher.FUSED)
+    assert taught.boxes.tolist() == []
+    assert taught.ignore.tolist() == [[0, 0, 50, 60]]
+
+
+def test_labels_of_several_detectors_are_read_and_drawn_larger(tmp_path: Path) -> None:
+    photos = face_data.read_coco(coco(tmp_path, photos=1))
+    labels = tmp_path / "teachers.json"
+    labels.write_text(json.dumps({"photos": {str(photos[0].path.resolve()): [[20, 10, 40, 50, 0.6]]}}))
+    (found,) = face_teacher.read_found(photos, labels)
+    np.testing.assert_allclose(found, [[19, 8, 41, 52, 0.6]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"photos": {}}'])
+def test_labels_that_lack_a_photo_or_are_broken_are_named(tmp_path: Path, content: str) -> None:
+    labels = tmp_path / "teachers.json"
+    labels.write_text(content)
+    with pytest.raises(ConfigError, match=r"teachers\.json"):
+        face_teacher.read_found(face_data.read_coco(coco(tmp_path, photos=1)), labels)
+
+
+def seen(*rows: tuple[float, ...]) -> np.ndarray:
+    return np.float32(rows).reshape(-1, 5)
+
+
+def test_a_face_that_all_detectors_see_is_sure_and_its_box_is_their_mean() -> None:
+    (face,) = face_fuse.fuse({"yunet": seen((10, 10, 50, 60, 0.95)), "0204": seen((14, 10, 54, 60, 1.0))})
+    np.testing.assert_allclose(face[:4], [12, 10, 52, 60], atol=0.2)
+    assert face[4] > 0.9
+
+
+def test_a_face_that_one_of_two_detectors_sees_is_doubtful() -> None:
+    (face,) = face_fuse.fuse({"yunet": seen((10, 10, 50, 60, 0.95)), "0205": seen()})
+    assert 0.42 < face[4] < 0.5
+
+
+def test_two_boxes_of_one_detector_are_two_faces() -> None:
+    pair = seen((0, 0, 40, 40, 0.9), (30, 0, 70, 40, 0.9))
+    faces = face_fuse.fuse({"yunet": pair, "centerface": pair})
+    np.testing.assert_allclose(np.sort(faces[:, 0]), [0, 30], atol=0.1)
+
+
+def test_what_no_detector_believes_is_left_out() -> None:
+    assert face_fuse.fuse({"yunet": seen((10, 10, 50, 60, 0.3)), "0204": seen()}).shape == (0, 5)
+
+
+def test_labelling_names_a_detector_it_does_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert face_fuse.main(["--data", str(coco(tmp_path)), "--detector", "mtcnn=a.onnx"]) == 2
+    assert "NAME one of 0204, 0205, yunet, centerface" in capsys.readouterr().err
 
 
 def test_a_face_that_the_teacher_found_gets_its_box_and_no_other_face_does() -> None:
@@ -501,19 +594,6 @@ def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.concatenate(one.weights), np.concatenate(other.weights))
     with pytest.raises(ConfigError, match=r"absent\.npz"):
         other.load(tmp_path / "absent.npz")
-
-
-def test_batch_norm_as_one_operation_computes_learns_and_remembers_the_same() -> None:
-    model = face_model.build_face_model(SIZE, SIZE)
-    fused = fuse(model)
-    pictures = np.random.default_rng(1).uniform(-1, 1, (4, SIZE, SIZE, 3)).astype(np.float32)
-    for training in (True, False):
-        once, whole = fused(pictures, training=training), model(pictures, training=training)
-        for name, each in whole.items():
-            np.testing.assert_allclose(once[name], each, atol=1e-4)
-    assert [weight.path for weight in fused.weights] == [weight.path for weight in model.weights]
-    for mine, plain in zip(fused.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_allclose(mine, plain, rtol=0.05, atol=1e-3)
 
 
 def test_a_deeper_model_takes_over_what_a_trained_one_knows(tmp_path: Path) -> None:

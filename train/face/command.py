@@ -6,9 +6,13 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
 from train.common.options import add_shared, parse_draws, require_at_least
+
+if TYPE_CHECKING:
+    from train.face.data import Faces
 
 EPILOG = """\
 data:
@@ -39,11 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--teacher",
         type=Path,
-        metavar="ONNX",
-        help="YuNet: all boxes are redrawn as it draws them; faces that nobody annotated are added where it is sure, "
-        "and count neither way where it is not",
+        metavar="FILE",
+        help="YuNet (ONNX), or what python -m train.face.fuse wrote of several detectors (JSON): all boxes are redrawn "
+        "in its way; faces that nobody annotated are added where it is sure, and count neither way where it is not",
     )
-    add("--weights", type=Path, metavar="KERAS", help="a trained face.keras to start from, instead of from nothing")
+    add(
+        "--weights",
+        metavar="MODEL",
+        help="what to start from, instead of from nothing: a trained face.keras, or yunet=PATH, the ONNX file of YuNet",
+    )
     add(
         "--seek-hard",
         type=float,
@@ -58,6 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE=TIMES",
         help="draw the photos of a source so many times more often; may be repeated (default: sources are drawn by "
         "the square root of their number of faces)",
+    )
+    add(
+        "--negatives",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="how large a share of the photos drawn has no face (default: each such photo counts like one with a face)",
     )
     add(
         "--size",
@@ -100,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(
         data=tuple(str(path) for path in args.data),
         teacher=args.teacher and str(args.teacher),
-        weights=args.weights and str(args.weights),
+        weights=args.weights,
         size=(args.size[0], args.size[1]),
         train_size=args.train_size,
         epochs=args.epochs,
@@ -110,21 +125,35 @@ def run(args: argparse.Namespace) -> int:
         hold_out=args.hold_out,
         seek_hard=args.seek_hard,
         draw=draw,
+        negatives=args.negatives,
         seed=args.seed,
     )
     training = Run(settings, args.out, args.workers, args.resume)
     faces = gather(args.data, args.validation, args.hold_out, args.seed)
-    source_weights(faces.training, draw=settings.draw)  # a source that is not there is told before anybody looks
+    source_weights(
+        faces.training, draw=settings.draw, negatives=settings.negatives
+    )  # a source that is not there is told before anybody looks
     if args.teacher:
-        from train.face.teacher import drawn_alike, look, teach
-
-        seen, held = (
-            look(part, args.teacher, args.out / "teacher.json", print) for part in (faces.training, faces.held_out)
-        )
-        faces = replace(faces, training=teach(faces.training, seen), held_out=drawn_alike(faces.held_out, held))
+        faces = _taught(faces, args)
     training.fit(faces)
     training.report(faces.validation)
     return 0
+
+
+def _taught(faces: Faces, args: argparse.Namespace) -> Faces:
+    from train.face.teacher import FUSED, YUNET, drawn_alike, look, read_found, teach
+
+    if args.teacher.suffix == ".onnx":
+        trust = YUNET
+        seen, held = (
+            look(part, args.teacher, args.out / "teacher.json", print) for part in (faces.training, faces.held_out)
+        )
+    else:
+        trust = FUSED
+        seen, held = (read_found(part, args.teacher) for part in (faces.training, faces.held_out))
+    return replace(
+        faces, training=teach(faces.training, seen, trust), held_out=drawn_alike(faces.held_out, held, trust)
+    )
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -133,5 +162,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--hold-out is {args.hold_out}: give a fraction between 0 and 1.")
     if args.seek_hard < 0 or (args.seek_hard and not args.weights):
         raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
+    if not 0 <= args.negatives < 1:
+        raise ConfigError(f"--negatives is {args.negatives}: give a fraction from 0 on and below 1, such as 0.12.")
     if args.learning_rate <= 0:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")

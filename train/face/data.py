@@ -27,6 +27,9 @@ SMALLEST_SIDE = 5.0
 LEAST_VISIBLE = 0.4
 """The share of a face's box that must be in the picture; of less, what is left is an ignore region."""
 
+WHOLE_SHARE = 0.3
+"""Of the pictures of one photo, those that are not zoomed in on a face: a camera's picture is not either."""
+
 Generator = np.random.Generator
 
 
@@ -191,6 +194,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         workers: Threads that prepare batches.
         seek_hard: See ``Photo.draws``.
         draw: See ``source_weights``.
+        negatives: See ``source_weights``.
     """
 
     def __init__(
@@ -204,6 +208,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         workers: int = 2,
         seek_hard: float = 0.0,
         draw: Mapping[str, float] = MappingProxyType({}),
+        negatives: float = 0.0,
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self.epoch = 0
@@ -214,7 +219,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._seed = seed
         self._images: dict[Path, Image] = {}
         self._seek_hard = seek_hard
-        self._cumulative = np.cumsum(source_weights(photos, seek_hard, draw))
+        self._cumulative = np.cumsum(source_weights(photos, seek_hard, draw, negatives))
 
     def __len__(self) -> int:
         return self._batches
@@ -238,12 +243,15 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def source_weights(
-    photos: Sequence[Photo], seek_hard: float = 0.0, draw: Mapping[str, float] = MappingProxyType({})
+    photos: Sequence[Photo],
+    seek_hard: float = 0.0,
+    draw: Mapping[str, float] = MappingProxyType({}),
+    negatives: float = 0.0,
 ) -> NDArray[np.float64]:
     """The probability of each photo, summing to 1.
 
     Sources weigh by the square root of their number of faces, times what ``draw`` gives for their name; within one a
-    photo weighs as much as its hardest face.
+    photo weighs as much as its hardest face. ``negatives``, unless 0, is what the photos without a face sum to.
 
     Raises:
         ConfigError: ``draw`` names a source that no photo has.
@@ -257,6 +265,10 @@ def source_weights(
     hardest = np.array([each.max(initial=1.0) for each in draws])
     faces = np.bincount(inverse, [len(each) for each in draws])
     weights = hardest * (times * np.sqrt(np.maximum(faces, 1)) / np.bincount(inverse, hardest))[inverse]
+    empty = np.array([not len(each) for each in draws])
+    if negatives and empty.any() and not empty.all():
+        weights[empty] *= negatives / weights[empty].sum()
+        weights[~empty] *= (1 - negatives) / weights[~empty].sum()
     return weights / weights.sum()  # type: ignore[no-any-return]
 
 
@@ -265,11 +277,12 @@ def augment(draw: Callable[[Generator], Scene], size: int, rng: Generator) -> Sc
     across = int(rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]))
     edges = _grid(size, across, rng)
     canvas = np.full((size, size, 3), PAD_VALUE, np.uint8)
+    zoom = across == 1 and rng.random() >= WHOLE_SHARE
     boxes = []
     for row in range(across):
         for column in range(across):
             x0, x1, y0, y1 = edges[column], edges[column + 1], edges[row], edges[row + 1]
-            tile = place(draw(rng), x1 - x0, y1 - y0, rng, zoom_on_face=across == 1)
+            tile = place(draw(rng), x1 - x0, y1 - y0, rng, zoom_on_face=zoom)
             canvas[y0:y1, x0:x1] = tile.image
             boxes.append(tile.boxes + np.array([x0, y0, x0, y0, 0], np.float32))
     scene = Scene(canvas, np.concatenate(boxes))
@@ -328,19 +341,48 @@ def to_target(boxes: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     return target
 
 
-def cover_faces(scene: Scene, rng: Generator, probability: float = 0.12) -> None:
-    """Paint something over the lower part of some faces, in place: masks, hands and scarves hide as much."""
+def cover_faces(scene: Scene, rng: Generator, probability: float = 0.18) -> None:
+    """Paint something over a part of some faces, in place: masks, hands, scarves, caps and hair hide as much."""
     for x0, y0, x1, y1, kind in scene.boxes:
         if kind != FACE or rng.random() >= probability:
             continue
-        width, height = x1 - x0, y1 - y0
-        left, right = x0 + width * rng.uniform(-0.1, 0.3), x1 - width * rng.uniform(-0.1, 0.3)
-        top = y0 + height * rng.uniform(0.42, 0.7)
-        points = [(left, top), ((left + right) / 2, top - height * rng.uniform(-0.05, 0.1)), (right, top)]
-        points += [(right - width * 0.12, y1), ((left + right) / 2, y1 + height * 0.08), (left + width * 0.12, y1)]
-        outline = np.round(np.array(points) * 8).astype(np.int32)
+        place, size = np.array([x0, y0]), np.array([x1 - x0, y1 - y0])
+        outline = np.round((place + _cover(rng) * size) * 8).astype(np.int32)
         colour = rng.integers(0, 256, 3) if rng.random() < 0.6 else np.repeat(rng.integers(0, 256), 3)
         cv2.fillPoly(scene.image, [outline], tuple(int(c) for c in colour), cv2.LINE_AA, shift=3)
+        if rng.random() < 0.4:
+            _decorate(scene.image, outline, rng)
+
+
+def _cover(rng: Generator) -> NDArray[np.float64]:
+    """The corners of what covers a face, as parts of its box: mostly below the eyes, else a cap or a hand."""
+    left, right = rng.uniform(-0.1, 0.3), 1 - rng.uniform(-0.1, 0.3)
+    kind = rng.random()
+    if kind < 0.65:
+        top, middle = rng.uniform(0.42, 0.7), (left + right) / 2
+        upper = [(left, top), (middle, top - rng.uniform(-0.05, 0.1)), (right, top)]
+        return np.array([*upper, (right - 0.12, 1), (middle, 1.08), (left + 0.12, 1)])
+    if kind < 0.85:
+        brim = rng.uniform(0.1, 0.32)
+        return np.array([(-0.1, brim), (0, -0.2), (0.5, -0.35), (1, -0.2), (1.1, brim), (0.5, brim - 0.06)])
+    reach, top = rng.uniform(0.2, 0.5), rng.uniform(0.1, 0.6)
+    side = np.array([(-0.15, top), (reach, top + 0.1), (reach * 0.8, 0.95), (-0.15, 1.1)])
+    return side if rng.random() < 0.5 else side * np.array([-1, 1]) + np.array([1, 0])
+
+
+def _decorate(image: Image, outline: NDArray[np.int32], rng: Generator) -> None:
+    """Draw stripes or dots within an outline, in eighths of a pixel, as on patterned cloth."""
+    left, top, width, height = cv2.boundingRect(outline // 8)
+    inside = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [outline], 255, cv2.LINE_AA, shift=3)
+    drawn, step = image.copy(), max(2, int(rng.uniform(0.08, 0.3) * width))
+    colour = tuple(int(c) for c in rng.integers(0, 256, 3))
+    for x in range(left, left + width + height, step):
+        if rng.random() < 0.5:
+            cv2.line(drawn, (x, top), (x - height // 2, top + height), colour, max(1, step // 3), cv2.LINE_AA)
+        else:
+            cv2.circle(drawn, (x, top + int(rng.integers(0, height + 1))), max(1, step // 3), colour, -1, cv2.LINE_AA)
+    image[inside > 0] = drawn[inside > 0]
 
 
 def relight(scene: Scene, rng: Generator) -> Image:

@@ -19,13 +19,13 @@ from edge.values import Image
 from train.common import plots
 from train.common.average import Average
 from train.common.checkpoints import read_model
-from train.common.fused_batch_norm import fuse
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
 from train.face.data import FaceBatches, Faces, Photo, read_image
 from train.face.figures import SIZES, THRESHOLDS, describe, detect, score
 from train.face.hard import weigh
 from train.face.loss import FaceTrainer
 from train.face.model import build_face_model
+from train.face.yunet import adopt_yunet
 
 WARMUP_BATCHES = 300
 WEIGHT_DECAY = 0.01
@@ -52,6 +52,7 @@ class Settings:
         hold_out: The part of the photos that the epoch is chosen by.
         seek_hard: How many times more often a face is drawn that the ``weights`` miss.
         draw: How many times more often photos of a source are drawn.
+        negatives: The share of photos drawn that have no face.
         seed: Of everything random.
     """
 
@@ -67,6 +68,7 @@ class Settings:
     hold_out: float
     seek_hard: float
     draw: dict[str, float]
+    negatives: float
     seed: int
 
 
@@ -104,10 +106,10 @@ class Run:
         elif (out / METRICS_FILE).exists():
             raise ConfigError(f"{out} holds an earlier run: go on with --resume, or name another --out.")
         keras.utils.set_random_seed(settings.seed)
-        self._trainer = FaceTrainer(fuse(build_face_model(settings.train_size, settings.train_size)))
+        self._trainer = FaceTrainer(build_face_model(settings.train_size, settings.train_size))
         self._detector = build_face_model(*settings.size)
         if settings.weights is not None:
-            adopt(Path(settings.weights), self._trainer.detector)
+            start_from(settings.weights, self._trainer.detector)
         self._average = Average(self._trainer.detector)
         if resume:
             self._average.load(out / BACKUP_FOLDER / AVERAGE_FILE)
@@ -133,6 +135,7 @@ class Run:
             workers=self._workers,
             seek_hard=settings.seek_hard,
             draw=settings.draw,
+            negatives=settings.negatives,
         )
         backup = keras.callbacks.BackupAndRestore(
             self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
@@ -207,6 +210,19 @@ class Run:
 
 def _maps(detector: keras.Model, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     return {name: np.asarray(value) for name, value in detector.predict_on_batch(images).items()}
+
+
+def start_from(weights: str, detector: keras.Model) -> None:
+    """Give a detector the weights of a saved one, or of YuNet where they are ``yunet=PATH``.
+
+    Raises:
+        ConfigError: The file is absent, or is not such a detector.
+    """
+    kind, _, path = weights.partition("=")
+    if kind == "yunet":
+        adopt_yunet(Path(path), detector)
+    else:
+        adopt(Path(weights), detector)
 
 
 def adopt(path: Path, detector: keras.Model) -> None:

@@ -1,4 +1,4 @@
-"""A published detector looks at enlarged photos before training begins: it adds faces, and all boxes follow its way."""
+"""Published detectors look at enlarged photos before training: they add faces, and all boxes follow their way."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,11 +18,17 @@ from train.common.box_size import LARGER
 from train.face.convention import redraw
 from train.face.data import Photo, overlaps, read_image
 
-SURE = 0.7
-"""From this score on, what the teacher finds is a face to learn."""
 
-DOUBTFUL = 0.3
-"""From this score on, it counts neither way."""
+class Trust(NamedTuple):
+    """From which score on what a teacher finds is a face to learn, and from which on it counts neither way."""
+
+    sure: float
+    doubtful: float
+
+
+YUNET = Trust(0.7, 0.3)
+FUSED = Trust(0.42, 0.2)
+"""Of ``train.face.fuse``, whose score is the mean of several detectors."""
 
 LONGEST_SIDE = 640
 """Photos are enlarged to this longest side, in pixels: small faces are what annotators miss."""
@@ -44,7 +51,7 @@ class Teacher:
 
     def __init__(self, model: Path) -> None:
         try:
-            self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), DOUBTFUL)
+            self._net = cv2.FaceDetectorYN.create(str(model), "", (320, 320), YUNET.doubtful)
         except cv2.error as error:
             raise ConfigError(f"The teacher {model} cannot be loaded ({error.err}): name a YuNet ONNX file.") from error
 
@@ -61,19 +68,36 @@ class Teacher:
         return np.column_stack([corners, found[:, -1]]).astype(np.float32)
 
 
-def teach(photos: Sequence[Photo], found: Sequence[Found]) -> list[Photo]:
+def teach(photos: Sequence[Photo], found: Sequence[Found], trust: Trust) -> list[Photo]:
     """Redraw boxes as the teacher draws them, and add what it found and nobody annotated, see ``with_missed``.
 
     Args:
         photos: To learn from.
-        found: From ``look``.
+        found: From ``look`` or ``read_found``.
+        trust: In the teacher.
     """
-    return [with_missed(photo, rows) for photo, rows in zip(drawn_alike(photos, found), found, strict=True)]
+    redrawn = drawn_alike(photos, found, trust)
+    return [with_missed(photo, rows, trust) for photo, rows in zip(redrawn, found, strict=True)]
 
 
-def drawn_alike(photos: Sequence[Photo], found: Sequence[Found]) -> list[Photo]:
+def drawn_alike(photos: Sequence[Photo], found: Sequence[Found], trust: Trust) -> list[Photo]:
     """Only redraw the boxes that are there, as the teacher draws them."""
-    return redraw(photos, [rows[rows[:, 4] >= SURE, :4] for rows in found])
+    return redraw(photos, [rows[rows[:, 4] >= trust.sure, :4] for rows in found])
+
+
+def read_found(photos: Sequence[Photo], path: Path) -> list[Found]:
+    """What ``python -m train.face.fuse`` wrote of each photo.
+
+    Raises:
+        ConfigError: The file is absent, has another form, or lacks a photo.
+    """
+    try:
+        known: dict[str, list[list[float]]] = json.loads(path.read_text("utf-8"))["photos"]
+        return [_larger(np.array(known[str(photo.path.resolve())], np.float32).reshape(-1, 5)) for photo in photos]
+    except KeyError as error:
+        raise ConfigError(f"{path} does not tell of {error}: label all of --data with train.face.fuse.") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path} cannot be read ({error}): name YuNet.onnx or a file of train.face.fuse.") from error
 
 
 def look(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str], None]) -> list[Found]:
@@ -109,10 +133,12 @@ def _larger(found: Found) -> Found:
     return np.concatenate([corners[:, :2] - reach, corners[:, 2:] + reach, score], axis=1)
 
 
-def with_missed(photo: Photo, found: Found) -> Photo:
+def with_missed(photo: Photo, found: Found, trust: Trust) -> Photo:
     """``photo`` with what of ``found`` overlaps no annotation: sure finds as faces, doubtful ones as ignore regions."""
-    missed = np.array([row for row in found if not overlaps(row[:4], photo.boxes)], np.float32).reshape(-1, 5)
-    sure = missed[:, 4] >= SURE
+    known = np.concatenate([photo.boxes, photo.ignore])
+    missed = np.array([row for row in found if not overlaps(row[:4], known)], np.float32).reshape(-1, 5)
+    missed = missed[missed[:, 4] >= trust.doubtful]
+    sure = missed[:, 4] >= trust.sure
     return replace(
         photo,
         boxes=np.concatenate([photo.boxes, missed[sure, :4]]),
