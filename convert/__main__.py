@@ -84,6 +84,11 @@ def parser() -> argparse.ArgumentParser:
         "--size", type=int, nargs=2, default=(320, 320), metavar=("WIDTH", "HEIGHT"),
         help="input in pixels, multiples of 32 (default: 320 320)",
     )  # fmt: skip
+    face.add_argument(
+        "--shape", type=int, nargs=2, action="append", default=[], metavar=("WIDTH", "HEIGHT"),
+        help="another input for the same weights, for pictures that would leave much of --size empty; may be repeated: "
+        "320 256 for 4:3, 320 192 for 16:9",
+    )  # fmt: skip
     mask = tasks.add_parser("mask", help="convert the mask classifier")
     for name, task in (("face", face), ("mask", mask)):
         _add_conversion(task, name)

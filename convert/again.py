@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from convert.publish import MANIFEST
@@ -15,12 +16,11 @@ from edge.errors import ConfigError
 from edge.vision.models import Manifest, read_manifest
 from train.common.reproducible import METRICS_FILE, write_json
 
-CROPS = "runs/face/crops.json"
-MAKE_CROPS = (
-    "python -m train.mask.face_crops --data DATA/masks/labels.csv --detector PEERS/yunet_n_320.onnx "
-    f"--label with_mask --label without_mask --label mask_worn_incorrectly --out {CROPS}"
+DETECTORS = (
+    "--detector 0204=TEACHERS/face-detection-0204.xml --detector 0205=TEACHERS/face-detection-0205.xml "
+    "--detector yunet=PEERS/yunet_n_dyn.onnx --detector centerface=TEACHERS/centerface.onnx"
 )
-"""What comes before a training that learns from crops, and leaves no record of itself."""
+"""That labelled the photos of a training whose ``--teacher`` is a JSON file, which leaves no record of itself."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,8 +62,19 @@ def recorded(manifest: Manifest, name: str) -> list[str]:
     if name not in manifest.models:
         raise ConfigError(f"There is no model {name}: the manifest has {', '.join(manifest.models)}.")
     entry = manifest.models[name]
-    commands = [*entry.training.split(" && "), entry.figures["conversion"]["command"]]
-    return [MAKE_CROPS, *commands] if any(CROPS in command for command in commands) else commands
+    trainings = entry.training.split(" && ")
+    return [*_labelling(trainings), *trainings, entry.figures["conversion"]["command"]]
+
+
+def _labelling(trainings: Sequence[str]) -> list[str]:
+    """The commands that write the labels which trainings read, each once."""
+    commands = []
+    for words in map(shlex.split, trainings):
+        labels = _value(words, "--teacher") or ""
+        if labels.endswith(".json"):
+            data = [f"--data {shlex.quote(word)}" for before, word in pairwise(words) if before == "--data"]
+            commands.append(f"python -m train.face.fuse {' '.join(data)} {DETECTORS} --out {shlex.quote(labels)}")
+    return list(dict.fromkeys(commands))
 
 
 def placed(command: str, folders: Mapping[str, str]) -> list[str]:
@@ -74,13 +85,18 @@ def placed(command: str, folders: Mapping[str, str]) -> list[str]:
     """
     words = []
     for word in shlex.split(command):
-        first, slash, rest = word.partition("/")
-        if slash and first.isupper():
-            if first not in folders:
-                raise ConfigError(f"{word} is needed: give --folder {first}=PATH.")
-            word = str(Path(folders[first]) / rest)  # noqa: PLW2901 - the same word, placed
-        words.append(word)
+        option, equals, value = word.partition("=")
+        words.append(f"{option}={_placed(value, folders)}" if equals else _placed(word, folders))
     return words
+
+
+def _placed(path: str, folders: Mapping[str, str]) -> str:
+    first, slash, rest = path.partition("/")
+    if not (slash and first.isupper()):
+        return path
+    if first not in folders:
+        raise ConfigError(f"{path} is needed: give --folder {first}=PATH.")
+    return str(Path(folders[first]) / rest)
 
 
 def _resume(words: Sequence[str]) -> list[str]:

@@ -5,18 +5,40 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
-from convert import calibrate, parity, provenance, publish, quantize, tables
-from convert import tflite_file as check
+import keras
+
+from convert import calibrate, parity, provenance, publish, quantize, tables, tflite_file
 from edge.errors import ConfigError, ModelError
-from edge.runtime import open_model
-from edge.vision.face_detector import FaceDetector
-from edge.vision.models import FaceEntry, InputSize
+from edge.runtime import Model, open_model
+from edge.vision.face_detector import FaceDetector, ShapedDetector
+from edge.vision.models import FaceEntry, InputSize, ShapeVariant
 from train.common.reproducible import METRICS_FILE
-from train.face import figures as face_eval
 from train.face.data import Photo, read_coco
+from train.face.figures import MAX_FACES, NMS_IOU
 from train.face.model import STRIDES, build_face_model
+
+
+class Converted(NamedTuple):
+    """The detector for one size of input: a frozen float function, and the content of a .tflite file with its facts."""
+
+    file: str
+    input: InputSize
+    function: Any
+    content: bytes
+    facts: tflite_file.ModelFacts
+
+    @property
+    def sha256(self) -> str:
+        """Of the content, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What a manifest entry says otherwise of this file than of another shape."""
+        return {"file": self.file, "sha256": self.sha256, "input": self.input, "shapes": ()}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,19 +59,16 @@ def run(args: argparse.Namespace) -> int:
     validation = [photo for path in args.validation for photo in read_coco(path)]
     if not photos or not validation:
         raise ConfigError("The data has no photos: name COCO files with some as --data and as --validation.")
-    function = quantize.freeze(at_size(quantize.load(args.model), width, height))
-    pictures = calibrate.face_pictures(photos, width, height, args.pictures, args.seed)
-    print(f"Quantizing {args.model} at {width}x{height} with {len(pictures)} pictures", flush=True)
-    content = quantize.to_int8(function, pictures)
-    facts = check.read(content)
-    check.check(facts, expected(width, height))
+    sizes = [(width, height), *((across, down) for across, down in args.shape)]
+    shapes = [_convert(args, quantize.load(args.model), size, photos) for size in sizes]
     entry = FaceEntry(
         task="face-detection",
-        file=f"{args.name}.tflite",
-        sha256=hashlib.sha256(content).hexdigest(),
-        input=InputSize(width=width, height=height),
+        file=shapes[0].file,
+        sha256=shapes[0].sha256,
+        input=shapes[0].input,
         labels=("face",),
         strides=STRIDES,
+        shapes=tuple(ShapeVariant(file=one.file, sha256=one.sha256, input=one.input) for one in shapes[1:]),
         training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
         data=provenance.describe_data(args.data, [photo.source for photo in photos], "photos"),
         figures={},
@@ -57,12 +76,26 @@ def run(args: argparse.Namespace) -> int:
     )
     judged = calibrate.some_of(validation, args.limit, args.seed)
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
-    compared = compare(judged, function, content, entry, cases)
+    compared = compare(judged, shapes, entry, cases)
     data = provenance.describe_data(args.validation, [photo.source for photo in judged], "photos")
-    figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
-    publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
+    figures = provenance.figures(args, stages, args.pictures, shapes[0].facts, {"data": data, **compared})
+    contents = {one.file: one.content for one in shapes}
+    publish.stage(args.output, args.name, contents, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0
+
+
+def _convert(args: argparse.Namespace, model: Any, size: tuple[int, int], photos: Sequence[Photo]) -> Converted:
+    """Quantize the model for one size of input, which names the file unless it is the main one."""
+    width, height = size
+    function = quantize.freeze(at_size(model, width, height))
+    pictures = calibrate.face_pictures(photos, width, height, args.pictures, args.seed)
+    print(f"Quantizing {args.model} at {width}x{height} with {len(pictures)} pictures", flush=True)
+    content = quantize.to_int8(function, pictures)
+    facts = tflite_file.read(content)
+    tflite_file.check(facts, expected(width, height))
+    name = args.name if size == tuple(args.size) else f"{args.name}-{width}x{height}"
+    return Converted(f"{name}.tflite", InputSize(width=width, height=height), function, content, facts)
 
 
 def at_size(model: Any, width: int, height: int) -> Any:
@@ -77,25 +110,54 @@ def at_size(model: Any, width: int, height: int) -> Any:
         resized.set_weights(model.get_weights())
     except ValueError as error:
         raise ModelError("The model is no face detector as train/face/model.py builds it: train it again.") from error
-    return resized
+    return keras.models.clone_model(resized, clone_function=_with_one_resize)
 
 
-def expected(width: int, height: int) -> check.Expected:
+def _with_one_resize(layer: keras.Layer) -> keras.Layer:
+    """A layer of the copy: the enlarging ones as one TFLite operation, in the version that the Edge TPU knows."""
+    return _Enlarge(name=layer.name) if isinstance(layer, keras.layers.UpSampling2D) else layer
+
+
+class _Enlarge(keras.layers.Layer):  # type: ignore[misc]
+    """Repeats rows and columns of (N, H, W, C) twice, as ``UpSampling2D`` does with several operations."""
+
+    def call(self, inputs: Any) -> Any:
+        import tensorflow as tf
+
+        size = (2 * inputs.shape[1], 2 * inputs.shape[2])
+        return tf.raw_ops.ResizeNearestNeighbor(images=inputs, size=size, half_pixel_centers=False)
+
+    def compute_output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[0], 2 * shape[1], 2 * shape[2], shape[3]
+
+
+def expected(width: int, height: int) -> tflite_file.Expected:
     """What a detector of ``width`` x ``height`` pixels takes and gives."""
     outputs: dict[str, tuple[int, ...]] = {}
     for stride in STRIDES:
         outputs[f"score_{stride}"] = (1, height // stride, width // stride, 1)
         outputs[f"bbox_{stride}"] = (1, height // stride, width // stride, 4)
-    return check.Expected((1, height, width, 3), outputs, frozenset(f"score_{stride}" for stride in STRIDES))
+    return tflite_file.Expected((1, height, width, 3), outputs, frozenset(f"score_{stride}" for stride in STRIDES))
 
 
 def compare(
-    photos: Sequence[Photo], function: Any, content: bytes, entry: FaceEntry, cases: parity.ListedCases
+    photos: Sequence[Photo], shapes: Sequence[Converted], entry: FaceEntry, cases: parity.ListedCases
 ) -> dict[str, Any]:
-    """Float against int8; see ``convert.parity.face_parity``, and ``case_parity`` for what is under ``cases``."""
-    models = (quantize.FloatModel(function), open_model(content, name=entry.file))
-    detectors = [FaceDetector(model, entry, face_eval.NMS_IOU, face_eval.MAX_FACES) for model in models]
-    before, after = parity.find_faces(photos, detectors)
+    """Float against int8, each photo in the shape that the device takes for it; see ``convert.parity.face_parity``."""
+    entries = [entry.model_copy(update=one.changes) for one in shapes]
+    floating = _shaped([quantize.FloatModel(one.function) for one in shapes], entries)
+    quantized = _shaped([open_model(one.content, name=one.file) for one in shapes], entries)
+    before, after = parity.find_faces(photos, [floating, quantized])
     said = parity.faces_found(photos, {"float": before, "int8": after})
     by_case = parity.case_parity(cases, said, lambda _: True)
     return {**parity.face_parity(photos, before, after), "cases": by_case}
+
+
+def _shaped(models: Sequence[Model], entries: Sequence[FaceEntry]) -> ShapedDetector:
+    pairs = zip(models, entries, strict=True)
+    own, *others = (FaceDetector(model, entry, NMS_IOU, MAX_FACES) for model, entry in pairs)
+    return ShapedDetector(own, {one.input_size(0, 0): partial(_itself, one) for one in others})
+
+
+def _itself(detector: FaceDetector) -> FaceDetector:
+    return detector

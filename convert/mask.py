@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     compared = compare(judged, function, content, entry, cases)
     data = provenance.describe_data(args.validation, [sample.source for sample in judged], "faces")
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
-    publish.stage(args.output, args.name, content, entry.model_copy(update={"figures": figures}))
+    publish.stage(args.output, args.name, {entry.file: content}, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0
 

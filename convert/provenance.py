@@ -24,6 +24,9 @@ MODEL_SUFFIX = ".keras"
 KNOWN_FOLDERS = ("data", "weights")
 """Folders outside the project whose contents keep their place: ``/somewhere/data/faces`` becomes ``DATA/faces``."""
 
+RUNS = "runs"
+"""Where trainings write; wherever it was, its contents belong into the project's own: ``/somewhere/runs/face``."""
+
 
 def read_metrics(path: Path, *needed: str) -> dict[str, Any]:
     """Read the ``metrics.json`` of a training.
@@ -102,6 +105,8 @@ def portable_path(path: PurePath) -> str:
     """A path as it stands, if it lies within the project; otherwise from a placeholder on."""
     if not path.is_absolute() and path.parts[:1] != ("..",):
         return str(path)
+    if RUNS in path.parts[:-1]:
+        return "/".join(path.parts[path.parts.index(RUNS) :])
     for folder in KNOWN_FOLDERS:
         if folder in path.parts[:-1]:
             start = len(path.parts) - path.parts[::-1].index(folder)
@@ -186,6 +191,6 @@ def _values(command: str) -> list[str]:
 
 def _portable_argument(argument: str) -> str:
     option, equals, value = argument.partition("=")
-    if option.startswith("-") and equals:
-        return f"{option}={portable_path(PurePath(value))}"
+    if equals and "/" in value:
+        return shlex.quote(f"{option}={portable_path(PurePath(value))}")
     return shlex.quote(portable_path(PurePath(argument))) if "/" in argument else shlex.quote(argument)

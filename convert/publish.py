@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from convert import tables
 from edge.errors import ConfigError
-from edge.vision.models import FaceEntry, Manifest, MaskEntry, ModelEntry, edgetpu_content, load_model, read_manifest
+from edge.vision.models import (
+    FaceEntry,
+    Manifest,
+    MaskEntry,
+    ModelEntry,
+    ModelFile,
+    edgetpu_content,
+    load_model,
+    load_shapes,
+    read_manifest,
+)
 from train.common.reproducible import write_json
 
 MANIFEST = "manifest.json"
@@ -19,13 +30,13 @@ CARD_OF = {"face-detection": "face.md", "mask-classification": "mask.md"}
 Entry = FaceEntry | MaskEntry
 
 
-def stage(folder: Path, name: str, content: bytes, entry: Entry) -> None:
+def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) -> None:
     """Write a converted model to ``folder``, so that the device can already be pointed at its manifest.
 
     Args:
         folder: Made if it is absent.
         name: In the manifest.
-        content: Of the .tflite file.
+        contents: Of the .tflite files, by their names.
         entry: For the manifest, with its figures: ``training``, ``conversion`` and ``validation``.
 
     Raises:
@@ -34,7 +45,8 @@ def stage(folder: Path, name: str, content: bytes, entry: Entry) -> None:
     parity = entry.figures["validation"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / entry.file).write_bytes(content)
+        for file, content in contents.items():
+            (folder / file).write_bytes(content)
         (folder / entry.card).write_text(render_card(name, entry), encoding="utf-8")
         write_json(folder / f"{name}-parity.json", parity)
         report = f"# {name}: float against int8\n\n{tables.parity_tables(parity)}\n"
@@ -67,7 +79,8 @@ def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
     try:
         target.mkdir(parents=True, exist_ok=True)
         for model in models:
-            (target / model.entry.file).write_bytes(model.content)
+            for file in _files(model):
+                (target / file.path.name).write_bytes(file.content)
             if model.entry.edgetpu and (compiled := edgetpu_content(model)):
                 (target / model.entry.edgetpu.file).write_bytes(compiled)
             (target / model.entry.card).write_text(render_card(model.name, entries[model.name]), encoding="utf-8")
@@ -75,6 +88,12 @@ def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
     except OSError as error:
         raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
     return chosen
+
+
+def _files(model: ModelFile[ModelEntry]) -> Sequence[ModelFile[Any]]:
+    if isinstance(model.entry, FaceEntry):
+        return load_shapes(ModelFile(model.name, model.path, model.entry, model.content))
+    return [model]
 
 
 def render_card(name: str, entry: Entry) -> str:

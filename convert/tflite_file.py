@@ -26,11 +26,13 @@ ALLOWED_OPERATIONS = frozenset(
         "DEPTHWISE_CONV_2D",
         "FULLY_CONNECTED",
         "LOGISTIC",
+        "MAX_POOL_2D",
         "MEAN",
         "PAD",
         "QUANTIZE",
         "RESHAPE",
         "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR",
         "SOFTMAX",
     }
 )

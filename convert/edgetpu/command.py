@@ -15,7 +15,16 @@ from convert.edgetpu.compiler import Compiled
 from convert.publish import MANIFEST, enter
 from edge.config import Config
 from edge.errors import ConfigError, ModelError
-from edge.vision.models import EdgeTpuVariant, Manifest, ModelEntry, ModelFile, load_model, read_manifest
+from edge.vision.models import (
+    EdgeTpuVariant,
+    FaceEntry,
+    Manifest,
+    ModelEntry,
+    ModelFile,
+    load_model,
+    load_shapes,
+    read_manifest,
+)
 
 CUSTOM = "CUSTOM edgetpu-custom-op"
 """The operation that stands for all that was mapped."""
@@ -37,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     facts = [check.read(model.content) for model in models]
     for model, one in zip(models, facts, strict=True):
         print(edgetpu_mapping.report(model.name, edgetpu_mapping.predict(one.operations)))
+        for shape in _other_shapes(model):
+            print(
+                edgetpu_mapping.report(shape.path.stem, edgetpu_mapping.predict(check.read(shape.content).operations))
+            )
     if args.report:
         return 0
     compiler = edgetpu_compiler.find(args.compiler)
@@ -48,6 +61,12 @@ def run(args: argparse.Namespace) -> int:
     _enter_all(manifest, models, together)
     print(f"Entered {' and '.join(names)} into {manifest}")
     return 0
+
+
+def _other_shapes(model: ModelFile[ModelEntry]) -> list[ModelFile[FaceEntry]]:
+    if not isinstance(model.entry, FaceEntry):
+        return []
+    return load_shapes(ModelFile(model.name, model.path, model.entry, model.content))[1:]
 
 
 def usual(manifest: Manifest) -> list[str]:

@@ -22,7 +22,7 @@ from edge.runtime import open_model
 from edge.values import LABELS, BBox, Face, Frame, Image
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
-from edge.vision.models import FaceEntry, MaskEntry, load_model, read_manifest
+from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes, read_manifest
 from edge.vision.preprocess import letterbox, quantization_table
 
 COMMAND = "python -m train {task} --data /home/someone/data/faces/train.json --weights=/home/someone/weights/net.h5"
@@ -87,7 +87,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def converted(runs: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which both commands have written."""
     output = tmp_path_factory.mktemp("converted")
-    for task, more in (("face", ["--size", str(SIDE), str(SIDE)]), ("mask", [])):
+    for task, more in (("face", ["--size", str(SIDE), str(SIDE), "--shape", "96", "64"]), ("mask", [])):
         assert main(arguments(task, runs, photos, output) + more) == 0
     return output
 
@@ -150,6 +150,15 @@ def test_the_device_runs_the_converted_detector_at_another_size_than_it_was_trai
     assert (file.entry.input.width, file.entry.strides) == (SIDE, (8, 16, 32))
     faces = detector.detect(Frame.still(picture(1)), 0.004)
     assert all(0 < face.score < 1 for face in faces)
+
+
+def test_a_picture_of_another_shape_gets_the_file_that_it_fills(converted: Path) -> None:
+    files = load_shapes(load_model(f"{converted}/manifest.json#face", FaceEntry))
+    assert [(file.path.name, file.entry.input.width, file.entry.input.height) for file in files] == [
+        ("face.tflite", SIDE, SIDE), ("face-96x64.tflite", 96, 64),
+    ]  # fmt: skip
+    detector = FaceDetector(open_model(files[1].content), files[1].entry)
+    assert all(0 < face.score < 1 for face in detector.detect(Frame.still(picture(1)), 0.004))
 
 
 def test_the_device_runs_the_converted_classifier(converted: Path) -> None:
@@ -407,7 +416,7 @@ def test_publishing_copies_model_card_and_entry_and_keeps_the_others(converted: 
         assert main(["publish", name, "--from", str(converted), "--to", str(target)]) == 0
     assert read_manifest(target / "manifest.json") == read_manifest(converted / "manifest.json")
     assert sorted(path.name for path in target.iterdir()) == [
-        "face.md", "face.tflite", "manifest.json", "mask.md", "mask.tflite",
+        "face-96x64.tflite", "face.md", "face.tflite", "manifest.json", "mask.md", "mask.tflite",
     ]  # fmt: skip
     load_model(f"{target}/manifest.json#face", FaceEntry)
     load_model(f"{target}/manifest.json#mask", MaskEntry)
@@ -542,6 +551,8 @@ def test_a_training_that_overwrote_what_it_started_from_is_refused(tmp_path: Pat
         ("train --weights=/a/b/weights/x.h5", "train --weights=WEIGHTS/x.h5"),
         ("train --detector /opt/peers/yunet.onnx", "train --detector PEERS/yunet.onnx"),
         ("train --data faces/train.json --out runs/mask", "train --data faces/train.json --out runs/mask"),
+        ("train --weights yunet=/opt/peers/yunet.onnx", "train --weights yunet=PEERS/yunet.onnx"),
+        ("train --out /work/runs/face/two", "train --out runs/face/two"),
         ("train --data '/a/data/my faces/train.json'", "train --data 'DATA/my faces/train.json'"),
     ],
 )

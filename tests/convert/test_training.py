@@ -108,6 +108,10 @@ def test_placeholders_become_the_folders_that_are_given() -> None:
     assert placed(command, {"DATA": "/d"})[4:] == options
 
 
+def test_a_placeholder_after_an_equals_sign_is_replaced_too() -> None:
+    assert placed("train --weights yunet=PEERS/y.onnx", {"PEERS": "/p"}) == ["train", "--weights", "yunet=/p/y.onnx"]
+
+
 def test_a_folder_that_is_not_given_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--models", str(ROOT / "edge/vision/models"), "--log", str(tmp_path)]
     assert main(["again", "face", "--folder", "PEERS=p", *options]) == 2
@@ -118,8 +122,10 @@ def test_a_folder_that_is_not_given_is_asked_for(tmp_path: Path, capsys: pytest.
 
 def test_the_shipped_models_tell_all_that_made_them() -> None:
     manifest = read_manifest()
-    crops, *trainings, conversion = recorded(manifest, "face")
-    assert crops.startswith("python -m train.mask.face_crops ")
+    *labelling, conversion = recorded(manifest, "face")
+    labels = [command for command in labelling if command.startswith("python -m train.face.fuse ")]
+    trainings = [command for command in labelling if command not in labels]
+    assert labels == labelling[: len(labels)]
     assert all(command.startswith("python -m train face ") for command in trainings)
     assert conversion.startswith("python -m convert face ")
     made: set[Path] = set()

@@ -80,7 +80,8 @@ def _ssd(run: Run, image: Image) -> Found:
 
 def _fcos(run: Run, image: Image) -> Found:
     rows = next(output for output in run(_values(image[..., ::-1])) if output.shape[-1] == 5).reshape(-1, 5)
-    return np.compress(rows[:, 4] >= LEAST_SCORE, rows, axis=0)
+    found: Found = np.compress(rows[:, 4] >= LEAST_SCORE, rows, axis=0)
+    return found
 
 
 def _yunet(run: Run, image: Image) -> Found:
@@ -89,7 +90,8 @@ def _yunet(run: Run, image: Image) -> Found:
     scores = np.sqrt(np.clip(face, 0, 1) * np.clip(thing, 0, 1))[:, 0]
     corners, strides = _cells()
     centres, halves = (corners + offsets[:, :2]) * strides, np.exp(offsets[:, 2:]) * strides / 2
-    return np.column_stack([centres - halves, centres + halves, scores])[scores >= YUNET_LEAST_SCORE]
+    rows: Found = np.column_stack([centres - halves, centres + halves, scores])
+    return np.compress(scores >= YUNET_LEAST_SCORE, rows, axis=0)
 
 
 def _centerface(run: Run, image: Image) -> Found:

@@ -71,7 +71,7 @@ def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str,
         for photo, faces in zip(photos, found, strict=True):
             matched = which_found(photo, faces, threshold)
             hits.extend(matched)
-            unmatched += sum(face.score >= threshold for face in faces) - sum(matched)
+            unmatched += sum(face.score >= threshold and not _ignored(photo, face) for face in faces) - sum(matched)
         hit = np.array(hits, bool)
         figures[f"at_{threshold}"] = {
             "recall": {name: _mean(hit[_within(sides, name)]) for name in SIZES},
@@ -85,6 +85,13 @@ def which_found(photo: Photo, faces: Sequence[Face], threshold: float) -> list[b
     bboxes = [BBox(*box.tolist()) for box in photo.boxes]
     sure = [face for face in faces if face.score >= threshold]
     return [index is not None for index in match(bboxes, sure, SAME_FACE)]
+
+
+def _ignored(photo: Photo, face: Face) -> bool:
+    """Whether a found face lies on a region that counts neither way, and on no annotated face."""
+    return any(face.bbox.iou(BBox(*box.tolist())) >= SAME_FACE for box in photo.ignore) and not any(
+        face.bbox.iou(BBox(*box.tolist())) >= SAME_FACE for box in photo.boxes
+    )
 
 
 def describe(figures: dict[str, Any]) -> str:
@@ -106,10 +113,10 @@ def average_precision(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) 
             "category_id": 1,
             "bbox": _xywh(box),
             "area": float(np.prod(box[2:] - box[:2])),
-            "iscrowd": 0,
+            "iscrowd": crowd,
         }
         for index, photo in enumerate(photos)
-        for box in photo.boxes
+        for box, crowd in [*((box, 0) for box in photo.boxes), *((box, 1) for box in photo.ignore)]
     ]
     truth.dataset = {
         "images": [{"id": index} for index in range(len(photos))],
