@@ -9,6 +9,7 @@ DEV_PYTHON := $(DEV)/bin/python
 DEPLOY := build/deploy-env
 SCRIPTS := $(wildcard .ci/* deploy/*.sh deploy/*/*.sh)
 DATA ?= ../shared/data/faces/val.json
+MORE_DATA ?= $(wildcard ../shared/data/more/*/val.json)
 PEERS ?= ../shared/peers
 WEIGHTS ?= ../shared/weights/mobilenet_v2_1.0_224_imagenet_notop.weights.h5
 
@@ -67,8 +68,8 @@ convert: $(DEV)/.ready ## quantize a trained model to int8 TFLite, for example: 
 edgetpu: $(DEV)/.ready ## compile the models for Google's Edge TPU, or predict what it would run: make edgetpu ARGS=--report
 	@$(DEV_PYTHON) -m convert edgetpu $(ARGS)
 
-eval: $(DEV)/.ready ## score the shipped models on annotated photos: make eval DATA=faces/val.json
-	@$(DEV_PYTHON) -m train.evaluate --data $(DATA) --cases tests/hard_cases.json $(ARGS)
+eval: $(DEV)/.ready ## score the shipped models on annotated photos, by source: make eval DATA=faces/val.json MORE_DATA=
+	@$(DEV_PYTHON) -m train.evaluate $(foreach file,$(DATA) $(MORE_DATA),--data $(file)) --cases tests/hard_cases.json $(ARGS)
 
 eval-peers: $(DEV)/.ready ## score them beside published models: make eval-peers DATA=faces/val.json PEERS=peers/
 	@$(DEV_PYTHON) -m train.evaluate.against_peers --data $(DATA) --peers $(PEERS) $(ARGS)

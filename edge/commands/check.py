@@ -65,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write each picture there with boxes, labels and counts; no file is ever overwritten",
     )
     parser.add_argument(
+        "--fast", action="store_true", help="look at each picture once, as at a video frame, and miss small faces"
+    )
+    parser.add_argument(
         "--face-threshold",
         type=_threshold,
         metavar="SCORE",
@@ -89,7 +92,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.output is not None:
         _make_folder(args.output)
     threshold = args.face_threshold or settings.config.face.still_threshold
-    pipeline = load_pipeline(settings.config, threshold, STILL_MAX_FACES)
+    pipeline = load_pipeline(settings.config, threshold, STILL_MAX_FACES, closely=not args.fast)
     return run_check(args.images, pipeline, as_json=args.json, output=args.output, out=sys.stdout, err=sys.stderr)
 
 
@@ -113,7 +116,9 @@ def run_check(
         ConfigError: A marked picture cannot be written.
     """
     totals = Totals()
-    for picture in itertools.chain.from_iterable(map(_expand, images)):
+    pictures = list(itertools.chain.from_iterable(map(_expand, images)))
+    for picture in pictures:
+        _show_progress(totals.pictures, len(pictures), out, err)
         totals.pictures += 1
         try:
             image = _open(picture)
@@ -126,6 +131,7 @@ def run_check(
         written = _write_marked(output, Path(picture.name), image, readings) if output else None
         line = json.dumps(record(picture.name, image, readings)) if as_json else _sentence(picture, readings, written)
         print(line, file=out, flush=True)
+    _show_progress(len(pictures), len(pictures), out, err)
     if not as_json:
         print(_summary(totals), file=out, flush=True)
     return 1 if totals.unreadable else 0
@@ -152,6 +158,13 @@ def record(name: str, image: Image, readings: Sequence[Reading]) -> dict[str, An
         ],
         **{str(label): counts[label] for label in LABELS},
     }
+
+
+def _show_progress(done: int, total: int, out: TextIO, err: TextIO) -> None:
+    """Keep a line on the terminal up to date, unless the results are shown there anyway."""
+    if total > 1 and err.isatty() and not out.isatty():
+        end = "\n" if done == total else ""
+        print(f"\rChecked {done} of {plural(total, 'picture')}", file=err, end=end, flush=True)
 
 
 def _report_problem(picture: Picture, error: PictureError, stream: TextIO, as_json: bool) -> None:

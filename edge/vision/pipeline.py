@@ -15,6 +15,7 @@ from edge.runtime import Model, open_model
 from edge.runtime.accelerator.accelerated import Accelerator, Wish
 from edge.runtime.accelerator.edgetpu import find_devices
 from edge.values import Face, Frame, Image, Reading
+from edge.vision.closer import CloserDetector
 from edge.vision.face_detector import Detector, FaceDetector, ShapedDetector, Size, best_size
 from edge.vision.mask_classifier import Classifier, MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, ModelFile, edgetpu_content, find_entry, load_model, load_shapes
@@ -131,6 +132,7 @@ def load_pipeline(
     max_faces: int | None = None,
     *,
     live: Live | None = None,
+    closely: bool = False,
 ) -> Pipeline:
     """Load both models into a runtime.
 
@@ -139,6 +141,7 @@ def load_pipeline(
         threshold: Instead of ``config.face.threshold``.
         max_faces: Instead of ``config.face.max_faces``.
         live: Of a door, which may use an accelerator; None computes everything on the processor, the same every time.
+        closely: Look at each picture also in overlapping tiles; see ``edge.vision.closer``.
 
     Raises:
         ModelError: A model is missing, altered or not what it should be, or no runtime can run it.
@@ -157,8 +160,10 @@ def load_pipeline(
             trouble = NOT_COMPILED
             log.warning("%s", trouble)
     face_model, mask_model = accelerator.models if accelerator else on_processor
+    most = max_faces or config.face.max_faces
+    detector = _open_detector(config, face, face_model, most, accelerator)
     return Pipeline(
-        _open_detector(config, face, face_model, max_faces or config.face.max_faces, accelerator),
+        CloserDetector(detector, most) if closely else detector,
         MaskClassifier(mask_model, mask.entry, config.mask.alarm_below),
         threshold or config.face.threshold,
         runtime="; ".join(dict.fromkeys((face_model.runtime, mask_model.runtime))),

@@ -112,6 +112,31 @@ def promising(width: int, height: int, suffix: str) -> bytes:
     return bytes(content)
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_over_many_pictures_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+    names, scripted = [str(write(tmp_path / f"{number}.png")) for number in range(3)], Scripted(NOBODY)
+    for err in (Terminal(), io.StringIO()):
+        run_check(names, Pipeline(scripted, scripted, 0.4), as_json=True, output=None, out=io.StringIO(), err=err)
+        shown = err.getvalue().split("\r")[1:]
+        assert shown == (["Checked 0 of 3 pictures", "Checked 1 of 3 pictures", "Checked 2 of 3 pictures",
+                          "Checked 3 of 3 pictures\n"] if err.isatty() else [])  # fmt: skip
+
+
+def test_a_large_photo_is_looked_at_closely_unless_it_is_to_be_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(check, "load_pipeline", lambda *_, closely: asked.append(closely))
+    monkeypatch.setattr(check, "run_check", lambda *_, **__: 0)
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    for words in (["a.jpg"], ["a.jpg", "--fast"]):
+        assert check.run(parser.parse_args(words), config.Settings(config.Config(), {}, None)) == 0
+    assert asked == [True, False]
+
+
 # The JSON lines
 
 
@@ -380,7 +405,7 @@ def test_the_threshold_of_the_command_line_wins_over_that_for_stills(
 ) -> None:
     asked: list[float] = []
 
-    def load(settings: Any, threshold: float, max_faces: int) -> Pipeline:
+    def load(settings: Any, threshold: float, max_faces: int, closely: bool) -> Pipeline:
         asked.append(threshold)
         return Pipeline(Scripted([]), Scripted([]), threshold)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from edge.errors import ConfigError
 from edge.values import BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate import report as evaluate
+from train.evaluate.gallery import write_gallery
 from train.evaluate.hard_cases import Case, HardFace
 from train.evaluate.measure import (
     CaseCount,
@@ -33,6 +35,7 @@ from train.evaluate.measure import (
     recall,
 )
 from train.evaluate.report import unmet
+from train.evaluate.sources import false_photos, source_rows
 
 MASKED, BARE, BADLY = (0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.1, 0.2, 0.7)
 
@@ -208,14 +211,14 @@ def test_a_case_counts_its_faces_those_found_and_those_judged_right(tmp_path: Pa
     outcome = seen(shown, told([read_as(bare, BADLY), read_as(masked, BARE)]))
     faces = [HardFace("0.png", (0, 0, 60, 60), True), HardFace("0.png", (100, 0, 60, 60), False)]
     case = Case("beard", [*faces, HardFace("0.png", (200, 0, 60, 60), True)], "")
-    assert count_cases([case], [outcome], tmp_path) == [CaseCount("beard", faces=3, found=2, right=1)]
+    assert count_cases([case], [outcome], [tmp_path]) == [CaseCount("beard", faces=3, found=2, right=1)]
 
 
 def test_a_case_leaves_out_photos_that_were_not_measured_and_boxes_that_nobody_annotated(tmp_path: Path) -> None:
     bbox = square(0, 0, 60)
     outcome = seen(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, BARE)]))
     case = Case("far", [HardFace("1.png", (0, 0, 60, 60), True), HardFace("0.png", (9, 0, 60, 60), True)], "")
-    assert count_cases([case], [outcome], tmp_path) == [CaseCount("far", faces=0, found=0, right=0)]
+    assert count_cases([case], [outcome], [tmp_path]) == [CaseCount("far", faces=0, found=0, right=0)]
 
 
 # Reading the annotations
@@ -250,7 +253,7 @@ def one_bare_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A COCO file with one bare and one masked face, both of which the models hold for bare."""
     bare, masked = square(0, 0, 60), square(100, 0, 60)
 
-    def load(settings: Any, threshold: float, max_faces: int) -> Pipeline:
+    def load(settings: Any, threshold: float, max_faces: int, closely: bool) -> Pipeline:
         return told([read_as(bare, BARE), read_as(masked, BARE)], threshold=threshold)
 
     monkeypatch.setattr(evaluate, "load_pipeline", load)
@@ -263,7 +266,7 @@ def test_the_report_is_printed_and_written(one_bare_face: Path, capsys: pytest.C
     printed = capsys.readouterr().out
     assert "| Faces found, short side 40 px and more | 100.0% (2 of 2) |" in printed
     assert "| Masked faces labelled other than with_mask | 100.0% (1 of 1) |" in printed
-    assert "| street | 1 | 100.0% (2 of 2) |" in printed
+    assert "| street | 1 | 100.0% of 2 |" in printed
     written = json.loads(report.read_text())
     assert written["figures"]["bare_flagged"] == 1.0
     assert written["confusion"]["with_mask"] == {"without_mask": 1}
@@ -303,7 +306,7 @@ def test_a_temperature_is_fitted_on_faces_that_another_data_set_holds_out(
         def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
             return [Reading(face, whole.probabilities) for face in faces]
 
-    def load(settings: Any, threshold: float, max_faces: int) -> Pipeline:
+    def load(settings: Any, threshold: float, max_faces: int, closely: bool) -> Pipeline:
         scripted = Bare({0: [whole]})
         return Pipeline(scripted, scripted, threshold)
 
@@ -357,3 +360,42 @@ def test_a_report_that_cannot_be_written_is_one_sentence(
     report = one_bare_face.parent / "absent/report.json"
     assert evaluate.main(["--data", str(one_bare_face), "--json", str(report)]) == ConfigError.exit_code
     assert "give --json another file" in capsys.readouterr().err
+
+
+def test_each_source_has_a_row_of_its_own(tmp_path: Path) -> None:
+    near, far = square(20, 20, 50), square(100, 20, 25)
+    street = replace(photo(tmp_path, 0, Truth(near, "without_mask"), Truth(far, "face")), source="street")
+    rooms = replace(photo(tmp_path, 1), source="rooms")
+    pipeline = told([read_as(near, BARE)], [read_as(square(0, 0, 40), BARE, score=0.45)])
+    rows = source_rows([seen(street, pipeline), seen(rooms, pipeline)])
+    assert rows == [
+        ("rooms", "1", "-", "-", "-", "1.00", "0.0% of 1", "-", "-", "-"),
+        ("street", "1", "100.0% of 1", "0.0% of 1", "-", "0.00", "-", "100.0% of 1", "-", "-"),
+    ]
+
+
+@pytest.mark.parametrize(("score", "ignored", "hits"), [(0.6, (), 1), (0.45, (), 0), (0.6, (square(0, 0, 41),), 0)])
+def test_a_photo_without_a_face_is_false_where_a_sure_box_is_drawn(
+    tmp_path: Path, score: float, ignored: tuple[BBox, ...], hits: int
+) -> None:
+    pipeline = told([read_as(square(0, 0, 40), BARE, score=score)])
+    assert false_photos([seen(photo(tmp_path, 0, ignored=ignored), pipeline)]) == Share(hits, 1)
+
+
+def test_the_gallery_shows_each_kind_of_error_on_a_sheet(tmp_path: Path) -> None:
+    missed, masked = square(20, 20, 50), square(120, 20, 50)
+    shown = photo(tmp_path, 0, Truth(missed, "face"), Truth(masked, "with_mask"))
+    pipeline = told([read_as(masked, BARE), read_as(square(200, 100, 40), BARE)])
+    sheets = write_gallery(tmp_path / "gallery", [seen(shown, pipeline)])
+    assert [path.name for path in sheets] == ["missed.png", "false.png", "verdicts.png"]
+    for path in sheets:
+        blue, _, red = cv2.split(cv2.imread(str(path)).astype(int))
+        assert (red - blue).max() > 100, "the box is drawn"
+
+
+def test_several_files_are_one_evaluation(
+    one_bare_face: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(evaluate, "load_pipeline", lambda *_, **__: told([read_as(square(20, 20, 50), BARE)]))
+    assert evaluate.main(["--data", str(one_bare_face), "--data", str(one_bare_face)]) == 0
+    assert capsys.readouterr().out.startswith("2 photos, one look at each")

@@ -303,13 +303,13 @@ class CaseCount(NamedTuple):
     right: int
 
 
-def count_cases(cases: Iterable[Case], outcomes: Iterable[Outcome], folder: Path) -> list[CaseCount]:
+def count_cases(cases: Iterable[Case], outcomes: Iterable[Outcome], folders: Sequence[Path]) -> list[CaseCount]:
     """Go through the hard cases; faces of photos that were not measured, or that are not annotated, are left out.
 
     Args:
         cases: By name.
         outcomes: Of the photos.
-        folder: To which the cases' photos are relative.
+        folders: To one of which each case's photo is relative.
     """
     by_photo = {outcome.photo.path: outcome for outcome in outcomes}
     counts = []
@@ -317,6 +317,7 @@ def count_cases(cases: Iterable[Case], outcomes: Iterable[Outcome], folder: Path
         known = [
             (face.alarm, reading)
             for face in case.faces
+            for folder in folders
             if (outcome := by_photo.get(folder / face.photo)) is not None
             for truth, reading in outcome.pairs()
             if face.is_at(truth.bbox)

@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from edge import config
@@ -19,6 +18,7 @@ from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError, MaskgateError
 from edge.values import LABELS, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
+from train.evaluate.gallery import write_gallery
 from train.evaluate.hard_cases import read_cases
 from train.evaluate.measure import (
     AT_MOST,
@@ -44,13 +44,15 @@ from train.evaluate.measure import (
     read_photos,
     recall,
 )
+from train.evaluate.sources import HEAD, source_rows
 from train.mask.calibration import Calibration, Judged, fit_temperature, judge_held_out, log_loss, tempered
 
 
 def markdown(outcomes: Sequence[Outcome], values: Figures) -> str:
     """The report, as tables that can go into a page."""
     table = confusion(outcomes)
-    return "\n\n".join([_figure_table(outcomes, values, table), _confusion_table(table), _source_table(outcomes)])
+    by_source = markdown_table(HEAD, source_rows(outcomes))
+    return "\n\n".join([_figure_table(outcomes, values, table), _confusion_table(table), by_source])
 
 
 def unmet(values: Figures, bars: Mapping[str, float]) -> list[str]:
@@ -80,24 +82,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     threshold = args.face_threshold or settings.face.still_threshold
-    photos = [photo for photo in read_photos(args.data) if args.source in (None, photo.source)][: args.limit]
+    known = [photo for data in args.data for photo in read_photos(data)]
+    photos = [photo for photo in known if args.source in (None, photo.source)][: args.limit]
     if not photos:
-        raise ConfigError(f"{args.data} has no photo of that kind; name another file or --source.")
-    pipeline = load_pipeline(settings, min(SWEEP_THRESHOLD, threshold), STILL_MAX_FACES)
+        raise ConfigError(f"{_names(args.data)} has no photo of that kind; name another file or --source.")
+    pipeline = load_pipeline(settings, min(SWEEP_THRESHOLD, threshold), STILL_MAX_FACES, closely=args.closely)
     outcomes = [assess(photo, open_photo(photo), pipeline, threshold, args.iou) for photo in photos]
     values = figures(outcomes, args.iou)
-    cases = count_cases(read_cases(args.cases), outcomes, data_folder(args.data)) if args.cases else []
-    print(f"{len(outcomes)} photos, face threshold {threshold}, IoU {args.iou}\n\n{markdown(outcomes, values)}")
+    folders = [data_folder(data) for data in args.data]
+    cases = count_cases(read_cases(args.cases), outcomes, folders) if args.cases else []
+    looks = "looked at closely" if args.closely else "one look at each"
+    print(f"{len(outcomes)} photos, {looks}, face threshold {threshold}, IoU {args.iou}\n")
+    print(markdown(outcomes, values))
     if cases:
         print(f"\n{case_table(cases)}")
     if args.temperature_on:
         print(f"\n{_temperature(args.temperature_on, pipeline, judged(outcomes))}")
     if args.json:
         write_json(args.json, _machine_readable(outcomes, values, cases, args, threshold))
+    if args.gallery:
+        print(f"\nWrote {', '.join(map(str, write_gallery(args.gallery, outcomes)))}")
     misses = unmet(values, args.require)
     for miss in misses:
         print(f"Bar missed: {miss}.", file=sys.stderr)
     return 1 if misses else 0
+
+
+def _names(paths: Iterable[Path]) -> str:
+    return " and ".join(map(str, paths))
 
 
 def case_table(counts: Sequence[CaseCount]) -> str:
@@ -168,26 +180,6 @@ def _confusion_table(table: Mapping[str, Mapping[str, int]]) -> str:
     )
 
 
-def _source_table(outcomes: Sequence[Outcome]) -> str:
-    rows = []
-    for source in sorted({outcome.photo.source for outcome in outcomes}):
-        part = [outcome for outcome in outcomes if outcome.photo.source == source]
-        table = confusion(part)
-        rows.append(
-            (
-                source or "all",
-                str(len(part)),
-                share_text(recall(part)),
-                *(share_text(flagged(table[label])) for label in (Label.WITHOUT_MASK, Label.WITH_MASK)),
-                share_text(flagged(table[Label.MASK_WORN_INCORRECTLY])),
-                f"{mean(len(outcome.unmatched) for outcome in part):.2f}",
-            )
-        )
-    return markdown_table(
-        ("Source", "photos", "faces found", "bare flagged", "masked flagged", "badly worn flagged", "unmatched"), rows
-    )
-
-
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -203,7 +195,7 @@ def _machine_readable(
     outcomes: Sequence[Outcome], values: Figures, cases: Sequence[CaseCount], args: argparse.Namespace, threshold: float
 ) -> dict[str, Any]:
     return {
-        "data": args.data.name,
+        "data": [path.parent.name for path in args.data],
         "photos": len(outcomes),
         "face_threshold": threshold,
         "iou": args.iou,
@@ -252,7 +244,13 @@ def _bars(text: str) -> dict[str, float]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__.splitlines()[0])
     add: Callable[..., Any] = parser.add_argument
-    add("--data", type=Path, required=True, help="a COCO file with face boxes, or a folder with a val.json")
+    add(
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        help="a COCO file with face boxes, or a folder with a val.json; may be repeated",
+    )
     add("--source", help="only the photos of this source")
     add("--limit", type=int, help="only the first so many photos")
     add("--face-model", help="instead of the configured one; PATH/manifest.json#name for your own")
@@ -264,6 +262,8 @@ def _parser() -> argparse.ArgumentParser:
         default=SAME_FACE,
         help="least overlap of a found face with the annotated one (default: %(default)s)",
     )
+    add("--closely", action="store_true", help="also look in tiles, as maskgate check does unless told --fast")
+    add("--gallery", type=Path, metavar="DIR", help="also write contact sheets of missed faces and errors there")
     add("--runtime", help="instead of runtime.backend")
     add("--threads", type=int, help="instead of runtime.threads")
     add("--cases", type=Path, metavar="FILE", help="also count the hard cases that this list names")

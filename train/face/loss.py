@@ -162,8 +162,9 @@ def assign(targets: Any, predictions: Predictions, grid: Cells) -> Assignment:
 def detection_loss(targets: Any, outputs: Mapping[str, Any], grid: Cells) -> tuple[Any, Any]:
     """The score loss and the weighted box loss of a batch, each a scalar per positive cell.
 
-    Scores: quality focal loss (https://arxiv.org/abs/2006.04388, equation 2 with beta = 2), whose target is the IoU
-    of the cell's own box. Boxes: CIoU loss (https://arxiv.org/abs/1911.08287).
+    Scores: quality focal loss (https://arxiv.org/abs/2006.04388, equation 2 with beta = 2), whose target is the square
+    root of the IoU of the cell's own box, because boxes of small faces fit less well and are faces as surely. Boxes:
+    CIoU loss (https://arxiv.org/abs/1911.08287).
 
     Args:
         targets: As in ``assign``.
@@ -176,8 +177,9 @@ def detection_loss(targets: Any, outputs: Mapping[str, Any], grid: Cells) -> tup
     count = ops.maximum(ops.sum(positive), 1.0)
 
     scores = ops.clip(predictions.scores, EPSILON, 1 - EPSILON)
-    entropy = -(found.iou * ops.log(scores) + (1 - found.iou) * ops.log(1 - scores))
-    focal = ops.square(scores - found.iou) * entropy * (1 - ops.cast(found.ignored, "float32"))
+    quality = ops.sqrt(ops.maximum(found.iou, EPSILON**2))
+    entropy = -(quality * ops.log(scores) + (1 - quality) * ops.log(1 - scores))
+    focal = ops.square(scores - quality) * entropy * (1 - ops.cast(found.ignored, "float32"))
     bbox = (1 - _ciou(predictions.boxes, found.boxes)) * positive
     return ops.sum(focal) / count, BBOX_WEIGHT * ops.sum(bbox) / count
 

@@ -40,8 +40,9 @@ def build_face_model(width: int, height: int) -> keras.Model:
 
     Returns:
         A model from (N, height, width, 3) float32 RGB in [-1, 1] (``edge.vision.preprocess.normalise``) to a dict
-        of six maps. For each stride s of ``STRIDES``: ``score_s`` (N, height/s, width/s, 1) in [0, 1], the expected
-        IoU of the box with a face, and ``bbox_s`` (N, height/s, width/s, 4), (dx, dy, log_w, log_h), where
+        of six maps. For each stride s of ``STRIDES``: ``score_s`` (N, height/s, width/s, 1) in [0, 1], the
+        expected square root of the IoU of the box with a face, and ``bbox_s`` (N, height/s, width/s, 4),
+        (dx, dy, log_w, log_h), where
         cx = (column + 0.5 + dx) * s, cy = (row + 0.5 + dy) * s, w = exp(log_w) * s, h = exp(log_h) * s in pixels of
         the input, as in YOLOX (https://arxiv.org/abs/2107.08430) but centred on cells.
 

@@ -1,0 +1,130 @@
+"""Looking at a still as a whole, then closer: in overlapping tiles, so that faces far too small for one look are found.
+
+A face 100 pixels high in a photo of 12 megapixels comes out 8 pixels high when the whole photo is fitted into the
+model's input. Each level of tiles shows the photo twice as large as the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from edge.values import BBox, Face, Frame, Image
+from edge.vision.face_detector import Detector
+
+MOST_LEVELS = 3
+"""Levels of tiles after the look at the whole: the last shows the still eight times as large."""
+
+SMALLEST_TILE = 200
+"""Pixels of a tile's side; smaller ones would show nothing but blur."""
+
+OVERLAP = 0.25
+"""Of neighbouring tiles, as a share of their side: no face up to that size is cut by all of them."""
+
+LARGEST_FACE = 0.4
+"""The longest side of a face taken from a tile, as a share of the tile's; the level before saw larger ones whole."""
+
+BORDER = 0.02
+"""A box this near to a border inside the still, as a share of the tile's side, may be a part of a face."""
+
+SAME_IOU = 0.45
+INSIDE = 0.7
+"""Of two boxes with this share of the smaller one in common, only the surer is a face."""
+
+
+class Tile(NamedTuple):
+    """A part of a still: its corners, x0, y0, x1, y1, in pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    def cut(self, image: Image) -> Image:
+        """The part of (H, W, 3) that it covers, as a view."""
+        return image[self.y0 : self.y1, self.x0 : self.x1]
+
+
+class CloserDetector(Detector):
+    """A ``Detector`` for stills, which takes its time.
+
+    Args:
+        detector: Looks at the whole and at each tile.
+        max_faces: Maximum number of faces per still, the best first.
+    """
+
+    def __init__(self, detector: Detector, max_faces: int) -> None:
+        self._detector = detector
+        self._max_faces = max_faces
+
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """Of the look at the whole."""
+        return self._detector.input_size(width, height)
+
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        """The faces in a still; see ``Detector``."""
+        found = self._detector.detect(frame, threshold)
+        height, width = frame.image.shape[:2]
+        for side in tile_sides(width, height):
+            for tile in tiles(width, height, side):
+                faces = self._detector.detect(Frame.still(tile.cut(frame.image)), threshold)
+                found += [_moved(face, tile) for face in faces if _whole(face.bbox, tile, width, height, side)]
+        return _merged(found)[: self._max_faces]
+
+
+def tile_sides(width: int, height: int) -> list[int]:
+    """The tiles' side at each level, in pixels of a still of ``width`` x ``height``, the largest first."""
+    longest = max(width, height)
+    sides = [longest // 2**level for level in range(1, MOST_LEVELS + 1)]
+    return [side for side in sides if side >= SMALLEST_TILE]
+
+
+def tiles(width: int, height: int, side: int) -> Iterator[Tile]:
+    """Overlapping tiles that cover a still, row by row; at its edges none is smaller than the still allows."""
+    for y in _starts(height, side):
+        for x in _starts(width, side):
+            yield Tile(x, y, min(x + side, width), min(y + side, height))
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Where tiles begin along a side of the still: evenly spaced, with at least ``OVERLAP`` in common."""
+    if length <= side:
+        return [0]
+    steps = -(-(length - side) // max(1, int(side * (1 - OVERLAP))))
+    return [round(step * (length - side) / steps) for step in range(steps + 1)]
+
+
+def _whole(bbox: BBox, tile: Tile, width: int, height: int, side: int) -> bool:
+    """Whether a box in pixels of the tile is a whole face: small, and at no border beyond which the still goes on."""
+    if max(bbox.width, bbox.height) > LARGEST_FACE * side:
+        return False
+    margin = BORDER * side
+    return (
+        (tile.x0 == 0 or bbox.x0 > margin)
+        and (tile.y0 == 0 or bbox.y0 > margin)
+        and (tile.x1 == width or bbox.x1 < tile.x1 - tile.x0 - margin)
+        and (tile.y1 == height or bbox.y1 < tile.y1 - tile.y0 - margin)
+    )
+
+
+def _moved(face: Face, tile: Tile) -> Face:
+    x0, y0, x1, y1 = face.bbox
+    return Face(BBox(x0 + tile.x0, y0 + tile.y0, x1 + tile.x0, y1 + tile.y0), face.score)
+
+
+def _merged(faces: Sequence[Face]) -> list[Face]:
+    """Each face once, best first."""
+    kept: list[Face] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        if not any(_same(face.bbox, other.bbox) for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _same(one: BBox, other: BBox) -> bool:
+    across = min(one.x1, other.x1) - max(one.x0, other.x0)
+    down = min(one.y1, other.y1) - max(one.y0, other.y0)
+    if across <= 0 or down <= 0:
+        return False
+    common = across * down
+    return common > INSIDE * min(one.area, other.area) or common > SAME_IOU * (one.area + other.area - common)
