@@ -98,12 +98,13 @@ def mask_parity(
     Returns:
         JSON-ready: for ``all`` faces and by size, as in ``train.face.figures.SIZES`` (left out where there are none),
         ``float`` and ``int8`` as in ``train.mask.figures.figures``, and ``difference``: ``agreement``, the share of
-        faces with the same label, ``mean_change`` and ``largest_change`` of a probability (0 to 1).
+        faces with the same label, ``mean_change`` and ``largest_change`` of a probability (0 to 1). And ``sources``,
+        see ``_by_source``.
     """
     sides = np.array([sample.short_side for sample in samples])
     chosen = {"all": np.ones(len(samples), bool)}
     chosen |= {name: (sides >= low) & (sides < high) for name, (low, high) in reversed(face_eval.SIZES.items())}
-    return {
+    found = {
         name: _compare(
             indices([sample for sample, kept in zip(samples, mask, strict=True) if kept], LABELS),
             float_read[mask],
@@ -113,6 +114,24 @@ def mask_parity(
         for name, mask in chosen.items()
         if mask.any()
     }
+    return {**found, "sources": _by_source(samples, {"float": float_read, "int8": int8_read}, alarm_below)}
+
+
+def _by_source(
+    samples: Sequence[Sample], reads: Mapping[str, NDArray[np.float64]], alarm_below: float
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Of each source and label, how many ``faces`` of the largest size, and how many each classifier alarms on."""
+    least, _ = face_eval.SIZES["40_up"]
+    rows: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, sample in enumerate(samples):
+        if sample.short_side >= least:
+            rows[sample.source, str(sample.label)].append(row)
+    masked = LABELS.index(Label.WITH_MASK)
+    counts: defaultdict[str, dict[str, dict[str, int]]] = defaultdict(dict)
+    for (source, label), chosen in sorted(rows.items()):
+        alarms = {kind: int((read[chosen, masked] < alarm_below).sum()) for kind, read in reads.items()}
+        counts[source][label] = {"faces": len(chosen), **alarms}
+    return dict(counts)
 
 
 def listed_cases(args: argparse.Namespace) -> ListedCases:

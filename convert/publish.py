@@ -108,6 +108,7 @@ def render_card(name: str, entry: Entry) -> str:
         width=entry.input.width,
         height=entry.input.height,
         margin=getattr(entry, "margin", None),
+        alarm_below=getattr(entry, "alarm_below", None),
         labels=", ".join(entry.labels),
         bytes=f"{conversion['bytes']:,}",
         operations=operations,

@@ -15,6 +15,10 @@ MASK_RATES = {
 }
 
 
+NO_SIZES = ("data", "sources", "cases")
+"""What a parity of masks tells beside the figures of faces by size."""
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose columns but the first are numbers."""
     rule = ["---", *["---:"] * (len(head) - 1)]
@@ -74,8 +78,8 @@ def face_tables(parity: Mapping[str, Any]) -> str:
 
 def mask_tables(parity: Mapping[str, Any]) -> str:
     """What ``convert.parity.mask_parity`` found, in words and tables."""
-    sizes = [_mask_table(name, compared) for name, compared in parity.items() if name not in ("data", "cases")]
-    return "\n\n".join([*sizes, *_case_table(parity, "alarmed, or not, as the list says")])
+    sizes = [_mask_table(name, compared) for name, compared in parity.items() if name not in NO_SIZES]
+    return "\n\n".join([*sizes, *_source_table(parity), *_case_table(parity, "alarmed, or not, as the list says")])
 
 
 def training_tables(stages: Sequence[Mapping[str, Any]]) -> str:
@@ -109,6 +113,24 @@ def _mask_table(name: str, compared: Mapping[str, Any]) -> str:
             f"{number(difference['mean_change'])} on average and {number(difference['largest_change'])} at most.",
         ]
     )
+
+
+def _source_table(parity: Mapping[str, Any]) -> list[str]:
+    """Alarms by source; nothing where they were not counted."""
+    rows = [
+        [
+            source,
+            label,
+            str(counts["faces"]),
+            *(f"{counts[kind]} ({percent(counts[kind] / counts['faces'])})" for kind in ("float", "int8")),
+        ]
+        for source, labels in parity.get("sources", {}).items()
+        for label, counts in labels.items()
+    ]
+    if not rows:
+        return []
+    head = ["source", "annotated as", "faces", "alarms, float", "alarms, int8"]
+    return ["Alarms on faces of 40 pixels and more, by source.", table(head, rows)]
 
 
 def _case_table(parity: Mapping[str, Any], counted: str) -> list[str]:

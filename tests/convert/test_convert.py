@@ -19,7 +19,7 @@ from convert import tflite_file as check
 from convert.__main__ import main
 from edge.errors import ConfigError, ModelError
 from edge.runtime import open_model
-from edge.values import LABELS, BBox, Face, Frame, Image
+from edge.values import LABELS, BBox, Face, Frame, Image, Label
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes, read_manifest
@@ -306,11 +306,29 @@ def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
     before = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.0, 1.0, 0.0], [0.0, 0.2, 0.8]])
     after = np.array([[0.9, 0.1, 0.0], [0.4, 0.6, 0.0], [0.0, 1.0, 0.0], [0.6, 0.2, 0.2]])
     found = mask_parity(faces, before, after, 0.5)
-    assert set(found) == {"all", "20_40"}
+    assert set(found) == {"all", "20_40", "sources"}
     assert found["all"]["float"]["accuracy"] == 1
     assert found["all"]["int8"]["masked_wrongly_alarmed"] == 0.5
     assert (found["all"]["int8"]["bare_alarmed"], found["all"]["int8"]["badly_worn_flagged"]) == (1, 0)
     assert found["all"]["difference"] == {"agreement": 0.5, "mean_change": 0.1333, "largest_change": 0.6}
+
+
+def test_alarms_are_counted_for_each_source_by_itself() -> None:
+    from convert.parity import mask_parity
+    from convert.tables import parity_tables
+    from train.mask.data import Sample
+
+    street, web = (
+        Sample(Path(f"{source}.png"), Label.WITH_MASK, source, source, bbox=BBox(0, 0, 50, 60))
+        for source in ("street", "web")
+    )
+    read = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.6, 0.4, 0.0]])
+    found = mask_parity([street, street, web], read, read[[0, 0, 1]], alarm_below=0.7)
+    assert found["sources"] == {
+        "street": {"with_mask": {"faces": 2, "float": 1, "int8": 0}},
+        "web": {"with_mask": {"faces": 1, "float": 1, "int8": 1}},
+    }
+    assert "| street | with_mask | 2 | 1 (50.0 %) | 0 (0.0 %) |" in parity_tables(found)
 
 
 def test_face_figures_of_a_case_counted_by_hand(photos: Path) -> None:
