@@ -2,7 +2,8 @@
 
 Plays scenes of simulated walkers at 20 fps with 20 % missed detections, 5 % wrong readings and 2 % of frames with a
 false box, drawn frame by frame and in bursts, and prints counts against truth; then the time a frame takes: the
-tracker's own, and all of it with the shipped models for one person and for ten.
+tracker's own, and all of it with the shipped models for one person and for ten; then what the important constants of
+the tracker gain, each switched off in turn.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from edge.config import Config, PeopleSettings
 from edge.people import PeopleTracker
 from edge.values import BBox, Face, Frame, Reading, Verdict
 from edge.vision.pipeline import load_pipeline
+from tests.bench import people_tuning
+from tests.bench.people_tuning import KINDS
 from tests.bench.results import Options, Section, Spread, Table
 from tests.bench.scenes import crowds
-from tests.stand_ins.simulate import HEIGHT, WIDTH, Faults, Outcome, Scene, score
+from tests.stand_ins.simulate import HEIGHT, WIDTH, Outcome, Scene, score
 
 SEEDS = (2025, 101, 102, 103)
-KINDS = {"independent": Faults(), "bursty (mean 0.2 s)": Faults(burst=4)}
 
 
 def accuracy(kind: str, seed: int, visits: int, arrivals: float) -> Outcome:
@@ -178,7 +180,10 @@ def run(options: Options) -> Section:
     milliseconds, megabytes = import_cost()
     section.notes.append(f"Importing lap takes {milliseconds:.1f} ms and {megabytes:.1f} MB.")
     section.tables.append(_pipeline_table(options.some(15, 1)))
+    gains, errors = people_tuning.table(options)
+    section.tables.append(gains)
     section.data = {f"{kind}, seed {seed}": asdict(outcome) for (kind, seed), outcome in outcomes.items()}
+    section.data["errors by change"] = errors
     return section
 
 

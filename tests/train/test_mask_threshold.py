@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.values import LABELS, Label, Reading
-from tests.people.test_people import face
+from tests.people.helpers import face
 from train.mask.calibration import Judged
 from train.mask.figures import answers, figures
 from train.mask.threshold import cheapest

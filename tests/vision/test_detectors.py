@@ -101,7 +101,7 @@ def centre_head(monkeypatch: pytest.MonkeyPatch) -> str:
     return "centre"
 
 
-def test_a_new_head_is_one_file_and_one_line(centre_head: str) -> None:
+def test_one_file_adds_a_head(centre_head: str) -> None:
     model = FixedModel(64, 64, [np.array([[0.8]], np.float32)])
     detector = FaceDetector(model, entry(centre_head, 64, 64))
     white = np.full((128, 128, 3), 255, np.uint8)
@@ -110,7 +110,7 @@ def test_a_new_head_is_one_file_and_one_line(centre_head: str) -> None:
     assert model.shown[0].max() == 1.0
 
 
-def test_an_unknown_head_is_refused_by_name() -> None:
+def test_unknown_heads_are_refused_by_name() -> None:
     with pytest.raises(ModelError, match="'retina', which this version does not know; it knows: maskgate, yunet"):
         open_head(entry("retina", 320, 320), [])
 
@@ -143,14 +143,14 @@ def yunet_outputs(side: int, stride: int, row: int, column: int, score: float) -
     return values
 
 
-def test_yunet_boxes_start_at_the_corner_of_the_cell() -> None:
+def test_yunet_boxes_start_at_cell_corners() -> None:
     values = yunet_outputs(64, 16, row=1, column=2, score=0.81)
     boxes, scores = open_head(entry("yunet", 64, 64), specs(values)).decode([Tensor(one) for one in values], 0.5)
     assert boxes.tolist() == [pytest.approx([40 - 16, 20 - 24, 40 + 16, 20 + 24])]
     assert scores.tolist() == [pytest.approx(0.9)]
 
 
-def test_yunet_outputs_are_told_by_shape_in_any_order() -> None:
+def test_yunet_outputs_come_in_any_order() -> None:
     values = yunet_outputs(64, 16, row=1, column=2, score=0.81)
     maps = [value.reshape(1, int(value.shape[1] ** 0.5), -1, value.shape[2]) for value in values][::-1]
     for each in (values, maps):
@@ -158,7 +158,7 @@ def test_yunet_outputs_are_told_by_shape_in_any_order() -> None:
         assert len(head.decode([Tensor(one) for one in each], 0.5).scores) == 1
 
 
-def test_yunet_is_shown_blue_first_from_0_to_255() -> None:
+def test_yunet_is_shown_raw_blue_first() -> None:
     model = FixedModel(64, 64, yunet_outputs(64, 16, row=1, column=2, score=0.81))
     FaceDetector(model, entry("yunet", 64, 64)).detect(Frame.still(np.full((64, 64, 3), (200, 10, 5), np.uint8)), 0.5)
     assert model.shown[0][0, 30, 30].tolist() == [200, 10, 5]
@@ -184,7 +184,7 @@ def test_yunet_decodes_as_opencv_does() -> None:
 @pytest.mark.parametrize(
     ("file", "head", "side"), [("aizoo.tflite", "ssd", 260), ("blaze_short.tflite", "blazeface", 128)]
 )
-def test_a_published_model_finds_who_our_own_finds(file: str, head: str, side: int) -> None:
+def test_published_models_find_the_same_face(file: str, head: str, side: int) -> None:
     image, (face, *_) = demo_frame().image, load_pipeline(Config()).detect(demo_frame())
     x, y, reach = *map(int, face.bbox.centre), int(1.5 * face.bbox.longer_side)
     near = np.ascontiguousarray(image[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach])
@@ -237,11 +237,11 @@ class Shapes:
         ((500, 500), (320, 320)),
     ],
 )
-def test_a_frame_is_looked_at_where_least_is_padding(frame: tuple[int, int], size: tuple[int, int]) -> None:
+def test_frames_go_where_least_is_padding(frame: tuple[int, int], size: tuple[int, int]) -> None:
     assert Shapes().detector.input_size(*frame) == size
 
 
-def test_an_input_size_is_opened_once_when_needed() -> None:
+def test_input_sizes_open_when_needed() -> None:
     shapes = Shapes()
     for height in (480, 480, 640):
         shapes.detector.detect(Frame.still(np.zeros((height, 640, 3), np.uint8)), 0.5)
@@ -249,7 +249,7 @@ def test_an_input_size_is_opened_once_when_needed() -> None:
     assert len(shapes.own.frames) == 1
 
 
-def test_an_accelerator_keeps_the_size_that_it_holds() -> None:
+def test_an_accelerator_keeps_its_size() -> None:
     shapes = Shapes()
     shapes.accelerated = True
     assert shapes.detector.input_size(640, 480) == (320, 320)
@@ -269,13 +269,13 @@ def with_shape(folder: Path, **changes: Any) -> Config:
     return Config.model_validate({"face": {"model": f"{folder}/manifest.json#face"}})
 
 
-def test_the_manifest_lists_the_other_input_sizes(tmp_path: Path) -> None:
+def test_the_manifest_lists_input_sizes(tmp_path: Path) -> None:
     pipeline = load_pipeline(with_shape(tmp_path))
     assert pipeline.input_size(640, 480) == (320, 320)
     assert pipeline.detect(demo_frame())
 
 
-def test_a_camera_is_told_the_size_before_the_models_are_open(tmp_path: Path) -> None:
+def test_cameras_know_the_size_early(tmp_path: Path) -> None:
     config = with_shape(tmp_path, input={"width": 320, "height": 192})
     assert expected_input(config)(1280, 720) == (320, 192)
     assert expected_input(config)(480, 640) == (320, 320)
@@ -283,6 +283,6 @@ def test_a_camera_is_told_the_size_before_the_models_are_open(tmp_path: Path) ->
         expected_input(Config.model_validate({"face": {"model": f"{tmp_path}/gone.json#face"}}))(640, 480)
 
 
-def test_an_altered_shape_is_refused_at_the_start(tmp_path: Path) -> None:
+def test_altered_shapes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"wide\.tflite is not the one in its manifest"):
         load_pipeline(with_shape(tmp_path, sha256="0" * 64))

@@ -46,7 +46,7 @@ def pipeline(threshold: float) -> Pipeline:
 FRAME = Frame(np.zeros((100, 100, 3), np.uint8), 0.0, 0)
 
 
-def test_every_face_above_the_threshold_gets_a_reading() -> None:
+def test_faces_above_the_threshold_are_read() -> None:
     assert [reading.face for reading in pipeline(0.5).process(FRAME)] == [SURE]
     assert [reading.face for reading in pipeline(0.2).process(FRAME)] == [SURE, DOUBTFUL]
 
@@ -66,13 +66,13 @@ def test_each_stage_is_timed() -> None:
     assert runner.times.classify == 0.0, "a picture whose faces nobody judged took no time to judge"
 
 
-def test_the_shipped_models_find_no_face_in_an_empty_picture() -> None:
+def test_an_empty_picture_has_no_face() -> None:
     grey = np.full((480, 640, 3), 127, np.uint8)
     assert load_pipeline(config.load().config).process(Frame(grey, 0.0, 0)) == []
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (33, 47)])
-def test_the_shipped_models_take_pictures_of_any_shape(shape: tuple[int, int]) -> None:
+def test_pictures_may_have_any_shape(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     for reading in load_pipeline(config.load().config, threshold=0.01).process(Frame(noise, 0.0, 0)):
         bbox = reading.face.bbox
@@ -81,14 +81,14 @@ def test_the_shipped_models_take_pictures_of_any_shape(shape: tuple[int, int]) -
         assert sum(reading.probabilities) == pytest.approx(1.0)
 
 
-def test_a_model_that_the_configuration_names_and_nobody_has_is_an_error_that_names_it(tmp_path: Path) -> None:
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
     settings = config.load(overrides={"face.model": f"{tmp_path}/manifest.json#face"})
     with pytest.raises(ModelError, match=r"manifest\.json cannot be read"):
         load_pipeline(settings.config)
 
 
 @pytest.mark.parametrize("name", ["mask", "mask-224"])
-def test_either_shipped_mask_model_can_be_chosen(name: str) -> None:
+def test_either_mask_model_can_be_chosen(name: str) -> None:
     chosen = config.Config.model_validate({"mask": {"model": name}})
     image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     (reading,) = load_pipeline(chosen).judge(image, [SURE])

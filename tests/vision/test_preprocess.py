@@ -19,7 +19,7 @@ def plain(height: int, width: int, colour: tuple[int, int, int] = RED_BGR) -> Im
     return np.full((height, width, 3), colour, np.uint8)
 
 
-def test_black_becomes_minus_one_and_white_becomes_one() -> None:
+def test_levels_become_symmetric() -> None:
     assert normalise(np.array([0, 255], np.uint8)).tolist() == [-1.0, 1.0]
 
 
@@ -36,7 +36,7 @@ def test_letterbox_pads_right_and_below_only() -> None:
 
 @given(width=sides, height=sides)
 @settings(max_examples=60, deadline=None)
-def test_letterbox_keeps_the_shape_and_maps_the_picture_back_onto_itself(width: int, height: int) -> None:
+def test_letterbox_maps_back_onto_the_picture(width: int, height: int) -> None:
     fitted, placed = letterbox(plain(height, width), 96, 64)
     assert fitted.shape == (64, 96, 3)
     assert fitted.dtype == np.uint8
@@ -48,16 +48,14 @@ def test_letterbox_keeps_the_shape_and_maps_the_picture_back_onto_itself(width: 
 
 @given(x0=st.floats(-50, 150), y0=st.floats(-50, 150), width=st.floats(0, 200), height=st.floats(0, 200), size=sides)
 @settings(max_examples=60, deadline=None)
-def test_a_crop_is_a_square_of_the_asked_size_wherever_the_box_lies(
-    x0: float, y0: float, width: float, height: float, size: int
-) -> None:
+def test_crops_are_squares_anywhere(x0: float, y0: float, width: float, height: float, size: int) -> None:
     crop = crop_face(plain(80, 120), BBox(x0, y0, x0 + width, y0 + height), size, 0.3)
     assert crop.shape == (size, size, 3)
     assert crop.dtype == np.uint8
     assert (crop == RED_RGB).all(), "beyond the picture its edge is repeated: no other colour appears"
 
 
-def test_a_crop_is_centred_on_the_box_and_widened_by_the_margin() -> None:
+def test_crops_are_centred_with_margin() -> None:
     image = plain(100, 100, (0, 0, 0))
     cv2.rectangle(image, (40, 40), (59, 59), (255, 255, 255), cv2.FILLED)
     crop = crop_face(image, BBox(40, 40, 60, 60), 40, 0.5)
@@ -65,7 +63,7 @@ def test_a_crop_is_centred_on_the_box_and_widened_by_the_margin() -> None:
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (10, 29, 10, 29)
 
 
-def test_a_tall_box_is_cropped_square_without_distortion() -> None:
+def test_tall_boxes_are_not_distorted() -> None:
     image = plain(100, 100, (0, 0, 0))
     cv2.rectangle(image, (45, 30), (54, 69), (255, 255, 255), cv2.FILLED)
     crop = crop_face(image, BBox(45, 30, 55, 70), 40, 0.0)
@@ -73,7 +71,7 @@ def test_a_tall_box_is_cropped_square_without_distortion() -> None:
     assert (columns.max() - columns.min() + 1, rows.max() - rows.min() + 1) == (10, 40)
 
 
-def test_resizing_to_the_same_size_changes_nothing() -> None:
+def test_resizing_to_itself_changes_nothing() -> None:
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     assert (resize(image, 7, 9) == image).all()
 
@@ -89,7 +87,7 @@ def test_a_thin_line_survives_any_shrinking(side: int, target: int, data: st.Dat
         assert resize(image, target, target).max() > 0
 
 
-def test_shrinking_keeps_the_brightness_and_the_place_of_things() -> None:
+def test_shrinking_keeps_brightness_and_place() -> None:
     image = np.zeros((480, 800, 3), np.uint8)
     cv2.rectangle(image, (200, 120), (399, 239), (255, 255, 255), cv2.FILLED)
     small = resize(image, 300, 180)
@@ -99,7 +97,7 @@ def test_shrinking_keeps_the_brightness_and_the_place_of_things() -> None:
 
 
 @given(scale=st.floats(1 / 512, 1 / 32), zero_point=st.integers(-128, 127))
-def test_the_quantization_table_is_normalisation_rounded_to_the_nearest_step(scale: float, zero_point: int) -> None:
+def test_the_table_rounds_normalised_levels(scale: float, zero_point: int) -> None:
     levels = np.arange(256, dtype=np.uint8)
     table = quantization_table(scale, zero_point)
     assert table.dtype == np.int8
@@ -108,5 +106,5 @@ def test_the_quantization_table_is_normalisation_rounded_to_the_nearest_step(sca
     assert np.abs(represented - reachable).max() <= scale * 0.502
 
 
-def test_with_the_usual_scale_every_grey_level_keeps_its_own_value() -> None:
+def test_usual_scale_keeps_levels_apart() -> None:
     assert len(set(quantization_table(float(np.float32(2 / 255)), -1).tolist())) == 256

@@ -111,7 +111,7 @@ def picture(height: int, width: int) -> Image:
 # Decoding
 
 
-def test_a_cell_becomes_a_box_by_the_formula() -> None:
+def test_cells_become_boxes_by_formula() -> None:
     outputs = maps((16, 2, 3, 0.75, (0.25, -0.5, math.log(2), math.log(3))))
     boxes, scores = decode(outputs, LAYOUT, 0.5, 0.45, 20)
     centre_x, centre_y = (3 + 0.5 + 0.25) * 16, (2 + 0.5 - 0.5) * 16
@@ -119,18 +119,18 @@ def test_a_cell_becomes_a_box_by_the_formula() -> None:
     assert scores.tolist() == [0.75]
 
 
-def test_nothing_above_the_threshold_is_no_face() -> None:
+def test_below_the_threshold_is_no_face() -> None:
     boxes, scores = decode(maps((8, 0, 0, 0.49, (0, 0, 0, 0))), LAYOUT, 0.5, 0.45, 20)
     assert boxes.shape == (0, 4)
     assert scores.shape == (0,)
 
 
 @pytest.mark.parametrize("form", [list, quantized], ids=["float32", "int8"])
-def test_a_score_equal_to_the_threshold_is_a_face(form: Any) -> None:
+def test_at_the_threshold_is_a_face(form: Any) -> None:
     assert len(decode(form(maps((8, 0, 0, 0.5, (0, 0, 0, 0)))), LAYOUT, 0.5, 0.45, 20).scores) == 1
 
 
-def test_the_order_of_the_outputs_means_nothing() -> None:
+def test_output_order_means_nothing() -> None:
     outputs = quantized(maps((8, 5, 6, 0.9, (0, 0, 1, 1)), (32, 1, 2, 0.8, (0, 0, 1, 1))))
     expected = decode(outputs, LAYOUT, 0.5, 0.45, 20)
     for turn in range(len(outputs)):
@@ -159,14 +159,14 @@ cells = st.builds(
 
 @given(cell=cells)
 @settings(max_examples=80, deadline=None)
-def test_int8_maps_decode_to_the_float_maps_within_a_quantization_step(cell: Cell) -> None:
+def test_int8_decodes_like_float(cell: Cell) -> None:
     exact, rounded = (decode(form(maps(cell)), LAYOUT, 0.5, 0.45, 20) for form in (list, quantized))
     side = math.exp(max(cell[4][2:])) * cell[0]
     assert rounded.boxes[0] == pytest.approx(exact.boxes[0], abs=(cell[0] + side) / 32)
     assert rounded.scores[0] == pytest.approx(exact.scores[0], abs=1 / 256)
 
 
-def test_each_map_is_read_with_its_own_quantization() -> None:
+def test_each_map_has_its_quantization() -> None:
     outputs = maps((8, 1, 2, 0.75, (0, 0, 1, 1)), (16, 4, 7, 0.875, (0, 0, 1, 1)), (32, 1, 3, 0.5, (0, 0, 1, 1)))
     steps = [Quantization(1 / (16 << index), index) for index in range(3) for _ in range(2)]
     rounded = [as_int8(tensor.values, own) for tensor, own in zip(outputs, steps, strict=True)]
@@ -178,7 +178,7 @@ def test_each_map_is_read_with_its_own_quantization() -> None:
 
 @given(found=st.lists(cells, min_size=1, max_size=30), most=st.integers(1, 10))
 @settings(max_examples=60, deadline=None)
-def test_what_stays_is_best_first_at_most_so_many_and_does_not_overlap(found: list[Cell], most: int) -> None:
+def test_the_best_boxes_stay(found: list[Cell], most: int) -> None:
     boxes, scores = decode(maps(*found), LAYOUT, 0.5, 0.45, most)
     assert 1 <= len(scores) <= most
     assert scores.tolist() == sorted(scores.tolist(), reverse=True)
@@ -186,17 +186,17 @@ def test_what_stays_is_best_first_at_most_so_many_and_does_not_overlap(found: li
     assert all(a.iou(b) <= 0.45 + 1e-4 for index, a in enumerate(kept) for b in kept[:index])
 
 
-def test_of_two_boxes_on_one_face_the_surer_stays() -> None:
+def test_the_surer_of_two_boxes_stays() -> None:
     outputs = maps((8, 4, 4, 0.6, (0, 0, 1, 1)), (8, 4, 5, 0.9, (-0.9, 0, 1, 1)), (8, 9, 15, 0.7, (0, 0, 1, 1)))
     assert decode(outputs, LAYOUT, 0.5, 0.45, 20).scores.tolist() == pytest.approx([0.9, 0.7])
 
 
-def test_a_wildly_large_side_does_not_overflow() -> None:
+def test_wild_sides_do_not_overflow() -> None:
     boxes, _ = decode(maps((32, 0, 0, 0.9, (0, 0, 500.0, 500.0))), LAYOUT, 0.5, 0.45, 20)
     assert np.isfinite(boxes).all()
 
 
-def test_a_missing_map_is_refused_by_its_stride() -> None:
+def test_missing_maps_are_refused_by_stride() -> None:
     with pytest.raises(ModelError, match="stride 16"):
         decode(maps()[:3] + maps()[4:], LAYOUT, 0.5, 0.45, 20)
 
@@ -204,7 +204,7 @@ def test_a_missing_map_is_refused_by_its_stride() -> None:
 # The detector
 
 
-def test_a_face_comes_back_in_pixels_of_the_frame() -> None:
+def test_faces_are_in_frame_pixels() -> None:
     outputs = maps((16, 2, 3, 0.75, (0.5, 0.5, math.log(2), math.log(2))))
     detector = FaceDetector(ToldModel(quantized(outputs), 160, 96), face_entry())
     (face,) = detector.detect(Frame.still(picture(480, 800)), 0.5)
@@ -212,13 +212,13 @@ def test_a_face_comes_back_in_pixels_of_the_frame() -> None:
     assert face.score == pytest.approx(0.75)
 
 
-def test_a_face_at_the_edge_is_cut_to_the_frame() -> None:
+def test_faces_are_cut_to_the_frame() -> None:
     outputs = maps((32, 0, 0, 0.9, (0, 0, math.log(4), math.log(4))))
     (face,) = FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(Frame.still(picture(96, 160)), 0.5)
     assert face.bbox == pytest.approx((0, 0, 80, 80), abs=0.01)
 
 
-def test_a_box_in_the_padding_is_no_face() -> None:
+def test_boxes_in_padding_are_dropped() -> None:
     outputs = maps((8, 11, 2, 0.9, (0, 0, 0, 0)))
     assert FaceDetector(ToldModel(outputs, 160, 96), face_entry()).detect(Frame.still(picture(20, 160)), 0.5) == []
 
@@ -232,7 +232,7 @@ def test_the_model_is_shown_normalised_rgb(dtype: Any, expected: list[float]) ->
     assert model.shown[0][0, 40, 40].tolist() == expected
 
 
-def test_nothing_of_a_picture_is_left_in_the_next_one_of_another_shape() -> None:
+def test_no_picture_leaks_into_the_next() -> None:
     wide, tall = np.full((40, 160, 3), 255, np.uint8), np.full((96, 40, 3), 7, np.uint8)
     model = ToldModel(maps(), 160, 96)
     detector = FaceDetector(model, face_entry())
@@ -246,7 +246,7 @@ def test_nothing_of_a_picture_is_left_in_the_next_one_of_another_shape() -> None
 @pytest.mark.parametrize(
     "steps", [Quantization(float(np.float32(2 / 255)), -1), Quantization(1 / 64, 3)], ids=["usual scale", "another"]
 )
-def test_a_quantized_picture_is_its_levels_looked_up_in_the_table(steps: Quantization) -> None:
+def test_pictures_are_quantized_by_table(steps: Quantization) -> None:
     spec = TensorSpec("image", (1, 6, 9, 3), np.dtype(np.int8), steps)
     image = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
     shown = ModelInput(spec, 9, 6)(image)
@@ -254,17 +254,17 @@ def test_a_quantized_picture_is_its_levels_looked_up_in_the_table(steps: Quantiz
     assert (shown[0] == quantization_table(steps.scale, steps.zero_point)[image]).all()
 
 
-def test_a_face_model_of_another_size_than_its_manifest_says_is_refused() -> None:
+def test_a_wrong_input_size_is_refused() -> None:
     with pytest.raises(ModelError, match="manifest"):
         FaceDetector(ToldModel(maps(), 320, 320), face_entry())
 
 
-def test_a_face_model_without_the_promised_strides_is_refused_when_it_is_loaded() -> None:
+def test_missing_strides_are_refused() -> None:
     with pytest.raises(ModelError, match="stride 4"):
         FaceDetector(ToldModel(maps(), 160, 96), face_entry(strides=[4]))
 
 
-def test_a_model_that_wants_other_numbers_than_int8_or_float32_is_refused() -> None:
+def test_other_number_types_are_refused() -> None:
     with pytest.raises(ModelError, match="int16"):
         FaceDetector(ToldModel(maps(), 160, 96, np.int16), face_entry())
 
@@ -278,14 +278,14 @@ def classifier(answer: Tensor, labels: Sequence[str] = tuple(map(str, LABELS))) 
     return MaskClassifier(ToldModel([answer], 32, 32), mask_entry(labels))
 
 
-def test_probabilities_sum_to_one_after_rounding_to_int8() -> None:
+def test_rounded_probabilities_sum_to_one() -> None:
     answer = as_int8(np.array([[0.334, 0.334, 0.334]]), SCORE_STEPS)
     (reading,) = classifier(answer).classify(picture(60, 60), [FACE])
     assert sum(reading.probabilities) == pytest.approx(1.0)
     assert reading.face is FACE
 
 
-def test_outputs_are_put_in_the_order_of_the_labels() -> None:
+def test_outputs_follow_the_labels() -> None:
     answer = Tensor(np.array([[0.1, 0.2, 0.7]], np.float32))
     order = ["mask_worn_incorrectly", "with_mask", "without_mask"]
     (reading,) = classifier(answer, order).classify(picture(60, 60), [FACE])
@@ -293,26 +293,26 @@ def test_outputs_are_put_in_the_order_of_the_labels() -> None:
     assert reading.label is Label.WITHOUT_MASK
 
 
-def test_a_label_that_the_model_does_not_know_has_probability_zero() -> None:
+def test_unknown_labels_have_probability_zero() -> None:
     answer = as_int8(np.array([[0.25, 0.75]]), SCORE_STEPS)
     (reading,) = classifier(answer, ["without_mask", "with_mask"]).classify(picture(60, 60), [FACE])
     assert reading.probabilities == pytest.approx((0.75, 0.25, 0.0))
 
 
 @pytest.mark.parametrize(("set_to", "label"), [(None, Label.MASK_WORN_INCORRECTLY), (0.5, Label.WITH_MASK)])
-def test_the_alarm_threshold_is_the_models_own_unless_it_is_set(set_to: float | None, label: Label) -> None:
+def test_alarm_threshold_defaults_to_the_models(set_to: float | None, label: Label) -> None:
     answer = Tensor(np.array([[0.6, 0.1, 0.3]], np.float32))
     judge = MaskClassifier(ToldModel([answer], 32, 32), mask_entry(alarm_below=0.7), set_to)
     (reading,) = judge.classify(picture(60, 60), [FACE])
     assert reading.label is label
 
 
-def test_a_model_that_answers_nothing_at_all_is_equally_unsure_of_every_label() -> None:
+def test_a_silent_model_is_unsure() -> None:
     (reading,) = classifier(as_int8(np.zeros((1, 3)), SCORE_STEPS)).classify(picture(60, 60), [FACE])
     assert reading.probabilities == pytest.approx((1 / 3, 1 / 3, 1 / 3))
 
 
-def test_every_face_gets_its_reading_in_order_and_no_face_none() -> None:
+def test_readings_follow_the_faces() -> None:
     judge = classifier(Tensor(np.array([[0.8, 0.1, 0.1]], np.float32)))
     faces = [Face(BBox(x, 5, x + 20, 25), 0.9) for x in (0, 20, 40)]
     assert [reading.face for reading in judge.classify(picture(60, 60), faces)] == faces
@@ -320,12 +320,12 @@ def test_every_face_gets_its_reading_in_order_and_no_face_none() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (1, 3, 1), (3,)])
-def test_a_mask_model_whose_output_does_not_fit_its_labels_is_refused(shape: tuple[int, ...]) -> None:
+def test_unfitting_labels_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match="labels"):
         classifier(Tensor(np.zeros(shape, np.float32)))
 
 
-def test_a_mask_model_that_is_not_square_is_refused() -> None:
+def test_mask_models_must_be_square() -> None:
     with pytest.raises(ModelError, match="square"):
         MaskClassifier(
             ToldModel([Tensor(np.zeros((1, 3), np.float32))], 32, 64),
@@ -336,7 +336,7 @@ def test_a_mask_model_that_is_not_square_is_refused() -> None:
 # The camera's own smaller picture
 
 
-def test_a_picture_that_the_camera_scaled_is_what_the_detector_sees_and_boxes_stay_those_of_the_whole_one() -> None:
+def test_the_smaller_picture_is_looked_at() -> None:
     model = ToldModel(quantized(maps((8, 4, 6, 0.9, (0.0, 0.0, 0.7, 0.7)))), LAYOUT.width, LAYOUT.height)
     detector = FaceDetector(model, face_entry())
     whole = np.zeros((192, 320, 3), np.uint8)
@@ -348,7 +348,7 @@ def test_a_picture_that_the_camera_scaled_is_what_the_detector_sees_and_boxes_st
     assert dark.max() < light.min()
 
 
-def test_a_smaller_picture_of_another_size_is_left_aside() -> None:
+def test_unfitting_smaller_pictures_are_ignored() -> None:
     model = ToldModel(quantized(maps()), LAYOUT.width, LAYOUT.height)
     detector = FaceDetector(model, face_entry())
     whole = np.zeros((192, 320, 3), np.uint8)

@@ -1,0 +1,1 @@
+"""``maskgate counts`` on real SQLite files."""

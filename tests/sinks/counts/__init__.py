@@ -1,0 +1,1 @@
+"""The count store, on real SQLite files."""
