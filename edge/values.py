@@ -76,12 +76,15 @@ class Frame:
         captured_at: Seconds on the scene's monotonic clock (a camera's, or the file's own).
         sequence: Counts up by one a frame the source delivered, also over frames that were dropped.
         small: The same picture scaled down by the camera itself, (h, w, 3) uint8 BGR, where it can.
+        stamp: The source's own time of the picture, in seconds, where it has one: another stamp is another picture,
+            though nothing in it may have changed.
     """
 
     image: Image
     captured_at: float
     sequence: int
     small: Image | None = None
+    stamp: float | None = None
 
     @classmethod
     def still(cls, image: Image) -> Frame:

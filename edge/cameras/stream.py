@@ -39,6 +39,12 @@ def examine(_: Machine, source: str) -> Iterator[Finding]:
     yield Finding("camera", State.OK, f"camera.source is {shown(source)}, which is not tried here")
 
 
+def require_host(url: str) -> None:
+    """Raise ConfigError for an address without a host."""
+    if has_no_host(url):
+        raise ConfigError(f"The address in camera.source, {shown(url)}, has no host; {HOW_TO_WRITE}.")
+
+
 class Stream:
     """Reads a network camera. Of its address only scheme, host and port leave this object."""
 
@@ -59,8 +65,7 @@ class Stream:
             ConfigError: The address has no host.
             CameraError: Nothing that can be played answers there.
         """
-        if has_no_host(url):
-            raise ConfigError(f"The address in camera.source, {shown(url)}, has no host; {HOW_TO_WRITE}.")
+        require_host(url)
         self.name = shown(url)
         # FFmpeg's own messages repeat addresses on standard error; what matters of them is raised from here.
         os.environ.setdefault(FFMPEG_LOG_LEVEL, SILENT)
