@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from edge.board.findings import OLDER_NUMPY, PIP, Check, Finding, Machine, State, imports
 from edge.config import Config
 from edge.errors import MaskgateError
 
 if TYPE_CHECKING:
-    from edge.vision.models import ModelEntry
+    from edge.vision.models import ModelFile
 
 
 def opencv(machine: Machine, _: Config) -> Iterator[Finding]:
@@ -39,23 +39,21 @@ def opencv(machine: Machine, _: Config) -> Iterator[Finding]:
 
 
 def models(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.vision.models import FaceEntry, MaskEntry
+    from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes
 
-    for reference, kind in ((config.face.model, FaceEntry), (config.mask.model, MaskEntry)):
-        yield _model(reference, kind)
+    yield _model(lambda: load_shapes(load_model(config.face.model, FaceEntry)))
+    yield _model(lambda: [load_model(config.mask.model, MaskEntry)])
 
 
-def _model(reference: str, kind: type[ModelEntry]) -> Finding:
-    from edge.vision.models import load_model
-
+def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
     try:
-        model = load_model(reference, kind)
+        model, *shapes = load()
     except MaskgateError as error:
         return Finding(
             "models", State.PROBLEM, str(error), "git checkout -- edge/vision/models (in a clone), or install again"
         )
-    size = model.entry.input
-    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {size.width}x{size.height}, hash verified")
+    sizes = ", ".join(f"{one.entry.input.width}x{one.entry.input.height}" for one in (model, *shapes))
+    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {sizes}, hash verified")
 
 
 CHECKS: tuple[Check, ...] = (

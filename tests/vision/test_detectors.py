@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.board.findings import Machine, State
 from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.video import VideoFile
 from edge.config import Config
 from edge.errors import ModelError
 from edge.runtime import Tensor, TensorSpec, open_model
 from edge.values import BBox, Face, Frame, Image
+from edge.vision.checks import models
 from edge.vision.detectors import DETECTORS, Decoded, open_head
 from edge.vision.face_detector import FaceDetector, ShapedDetector
 from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, read_manifest
@@ -286,3 +288,12 @@ def test_cameras_know_the_size_early(tmp_path: Path) -> None:
 def test_altered_shapes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"wide\.tflite is not the one in its manifest"):
         load_pipeline(with_shape(tmp_path, sha256="0" * 64))
+
+
+def test_doctor_verifies_every_input_size(tmp_path: Path) -> None:
+    config = with_shape(tmp_path, input={"width": 320, "height": 192})
+    face, _ = models(Machine(), config)
+    assert "320x320, 320x192" in face.text
+    (tmp_path / "wide.tflite").write_bytes(b"altered")
+    face, _ = models(Machine(), config)
+    assert face.state is State.PROBLEM
