@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 
@@ -29,6 +29,11 @@ class SystemClock:
     def now(self) -> datetime:
         """Wall time, UTC."""
         return datetime.now(timezone.utc)
+
+
+def wall_time(clock: Clock, at: float) -> datetime:
+    """UTC of monotonic second ``at``: counted back from now, so it is right also after the clock was set."""
+    return clock.now() - timedelta(seconds=clock.monotonic() - at)
 
 
 def rfc3339(moment: datetime) -> str:

@@ -101,6 +101,7 @@ class Commands:
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self.restart = False
+        self._closed = False
         self._waiting: queue.Queue[tuple[Command, Future[str]]] = queue.Queue(MOST_WAITING)
 
     def ask(self, command: Command) -> Future[str]:
@@ -115,7 +116,7 @@ class Commands:
             self.stopped.set()
             answer.set_result("The door restarts." if self.restart else "The door stops.")
             return answer
-        if self.stopped.is_set():
+        if self._closed or self.stopped.is_set():
             answer.set_exception(RefusedError("The door is stopping."))
             return answer
         try:
@@ -130,7 +131,7 @@ class Commands:
             yield self._waiting.get_nowait()
 
     def close(self) -> None:
-        """Refuse what still waits: there is no loop any more."""
-        self.stopped.set()
+        """Refuse what still waits, and all that comes: there is no loop any more."""
+        self._closed = True
         for _, answer in self.waiting():
             answer.set_exception(RefusedError("The door is stopping."))

@@ -1,13 +1,30 @@
-"""What the appliance is doing now, in one immutable value, and those who are told of it: screens, MQTT, metrics."""
+"""What the appliance is doing now, and what a run came to: immutable values that hold all that any sink shows.
+
+All times are monotonic seconds of the machine's clock. (A recording that is played faster than it was made runs ahead
+of that clock, from the moment it began.)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import Enum
+from pathlib import Path
+from typing import Any
 
-from edge.values import Event, Image, Person, Verdict
-from edge.vision.pipeline import StageTimes
+from edge.alerts.state import AlertState
+from edge.values import EventKind, Image, Person, StageTimes, Verdict
+
+
+class SourceKind(str, Enum):
+    """Where frames come from. Only a camera shows what really happens at the door."""
+
+    CAMERA = "camera"
+    RECORDING = "recording"
+    DEMO = "demo"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +36,34 @@ class CameraState:
         trouble: Why it is out of service, as a sentence; None while it works.
         last_frame_at: When the newest frame was processed, in monotonic seconds; None before the first.
         losses: How often it was lost since the start.
+        kind: Whether it is a camera at all.
     """
 
     name: str
     trouble: str | None = None
     last_frame_at: float | None = None
     losses: int = 0
+    kind: SourceKind = SourceKind.CAMERA
+
+
+@dataclass(frozen=True, slots=True)
+class CountsState:
+    """The store of visits.
+
+    Attributes:
+        path: The file.
+        degraded: Why something counted is not on the disk, as a sentence; None while all is well.
+        before: Visits by verdict that were counted before this run; None until the store could be read.
+    """
+
+    path: Path
+    degraded: str | None = None
+    before: Mapping[Verdict, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Status:
-    """The state after a frame, or after a moment without one. All times are monotonic seconds of the machine's clock.
+    """The state after a frame, or after a moment without one.
 
     Attributes:
         at: When this was so.
@@ -44,6 +78,13 @@ class Status:
         image: The newest frame, (H, W, 3) uint8 BGR, shared: nobody may write to it. None before the first, and while
             the camera is out of service.
         troubles: What else is wrong, a sentence each: counts that cannot be written, an output that cannot be driven.
+        counted: Whether this run's visits count: stored, published and measured. Never for demo and recordings, unless
+            that was asked for.
+        counts: The store of visits; None where they are not stored.
+        alerts: The alert outputs, and what keeps them silent.
+        broker: Whether the MQTT broker is connected; None where there is none.
+        runtime: What runs the models, for people.
+        accelerated: Whether models run on an accelerator; None where none is used.
     """
 
     at: float
@@ -57,6 +98,12 @@ class Status:
     times: StageTimes = field(default_factory=StageTimes)
     image: Image | None = None
     troubles: tuple[str, ...] = ()
+    counted: bool = True
+    counts: CountsState | None = None
+    alerts: AlertState = field(default_factory=AlertState)
+    broker: bool | None = None
+    runtime: str = ""
+    accelerated: bool | None = None
 
     def frame_age(self, now: float) -> float | None:
         """Seconds since the newest frame at monotonic second ``now``; None before the first."""
@@ -80,22 +127,40 @@ class Status:
         return ()
 
 
-class Sink(Protocol):
-    """Somebody who is told. Calls return at once and never raise; what is slow has a thread and a bounded queue."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        frames: Frames that were processed.
+        seconds: How long that took, on the machine's clock.
+        dropped: Frames that a newer one replaced before they could be processed.
+        totals: Visits that ended, by verdict.
+    """
+
+    frames: int = 0
+    seconds: float = 0.0
+    dropped: int = 0
+    totals: Mapping[Verdict, int] = field(default_factory=dict)
 
     @property
-    def trouble(self) -> str | None:
-        """Why nobody can be told at present, as a sentence; None while all is well."""
-        ...
+    def fps(self) -> float:
+        """Frames processed per second."""
+        return self.frames / self.seconds if self.seconds > 0 else 0.0
 
-    def tell(self, events: Sequence[Event]) -> None:
-        """Hear what happened, the events' times in monotonic seconds of the machine's clock."""
-        ...
+    @property
+    def visits(self) -> int:
+        """Visits that ended."""
+        return sum(self.totals.values())
 
-    def show(self, status: Status) -> None:
-        """Hear how things stand now: after every frame, and a few times a second while none come."""
-        ...
-
-    def close(self) -> None:
-        """Say goodbye and stop. Safe to call twice."""
-        ...
+    def fields(self) -> dict[str, Any]:
+        """The last line of the events log, JSON-ready."""
+        counted = {str(verdict): self.totals.get(verdict, 0) for verdict in Verdict}
+        return {
+            "event": str(EventKind.SUMMARY),
+            "frames": self.frames,
+            "fps": round(self.fps, 1),
+            "dropped": self.dropped,
+            "visits": self.visits,
+            **counted,
+        }

@@ -1,6 +1,6 @@
 """The small immutable values that flow from camera to sinks. Nothing downstream reaches back up.
 
-Coordinates are pixels of the frame, x to the right, y down. Times are seconds on the scene's monotonic clock.
+Coordinates are pixels of the frame, x to the right, y down. Times are monotonic seconds, from the source on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,20 @@ from numpy.typing import NDArray
 
 from edge.verdicts import LABELS, Label, Verdict, decide
 
-__all__ = ["LABELS", "BBox", "Event", "EventKind", "Face", "Frame", "Image", "Label", "Person", "Reading", "Verdict"]
+__all__ = [
+    "LABELS",
+    "BBox",
+    "Event",
+    "EventKind",
+    "Face",
+    "Frame",
+    "Image",
+    "Label",
+    "Person",
+    "Reading",
+    "StageTimes",
+    "Verdict",
+]
 
 Image = NDArray[np.uint8]
 """(H, W, 3) uint8, BGR unless its name says otherwise."""
@@ -73,7 +86,7 @@ class Frame:
 
     Attributes:
         image: (H, W, 3) uint8 BGR.
-        captured_at: Seconds on the scene's monotonic clock (a camera's, or the file's own).
+        captured_at: Monotonic seconds; of a camera, on the machine's clock.
         sequence: Counts up by one a frame the source delivered, also over frames that were dropped.
         small: The same picture scaled down by the camera itself, (h, w, 3) uint8 BGR, where it can.
         stamp: The source's own time of the picture, in seconds, where it has one: another stamp is another picture,
@@ -142,8 +155,8 @@ class Person:
         id: Unique in this run, counting up from 1.
         bbox: Where the face is, in pixels of the frame.
         verdict: What is held of the person now.
-        first_seen: Scene seconds of the first frame.
-        last_seen: Scene seconds of the last frame in which the face was found.
+        first_seen: Monotonic seconds of the first frame.
+        last_seen: Monotonic seconds of the last frame in which the face was found.
         confidence: The verdict's share of the votes, 0 to 1; None while it is unsure.
     """
 
@@ -153,6 +166,14 @@ class Person:
     first_seen: float
     last_seen: float
     confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageTimes:
+    """What a frame took: seconds to detect its faces, and to classify all of them."""
+
+    detect: float = 0.0
+    classify: float = 0.0
 
 
 class EventKind(str, Enum):
@@ -177,7 +198,7 @@ class Event:
 
     Attributes:
         kind: What.
-        at: When, in scene seconds (monotonic; wall time is joined on where it is written down).
+        at: When, in monotonic seconds (wall time is joined on where it is written down).
         person: Whom it is about.
         verdict: What is held of that person.
         seconds: How long the visit lasted.

@@ -119,7 +119,7 @@ class AlertPolicy:
         Args:
             events: What the tracker reported of this frame.
             people: Everybody whose visit is open.
-            at: Scene seconds of the frame.
+            at: Monotonic seconds of the frame.
 
         Returns:
             ``alert_off`` (with the seconds it sounded) and ``alert_on`` events, in that order.

@@ -70,7 +70,7 @@ class Source(Protocol):
         ...
 
     def now(self) -> float:
-        """Scene seconds now."""
+        """Monotonic seconds now, on the time base of the frames."""
         ...
 
     def close(self) -> None:
@@ -79,7 +79,11 @@ class Source(Protocol):
 
 
 class Recording:
-    """Every frame of a source that ends, on that source's own clock."""
+    """Every frame of a source that ends, its own times counted from the moment when the first frame was read.
+
+    From here on all times are monotonic seconds of the machine's clock. As fast as frames are taken, a recording's
+    times run ahead of that clock.
+    """
 
     live = False
     dropped = 0
@@ -98,7 +102,7 @@ class Recording:
         self.paced = realtime
         self._camera, self._clock, self._stopped = camera, clock, stopped
         self._start: float | None = None
-        self._now = 0.0
+        self._now = clock.monotonic()
 
     def next(self, timeout: float) -> Frame | None:
         """The next frame; ``timeout`` does not apply, a recording always has one or has ended."""
@@ -107,9 +111,12 @@ class Recording:
         if frame is None:
             self.ended = True
             return None
+        if self._start is None:
+            self._start = self._clock.monotonic() - frame.captured_at
+        frame = replace(frame, captured_at=self._start + frame.captured_at)
         self._now = frame.captured_at
         if self.paced:
-            self._hold_back(frame)
+            self._stopped.wait(max(0.0, self._now - self._clock.monotonic()))
         return frame
 
     def pace(self, interval: float) -> None:
@@ -126,11 +133,6 @@ class Recording:
     def close(self) -> None:
         """Close the file."""
         self._camera.close()
-
-    def _hold_back(self, frame: Frame) -> None:
-        if self._start is None:
-            self._start = self._clock.monotonic() - frame.captured_at
-        self._stopped.wait(max(0.0, self._start + frame.captured_at - self._clock.monotonic()))
 
 
 class LatestFrame:

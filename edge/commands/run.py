@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="wait for a camera that is not there: no error, no demo clip (for a service)",
     )
+    parser.add_argument(
+        "--count", action="store_true", help="count the visits in a recording or the demo, too, as if they had happened"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings")
 
 
@@ -60,6 +63,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         wait=args.wait,
         window=args.window,
         quiet=args.quiet,
+        count=args.count,
     )
     return daemon.run(settings, options)
 

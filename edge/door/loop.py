@@ -1,9 +1,7 @@
-"""The loop at the door: a frame's journey from the camera to everybody who is told."""
+"""The loop at the door: a frame's journey from the camera to everyone who is told."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -11,32 +9,24 @@ from typing import Protocol
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.source import Source
 from edge.clock import Clock
-from edge.config import CameraSettings
+from edge.control import Commands
 from edge.door.motion import MotionGate
-from edge.door.pace import BoardWatch, Pace
-from edge.door.systemd import Notifier
+from edge.door.operator import obey
+from edge.door.pace import BoardPace
 from edge.people import PeopleTracker
-from edge.sinks.counts.keeper import CountKeeper
-from edge.sinks.event_log import EventLog, SceneTime, Summary
-from edge.sinks.outbox import Outbox
-from edge.sinks.terminal import Screen, counted
-from edge.status import CameraState, Sink, Status
-from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading
-from edge.vision.pipeline import StageTimes
+from edge.sinks.together import Sinks
+from edge.status import CameraState, SourceKind, Status, Summary
+from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading, StageTimes
 
 TICK = 0.25
-"""Longest wait for a frame before alerts and the camera's state are looked after, in seconds."""
-STATUS_EVERY = 10.0
-"""Between two status lines for systemd, in seconds."""
-
-log = logging.getLogger(__name__)
+"""Longest wait for a frame before alerts, commands and the camera's state are looked after, in seconds."""
 
 
 class Judge(Protocol):
     """What the loop needs of a pipeline.
 
     Attributes:
-        times: Of the last picture's stages.
+        times: Of the last frame's stages.
         runtime: What runs the models, for people.
     """
 
@@ -66,53 +56,60 @@ class Judge(Protocol):
         ...
 
 
-class Picture(Protocol):
-    """What the loop needs of a window."""
+@dataclass(slots=True)
+class Progress:
+    """What the loop remembers from one frame to the next.
 
-    def show(self, image: Image) -> None:
-        """Show a picture."""
-        ...
+    Attributes:
+        camera: How it stands with it.
+        started_at: When the run began, in monotonic seconds.
+        frames: Processed since then.
+        image: The newest; None before the first, and while the camera is out of service.
+        people: Everyone whose visit is open.
+    """
 
-    def closed(self) -> bool:
-        """Let the window react, and tell whether the user closed it."""
-        ...
+    camera: CameraState
+    started_at: float = 0.0
+    frames: int = 0
+    image: Image | None = None
+    people: tuple[Person, ...] = ()
 
 
 @dataclass(slots=True)
 class Door:
-    """The parts of a running appliance, and the loop through them."""
+    """The parts of a running appliance, and the loop through them.
+
+    Attributes:
+        kind: What the frames come from.
+        counted: Whether this run's visits count.
+        gate: Leaves out frames in which nothing has changed; None looks at all.
+        board: Slows the camera down with the board; None for a recording.
+        max_frames: The run ends after this many.
+    """
 
     source: Source
     pipeline: Judge
     people: PeopleTracker
     alerts: AlertPolicy
-    screen: Screen
-    scene_time: SceneTime
+    sinks: Sinks
     clock: Clock
-    stopped: threading.Event
-    counts: CountKeeper | None = None
-    event_log: EventLog | None = None
-    window: Picture | None = None
-    notifier: Notifier = field(default_factory=lambda: Notifier({}))
-    sinks: Sequence[Sink] = ()
-    max_frames: int | None = None
-    pace: Pace = field(default_factory=lambda: Pace(CameraSettings().fps))
-    board: BoardWatch | None = None
+    commands: Commands
+    kind: SourceKind = SourceKind.CAMERA
+    counted: bool = True
     gate: MotionGate | None = None
-    frames: int = 0
-    failed: set[str] = field(default_factory=set)
-    camera: CameraState = field(init=False)
-    image: Image | None = None
-    started_at: float = 0.0
+    board: BoardPace | None = None
+    max_frames: int | None = None
+    progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with a camera that has not sent anything yet."""
-        self.camera = CameraState(self.source.name)
+        self.progress = Progress(CameraState(self.source.name, kind=self.kind), self.clock.monotonic())
 
     def run(self) -> Summary:
         """Watch until the source ends, the frames asked for are done, or somebody stops it."""
-        self.started_at = status_at = self.clock.monotonic()
-        self.notifier.ready(f"Watching through {self.source.name}")
+        progress = self.progress
+        progress.started_at = self.clock.monotonic()
+        self._show_status()
         while not self._done():
             self._keep_pace()
             frame = self.source.next(TICK)
@@ -120,59 +117,39 @@ class Door:
             if frame:
                 self._process(frame)
             else:
-                self._publish(self.alerts.update([], self.people.people, self.source.now()))
-            self._look_after_sinks()
+                self.sinks.tell(self.alerts.update([], progress.people, self.source.now()))
+            obey(self.commands, self.alerts, self.source.now())
             self._show_status()
-            if self.clock.monotonic() - status_at >= STATUS_EVERY:
-                status_at = self.clock.monotonic()
-                self.notifier.status(f"{self.frames} frames; {counted(self.people.totals)}")
-        self.notifier.stopping()
+        self.commands.close()
         self._end_visits(self.source.now())
         self._show_status()
-        seconds = self.clock.monotonic() - self.started_at
-        return Summary(self.frames, seconds, self.source.dropped, self.people.totals)
-
-    def finish(self, summary: Summary) -> None:
-        """Write the summary everywhere and close what was written to."""
-        if self.counts:
-            self.counts.close()
-        if self.event_log:
-            self.event_log.finish(summary)
-        self.screen.finish(summary)
-        self._look_after_sinks()
-        if self.event_log and self.incomplete:
-            log.warning("%d events were not written to %s.", self.event_log.outbox.lost, self.event_log.outbox.name)
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether counts or events were lost, other than for a reader who had enough."""
-        events = self.event_log.outbox if self.event_log else None
-        return bool((self.counts and self.counts.degraded) or (events and events.lost and not events.reader_left))
+        seconds = self.clock.monotonic() - progress.started_at
+        summary = Summary(progress.frames, seconds, self.source.dropped, self.people.totals)
+        self.sinks.finish(summary)
+        return summary
 
     def _keep_pace(self) -> None:
         if self.board:
-            self.source.pace(self.pace.interval(self.clock.monotonic(), self.frames, bool(self.board.slowed_by)))
+            self.source.pace(self.board.interval(self.clock.monotonic(), self.progress.frames))
 
     def _done(self) -> bool:
-        enough = self.max_frames is not None and self.frames >= self.max_frames
-        return enough or self.stopped.is_set() or self.source.ended
+        enough = self.max_frames is not None and self.progress.frames >= self.max_frames
+        return enough or self.commands.stopped.is_set() or self.source.ended
 
     def _process(self, frame: Frame) -> None:
         """A frame's journey: faces, readings, people, what happened to them, who is told."""
         height, width = frame.image.shape[:2]
-        at = frame.captured_at
+        progress, at = self.progress, frame.captured_at
         faces = self._look(frame)
         plan = self.people.match(faces, at, (width, height))
         readings = self.pipeline.judge(frame.image, plan.to_judge)
         events = self.people.update(plan, readings)
-        self._publish(events + self.alerts.update(events, self.people.people, at))
-        self.frames += 1
-        self.image = None if self.camera.trouble else frame.image
-        self.camera = replace(self.camera, last_frame_at=self.clock.monotonic())
-        if self.counts:
-            self.counts.add_frames(1)
-        self.notifier.alive()
-        self._show(frame)
+        progress.people = self.people.people
+        self.sinks.tell(events + self.alerts.update(events, progress.people, at))
+        progress.frames += 1
+        progress.image = None if progress.camera.trouble else frame.image
+        progress.camera = replace(progress.camera, last_frame_at=self.clock.monotonic())
+        self.sinks.frame(self.pipeline.times)
 
     def _look(self, frame: Frame) -> list[Face]:
         """The faces in a frame; none where nothing has changed since nobody was there."""
@@ -180,95 +157,53 @@ class Door:
             return []
         return self.pipeline.detect(frame)
 
-    def _publish(self, events: Sequence[Event]) -> None:
-        self.screen.events(events, self.scene_time)
-        if self.event_log:
-            for event in events:
-                self.event_log.write(event)
-        timed = [replace(event, at=self.scene_time.monotonic(event.at)) for event in events]
-        if self.counts:
-            for event in timed:
-                self.counts.record(event)
-        if timed:
-            for sink in self.sinks:
-                sink.tell(timed)
-
     def _camera_events(self, events: Sequence[Event]) -> None:
-        self._publish(events)
+        self.sinks.tell(events)
+        progress = self.progress
         for event in events:
             if event.kind is EventKind.CAMERA_LOST:
                 self._end_visits(event.at)
                 trouble = event.detail or f"{self.source.name} is lost."
-                self.camera = replace(self.camera, trouble=trouble, losses=self.camera.losses + 1)
-                self.image = None
+                progress.camera = replace(progress.camera, trouble=trouble, losses=progress.camera.losses + 1)
+                progress.image = None
             elif event.kind is EventKind.CAMERA_BACK:
-                self.camera = replace(self.camera, trouble=None)
+                progress.camera = replace(progress.camera, trouble=None)
 
     def _end_visits(self, at: float) -> None:
         events = self.people.finish(at)
-        self._publish(events + self.alerts.update(events, (), at))
-
-    def _show(self, frame: Frame) -> None:
-        people, totals = self.people.people, self.people.totals
-        self.screen.update(self.frames, self.source.dropped, len(people), totals)
-        if self.window:
-            from edge.sinks.draw import annotate
-
-            self.window.show(annotate(frame.image, people, totals))
+        self.progress.people = ()
+        self.sinks.tell(events + self.alerts.update(events, (), at))
 
     def _show_status(self) -> None:
-        if not self.sinks:
-            return
-        status = Status(
-            at=self.clock.monotonic(),
-            started_at=self.started_at,
-            camera=self.camera,
-            frames=self.frames,
+        """Build a status only where somebody wants one now."""
+        now = self.clock.monotonic()
+        if self.sinks.due(now):
+            self.sinks.show(self._status(), now)
+
+    def _status(self) -> Status:
+        progress, at = self.progress, self.source.now()
+        return Status(
+            at=at,
+            started_at=progress.started_at,
+            camera=progress.camera,
+            frames=progress.frames,
             dropped=self.source.dropped,
-            people=self._in_monotonic(self.people.people),
+            people=progress.people,
             totals=self.people.totals,
             alarm=self.alerts.sounding,
             times=self.pipeline.times,
-            image=self.image,
+            image=progress.image,
             troubles=tuple(self._troubles()),
-        )
-        for sink in self.sinks:
-            sink.show(status)
-
-    def _in_monotonic(self, people: Sequence[Person]) -> tuple[Person, ...]:
-        ahead = self.clock.monotonic() - self.source.now()
-        return tuple(
-            replace(person, first_seen=person.first_seen + ahead, last_seen=person.last_seen + ahead)
-            for person in people
+            counted=self.counted,
+            alerts=self.alerts.state(at),
+            runtime=self.pipeline.runtime,
+            accelerated=self.pipeline.accelerated,
         )
 
     def _troubles(self) -> Iterator[str]:
-        if self.counts and self.counts.degraded:
-            yield self.counts.degraded
         if self.alerts.trouble:
             yield self.alerts.trouble
         if self.pipeline.trouble:
             yield self.pipeline.trouble
-        if self.board and self.board.slowed_by:
-            yield f"The board slows itself down ({', '.join(self.board.slowed_by)}); see maskgate doctor."
-        yield from filter(None, (sink.trouble for sink in self.sinks))
-
-    def _look_after_sinks(self) -> None:
-        if self.window and self.window.closed():
-            self.stopped.set()
-        self._look_after(self.screen.outbox)
-        if self.event_log:
-            self._look_after(self.event_log.outbox)
-
-    def _look_after(self, outbox: Outbox) -> None:
-        if outbox.failure is None or outbox.name in self.failed:
-            return
-        self.failed.add(outbox.name)
-        if outbox.reader_left:
-            self.stopped.set()
-            return
-        log.warning(
-            "Nothing more can be written to %s: %s; make room or mend it, then restart. Alerts go on.",
-            outbox.name,
-            outbox.failure.strerror,
-        )
+        if self.board and self.board.trouble:
+            yield self.board.trouble

@@ -92,3 +92,25 @@ class BoardWatch:
         self.slowed_by = self._look()
         while not worker.wait(self._every):
             self.slowed_by = self._look()
+
+
+class BoardPace:
+    """The pace of a camera on a board that may slow itself down.
+
+    Args:
+        pace: Decides.
+        watch: Looks at the board; closed by whoever opened it.
+    """
+
+    def __init__(self, pace: Pace, watch: BoardWatch) -> None:
+        self._pace, self._watch = pace, watch
+
+    def interval(self, now: float, frames: int) -> float:
+        """Least time between two frames at monotonic second ``now``, in seconds; 0 while all are taken."""
+        return self._pace.interval(now, frames, bool(self._watch.slowed_by))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the board slows itself down, as a sentence; None while it does not."""
+        slowed_by = self._watch.slowed_by
+        return f"The board slows itself down ({', '.join(slowed_by)}); see maskgate doctor." if slowed_by else None

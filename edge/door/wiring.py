@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
@@ -20,28 +17,23 @@ from edge.cameras.choose import Choice, await_camera, open_camera
 from edge.cameras.loop import Looped
 from edge.cameras.source import LatestFrame, Recording, Source
 from edge.clock import Clock, SystemClock
-from edge.config import CameraSettings, Config, CountSettings, Settings
-from edge.door.loop import Door, Judge, Picture
+from edge.config import CameraSettings, Settings
+from edge.config.place import store_path
+from edge.control import Commands
+from edge.door.loop import Door
 from edge.door.motion import MotionGate
-from edge.door.pace import BoardWatch, Pace
-from edge.door.systemd import Notifier, is_journal
+from edge.door.pace import BoardPace, BoardWatch, Pace
 from edge.errors import StoreError
 from edge.people import PeopleTracker
-from edge.sinks.counts import CountStore, store_path
-from edge.sinks.counts.keeper import CountKeeper
-from edge.sinks.event_log import STANDARD_OUTPUT, EventLog, SceneTime, open_file
-from edge.sinks.outbox import standard_error, standard_output
-from edge.sinks.terminal import Screen
-from edge.status import Sink
-from edge.vision.models.about import about
+from edge.sinks import Sink
+from edge.sinks.registry import Opening, open_sinks
+from edge.sinks.together import Sinks
+from edge.status import SourceKind
 from edge.vision.pipeline import Live, expected_input, load_pipeline
 
-if TYPE_CHECKING:
-    from edge.sinks.metrics import Metrics
-    from edge.sinks.mqtt import Publisher
-    from edge.sinks.web.sink import WebScreens
-
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RESTART = 75
+"""The exit code after which the service manager should start the door again (EX_TEMPFAIL)."""
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +49,7 @@ class Options:
         wait: Take a camera that is not there for one that is lost: wait for it.
         window: Show the live picture.
         quiet: Print nothing but warnings.
+        count: Count the visits in a recording or the demo, too.
     """
 
     events: str | None = None
@@ -65,6 +58,7 @@ class Options:
     wait: bool = False
     window: bool = False
     quiet: bool = False
+    count: bool = False
 
 
 def run(settings: Settings, options: Options, clock: Clock | None = None) -> int:
@@ -76,114 +70,92 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
         clock: The machine's, unless given.
 
     Returns:
-        The exit code: 0 after a clean end, 5 where events could not be written.
+        The exit code: 0 after a clean end, 5 where counts or events could not be written, 75 where a restart was
+        asked for.
 
     Raises:
         MaskgateError: A part cannot be opened, or a recording cannot be read.
     """
-    stopped = threading.Event()
-    with ExitStack() as parts, _signals(stopped):
-        door = _open_door(settings, options, clock or SystemClock(), stopped, parts)
-        summary = door.run()
-        door.finish(summary)
-    return StoreError.exit_code if door.incomplete else 0
+    commands = Commands()
+    with ExitStack() as parts, _signals(commands.stopped):
+        door = _open_door(settings, options, clock or SystemClock(), commands, parts)
+        door.run()
+    if commands.restart:
+        return RESTART
+    return StoreError.exit_code if door.sinks.incomplete else 0
 
 
-def _open_door(settings: Settings, options: Options, clock: Clock, stopped: threading.Event, parts: ExitStack) -> Door:
+def _open_door(settings: Settings, options: Options, clock: Clock, commands: Commands, parts: ExitStack) -> Door:
     config = settings.config
-    window = _open_window(parts) if options.window else None
     input_size = expected_input(config)
     choice = (await_camera if options.wait else open_camera)(config.camera, clock, input_size)
-    source = _source(choice, config.camera, options, clock, stopped, input_size=input_size)
+    source = _source(choice, config.camera, options, clock, commands.stopped, input_size=input_size)
     parts.callback(source.close)
     pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))
     parts.callback(pipeline.close)
-    scene_time = SceneTime(clock, 0.0 if source.live else clock.monotonic())
-    event_log = None
-    if options.events:
-        to_output = options.events == STANDARD_OUTPUT
-        outbox = standard_output(not source.live) if to_output else open_file(options.events, not source.live)
-        parts.callback(outbox.close)
-        event_log = EventLog(outbox, scene_time)
-    counts = None if choice.stand_in else _open_counts(config.counts, clock, parts)
-    screen = _open_screen(options, source, clock)
-    parts.callback(screen.outbox.close)
-    broker = _open_broker(settings, counts, clock, parts)
-    sinks: list[Sink] = [broker] if broker else []
-    if config.web.enabled and (source.live or source.paced):
-        metrics = _open_metrics(config, counts, broker, pipeline, clock)
-        sinks.append(metrics)
-        screens = _open_web(config, pipeline, choice, clock, {"/metrics": metrics.page})
-        parts.callback(screens.close)
-        sinks.append(screens)
-        if screens.url:
-            screen.say(f"Watch it at {screens.url} (for visitors) and {screens.url}operator (for you). Ctrl-C ends it.")
+    kind = _kind(choice)
+    opening = Opening(
+        settings,
+        clock,
+        commands,
+        kind,
+        watched=source.live or source.paced,
+        counted=options.count or kind is SourceKind.CAMERA,
+        events=options.events,
+        window=options.window,
+        quiet=options.quiet,
+    )
+    sinks = _open_sinks(opening, parts)
     # Opened last, so that it is the first to be closed: nobody waits for a network while the alarm sounds.
     output = open_alert(config.alerts)
     alerts = AlertPolicy(config.alerts, output, clock)
     parts.callback(alerts.close)
-    for sentence in (*choice.why, f"Alerts: {output.name}."):
-        screen.say(sentence)
-    board = BoardWatch() if source.live else None
-    if board:
-        parts.callback(board.close)
+    for sentence in (*choice.why, *_not_counted(opening), f"Alerts: {output.name}."):
+        sinks.say(sentence)
+    sinks.greet()
     return Door(
         source=source,
         pipeline=pipeline,
         people=PeopleTracker(config.people),
         alerts=alerts,
-        screen=screen,
-        scene_time=scene_time,
-        clock=clock,
-        stopped=stopped,
-        counts=counts,
-        event_log=event_log,
-        window=window,
-        notifier=Notifier(),
         sinks=sinks,
-        max_frames=options.max_frames,
-        pace=Pace(config.camera.fps),
-        board=board,
+        clock=clock,
+        commands=commands,
+        kind=kind,
+        counted=opening.counted,
         gate=MotionGate(config.face.idle_every) if source.live and config.face.idle_every else None,
+        board=_open_board(config.camera, parts) if source.live else None,
+        max_frames=options.max_frames,
     )
 
 
-def _open_broker(settings: Settings, counts: CountKeeper | None, clock: Clock, parts: ExitStack) -> Publisher | None:
-    if not settings.config.mqtt.host:
-        return None
-    from edge.sinks.mqtt import Publisher
-
-    publisher = Publisher(settings, clock, lambda: counts.before if counts else None, about(settings.config))
-    parts.callback(publisher.close)
-    return publisher
+def _kind(choice: Choice) -> SourceKind:
+    if choice.camera.live:
+        return SourceKind.CAMERA
+    return SourceKind.DEMO if choice.stand_in or choice.camera.name == "demo" else SourceKind.RECORDING
 
 
-def _open_metrics(
-    config: Config, counts: CountKeeper | None, broker: Publisher | None, pipeline: Judge, clock: Clock
-) -> Metrics:
-    from edge.sinks.metrics import Metrics
-
-    return Metrics(
-        clock,
-        about(config),
-        config.camera.stale_after,
-        counts_degraded=lambda: bool(counts and counts.degraded),
-        mqtt_connected=(lambda: broker.connected) if broker else None,
-        accelerated=lambda: pipeline.accelerated,
-    )
+def _not_counted(opening: Opening) -> Iterator[str]:
+    if not opening.counted:
+        yield f"This is a {opening.kind}: its visits are not counted (--count counts them)."
 
 
-def _open_web(
-    config: Config, pipeline: Judge, choice: Choice, clock: Clock, extra: Mapping[str, Callable[[], tuple[bytes, str]]]
-) -> WebScreens:
-    from edge.sinks.web.sink import Shown, WebScreens
+def _open_sinks(opening: Opening, parts: ExitStack) -> Sinks:
+    opened: list[Sink] = []
+    with ExitStack() as unfinished:
+        for sink in open_sinks(opening):
+            unfinished.callback(sink.close)
+            opened.append(sink)
+        unfinished.pop_all()
+    sinks = Sinks(opened, opening.commands, opening.patient)
+    parts.callback(sinks.close)
+    return sinks
 
-    stored = None if choice.stand_in else store_path(config.counts)
 
-    def runtime() -> str:
-        return "Edge TPU" if pipeline.accelerated else pipeline.runtime
-
-    return WebScreens(config, clock, Shown(runtime, stored, extra))
+def _open_board(settings: CameraSettings, parts: ExitStack) -> BoardPace:
+    watch = BoardWatch()
+    parts.callback(watch.close)
+    return BoardPace(Pace(settings.fps), watch)
 
 
 def _source(
@@ -209,27 +181,6 @@ def _source(
     if settings.loop or choice.stand_in:
         return Recording(Looped(choice.camera, choice.reopen), clock, True, stopped)
     return Recording(choice.camera, clock, options.realtime, stopped)
-
-
-def _open_screen(options: Options, source: Source, clock: Clock) -> Screen:
-    to_error = options.events == STANDARD_OUTPUT
-    stream, open_outbox = (sys.stderr, standard_error) if to_error else (sys.stdout, standard_output)
-    return Screen(open_outbox(not source.live), clock, stream.isatty(), options.quiet, is_journal(stream, os.environ))
-
-
-def _open_counts(settings: CountSettings, clock: Clock, parts: ExitStack) -> CountKeeper:
-    store = CountStore(store_path(settings), settings.commit_every, settings.retention_days, clock, open_now=False)
-    counts = CountKeeper(store)
-    parts.callback(counts.close)
-    return counts
-
-
-def _open_window(parts: ExitStack) -> Picture:
-    from edge.sinks.window import Window
-
-    window = Window()
-    parts.callback(window.close)
-    return window
 
 
 @contextmanager

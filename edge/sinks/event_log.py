@@ -3,112 +3,120 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import logging
+import os
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from edge.clock import Clock, rfc3339
+from edge.clock import Clock, rfc3339, wall_time
+from edge.control import Commands
 from edge.errors import StoreError
-from edge.sinks.outbox import Outbox
-from edge.values import Event, EventKind, Verdict
+from edge.sinks import Sink
+from edge.sinks.outbox import Outbox, standard_output
+from edge.sinks.registry import STANDARD_OUTPUT, Opening
+from edge.status import Summary
+from edge.text import plural
+from edge.values import Event
 
-STANDARD_OUTPUT = "-"
-
-
-@dataclass(frozen=True, slots=True)
-class SceneTime:
-    """Joins scene seconds to the machine's clocks.
-
-    Attributes:
-        clock: The machine's.
-        start: Its monotonic seconds at scene second 0: 0 for a live camera, whose scene runs on that very clock; for
-            a recording the moment it began to play.
-    """
-
-    clock: Clock
-    start: float = 0.0
-
-    def monotonic(self, at: float) -> float:
-        """Monotonic seconds of scene second ``at``."""
-        return self.start + at
-
-    def wall(self, at: float) -> datetime:
-        """UTC of scene second ``at``: counted back from now, so that a clock that was set meanwhile is right."""
-        return self.clock.now() - timedelta(seconds=self.clock.monotonic() - self.monotonic(at))
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a run came to.
-
-    Attributes:
-        frames: Frames that were processed.
-        seconds: How long that took, on the machine's clock.
-        dropped: Frames that a newer one replaced before they could be processed.
-        totals: Visits that ended, by verdict.
-    """
-
-    frames: int = 0
-    seconds: float = 0.0
-    dropped: int = 0
-    totals: Mapping[Verdict, int] = field(default_factory=dict)
-
-    @property
-    def fps(self) -> float:
-        """Frames processed a second."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def visits(self) -> int:
-        """Visits that ended."""
-        return sum(self.totals.values())
-
-    def fields(self) -> dict[str, Any]:
-        """The last line of the events log, JSON-ready."""
-        counted = {str(verdict): self.totals.get(verdict, 0) for verdict in Verdict}
-        return {
-            "event": str(EventKind.SUMMARY),
-            "frames": self.frames,
-            "fps": round(self.fps, 1),
-            "dropped": self.dropped,
-            "visits": self.visits,
-            **counted,
-        }
-
-
-class EventLog:
-    """Writes events as they happen, one JSON object a line, and the summary as the last."""
-
-    def __init__(self, outbox: Outbox, scene_time: SceneTime) -> None:
-        """Write to ``outbox``; ``scene_time`` tells when an event was."""
-        self.outbox = outbox
-        self._scene_time = scene_time
-
-    def write(self, event: Event) -> None:
-        """Write one event."""
-        when = rfc3339(self._scene_time.wall(event.at))
-        self._put({"event": str(event.kind), "time": when, **event.fields()})
-
-    def finish(self, summary: Summary) -> None:
-        """Write the summary and close."""
-        self._put(summary.fields())
-        self.outbox.close()
-
-    def _put(self, fields: Mapping[str, Any]) -> None:
-        self.outbox.put(json.dumps(fields, ensure_ascii=False) + "\n")
-
-
-def open_file(path: str, patient: bool) -> Outbox:
-    """Open a file for events; they are added to what it holds.
+def open_sink(opening: Opening) -> Sink:
+    """Open the file that the command line names, or standard output.
 
     Raises:
         StoreError: The file cannot be written.
     """
+    path = opening.events or STANDARD_OUTPUT
+    if path == STANDARD_OUTPUT:
+        outbox = standard_output(opening.patient, opening.commands)
+    else:
+        outbox = open_file(path, opening.patient, opening.commands)
+    return EventLog(outbox, opening.clock)
+
+
+class EventLog(Sink):
+    """Writes events as they happen, one JSON object a line, and the summary as the last."""
+
+    def __init__(self, outbox: Outbox, clock: Clock) -> None:
+        """Write to ``outbox``; ``clock`` turns the events' times into wall time."""
+        self._outbox = outbox
+        self._clock = clock
+        self.name = f"the event log {outbox.name}"
+        self._said = False
+
+    @property
+    def trouble(self) -> str | None:  # type: ignore[override]
+        """Why events are no longer written; None while they are."""
+        return self._outbox.trouble
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether events were lost, other than for a reader who had enough."""
+        return bool(self._outbox.lost) and not self._outbox.reader_left
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Write events."""
+        for event in events:
+            self._put(fields(event, self._clock))
+
+    def finish(self, summary: Summary) -> None:
+        """Write the summary."""
+        self._put(summary.fields())
+
+    def close(self) -> None:
+        """Write what waits. What could not be written is counted and said."""
+        self._outbox.close()
+        if self.incomplete and not self._said:
+            self._said = True
+            lost = plural(self._outbox.lost, "event was", "events were")
+            log.warning("%s not written to %s.", lost, self._outbox.name)
+
+    def _put(self, fields: Mapping[str, Any]) -> None:
+        self._outbox.put(json.dumps(fields, ensure_ascii=False) + "\n")
+
+
+def fields(event: Event, clock: Clock) -> dict[str, Any]:
+    """An event as it is written everywhere: its name, its time in UTC, and what else it says; JSON-ready."""
+    return {"event": str(event.kind), "time": rfc3339(wall_time(clock, event.at)), **event.fields()}
+
+
+def open_file(path: str, patient: bool, commands: Commands | None = None) -> Outbox:
+    """Open a file for events; they are added to what it holds, on a line of their own.
+
+    A named pipe is opened in the outbox's thread, because opening one waits for its reader.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    place = Path(path).expanduser()
     try:
-        return Outbox(Path(path).expanduser().open("ab", buffering=0), path, patient)
+        if place.exists() and stat.S_ISFIFO(place.stat().st_mode):
+            return Outbox(lambda: _append(place), path, patient, commands)
+        torn = _ends_within_a_line(place)
+        file = _append(place)
     except OSError as error:
         raise StoreError(
             f"Cannot write events to {path}: {error.strerror}; check that its folder exists and is writable."
         ) from error
+    outbox = Outbox(lambda: file, path, patient, commands)
+    if torn:
+        outbox.put("\n")
+    return outbox
+
+
+def _append(path: Path) -> BinaryIO:
+    return path.open("ab", buffering=0)
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """Whether the last writer was cut off, by a power failure or a full disk."""
+    if not path.is_file() or not os.access(path, os.R_OK):
+        return False
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

@@ -5,8 +5,7 @@ A frame costs two observations of a histogram; everything else is put together w
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
@@ -16,8 +15,12 @@ from prometheus_client.registry import Collector
 
 from edge import board
 from edge.clock import Clock
-from edge.status import Status
-from edge.values import Event, EventKind, Verdict
+from edge.pacing import SlidingRate
+from edge.sinks import Sink
+from edge.sinks.registry import Opening
+from edge.status import SourceKind, Status
+from edge.values import Event, EventKind, StageTimes, Verdict
+from edge.vision.models.about import about
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format, which every version of it reads."""
@@ -25,49 +28,36 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 
 """Upper bounds, in seconds: from an accelerator's milliseconds to a board that is far too slow."""
 RATE_OVER = 10.0
 """The frame rate is that of so many seconds."""
-MARK_EVERY = 1.0
-"""Between two marks of how many frames there were, in seconds."""
 
 
-class Metrics(Collector):
+def open_sink(opening: Opening) -> Sink:
+    """Wait to be asked."""
+    return Metrics(opening.clock, about(opening.config), opening.config.camera.stale_after)
+
+
+class Metrics(Sink, Collector):
     """A sink that Prometheus can read.
 
     Args:
         clock: The machine's.
         about: Version of maskgate and of its models.
         stale_after: A frame that is older, in seconds, is no picture of the door.
-        counts_degraded: Whether counts cannot be written at present.
-        mqtt_connected: Whether the broker is told; None where there is none.
-        accelerated: Whether models run on an accelerator; None where none is used.
         root: Where /proc and /sys are, which tell of the board.
     """
 
-    trouble: str | None = None
-    """Never any: it waits to be asked."""
+    name = "the metrics"
+    every = 0.25
 
-    def __init__(
-        self,
-        clock: Clock,
-        about: Mapping[str, str],
-        stale_after: float,
-        *,
-        counts_degraded: Callable[[], bool] = lambda: False,
-        mqtt_connected: Callable[[], bool] | None = None,
-        accelerated: Callable[[], bool | None] = lambda: None,
-        root: Path = Path("/"),
-    ) -> None:
+    def __init__(self, clock: Clock, about: Mapping[str, str], stale_after: float, root: Path = Path("/")) -> None:
+        self.pages = {"/metrics": self.page}
         self._clock = clock
         self._about = about
         self._stale_after = stale_after
-        self._counts_degraded = counts_degraded
-        self._mqtt_connected = mqtt_connected
-        self._accelerated = accelerated
         self._board_model, self._board_kind = board.model_name(root), board.profile_of(root).name
         self._root = root
         self._status: Status | None = None
-        self._observed = 0
         self._events = dict.fromkeys((EventKind.ALERT_ON, EventKind.CAMERA_BACK), 0)
-        self._marks: deque[tuple[float, int]] = deque(maxlen=int(RATE_OVER / MARK_EVERY) + 1)
+        self._rate = SlidingRate(RATE_OVER)
         self._registry = CollectorRegistry()
         stages = Histogram(
             "maskgate_stage_duration_seconds",
@@ -80,6 +70,11 @@ class Metrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
+    def frame(self, times: StageTimes) -> None:
+        """Observe the stages of a frame."""
+        self._detect.observe(times.detect)
+        self._classify.observe(times.classify)
+
     def tell(self, events: Sequence[Event]) -> None:
         """Count what no status holds."""
         for event in events:
@@ -88,16 +83,8 @@ class Metrics(Collector):
 
     def show(self, status: Status) -> None:
         """Take in a status."""
-        if status.frames > self._observed:
-            self._observed = status.frames
-            self._detect.observe(status.times.detect)
-            self._classify.observe(status.times.classify)
-        if not self._marks or status.at - self._marks[-1][0] >= MARK_EVERY:
-            self._marks.append((status.at, status.frames))
+        self._rate.mark(status.at, status.frames)
         self._status = status
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def page(self) -> tuple[bytes, str]:
         """The page that Prometheus reads, and its content type. May be called from any thread."""
@@ -112,21 +99,38 @@ class Metrics(Collector):
             "maskgate_board", "What the board calls itself, and the kind it is treated as", value=named
         )
         yield from self._board()
-        yield _gauge("counts_degraded", "Whether counts cannot be written and wait in memory", self._counts_degraded())
-        if self._mqtt_connected:
-            yield _gauge("mqtt_connected", "Whether the MQTT broker is told", self._mqtt_connected())
-        accelerated = self._accelerated()
-        if accelerated is not None:
-            yield _gauge("accelerated", "Whether models run on the accelerator, not the processor", accelerated)
         yield _counter("alerts", "Alarms that were started", self._events[EventKind.ALERT_ON])
         yield _counter("camera_reconnects", "Times a lost camera came back", self._events[EventKind.CAMERA_BACK])
         if self._status:
-            yield from self._of_status(self._status, self._clock.monotonic())
+            now = self._clock.monotonic()
+            yield from self._of_parts(self._status)
+            yield from self._of_frames(self._status, now)
+            yield from self._of_people(self._status)
 
-    def _of_status(self, status: Status, now: float) -> Iterable[Metric]:
+    def _of_parts(self, status: Status) -> Iterable[Metric]:
+        degraded = bool(status.counts and status.counts.degraded)
+        yield _gauge("counts_degraded", "Whether counts cannot be written and wait in memory", degraded)
+        if status.broker is not None:
+            yield _gauge("mqtt_connected", "Whether the MQTT broker is connected", status.broker)
+        if status.accelerated is not None:
+            yield _gauge("accelerated", "Whether models run on the accelerator, not the processor", status.accelerated)
+        if status.alerts.outputs:
+            up = GaugeMetricFamily("maskgate_alert_output_up", "Whether an alert output works", labels=["output"])
+            for output in status.alerts.outputs:
+                up.add_metric([output.kind], output.trouble is None)
+            yield up
+        audible = "Whether an alarm would be heard now: not muted, no quiet hours, a buzzer or sound that works"
+        yield _gauge("alert_audible", audible, status.alerts.audible)
+        source = GaugeMetricFamily("maskgate_source", "What the frames come from", labels=["kind"])
+        for kind in SourceKind:
+            source.add_metric([kind.value], kind is status.camera.kind)
+        yield source
+
+    def _of_frames(self, status: Status, now: float) -> Iterable[Metric]:
+        rate = self._rate.per_second(now) or 0.0
         yield _counter("frames", "Frames processed", status.frames)
         yield _counter("frames_dropped", "Frames that a newer one replaced before they were processed", status.dropped)
-        yield _gauge("frames_per_second", f"Frames processed a second, over {RATE_OVER:.0f} s", self._rate(status, now))
+        yield _gauge("frames_per_second", f"Frames processed per second, over {RATE_OVER:.0f} s", rate)
         age = status.frame_age(now)
         since_start = now - status.started_at
         yield _gauge(
@@ -134,11 +138,15 @@ class Metrics(Collector):
             "Age of the newest frame processed; before the first, time since the start",
             since_start if age is None else age,
         )
-        yield _gauge("people", "People in view", len(status.people))
-        yield _gauge("alarm", "Whether the alarm sounds", status.alarm)
         in_service = not status.reasons(now, self._stale_after)
         yield _gauge("camera_up", "Whether the camera sends fresh pictures", in_service)
         yield _counter("camera_losses", "Times the camera was lost", status.camera.losses)
+
+    def _of_people(self, status: Status) -> Iterable[Metric]:
+        yield _gauge("people", "People in view", len(status.people))
+        yield _gauge("alarm", "Whether the alarm sounds", status.alarm)
+        if not status.counted:
+            return
         visits = CounterMetricFamily("maskgate_visits", "Visits that ended, by verdict", labels=["verdict"])
         for verdict in Verdict:
             visits.add_metric([verdict.value], status.totals.get(verdict, 0))
@@ -156,11 +164,6 @@ class Metrics(Collector):
             yield family
         warnings = len(list(board.power_warnings(self._root)))
         yield _gauge("power_warnings", "What was wrong with power or heat since boot, or is now", warnings)
-
-    def _rate(self, status: Status, now: float) -> float:
-        recent = [mark for mark in tuple(self._marks) if now - mark[0] <= RATE_OVER] or [(status.at, status.frames)]
-        at, frames = recent[0]
-        return (status.frames - frames) / max(now - at, MARK_EVERY)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import queue
-import threading
+from collections.abc import Callable
 from typing import BinaryIO
+
+from edge.control import Commands, Stop
+from edge.worker import Worker
 
 CAPACITY = 1000
 """Pieces of text that may wait; about a minute of a busy door."""
 FAREWELL = 2.0
 """Longest wait at the end for a reader that stalls, in seconds."""
+LOOK_AGAIN = 0.25
+"""A patient writer looks this often whether the run was stopped, in seconds."""
+
+log = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -23,71 +31,109 @@ class Outbox:
         lost: Pieces that will not be written.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, patient: bool) -> None:
+    def __init__(
+        self, open_stream: Callable[[], BinaryIO], name: str, patient: bool, commands: Commands | None = None
+    ) -> None:
         """Start the thread.
 
         Args:
-            stream: Open for writing, unbuffered; closed at the end.
+            open_stream: Gives the file, unbuffered; called in the thread, because opening may wait. Closed at the end.
             name: For the operator.
             patient: Whether to wait for a slow reader, as a recording can, or to lose text, as a live camera must.
+            commands: Where the run is stopped when a reader has had enough. Once it is stopped, patience ends.
         """
         self.name = name
         self.failure: OSError | None = None
         self.lost = 0
-        self._stream, self._patient = stream, patient
+        self._open, self._patient = open_stream, patient
+        self._commands = commands or Commands()
         self._waiting: queue.Queue[str | None] = queue.Queue(CAPACITY)
-        self._thread = threading.Thread(target=self._write_all, name=f"outbox {name}", daemon=True)
-        self._thread.start()
+        self._closed = False
+        self._worker = Worker(f"outbox {name}", self._write_all)
 
     @property
     def reader_left(self) -> bool:
         """Whether this is a pipe whose reader has closed it, as ``head`` does."""
         return isinstance(self.failure, BrokenPipeError)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing is written any more, as a sentence; None while all is well, or nobody reads."""
+        if self.failure is None or self.reader_left:
+            return None
+        why = self.failure.strerror
+        return f"Nothing more can be written to {self.name}: {why}; make room or fix it, then restart. Alerts go on."
+
     def put(self, text: str) -> None:
         """Write ``text`` soon. Text that finds no room, or comes after a failure, is lost and counted."""
-        if self.failure:
-            self.lost += 1
-            return
-        try:
-            self._waiting.put(text, block=self._patient)
-        except queue.Full:
+        if self.failure or not self._put(text):
             self.lost += 1
 
     def close(self) -> None:
-        """Write what waits, then stop."""
-        try:
-            self._waiting.put(None, timeout=None if self._patient else FAREWELL)
-        except queue.Full:
+        """Write what waits, then stop. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if not self._put(None, FAREWELL):
             self.lost += self._waiting.qsize()
             return
-        self._thread.join(None if self._patient else FAREWELL)
+        while self._patient and not self._commands.stopped.is_set():
+            if self._worker.close(within=LOOK_AGAIN):
+                return
+        if not self._worker.close(within=FAREWELL):
+            self.lost += self._waiting.qsize()
 
-    def _write_all(self) -> None:
+    def _put(self, text: str | None, seconds: float = 0.0) -> bool:
+        """Queue a piece, waiting at most ``seconds``, or as long as nobody stops the run where there is patience."""
+        while not self._offer(text, seconds or LOOK_AGAIN if self._patient else seconds):
+            if not self._patient or self._commands.stopped.is_set():
+                return False
+        return True
+
+    def _offer(self, text: str | None, seconds: float) -> bool:
+        try:
+            self._waiting.put(text, block=seconds > 0, timeout=seconds)
+        except queue.Full:
+            return False
+        return True
+
+    def _write_all(self, _: Worker) -> None:
+        try:
+            stream = self._open()
+        except OSError as error:
+            self._fail(error)
+            return
         while (text := self._waiting.get()) is not None:
             if self.failure:
                 self.lost += 1
                 continue
             try:
-                _write(self._stream, text.encode())
+                _write(stream, text.encode())
             except OSError as error:
-                self.failure = error
                 self.lost += 1
-        self._stream.close()
+                self._fail(error)
+        stream.close()
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = error
+        if self.reader_left:
+            self._commands.ask(Stop())
+        else:
+            log.warning("%s", self.trouble)
 
 
-def standard_output(patient: bool) -> Outbox:
+def standard_output(patient: bool, commands: Commands | None = None) -> Outbox:
     """An outbox to standard output."""
-    return _standard(1, "standard output", patient)
+    return _standard(1, "standard output", patient, commands)
 
 
-def standard_error(patient: bool) -> Outbox:
+def standard_error(patient: bool, commands: Commands | None = None) -> Outbox:
     """An outbox to standard error."""
-    return _standard(2, "standard error", patient)
+    return _standard(2, "standard error", patient, commands)
 
 
-def _standard(number: int, name: str, patient: bool) -> Outbox:
-    return Outbox(os.fdopen(number, "wb", buffering=0, closefd=False), name, patient)
+def _standard(number: int, name: str, patient: bool, commands: Commands | None) -> Outbox:
+    return Outbox(lambda: os.fdopen(number, "wb", buffering=0, closefd=False), name, patient, commands)
 
 
 def _write(stream: BinaryIO, text: bytes) -> None:

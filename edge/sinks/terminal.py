@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 
-from edge.clock import Clock
-from edge.sinks.event_log import SceneTime, Summary
-from edge.sinks.outbox import Outbox
+from edge.clock import Clock, wall_time
+from edge.sinks import Sink
+from edge.sinks.outbox import Outbox, standard_error, standard_output
+from edge.sinks.registry import STANDARD_OUTPUT, Opening
+from edge.status import SourceKind, Status, Summary
+from edge.text import plural
 from edge.values import Event, EventKind, Verdict
 
 TERMINAL_EVERY = 0.25
@@ -17,11 +22,23 @@ PLAIN_EVERY = 10.0
 CLEAR = "\r\x1b[K"
 
 
-class Screen:
+def open_sink(opening: Opening) -> Sink:
+    """Write to standard output, or to standard error where events take the former."""
+    from edge.sinks.systemd import is_journal
+
+    to_error = opening.events == STANDARD_OUTPUT
+    stream, open_outbox = (sys.stderr, standard_error) if to_error else (sys.stdout, standard_output)
+    outbox = open_outbox(opening.patient, opening.commands)
+    return Screen(outbox, opening.clock, stream.isatty(), opening.quiet, is_journal(stream, os.environ))
+
+
+class Screen(Sink):
     """Readable text. On a terminal one line is rewritten in place; elsewhere a line is added now and then.
 
     In the journal there is a line an event and no more: the journal stamps each, and systemd shows how it goes.
     """
+
+    name = "the terminal"
 
     def __init__(self, outbox: Outbox, clock: Clock, terminal: bool, quiet: bool, journal: bool = False) -> None:
         """Write to ``outbox``.
@@ -33,19 +50,20 @@ class Screen:
             quiet: Write nothing at all.
             journal: Whether ``outbox`` leads to systemd's journal.
         """
-        self.outbox = outbox
+        self._outbox = outbox
         self._clock, self._terminal, self._quiet, self._journal = clock, terminal, quiet, journal
-        self._every = TERMINAL_EVERY if terminal else PLAIN_EVERY
+        self.every = TERMINAL_EVERY if terminal else PLAIN_EVERY
         self._last_at = self._first_at = clock.monotonic()
         self._last_frames = 0
+        self._kind, self._counted = SourceKind.CAMERA, True
         self._line = ""
 
-    def say(self, text: str) -> None:
+    def say(self, sentence: str) -> None:
         """Write a line that stays."""
         if not self._quiet:
-            self.outbox.put(f"{CLEAR}{text}\n{self._line}" if self._line else f"{text}\n")
+            self._outbox.put(f"{CLEAR}{sentence}\n{self._line}" if self._line else f"{sentence}\n")
 
-    def events(self, events: Sequence[Event], scene_time: SceneTime) -> None:
+    def tell(self, events: Sequence[Event]) -> None:
         """Write what happened, an alert on the line of the verdict that raised it."""
         alarmed = {event.person for event in events if event.kind is EventKind.ALERT_ON}
         for event in events:
@@ -54,36 +72,45 @@ class Screen:
             text = describe(event)
             if event.kind is EventKind.VERDICT and event.person in alarmed:
                 text += " - ALERT"
-            self.say(text if self._journal else f"{scene_time.wall(event.at).astimezone():%H:%M:%S} {text}")
+            self.say(text if self._journal else f"{wall_time(self._clock, event.at).astimezone():%H:%M:%S} {text}")
 
-    def update(self, frames: int, dropped: int, in_view: int, totals: Mapping[Verdict, int]) -> None:
+    def show(self, status: Status) -> None:
         """Renew the live line if it is time to."""
+        self._kind, self._counted = status.camera.kind, status.counted
         now = self._clock.monotonic()
         passed = now - self._last_at
-        if self._quiet or self._journal or passed < self._every:
+        if self._quiet or self._journal or passed < self.every:
             return
-        fps = (frames - self._last_frames) / passed
-        self._last_at, self._last_frames = now, frames
+        fps = (status.frames - self._last_frames) / passed
+        self._last_at, self._last_frames = now, status.frames
         line = (
-            f"{fps:5.1f} fps | {in_view} {'person' if in_view == 1 else 'people'} in view | visits: {counted(totals)}"
-            f" | {dropped} frames dropped"
+            f"{'demo | ' if status.camera.kind is SourceKind.DEMO else ''}{fps:5.1f} fps"
+            f" | {plural(len(status.people), 'person', 'people')} in view | visits: {counted(status.totals)}"
+            f" | {status.dropped} frames dropped"
         )
         if self._terminal:
             self._line = line[: shutil.get_terminal_size().columns - 1]
-            self.outbox.put(f"{CLEAR}{self._line}")
+            self._outbox.put(f"{CLEAR}{self._line}")
         else:
-            self.outbox.put(f"{line}\n")
+            self._outbox.put(f"{line}\n")
 
     def finish(self, summary: Summary) -> None:
-        """Write the summary and close."""
+        """Write the summary."""
         if self._line:
             self._line = ""
-            self.outbox.put(CLEAR)
+            self._outbox.put(CLEAR)
         self.say(
-            f"\nFrames   {summary.frames} in {summary.seconds:.1f} s, {summary.fps:.1f} a second,"
-            f" {summary.dropped} dropped\nVisits   {summary.visits}: {counted(summary.totals)}"
+            f"\nFrames   {summary.frames} in {summary.seconds:.1f} s, {summary.fps:.1f} per second,"
+            f" {summary.dropped} dropped\nVisits   {summary.visits}: {counted(summary.totals)}{self._not_counted}"
         )
-        self.outbox.close()
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._outbox.close()
+
+    @property
+    def _not_counted(self) -> str:
+        return "" if self._counted else f" (a {self._kind}: not counted)"
 
 
 def counted(totals: Mapping[Verdict, int]) -> str:

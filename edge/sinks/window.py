@@ -8,12 +8,60 @@ import sys
 
 import cv2
 
+from edge.control import Commands, Stop
 from edge.errors import ConfigError
+from edge.sinks import Sink
+from edge.sinks.registry import Opening
+from edge.status import Status, Summary
 from edge.values import Image
 
 TITLE = "maskgate"
 ESCAPE = 27
 PROBE = "import cv2; cv2.namedWindow('maskgate'); cv2.waitKey(1)"
+
+
+def open_sink(opening: Opening) -> Sink:
+    """Open the window.
+
+    Raises:
+        ConfigError: There is no desktop, or this OpenCV has no windows.
+    """
+    return LivePicture(opening.commands)
+
+
+class LivePicture(Sink):
+    """The newest frame with boxes, verdicts and totals; closing it stops the run.
+
+    Everything happens in the loop's thread: desktops allow windows in one thread only.
+    """
+
+    name = "the window"
+    every = 0.0
+
+    def __init__(self, commands: Commands) -> None:
+        """Open the window; ``commands`` takes the stop.
+
+        Raises:
+            ConfigError: There is no desktop, or this OpenCV has no windows.
+        """
+        self._window = Window()
+        self._commands = commands
+        self._shown: Image | None = None
+
+    def show(self, status: Status) -> None:
+        """Show the newest frame, and let the window react."""
+        from edge.sinks.draw import annotate
+
+        if status.image is not None and status.image is not self._shown:
+            self._shown = status.image
+            self._window.show(annotate(status.image, status.people, status.totals))
+        if self._window.closed():
+            self._commands.ask(Stop())
+
+    def finish(self, summary: Summary) -> None:
+        """Remove the window."""
+        del summary
+        self._window.close()
 
 
 class Window:

@@ -14,7 +14,7 @@ from edge.config import Config
 from edge.runtime import Model, open_model
 from edge.runtime.accelerator.accelerated import Accelerator, Wish
 from edge.runtime.accelerator.edgetpu import find_devices
-from edge.values import Face, Frame, Image, Reading
+from edge.values import Face, Frame, Image, Reading, StageTimes
 from edge.vision.closer import CloserDetector
 from edge.vision.face_detector import Detector, FaceDetector, ShapedDetector, Size, best_size
 from edge.vision.mask_classifier import Classifier, MaskClassifier
@@ -25,14 +25,6 @@ NOT_COMPILED = (
 )
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StageTimes:
-    """What the last picture took: seconds to detect its faces, and to classify all of them."""
-
-    detect: float = 0.0
-    classify: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

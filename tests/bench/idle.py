@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from itertools import cycle
@@ -13,12 +12,11 @@ from edge.alerts.none import NoAlert
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.source import LatestFrame
 from edge.clock import SystemClock
+from edge.control import Commands
 from edge.door.loop import Door
 from edge.door.motion import MotionGate
 from edge.people import PeopleTracker
-from edge.sinks.event_log import SceneTime
-from edge.sinks.outbox import standard_error
-from edge.sinks.terminal import Screen
+from edge.sinks.together import Sinks
 from edge.values import Face, Frame, Image
 from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench.results import Options, Section, Spread, Table, ratios
@@ -157,17 +155,16 @@ def wake_up(pipeline: Pipeline, empty: Sequence[Image], busy: Sequence[Image]) -
 
 
 def _door(camera: Played, pipeline: Watched, gated: bool, frames: int) -> tuple[Door, LatestFrame]:
-    clock, config = SystemClock(), settings()
+    clock, config, commands = SystemClock(), settings(), Commands()
     source = LatestFrame(camera, lambda: camera, clock, stale_after=3.0, reopen_after=1.0)
     door = Door(
         source=source,
         pipeline=pipeline,  # type: ignore[arg-type]
         people=PeopleTracker(config.people),
         alerts=AlertPolicy(config.alerts, NoAlert("a benchmark"), clock),
-        screen=Screen(standard_error(False), clock, terminal=False, quiet=True),
-        scene_time=SceneTime(clock, 0.0),
+        sinks=Sinks([], commands),
         clock=clock,
-        stopped=threading.Event(),
+        commands=commands,
         max_frames=frames,
         gate=MotionGate(config.face.idle_every) if gated else None,
     )

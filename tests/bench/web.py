@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import NamedTuple
 
 from edge.alerts.none import NoAlert
@@ -29,12 +28,11 @@ from edge.cameras.loop import Looped
 from edge.cameras.source import Recording
 from edge.clock import SystemClock
 from edge.config import Config, load
+from edge.control import Commands
 from edge.door.loop import Door
 from edge.people import PeopleTracker
-from edge.sinks.event_log import SceneTime
-from edge.sinks.outbox import standard_error
-from edge.sinks.terminal import Screen
-from edge.sinks.web.sink import Shown, WebScreens
+from edge.sinks.together import Sinks
+from edge.sinks.web.sink import WebScreens
 from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench.results import Options, Section, Spread, Table
 
@@ -57,8 +55,7 @@ class Bench:
         overrides = {"web.port": 0, "web.live_picture": live_picture, "camera.source": "demo"}
         self._config: Config = load(environment={"HOME": "/nonexistent"}, overrides=overrides).config
         self._pipeline: Pipeline = load_pipeline(self._config)
-        shown = Shown(lambda: self._pipeline.runtime, Path("/nonexistent/counts.db"), {})
-        self._screens = WebScreens(self._config, self._clock, shown)
+        self._screens = WebScreens(self._config, self._clock, {})
         self._frames = frames
 
     @property
@@ -70,23 +67,20 @@ class Bench:
     def spell(self) -> Spell:
         """Run the loop for as many frames as asked."""
         choice = open_camera(self._config.camera, self._clock)
-        outbox = standard_error(False)
+        commands = Commands()
         door = Door(
-            source=Recording(Looped(choice.camera, choice.reopen), self._clock, False, threading.Event()),
+            source=Recording(Looped(choice.camera, choice.reopen), self._clock, False, commands.stopped),
             pipeline=self._pipeline,
             people=PeopleTracker(self._config.people),
             alerts=AlertPolicy(self._config.alerts, NoAlert("a benchmark"), self._clock),
-            screen=Screen(outbox, self._clock, terminal=False, quiet=True),
-            scene_time=SceneTime(self._clock, self._clock.monotonic()),
+            sinks=Sinks([self._screens], commands),
             clock=self._clock,
-            stopped=threading.Event(),
-            sinks=[self._screens],
+            commands=commands,
             max_frames=self._frames,
         )
         process, server = time.process_time(), self._server_time()
         summary = door.run()
         process, server = time.process_time() - process, self._server_time() - server
-        outbox.close()
         return Spell(summary.fps, 1e3 * process / summary.frames, 100 * server / process)
 
     def _server_time(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,17 +18,16 @@ from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.source import Recording
 from edge.cameras.video import VideoFile
 from edge.config import Config
+from edge.control import Commands
 from edge.door.loop import Door, Judge
 from edge.door.motion import MotionGate
-from edge.door.systemd import Notifier
 from edge.people import PeopleTracker
+from edge.sinks import Sink
 from edge.sinks.counts import CountStore
 from edge.sinks.counts.keeper import CountKeeper
-from edge.sinks.event_log import SceneTime
-from edge.sinks.outbox import standard_error
-from edge.sinks.terminal import Screen
-from edge.values import BBox, Event, Face, Frame, Image, Reading
-from edge.vision.pipeline import StageTimes, load_pipeline
+from edge.sinks.together import Sinks
+from edge.values import BBox, Event, Face, Frame, Image, Reading, StageTimes
+from edge.vision.pipeline import load_pipeline
 from edge.vision.preprocess import shrunk
 from tests.stand_ins.clock import ManualClock
 
@@ -153,72 +151,55 @@ class Scripted:
         """Nothing is held."""
 
 
-class Telling:
-    """A sink that remembers what it was told."""
-
-    trouble: str | None = None
+class Telling(Sink):
+    """Remembers what it was told, and counts the frames."""
 
     def __init__(self) -> None:
         self.told: list[Event] = []
+        self.frames = 0
 
     def tell(self, events: Sequence[Event]) -> None:
         self.told += events
 
-    def show(self, status: object) -> None:
-        """The status does not matter here."""
-
-
-class Fed(Notifier):
-    """Counts how often the watchdog was fed."""
-
-    def __init__(self) -> None:
-        super().__init__({})
-        self.times = 0
-
-    def alive(self) -> None:
-        self.times += 1
+    def frame(self, times: object) -> None:
+        self.frames += 1
 
 
 def watch(
-    camera: Scripted | VideoFile, pipeline: Judge, gate: MotionGate | None, counts: CountKeeper | None = None
-) -> tuple[Door, list[Event]]:
+    camera: Scripted | VideoFile, pipeline: Judge, gate: MotionGate | None, *others: Sink
+) -> tuple[Door, Telling]:
     """Play a scene to its end."""
-    clock, sink = ManualClock(), Telling()
+    clock, sink, commands = ManualClock(), Telling(), Commands()
     door = Door(
-        source=Recording(camera, clock, False, threading.Event()),
+        source=Recording(camera, clock, False, commands.stopped),
         pipeline=pipeline,
         people=PeopleTracker(Config().people),
         alerts=AlertPolicy(Config().alerts, NoAlert("a test"), clock),
-        screen=Screen(standard_error(False), clock, terminal=False, quiet=True),
-        scene_time=SceneTime(clock, 0.0),
+        sinks=Sinks([sink, *others], commands),
         clock=clock,
-        stopped=threading.Event(),
-        counts=counts,
-        sinks=[sink],
-        notifier=Fed(),
+        commands=commands,
         gate=gate,
     )
     door.run()
-    return door, sink.told
+    return door, sink
 
 
 def test_frames_that_are_not_looked_at_are_frames_all_the_same(tmp_path: Path) -> None:
     empty = np.zeros((480, 640, 3), np.uint8)
     keeper = CountKeeper(CountStore(tmp_path / "counts.db", 5.0, 31, ManualClock()))
     pipeline = Somebody()
-    door, _ = watch(Scripted([empty] * 90), pipeline, MotionGate(IDLE_EVERY), keeper)
+    door, sink = watch(Scripted([empty] * 90), pipeline, MotionGate(IDLE_EVERY), keeper)
     assert pipeline.looks <= 90 / 3
-    assert door.frames == 90
-    assert isinstance(door.notifier, Fed)
-    assert door.notifier.times == 90
-    assert door.camera.last_frame_at is not None
+    assert door.progress.frames == 90
+    assert sink.frames == 90
+    assert door.progress.camera.last_frame_at is not None
     keeper.close()
 
 
 def test_a_visit_is_told_the_same_with_and_without_the_gate() -> None:
     empty, somebody = np.zeros((480, 640, 3), np.uint8), np.full((480, 640, 3), 120, np.uint8)
     scene = [empty] * 61 + [somebody] * 45 + [empty] * 90
-    (_, gated), (_, always) = (watch(Scripted(scene), Somebody(), gate) for gate in (MotionGate(IDLE_EVERY), None))
+    gated, always = (watch(Scripted(scene), Somebody(), gate)[1].told for gate in (MotionGate(IDLE_EVERY), None))
     assert [event.kind for event in gated] == [event.kind for event in always]
     assert gated == always
     assert gated
@@ -226,6 +207,6 @@ def test_a_visit_is_told_the_same_with_and_without_the_gate() -> None:
 
 def test_the_demo_clips_visits_are_the_same_with_and_without_the_gate() -> None:
     pipeline = load_pipeline(Config())
-    gated, always = (watch(VideoFile(DEMO_CLIP), pipeline, gate)[1] for gate in (MotionGate(IDLE_EVERY), None))
+    gated, always = (watch(VideoFile(DEMO_CLIP), pipeline, gate)[1].told for gate in (MotionGate(IDLE_EVERY), None))
     assert gated == always
     assert gated

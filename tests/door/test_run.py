@@ -28,13 +28,12 @@ from edge.config import load
 from edge.door import pace
 from edge.door import wiring as daemon
 from edge.door.pace import LEAST
-from edge.door.systemd import Notifier
 from edge.door.wiring import Options
 from edge.errors import CameraError, ConfigError, StoreError
 from edge.sinks.counts import database, keeper
+from edge.sinks.systemd import Notifier
 from edge.sinks.window import Window
-from edge.values import BBox, Face, Frame, Image, Reading
-from edge.vision.pipeline import StageTimes
+from edge.values import BBox, Face, Frame, Image, Reading, StageTimes
 
 NOBODY, MASKED, BARE = (200, 0, 0), (0, 200, 0), (0, 0, 200)
 FACE = Face(BBox(60, 40, 140, 120), 0.9)
@@ -131,7 +130,7 @@ def run(clip: Path, store: Path, **options: Any) -> int:
     settings = load(
         environment={"HOME": str(store.parent)}, overrides={"camera.source": str(clip), "counts.path": store}
     )
-    return daemon.run(settings, Options(**options))
+    return daemon.run(settings, Options(**{"count": True} | options))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -589,12 +588,12 @@ class TestServiceManager:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(f"\0{name}")
             manager.settimeout(1.0)
-            Notifier({"NOTIFY_SOCKET": f"@{name}"}).alive()
+            Notifier({"NOTIFY_SOCKET": f"@{name}"}).frame(StageTimes())
             assert manager.recv(100) == b"WATCHDOG=1"
 
     def test_a_manager_that_is_gone_is_no_reason_to_stop(self, tmp_path: Path) -> None:
-        Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).alive()
-        Notifier({}).alive()
+        Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).frame(StageTimes())
+        Notifier({}).frame(StageTimes())
 
 
 def _datagrams(manager: socket.socket) -> list[str]:

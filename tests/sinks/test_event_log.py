@@ -6,18 +6,21 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.door.systemd import is_journal
-from edge.sinks.event_log import EventLog, SceneTime, Summary, open_file
+from edge.clock import wall_time
+from edge.sinks import outbox as outbox_module
+from edge.sinks.event_log import EventLog, open_file
 from edge.sinks.outbox import CAPACITY, Outbox
+from edge.sinks.systemd import is_journal
 from edge.sinks.terminal import Screen, describe
-from edge.values import Event, EventKind, Verdict
+from edge.status import CameraState, SourceKind, Status, Summary
+from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.stand_ins.clock import ManualClock
 
 START = datetime(2025, 1, 31, 8, 15, 30, tzinfo=timezone.utc)
@@ -48,7 +51,7 @@ def collector() -> Collector:
 
 @pytest.fixture
 def outbox(collector: Collector) -> Outbox:
-    return Outbox(collector, "a test", patient=True)  # type: ignore[arg-type]
+    return Outbox(lambda: collector, "a test", patient=True)  # type: ignore[arg-type,return-value]
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ def unread_pipe() -> Iterator[Outbox]:
             os.write(writer, b"x" * 4096)
     except BlockingIOError:
         os.set_blocking(writer, True)
-    yield Outbox(os.fdopen(writer, "wb", buffering=0), "a stalled pipe", patient=False)
+    yield Outbox(lambda: os.fdopen(writer, "wb", buffering=0), "a stalled pipe", patient=False)
     os.close(reader)
 
 
@@ -69,11 +72,25 @@ def written(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()]
 
 
+def status(
+    frames: int,
+    dropped: int,
+    in_view: int,
+    totals: Mapping[Verdict, int] | None = None,
+    *,
+    kind: SourceKind = SourceKind.CAMERA,
+    counted: bool = True,
+) -> Status:
+    people = tuple(Person(number, BBox(0, 0, 9, 9), Verdict.UNSURE, 0.0, 0.0) for number in range(in_view))
+    camera = CameraState("a camera", kind=kind)
+    return Status(0.0, 0.0, camera, frames, dropped, people, totals or {}, counted=counted)
+
+
 class TestEventLog:
     def test_an_event_has_the_fields_of_the_contract(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock(START)
-        log = EventLog(outbox, SceneTime(clock))
-        log.write(Event(EventKind.VISIT_ENDED, 0.25, person=7, verdict=Verdict.WITHOUT_MASK, seconds=3.2))
+        log = EventLog(outbox, clock)
+        log.tell([Event(EventKind.VISIT_ENDED, 0.25, person=7, verdict=Verdict.WITHOUT_MASK, seconds=3.2)])
         outbox.close()
         assert json.loads(collector.text) == {
             "event": "visit_ended",
@@ -87,7 +104,9 @@ class TestEventLog:
         self, outbox: Outbox, collector: Collector
     ) -> None:
         totals = {Verdict.WITH_MASK: 9, Verdict.WITHOUT_MASK: 2, Verdict.MASK_WORN_INCORRECTLY: 1}
-        EventLog(outbox, SceneTime(ManualClock())).finish(Summary(900, 37.344, 3, totals))
+        log = EventLog(outbox, ManualClock())
+        log.finish(Summary(900, 37.344, 3, totals))
+        log.close()
         assert collector.text == (
             '{"event": "summary", "frames": 900, "fps": 24.1, "dropped": 3, "visits": 12, "with_mask": 9,'
             ' "without_mask": 2, "mask_worn_incorrectly": 1, "unsure": 0}\n'
@@ -99,28 +118,67 @@ class TestEventLog:
     def test_events_reach_the_file_one_by_one_and_are_added_to_it(self, tmp_path: Path) -> None:
         path = tmp_path / "events.jsonl"
         path.write_text('{"event": "summary"}\n')
-        log = EventLog(open_file(str(path), patient=True), SceneTime(ManualClock()))
-        log.write(Event(EventKind.ALERT_ON, 1.0, person=1))
+        log = EventLog(open_file(str(path), patient=True), ManualClock())
+        log.tell([Event(EventKind.ALERT_ON, 1.0, person=1)])
         deadline = time.monotonic() + 5
         while len(written(path)) < 2 and time.monotonic() < deadline:
             time.sleep(0.005)
         assert [line["event"] for line in written(path)] == ["summary", "alert_on"]
         log.finish(Summary())
+        log.close()
 
     def test_a_clock_that_is_set_during_the_run_gives_right_times_from_then_on(self) -> None:
         clock = ManualClock(START)
-        scene = SceneTime(clock)
         clock.advance(10)
-        assert scene.wall(4.0) == START + timedelta(seconds=4)
+        assert wall_time(clock, 4.0) == START + timedelta(seconds=4)
         clock.jump(3600)
-        assert scene.wall(4.0) == START + timedelta(seconds=3604)
+        assert wall_time(clock, 4.0) == START + timedelta(seconds=3604)
 
-    def test_a_recording_is_joined_to_the_moment_it_began_to_play(self) -> None:
-        clock = ManualClock(START)
-        clock.advance(100)
-        scene = SceneTime(clock, start=clock.monotonic())
-        assert scene.wall(60.0) == START + timedelta(seconds=160)
-        assert scene.monotonic(60.0) == 160.0
+    def test_a_torn_last_line_gets_an_end_first(self, tmp_path: Path) -> None:
+        path = tmp_path / "events.jsonl"
+        path.write_text('{"event": "summary"}\n{"event": "visit_st')
+        log = EventLog(open_file(str(path), patient=True), ManualClock(START))
+        log.tell([Event(EventKind.ALERT_ON, 1.0, person=1)])
+        log.close()
+        whole, torn, added = path.read_text().splitlines()
+        assert json.loads(whole) == {"event": "summary"}
+        assert torn == '{"event": "visit_st'
+        assert json.loads(added)["event"] == "alert_on"
+
+    @pytest.mark.parametrize("content", ["", '{"event": "summary"}\n'])
+    def test_a_whole_file_gets_no_empty_line(self, tmp_path: Path, content: str) -> None:
+        path = tmp_path / "events.jsonl"
+        path.write_text(content)
+        log = EventLog(open_file(str(path), patient=True), ManualClock(START))
+        log.finish(Summary())
+        log.close()
+        assert [line["event"] for line in written(path)] == ["summary"] * (1 + bool(content))
+
+    def test_a_named_pipe_without_a_reader_holds_up_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(outbox_module, "FAREWELL", 0.2)
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        began = time.monotonic()
+        log = EventLog(open_file(str(path), patient=False), ManualClock(START))
+        log.tell([Event(EventKind.ALERT_ON, 1.0, person=1)])
+        log.close()
+        assert time.monotonic() - began < 3.0
+        assert log.incomplete
+
+    def test_a_named_pipe_with_a_reader_gets_every_line(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        read: list[str] = []
+        reader = threading.Thread(target=lambda: read.extend(path.read_text().splitlines()))
+        reader.start()
+        log = EventLog(open_file(str(path), patient=False), ManualClock(START))
+        log.finish(Summary())
+        log.close()
+        reader.join(10)
+        assert json.loads(read[0])["event"] == "summary"
+        assert not log.incomplete
 
 
 class TestOutbox:
@@ -146,7 +204,7 @@ class TestOutbox:
     def test_a_reader_who_leaves_is_told_from_a_failure(self) -> None:
         reader, writer = os.pipe()
         os.close(reader)
-        outbox = Outbox(os.fdopen(writer, "wb", buffering=0), "a pipe", patient=True)
+        outbox = Outbox(lambda: os.fdopen(writer, "wb", buffering=0), "a pipe", patient=True)
         outbox.put("one\n")
         outbox.close()
         assert outbox.reader_left
@@ -162,7 +220,7 @@ class TestOutbox:
 
     def test_a_recording_waits_for_a_slow_reader_and_loses_nothing(self) -> None:
         reader, writer = os.pipe()
-        outbox = Outbox(os.fdopen(writer, "wb", buffering=0), "a slow pipe", patient=True)
+        outbox = Outbox(lambda: os.fdopen(writer, "wb", buffering=0), "a slow pipe", patient=True)
         text = "x" * 199 + "\n"
 
         def produce() -> None:
@@ -188,8 +246,8 @@ class TestScreen:
         screen = self.screen(outbox, clock)
         verdict = Event(EventKind.VERDICT, 0.0, person=3, verdict=Verdict.WITHOUT_MASK)
         alert = Event(EventKind.ALERT_ON, 0.0, person=3, verdict=Verdict.WITHOUT_MASK)
-        screen.events([verdict, alert], SceneTime(clock))
-        screen.events([alert], SceneTime(clock))
+        screen.tell([verdict, alert])
+        screen.tell([alert])
         outbox.close()
         when = START.astimezone().strftime("%H:%M:%S")
         assert collector.text == f"{when} person 3: no mask - ALERT\n" * 2
@@ -206,7 +264,7 @@ class TestScreen:
         screen = self.screen(outbox, clock, terminal=True)
         for frame in range(40):
             clock.advance(0.05)
-            screen.update(frame + 1, 0, 1, {Verdict.WITH_MASK: 2})
+            screen.show(status(frame + 1, 0, 1, {Verdict.WITH_MASK: 2}))
         outbox.close()
         assert "\n" not in collector.text
         assert collector.text.count("\r") == pytest.approx(8, abs=1)
@@ -217,7 +275,7 @@ class TestScreen:
         screen = self.screen(outbox, clock)
         for frame in range(301):
             clock.advance(0.1)
-            screen.update(frame + 1, 5, 2, {})
+            screen.show(status(frame + 1, 5, 2))
         outbox.close()
         first, *others = collector.text.splitlines()
         assert first.startswith(" 10.0 fps | 2 people in view | visits: with mask 0, no mask 0,")
@@ -230,8 +288,8 @@ class TestScreen:
         clock = ManualClock()
         screen = Screen(outbox, clock, terminal=False, quiet=False, journal=True)
         clock.advance(60)
-        screen.update(600, 0, 1, {})
-        screen.events([Event(EventKind.VISIT_STARTED, 0.0, person=3)], SceneTime(clock))
+        screen.show(status(600, 0, 1))
+        screen.tell([Event(EventKind.VISIT_STARTED, 0.0, person=3)])
         outbox.close()
         assert collector.text == "person 3: arrived\n"
 
@@ -247,9 +305,10 @@ class TestScreen:
         clock = ManualClock()
         screen = self.screen(outbox, clock, terminal=True)
         clock.advance(1)
-        screen.update(10, 0, 0, {})
+        screen.show(status(10, 0, 0))
         screen.say("person 1: arrived")
         screen.finish(Summary(10, 1.0, 0, {}))
+        screen.close()
         live, said, *_ = collector.text.split("\r\x1b[K")[1:]
         assert said == f"person 1: arrived\n{live}"
         assert collector.text.endswith("Visits   0: with mask 0, no mask 0, badly worn 0, unsure 0\n")
@@ -259,6 +318,17 @@ class TestScreen:
         screen = self.screen(outbox, clock, terminal=True, quiet=True)
         clock.advance(100)
         screen.say("hello")
-        screen.update(1, 0, 0, {})
+        screen.show(status(1, 0, 0))
         screen.finish(Summary())
+        screen.close()
         assert collector.text == ""
+
+    def test_the_demo_is_named_on_the_live_line_and_in_the_summary(self, outbox: Outbox, collector: Collector) -> None:
+        clock = ManualClock()
+        screen = self.screen(outbox, clock, terminal=True)
+        clock.advance(1)
+        screen.show(status(10, 0, 0, kind=SourceKind.DEMO, counted=False))
+        screen.finish(Summary(10, 1.0, 0, {}))
+        screen.close()
+        assert "demo |  10.0 fps" in collector.text
+        assert collector.text.endswith("badly worn 0, unsure 0 (a demo: not counted)\n")

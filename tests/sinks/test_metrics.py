@@ -13,14 +13,14 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from edge.alerts.state import AlertState, OutputState
 from edge.board import read_board, throttled
 from edge.config import Config
 from edge.sinks.metrics import Metrics
-from edge.status import CameraState, Status
-from edge.values import BBox, Event, EventKind, Person, Verdict
+from edge.status import CameraState, CountsState, SourceKind, Status
+from edge.values import BBox, Event, EventKind, Person, StageTimes, Verdict
 from edge.vision.models import read_manifest
 from edge.vision.models.about import about
-from edge.vision.pipeline import StageTimes
 from tests.stand_ins.boards import BOARDS, build
 from tests.stand_ins.clock import ManualClock
 
@@ -50,6 +50,7 @@ class Appliance:
     def frame(self, detect: float = 0.04, classify: float = 0.01, **changes: Any) -> None:
         """One more frame was processed."""
         self.frames += 1
+        self.metrics.frame(StageTimes(detect, classify))
         self.show(
             times=StageTimes(detect, classify), camera=CameraState("a camera", None, self.clock.monotonic()), **changes
         )
@@ -195,7 +196,8 @@ def test_a_machine_that_measures_nothing_says_nothing(appliance: Appliance) -> N
 
 @pytest.mark.parametrize("state", [True, False])
 def test_the_store_and_the_broker_are_told_as_flags(clock: ManualClock, state: bool) -> None:
-    one = Appliance(clock, counts_degraded=lambda: state, mqtt_connected=lambda: state)
+    one = Appliance(clock)
+    one.show(counts=CountsState(Path("counts.db"), "the disk is full" if state else None), broker=state)
     assert one.read("maskgate_counts_degraded") == state
     assert one.read("maskgate_mqtt_connected") == state
 
@@ -211,6 +213,27 @@ def test_the_build_names_the_version_and_the_shipped_models() -> None:
     assert told["maskgate"]
 
 
+def test_what_is_only_tried_has_no_counts(appliance: Appliance) -> None:
+    appliance.frame()
+    appliance.show(camera=CameraState("demo", kind=SourceKind.DEMO), counted=False, totals={Verdict.WITH_MASK: 3})
+    assert appliance.read("maskgate_visits_total", verdict="with_mask") is None
+    assert appliance.read("maskgate_source", kind="demo") == 1
+    assert appliance.read("maskgate_source", kind="camera") == 0
+    assert appliance.read("maskgate_frames_total") == 1
+
+
+def test_an_output_that_fails_and_a_mute_are_seen(appliance: Appliance) -> None:
+    outputs = (OutputState("led", "red lamp on pin 17"), OutputState("buzzer", "buzzer on pin 27", "Its pin hangs."))
+    appliance.frame(alerts=AlertState(outputs))
+    assert appliance.read("maskgate_alert_output_up", output="led") == 1
+    assert appliance.read("maskgate_alert_output_up", output="buzzer") == 0
+    assert appliance.read("maskgate_alert_audible") == 0
+    sound = (OutputState("sound", "a tone"),)
+    for muted_until, audible in ((None, 1), (2000.0, 0)):
+        appliance.show(alerts=AlertState(sound, muted_until))
+        assert appliance.read("maskgate_alert_audible") == audible
+
+
 def test_a_frame_costs_next_to_nothing(clock: ManualClock) -> None:
     appliance = Appliance(clock)
     statuses = [
@@ -219,6 +242,7 @@ def test_a_frame_costs_next_to_nothing(clock: ManualClock) -> None:
     ]
     began = time.process_time()
     for status in statuses:
+        appliance.metrics.frame(StageTimes(0.04, 0.01))
         appliance.metrics.show(status)
     each = (time.process_time() - began) / len(statuses)
     print(f"metrics: {each * 1e6:.1f} microseconds a frame")
@@ -231,8 +255,8 @@ def test_the_page_is_of_prometheus_text_format(appliance: Appliance) -> None:
 
 @needs_promtool
 def test_promtool_finds_nothing_to_mend_in_the_page(clock: ManualClock, tmp_path: Path) -> None:
-    whole = Appliance(clock, root=build(tmp_path, "4b"), mqtt_connected=lambda: True)
-    whole.frame(totals={Verdict.UNSURE: 1})
+    whole = Appliance(clock, root=build(tmp_path, "4b"))
+    whole.frame(totals={Verdict.UNSURE: 1}, broker=True, alerts=AlertState((OutputState("led", "red lamp"),)))
     page, _ = whole.metrics.page()
     checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
@@ -242,8 +266,8 @@ def test_every_name_in_the_rules_and_the_documentation_is_on_the_page_and_the_ot
     clock: ManualClock, tmp_path: Path
 ) -> None:
     root = build(tmp_path, "4b")
-    whole = Appliance(clock, root=root, mqtt_connected=lambda: True, accelerated=lambda: True)
-    whole.frame()
+    whole = Appliance(clock, root=root)
+    whole.frame(broker=True, accelerated=True, alerts=AlertState((OutputState("led", "red lamp"),)))
     names = {sample.name for family in whole.families().values() for sample in family.samples}
     served = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in names if name.startswith("maskgate_")}
     named = set(re.findall(r"\bmaskgate_\w+", (RULES / "maskgate.rules.yml").read_text("utf-8")))

@@ -28,7 +28,7 @@ from edge.sinks.mqtt import Publisher, link, publisher
 from edge.sinks.mqtt.discovery import documents
 from edge.sinks.mqtt.link import MOST_UNACKNOWLEDGED
 from edge.sinks.mqtt.topics import Topics, topics
-from edge.status import CameraState, Status
+from edge.status import CameraState, CountsState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.stand_ins import memory
 from tests.stand_ins.broker import MOSQUITTO, PATIENCE, Broker, Listener, free_port, refusing_port, wait_for
@@ -88,14 +88,19 @@ def open_door(quick: None, tmp_path: Path) -> Iterator[OpenDoor]:
     opened: list[Publisher] = []
 
     def open_door(
-        port: int, before: Mapping[Verdict, int] | None = None, settings: Settings | None = None, **mqtt: Any
+        port: int,
+        before: Mapping[Verdict, int] | None = None,
+        settings: Settings | None = None,
+        counted: bool = True,
+        **mqtt: Any,
     ) -> Door:
         given = {"host": "127.0.0.1", "port": port, "door": "front"} | mqtt
         settings = settings or load(environment={}, overrides={f"mqtt.{key}": value for key, value in given.items()})
-        one = Publisher(settings, SystemClock(), lambda: before, ABOUT)
+        one = Publisher(settings, SystemClock(), ABOUT, counted)
         opened.append(one)
         now = time.monotonic()
-        return Door(one, Status(at=now, started_at=now, camera=CameraState("a camera")))
+        stored = CountsState(Path("counts.db"), None, before) if counted else None
+        return Door(one, Status(now, now, CameraState("a camera"), counts=stored, counted=counted))
 
     yield open_door
     for one in opened:
@@ -269,9 +274,24 @@ from edge.sinks.mqtt import Publisher
 
 settings = load(environment={}, overrides={
     "mqtt.host": "127.0.0.1", "mqtt.port": int(sys.argv[1]), "mqtt.door": "front"})
-Publisher(settings, SystemClock(), lambda: None, {"maskgate": "1", "face": "2", "mask": "3"})
+Publisher(settings, SystemClock(), {"maskgate": "1", "face": "2", "mask": "3"})
 time.sleep(120)
 """
+
+
+class TestWhatIsOnlyTried:
+    def test_the_demo_touches_no_total_and_sends_no_event(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        listener = listen(broker.port)
+        door = open_door(broker.port, before={MASKED: 10}, counted=False, events=True)
+        door.publisher.tell([Event(EventKind.VISIT_ENDED, time.monotonic(), 1, BARE, 2.5)])
+        door.show(totals={MASKED: 3})
+        wait_for(lambda: "maskgate/front/people" in listener.latest)
+        door.publisher.close()
+        wait_for(lambda: listener.latest["maskgate/front/availability"] == "offline")
+        assert "maskgate/front/counts" not in listener.latest
+        assert listener.times("maskgate/front/events") == 0
 
 
 class TestEvents:

@@ -24,8 +24,7 @@ from edge.cameras.choose import Choice
 from edge.clock import Clock, SystemClock
 from edge.door import wiring as daemon
 from edge.sinks.counts import database, keeper
-from edge.values import Face, Frame, Image, Reading
-from edge.vision.pipeline import StageTimes
+from edge.values import Face, Frame, Image, Reading, StageTimes
 from tests.stand_ins.simulate import HEIGHT, WIDTH, Faults, Scene, Walker
 
 PROGRAM = ("-m", "tests.soak.simulated")

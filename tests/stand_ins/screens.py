@@ -13,9 +13,9 @@ import numpy as np
 
 from edge.clock import SystemClock
 from edge.config import load
-from edge.sinks.web.app import Extra
-from edge.sinks.web.sink import Shown, WebScreens
-from edge.status import CameraState, Status
+from edge.sinks import Page
+from edge.sinks.web.sink import WebScreens
+from edge.status import CameraState, CountsState, Status
 from edge.values import BBox, Event, EventKind, Image, Person, Verdict
 
 PICTURE: Image = np.full((480, 640, 3), (40, 90, 160), np.uint8)
@@ -36,10 +36,14 @@ class Door:
         unseen: Numbers of those among them who have been out of sight for a second.
         camera: How it stands with it; None for one that works.
         troubles: Told as they are.
+        counts: The store of visits, if there is one.
+        more: Further parts of the status.
         stalled: Whether nothing is shown any more, as by a loop that hangs.
     """
 
-    def __init__(self, screens: WebScreens, clock: SystemClock) -> None:
+    def __init__(self, screens: WebScreens, clock: SystemClock, counts: CountsState | None = None) -> None:
+        self.counts = counts
+        self.more: dict[str, Any] = {}
         self.screens, self.clock = screens, clock
         self.people: tuple[Person, ...] = ()
         self.unseen: frozenset[int] = frozenset()
@@ -97,6 +101,9 @@ class Door:
                 alarm=any(one.verdict.alarming for one in self.people),
                 image=None if camera.trouble else self.picture,
                 troubles=self.troubles,
+                counts=self.counts,
+                runtime="litert, 2 threads",
+                **self.more,
             )
         )
 
@@ -116,16 +123,14 @@ class Door:
 def open_door(
     folder: Path,
     settings: Mapping[str, Any] | None = None,
-    extra: Mapping[str, Extra] | None = None,
+    extra: Mapping[str, Page] | None = None,
     counts: Path | None = None,
 ) -> Iterator[Door]:
     """A door whose screens are served on a free port."""
     overrides = {"web.port": 0, "camera.stale_after": 1.5} | dict(settings or {})
     config = load(environment={"HOME": str(folder)}, overrides=overrides).config
     clock = SystemClock()
-    door = Door(
-        WebScreens(config, clock, Shown(lambda: "litert, 2 threads", counts, extra or {}), retry_every=0.1), clock
-    )
+    door = Door(WebScreens(config, clock, extra or {}, retry_every=0.1), clock, CountsState(counts) if counts else None)
     try:
         yield door
     finally:

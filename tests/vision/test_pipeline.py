@@ -8,8 +8,8 @@ import pytest
 
 from edge import config
 from edge.errors import ModelError
-from edge.values import BBox, Face, Frame, Image, Reading
-from edge.vision.pipeline import Pipeline, StageTimes, load_pipeline
+from edge.values import BBox, Face, Frame, Image, Reading, StageTimes
+from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.stand_ins.clock import ManualClock
 
 SURE = Face(BBox(10, 10, 50, 60), 0.9)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 
+from edge.config.place import store_path
+from edge.pacing import SayOnce
+from edge.sinks import Sink
 from edge.sinks.counts.ownership import StoreBusyError
 from edge.sinks.counts.store import CountStore
-from edge.values import Event, Verdict
+from edge.sinks.registry import Opening
+from edge.status import CountsState, Status
+from edge.values import Event, StageTimes
+from edge.worker import Worker
 
 COUNTS_EVERY = 0.5
 """Between two looks at whether counts are due to be written, in seconds."""
@@ -16,10 +23,24 @@ COUNTS_EVERY = 0.5
 OPEN_WITHIN = 2.0
 """The door is watched without counts on the disk if the store does not open this soon, in seconds."""
 
+FAREWELL = 3.0
+"""Longest wait at the end for a disk that does not answer, in seconds."""
+
 log = logging.getLogger(__name__)
 
 
-class CountKeeper:
+def open_sink(opening: Opening) -> Sink:
+    """Open the store that the settings name.
+
+    Raises:
+        StoreBusyError: Another maskgate writes it.
+    """
+    settings = opening.config.counts
+    path = store_path(settings)
+    return CountKeeper(CountStore(path, settings.commit_every, settings.retention_days, opening.clock, open_now=False))
+
+
+class CountKeeper(Sink):
     """The store of visits, with a thread that waits for the disk in place of the loop.
 
     Args:
@@ -29,59 +50,64 @@ class CountKeeper:
         StoreBusyError: Another maskgate writes the store.
     """
 
+    name = "the counts"
+
     def __init__(self, store: CountStore) -> None:
         self._store = store
-        self._said: set[str] = set()
+        self._say_once = SayOnce(log)
         self._opened = threading.Event()
         self._refusal: StoreBusyError | None = None
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._keep_written, name="counts", daemon=True)
-        self._thread.start()
+        self._left_behind = False
+        self._worker = Worker("counts", self._keep_written)
         if not self._opened.wait(OPEN_WITHIN):
             self._say()
         elif self._refusal:
             raise self._refusal
 
     @property
-    def degraded(self) -> str | None:
+    def trouble(self) -> str | None:  # type: ignore[override]
         """Why something counted is not on the disk, as a sentence; None while all is well."""
-        if not self._opened.is_set():
+        if not self._opened.is_set() or self._left_behind:
             return "The disk with the counts does not answer; they are kept in memory until it does."
         return str(self._refusal) if self._refusal else self._store.degraded
 
     @property
-    def before(self) -> Mapping[Verdict, int] | None:
-        """Visits by verdict that were counted before this run; None until the store could be read."""
-        return self._store.before
+    def incomplete(self) -> bool:
+        """Whether visits are not on the disk."""
+        return self.trouble is not None
 
-    def record(self, event: Event) -> None:
-        """Remember an event, its time on the store's clock, if it counts."""
-        self._store.record(event)
+    def tell(self, events: Sequence[Event]) -> None:
+        """Remember the events that count."""
+        for event in events:
+            self._store.record(event)
 
-    def add_frames(self, number: int) -> None:
-        """Remember that ``number`` more frames were processed."""
-        self._store.add_frames(number)
+    def frame(self, times: StageTimes) -> None:
+        """Remember that one more frame was processed."""
+        del times
+        self._store.add_frames(1)
+
+    def contribute(self, status: Status) -> Status:
+        """Say whether counts are written, and what was counted before."""
+        return replace(status, counts=CountsState(self._store.path, self.trouble, self._store.before))
 
     def close(self) -> None:
-        """Write what is left; safe to call twice."""
-        self._closing.set()
-        self._thread.join()
-        self._store.close()
+        """Write what is left; a disk that does not answer is left behind. Safe to call twice."""
+        self._left_behind = not self._worker.close(within=FAREWELL)
         self._say()
 
-    def _keep_written(self) -> None:
+    def _keep_written(self, worker: Worker) -> None:
         try:
             self._store.open()
         except StoreBusyError as refusal:
             self._refusal = refusal
         self._opened.set()
         self._say()
-        while not self._refusal and not self._closing.wait(COUNTS_EVERY):
+        while not self._refusal and not worker.wait(COUNTS_EVERY):
             self._store.tick()
             self._say()
+        if not self._refusal:
+            self._store.close()
 
     def _say(self) -> None:
-        for sentence in filter(None, (self._store.notice, self.degraded)):
-            if sentence not in self._said:
-                self._said.add(sentence)
-                log.warning("%s", sentence)
+        for sentence in filter(None, (self._store.notice, self.trouble)):
+            self._say_once.warn(sentence)

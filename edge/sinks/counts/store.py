@@ -106,6 +106,11 @@ class CountStore:
         if open_now:
             self.open()
 
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
     def open(self) -> None:
         """Open the file before there is anything to write; may wait for the disk.
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-import random
-import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from edge.clock import Clock, rfc3339
+from edge.clock import Clock
 from edge.config import Settings
-from edge.sinks.event_log import SceneTime
+from edge.pacing import Backoff
+from edge.sinks import Sink
+from edge.sinks.event_log import fields
 from edge.sinks.mqtt.account import BrokerError, exposures
 from edge.sinks.mqtt.discovery import documents
 from edge.sinks.mqtt.link import Link
 from edge.sinks.mqtt.topics import OFFLINE, ONLINE, states, topics
+from edge.sinks.registry import Opening
 from edge.status import Status
-from edge.values import Event, Verdict
+from edge.values import Event
+from edge.vision.models.about import about
+from edge.worker import Worker
 
 FIRST_PAUSE = 1.0
 """Before the broker is tried again, in seconds; doubles up to ``LONGEST_PAUSE``, less up to half by chance, so that
@@ -37,7 +41,12 @@ GOODBYE = 2.0
 log = logging.getLogger(__name__)
 
 
-class Publisher:
+def open_sink(opening: Opening) -> Sink:
+    """Connect to the broker that the settings name."""
+    return Publisher(opening.settings, opening.clock, about(opening.config), opening.counted)
+
+
+class Publisher(Sink):
     """Tells the broker how things stand, and keeps telling whatever the broker does.
 
     ``show`` and ``tell`` only leave a value for the thread. What is sent of a state is always the latest, so there is
@@ -46,8 +55,8 @@ class Publisher:
     Args:
         settings: The effective configuration, ``mqtt.host`` not empty.
         clock: The machine's.
-        before: Visits by verdict that were counted before this run; None while that is not known.
         about: Version of maskgate and of its models.
+        counted: Whether this run's visits count; events of the demo or a recording are kept to ourselves.
 
     Attributes:
         trouble: Why the broker is not told, as a sentence; None while it is.
@@ -55,21 +64,17 @@ class Publisher:
         dropped: Events that were dropped for want of a broker.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        clock: Clock,
-        before: Callable[[], Mapping[Verdict, int] | None],
-        about: Mapping[str, str],
-    ) -> None:
+    name = "MQTT"
+    every = TICK
+
+    def __init__(self, settings: Settings, clock: Clock, about: Mapping[str, str], counted: bool = True) -> None:
         self.trouble: str | None = None
         self.connected = False
         self.dropped = 0
         self._settings = settings.config.mqtt
         self._stale_after = settings.config.camera.stale_after
         self._clock = clock
-        self._before = before
-        self._scene_time = SceneTime(clock)
+        self._tells_events = self._settings.events and counted
         self._topics = topics(self._settings)
         self._fixed = self._said_once(about)
         self._status: Status | None = None
@@ -79,29 +84,29 @@ class Publisher:
         """Whether the last broker was connected but stuck, so that only an acknowledgement proves the next one."""
         self._sent: dict[str, tuple[str, float]] = {}
         self._warned: str | None = None
-        self._closing = threading.Event()
         for sentence in exposures(settings):
             log.warning("%s", sentence)
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        self._thread.start()
+        self._worker = Worker("mqtt", self._run)
 
     def tell(self, events: Sequence[Event]) -> None:
         """Leave events for the broker, if it is to hear of them."""
-        if not self._settings.events:
+        if not self._tells_events:
             return
         for event in events:
-            when = rfc3339(self._scene_time.wall(event.at))
-            self._events.append(json.dumps({"event": str(event.kind), "time": when, **event.fields()}))
+            self._events.append(json.dumps(fields(event, self._clock)))
         self._drop_oldest()
 
     def show(self, status: Status) -> None:
         """Leave the newest status for the broker."""
         self._status = status
 
+    def contribute(self, status: Status) -> Status:
+        """Say whether the broker is connected."""
+        return replace(status, broker=self.connected)
+
     def close(self) -> None:
         """Say the last state and goodbye, if the broker listens; wait for that ``GOODBYE`` at most."""
-        self._closing.set()
-        self._thread.join(2 * GOODBYE if self.connected else TICK)
+        self._worker.close(within=2 * GOODBYE if self.connected else TICK)
 
     def _said_once(self, about: Mapping[str, str]) -> dict[str, str]:
         """What does not change in a run, by topic, in the order in which it is to be heard."""
@@ -113,15 +118,14 @@ class Publisher:
             self._topics["version"]: json.dumps(dict(about)),
         }
 
-    def _run(self) -> None:
-        failures = 0
-        while not self._closing.is_set():
-            steady = self._serve()
-            failures = 0 if steady else min(failures + 1, 10)
-            pause = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE)
-            self._closing.wait(random.uniform(pause / 2, pause))  # noqa: S311 - spreads load, hides nothing
+    def _run(self, worker: Worker) -> None:
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, jitter=0.5)
+        while not worker.closing:
+            if self._serve(worker):
+                backoff.reset()
+            worker.wait(backoff.next())
 
-    def _serve(self) -> bool:
+    def _serve(self, worker: Worker) -> bool:
         """One connection, from its beginning to its end. Returns whether it was a steady one."""
         began = None
         link = Link(self._settings, self._topics, self._clock)
@@ -129,7 +133,7 @@ class Publisher:
             link.open()
             began = self._clock.monotonic()
             self._sent.clear()
-            while not self._closing.is_set():
+            while not worker.closing:
                 if not self.connected and (link.proven or not self._doubted):
                     self._welcome()
                 self._speak(link, CHANGES_EVERY)
@@ -178,7 +182,7 @@ class Publisher:
         status = self._status
         wanted = self._fixed
         if status is not None:
-            wanted = wanted | states(self._topics, status, now, self._stale_after, self._before())
+            wanted = wanted | states(self._topics, status, now, self._stale_after)
         for topic, payload in wanted.items():
             last, at = self._sent.get(topic, (None, -changes_every))
             if link.ready and payload != last and (last is None or now - at >= changes_every):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.config import MqttSettings
@@ -36,9 +35,7 @@ def topics(settings: MqttSettings) -> Topics:
     return Topics(settings.prefix, settings.door_name)
 
 
-def states(
-    at: Topics, status: Status, now: float, stale_after: float, before: Mapping[Verdict, int] | None
-) -> dict[str, str]:
+def states(at: Topics, status: Status, now: float, stale_after: float) -> dict[str, str]:
     """What is retained of a status, by topic.
 
     Args:
@@ -46,7 +43,6 @@ def states(
         status: The latest.
         now: Monotonic seconds, later than the status by much if the loop hangs.
         stale_after: A frame that is older, in seconds, is no picture of the door.
-        before: Visits counted before this run; None while that is not known, and then nothing is said of counts.
     """
     reasons = status.reasons(now, stale_after)
     camera = {"ok": not reasons, "trouble": " ".join(reasons) or None, "losses": status.camera.losses}
@@ -55,7 +51,8 @@ def states(
         at["alarm"]: ON if status.alarm else OFF,
         at["camera"]: json.dumps(camera, ensure_ascii=False),
     }
-    if before is not None:
+    before = status.counts.before if status.counts else None
+    if before is not None:  # else nothing is known, or nothing is counted
         totals = {verdict.value: before.get(verdict, 0) + status.totals.get(verdict, 0) for verdict in Verdict}
         said[at["counts"]] = json.dumps({**totals, "visits": sum(totals.values())})
     return said

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from edge.clock import Clock
+from edge.sinks import Page
 from edge.sinks.web import state, texts, verdicts
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.gate import COOKIE, Gate, is_kiosk, peer
@@ -42,8 +43,6 @@ LONGEST_FORM = 4096
 FORM_WITHIN = 5.0
 """A form that takes longer to arrive is refused, in seconds."""
 CROWDED = "Too many are looking at once; close a page that is not needed."
-Extra = Callable[[], tuple[bytes, str]]
-"""Answers a GET with a body and its content type. Called in a worker thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Screens:
     live_picture: bool = False
     language: str = texts.FALLBACK
     door_name: str = ""
-    extra: Mapping[str, Extra] | None = None
+    extra: Mapping[str, Page] | None = None
 
 
 class Site:
@@ -198,7 +197,7 @@ def fill(page: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: html.escape(values[found[1]]), page)
 
 
-def _answered_by(answer: Extra) -> Callable[[Request], Awaitable[Response]]:
+def _answered_by(answer: Page) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         del request
         body, content_type = await asyncio.to_thread(answer)

@@ -7,15 +7,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from edge.pacing import SlidingRate
 from edge.status import Status
 from edge.values import Event
 
 EVENTS_KEPT = 200
 """The newest events that stay in memory."""
-RATE_OVER = 10.0
-"""The frame rate is the mean over so many seconds."""
-RATE_EVERY = 1.0
-"""Between two marks of the frame counter, in seconds."""
 
 
 class Told(NamedTuple):
@@ -34,7 +31,7 @@ class Feed:
         self._lock = threading.Lock()
         self._events: deque[Told] = deque(maxlen=EVENTS_KEPT)
         self._told = 0
-        self._marks: deque[tuple[float, int]] = deque(maxlen=int(RATE_OVER / RATE_EVERY) + 1)
+        self._rate = SlidingRate()
 
     def tell(self, events: Sequence[Event]) -> None:
         """Keep ``events``, their times in monotonic seconds; the oldest make room."""
@@ -46,9 +43,7 @@ class Feed:
     def show(self, status: Status) -> None:
         """Put ``status`` into the slot."""
         self.status = status
-        if not self._marks or status.at - self._marks[-1][0] >= RATE_EVERY:
-            with self._lock:
-                self._marks.append((status.at, status.frames))
+        self._rate.mark(status.at, status.frames)
 
     def since(self, number: int) -> list[Told]:
         """Events that are newer than the one with ``number``, oldest first, as far as they are kept."""
@@ -56,10 +51,6 @@ class Feed:
             return [told for told in self._events if told.number > number]
 
     def fps(self) -> float | None:
-        """Frames processed a second, over the last ten; None in the first second."""
+        """Frames processed per second, over the last ten seconds; None in the first second."""
         status = self.status
-        with self._lock:
-            marks = list(self._marks)
-        if status is None or not marks or status.at - marks[0][0] < RATE_EVERY:
-            return None
-        return (status.frames - marks[0][1]) / (status.at - marks[0][0])
+        return None if status is None else self._rate.per_second(status.at)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from edge.board import temperature_celsius
-from edge.clock import Clock, rfc3339
+from edge.clock import Clock, rfc3339, wall_time
 from edge.errors import StoreError
 from edge.sinks.counts import database
 from edge.sinks.counts.reading import Row, read_rows
-from edge.sinks.event_log import SceneTime
+from edge.sinks.event_log import fields
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.state import counted, health, mode
-from edge.sinks.web.streams import describe
+from edge.status import Status
 
 COUNTS_FOR = 5.0
 """Counts read from the disk are shown for so long, in seconds."""
@@ -32,15 +32,11 @@ class About:
     Attributes:
         version: Of maskgate.
         models: What is loaded, a line each for people: task, name, hash.
-        runtime: Tells what runs them now, for people.
-        counts: The store of visits; None where this run's visits are not stored.
         stale_after: A frame that is older, in seconds, is no picture of the door.
     """
 
     version: str
     models: tuple[Mapping[str, str], ...]
-    runtime: Callable[[], str]
-    counts: Path | None
     stale_after: float
 
 
@@ -49,7 +45,6 @@ class Report:
 
     def __init__(self, feed: Feed, clock: Clock, about: About) -> None:
         self._feed, self._clock, self._about = feed, clock, about
-        self._scene_time = SceneTime(clock)
         self._reading = asyncio.Lock()
         self._today: dict[str, Any] = {}
         self._today_at: float | None = None
@@ -65,15 +60,15 @@ class Report:
             "reasons": list(reasons),
             "version": self._about.version,
             "models": [dict(model) for model in self._about.models],
-            "runtime": self._about.runtime(),
+            "runtime": _runtime(status),
             "temperature": await asyncio.to_thread(temperature_celsius),
             "fps": self._feed.fps(),
-            "today": await self._counts(),
-            "events": [describe(told, self._scene_time) for told in self._feed.since(0)[-EVENTS_SHOWN:]],
+            "today": await self._counts(status),
+            "events": [fields(told.event, self._clock) for told in self._feed.since(0)[-EVENTS_SHOWN:]],
         }
         if status is not None:
             said |= {
-                "started": rfc3339(self._scene_time.wall(status.started_at)),
+                "started": rfc3339(wall_time(self._clock, status.started_at)),
                 "uptime": round(now - status.started_at, 1),
                 "frames": status.frames,
                 "dropped": status.dropped,
@@ -83,22 +78,45 @@ class Report:
                     "name": status.camera.name,
                     "trouble": status.camera.trouble,
                     "losses": status.camera.losses,
+                    "kind": str(status.camera.kind),
                 },
                 "people": [{"id": person.id, "verdict": str(person.verdict)} for person in status.people],
                 "alarm": status.alarm,
+                "counted": status.counted,
+                "alerts": self._alerts(status, now),
                 "since_start": counted(status.totals),
                 "troubles": list(status.troubles),
             }
         return said
 
-    async def _counts(self) -> dict[str, Any]:
+    def _alerts(self, status: Status, now: float) -> dict[str, Any]:
+        """What the outputs really do: which there are, which failed, what keeps them silent."""
+        until = status.alerts.muted_until
+        return {
+            "audible": status.alerts.audible,
+            "quiet_hours": status.alerts.quiet_hours,
+            "muted_for": None if until is None else round(max(0.0, until - now), 1),
+            "outputs": [
+                {"kind": output.kind, "name": output.name, "trouble": output.trouble}
+                for output in status.alerts.outputs
+            ],
+        }
+
+    async def _counts(self, status: Status | None) -> dict[str, Any]:
         """Today's counts by hour. Visits of the last seconds are still on their way to the disk."""
         async with self._reading:
             now = self._clock.monotonic()
             if self._today_at is None or now - self._today_at >= COUNTS_FOR:
-                self._today = await asyncio.to_thread(read_today, self._about.counts, self._clock.now())
+                store = status.counts.path if status and status.counts else None
+                self._today = await asyncio.to_thread(read_today, store, self._clock.now())
                 self._today_at = now
             return self._today
+
+
+def _runtime(status: Status | None) -> str:
+    if status is None:
+        return ""
+    return "Edge TPU" if status.accelerated else status.runtime
 
 
 def read_today(store: Path | None, now: datetime) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import socket
+from collections.abc import Mapping
 from typing import Any, cast
 
 import uvicorn
@@ -13,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from edge.clock import Clock
 from edge.config import Config
+from edge.sinks import Page
 from edge.sinks.web.app import Screens, Site
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.gate import KIOSK
@@ -20,7 +22,6 @@ from edge.sinks.web.guard import Guard
 from edge.sinks.web.listen import BACKLOG
 from edge.sinks.web.loopback import End
 from edge.sinks.web.report import About
-from edge.sinks.web.sink import Shown
 from edge.vision.models.about import about
 
 REQUEST_WITHIN = 10.0
@@ -123,6 +124,11 @@ class Server(uvicorn.Server):
             )
         )
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody listens to a stream."""
+        return any(stream.audience.size for stream in self._site.streams)
+
     def serve_on(self, listener: socket.socket) -> None:
         """Serve on ``listener``, which is bound and listens; closed at the end."""
         asyncio.run(self._serve_on(listener))
@@ -139,7 +145,7 @@ class Server(uvicorn.Server):
         await asyncio.gather(*streams)
 
 
-def make_server(config: Config, clock: Clock, feed: Feed, guard: Guard, shown: Shown) -> Server:
+def make_server(config: Config, clock: Clock, feed: Feed, guard: Guard, extra: Mapping[str, Page]) -> Server:
     """The server of the screens, as configured."""
     facts = about(config)
     models = {"face": config.face.model, "mask": config.mask.model}
@@ -151,13 +157,11 @@ def make_server(config: Config, clock: Clock, feed: Feed, guard: Guard, shown: S
             about=About(
                 version=facts["maskgate"],
                 models=tuple({"task": task, "name": name, "sha256": facts[task]} for task, name in models.items()),
-                runtime=shown.runtime,
-                counts=shown.counts,
                 stale_after=config.camera.stale_after,
             ),
             live_picture=config.web.live_picture,
             language=config.web.language,
             door_name=config.web.door_name,
-            extra=shown.extra,
+            extra=extra,
         )
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edge.clock import Clock
 from edge.config import Config
+from edge.sinks import Page, Sink
+from edge.sinks.registry import Opening
 from edge.sinks.web import token
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import Guard
@@ -19,37 +19,36 @@ from edge.sinks.web.listen import bound, hindrance, own_url
 from edge.sinks.web.loopback import user_id
 from edge.status import Status
 from edge.values import Event
+from edge.worker import Worker
 
 if TYPE_CHECKING:
-    from edge.sinks.web.app import Extra
     from edge.sinks.web.server import Server
 
 FIRST_FRAME_WITHIN = 3.0
 """The server is loaded when the first frame has been processed, so as not to slow it down, or after so long."""
 RETRY_EVERY = 15.0
 """Between attempts to take a port that is in use, or an address that the network has not given yet, in seconds."""
+LOOK_EVERY = 0.1
+"""Between two statuses while somebody looks, in seconds."""
+GLANCE_EVERY = 0.25
+"""Between two statuses while nobody does, in seconds."""
 FAREWELL = 3.0
 """Longest wait for the server to stop, in seconds."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What the screens show beside the status.
+def open_sink(opening: Opening) -> Sink:
+    """Take the port, and serve what the sinks before offer.
 
-    Attributes:
-        runtime: Tells what runs the models now, for people.
-        counts: The store of visits; None where this run's visits are not stored.
-        extra: Further addresses and what answers them, such as ``/metrics``.
+    Raises:
+        ConfigError: The screens are open to the network without a token, or the language does not exist.
     """
-
-    runtime: Callable[[], str]
-    counts: Path | None
-    extra: Mapping[str, Extra]
+    pages = {address: page for sink in opening.before for address, page in sink.pages.items()}
+    return WebScreens(opening.config, opening.clock, pages)
 
 
-class WebScreens:
+class WebScreens(Sink):
     """A sink that people look at.
 
     Attributes:
@@ -57,31 +56,48 @@ class WebScreens:
         trouble: Why nothing is served, as a sentence; None while all is well.
     """
 
-    def __init__(self, config: Config, clock: Clock, shown: Shown, retry_every: float = RETRY_EVERY) -> None:
+    name = "the screens"
+
+    def __init__(
+        self, config: Config, clock: Clock, extra: Mapping[str, Page], retry_every: float = RETRY_EVERY
+    ) -> None:
         """Take the port, and serve as soon as the first frame has been processed.
 
         Args:
             config: The effective settings.
             clock: The machine's.
-            shown: What is shown beside the status.
+            extra: Further addresses and what answers them, such as ``/metrics``.
             retry_every: Between attempts to take a port that cannot be had, in seconds.
 
         Raises:
             ConfigError: The screens are open to the network without a token, or the language does not exist.
         """
         self._guard = Guard(_secret(config), clock, user_id(config.web.kiosk_user))
-        self._config, self._clock, self._shown, self._retry_every = config, clock, shown, retry_every
+        self._config, self._clock, self._extra, self._retry_every = config, clock, extra, retry_every
         self._feed = Feed()
         self._wake = threading.Event()
-        self._closing = threading.Event()
         self._server: Server | None = None
         self.trouble: str | None = None
         self.url: str | None = None
         self._listener = self._listen()
         if self.trouble:
             log.warning("%s", self.trouble)
-        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
-        self._thread.start()
+        self._worker = Worker("web", self._run)
+
+    @property
+    def every(self) -> float:  # type: ignore[override]
+        """Often while somebody looks; always well within the age at which a frame is stale."""
+        looked_at = self._server is not None and self._server.is_watched
+        return min(LOOK_EVERY if looked_at else GLANCE_EVERY, self._config.camera.stale_after / 4)
+
+    @property
+    def greeting(self) -> str | None:  # type: ignore[override]
+        """Where to look."""
+        return (
+            f"Watch it at {self.url} (for visitors) and {self.url}operator (for you). Ctrl-C ends it."
+            if self.url
+            else None
+        )
 
     def tell(self, events: Sequence[Event]) -> None:
         """Keep the events for those who look."""
@@ -95,33 +111,33 @@ class WebScreens:
 
     def close(self) -> None:
         """Tell the pages, and stop serving; safe to call twice."""
-        self._closing.set()
+        self._worker.ask_to_end()
         self._wake.set()
         server = self._server
         if server:
             server.should_exit = True
-        self._thread.join(FAREWELL)
+        self._worker.close(within=FAREWELL)
 
-    def _run(self) -> None:
+    def _run(self, worker: Worker) -> None:
         self._wake.wait(FIRST_FRAME_WITHIN)
-        while self._listener is None and not self._closing.wait(self._retry_every):
+        while self._listener is None and not worker.wait(self._retry_every):
             self._listener = self._listen()
-        if self._listener is None or self._closing.is_set():
+        if self._listener is None or worker.closing:
             if self._listener:
                 self._listener.close()
             return
         try:
-            self._serve(self._listener)
+            self._serve(self._listener, worker)
         except Exception as error:  # the door is watched without screens, too; the operator hears why
             self.trouble, self.url = f"The screens failed ({type(error).__name__}: {error}); restart maskgate.", None
             log.warning("%s", self.trouble)
             log.debug("How it failed:", exc_info=error)
 
-    def _serve(self, listener: socket.socket) -> None:
+    def _serve(self, listener: socket.socket, worker: Worker) -> None:
         from edge.sinks.web.server import make_server
 
-        self._server = make_server(self._config, self._clock, self._feed, self._guard, self._shown)
-        if self._closing.is_set():
+        self._server = make_server(self._config, self._clock, self._feed, self._guard, self._extra)
+        if worker.closing:
             self._server.should_exit = True
         self._server.serve_on(listener)
 

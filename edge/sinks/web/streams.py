@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from edge.clock import Clock, rfc3339
-from edge.sinks.event_log import SceneTime
+from edge.clock import Clock
+from edge.sinks.event_log import fields
 from edge.sinks.web.feed import Feed, Told
 from edge.sinks.web.state import snapshot
 from edge.values import Image
@@ -92,7 +92,6 @@ class Events:
     def __init__(self, feed: Feed, clock: Clock, stale_after: float, release: str) -> None:
         self.audience = Audience(MOST_LISTENERS)
         self._feed, self._clock, self._stale_after, self._release = feed, clock, stale_after, release
-        self._scene_time = SceneTime(clock)
         self._state = b""
         self._sent_at = 0.0
         self._told: list[tuple[int, bytes]] = []
@@ -140,7 +139,7 @@ class Events:
         return f"event: state\ndata: {json.dumps(state, separators=(',', ':'))}\n\n".encode()
 
     def _encode(self, told: Told) -> bytes:
-        said = {"number": told.number, **describe(told, self._scene_time)}
+        said = {"number": told.number, **fields(told.event, self._clock)}
         return f"id: {told.number}\nevent: happened\ndata: {json.dumps(said)}\n\n".encode()
 
 
@@ -186,12 +185,6 @@ class Pictures:
         self._shown = image
         self._part = await asyncio.to_thread(_encode_picture, image)
         return True
-
-
-def describe(told: Told, scene_time: SceneTime) -> dict[str, Any]:
-    """An event with its time in UTC, JSON-ready."""
-    event = told.event
-    return {"event": str(event.kind), "time": rfc3339(scene_time.wall(event.at)), **event.fields()}
 
 
 def _encode_picture(image: Image) -> bytes:

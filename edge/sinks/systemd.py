@@ -11,6 +11,15 @@ import socket
 from collections.abc import Mapping
 from typing import TextIO
 
+from edge.sinks import Sink
+from edge.sinks.registry import Opening
+from edge.sinks.terminal import counted
+from edge.status import Status, Summary
+from edge.values import StageTimes
+
+STATUS_EVERY = 10.0
+"""Between two status lines, in seconds."""
+
 
 def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
     """Whether ``stream`` leads to systemd's journal: then ``JOURNAL_STREAM`` names its device and inode."""
@@ -21,11 +30,20 @@ def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
-class Notifier:
+def open_sink(_: Opening) -> Sink:
+    """Find the manager of this process."""
+    return Notifier()
+
+
+class Notifier(Sink):
     """Sends states to the service manager; says nothing where there is none."""
+
+    name = "systemd"
+    every = STATUS_EVERY
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         """Find the manager's socket in ``environment``, the process's own unless given."""
+        self._ready = False
         address = (os.environ if environment is None else environment).get("NOTIFY_SOCKET", "")
         self._socket = None
         if address:
@@ -33,20 +51,22 @@ class Notifier:
             self._socket.setblocking(False)
             self._address = "\0" + address[1:] if address.startswith("@") else address
 
-    def ready(self, status: str) -> None:
-        """The service is up."""
-        self._send(f"READY=1\nSTATUS={status}")
-
-    def alive(self) -> None:
-        """A frame was processed: feed the watchdog."""
+    def frame(self, times: StageTimes) -> None:
+        """Feed the watchdog: only processed frames do."""
+        del times
         self._send("WATCHDOG=1")
 
-    def status(self, text: str) -> None:
-        """One line for ``systemctl status``."""
-        self._send(f"STATUS={text}")
+    def show(self, status: Status) -> None:
+        """Say at first that the service is up, then one line for ``systemctl status``."""
+        if self._ready:
+            self._send(f"STATUS={status.frames} frames; {counted(status.totals)}")
+        else:
+            self._ready = True
+            self._send(f"READY=1\nSTATUS=Watching through {status.camera.name}")
 
-    def stopping(self) -> None:
-        """The service is about to end."""
+    def finish(self, summary: Summary) -> None:
+        """Say that the service is about to end."""
+        del summary
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
