@@ -47,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wait for a camera that is not there: no error, no demo clip (for a service)",
     )
     parser.add_argument(
-        "--count", action="store_true", help="count the visits in a recording or the demo, too, as if they had happened"
+        "--count",
+        dest="counts.recordings",
+        action="store_const",
+        const=True,
+        help="count the visits in a recording or the demo too, as if a camera had seen them",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings")
 
@@ -63,7 +67,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         wait=args.wait,
         window=args.window,
         quiet=args.quiet,
-        count=args.count,
     )
     return daemon.run(settings, options)
 

@@ -49,7 +49,6 @@ class Options:
         wait: Take a camera that is not there for one that is lost: wait for it.
         window: Show the live picture.
         quiet: Print nothing but warnings.
-        count: Count the visits in a recording or the demo, too.
     """
 
     events: str | None = None
@@ -58,7 +57,6 @@ class Options:
     wait: bool = False
     window: bool = False
     quiet: bool = False
-    count: bool = False
 
 
 def run(settings: Settings, options: Options, clock: Clock | None = None) -> int:
@@ -100,7 +98,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
         commands,
         kind,
         watched=source.live or source.paced,
-        counted=options.count or kind is SourceKind.CAMERA,
+        counted=config.counts.recordings or kind is SourceKind.CAMERA,
         events=options.events,
         window=options.window,
         quiet=options.quiet,
@@ -110,9 +108,9 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
     output = open_alert(config.alerts)
     alerts = AlertPolicy(config.alerts, output, clock)
     parts.callback(alerts.close)
+    sinks.greet()
     for sentence in (*choice.why, *_not_counted(opening), f"Alerts: {output.name}."):
         sinks.say(sentence)
-    sinks.greet()
     return Door(
         source=source,
         pipeline=pipeline,

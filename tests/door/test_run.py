@@ -23,14 +23,17 @@ import pytest
 
 from edge import cli
 from edge.alerts import Alert
+from edge.alerts.state import OutputState
 from edge.cameras.choose import Choice
 from edge.config import load
+from edge.control import Commands, Mute, Restart, Stop, TryOutput
 from edge.door import pace
 from edge.door import wiring as daemon
 from edge.door.pace import LEAST
 from edge.door.wiring import Options
 from edge.errors import CameraError, ConfigError, StoreError
 from edge.sinks.counts import database, keeper
+from edge.sinks.counts.store import CountStore
 from edge.sinks.systemd import Notifier
 from edge.sinks.window import Window
 from edge.values import BBox, Face, Frame, Image, Reading, StageTimes
@@ -126,11 +129,12 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def run(clip: Path, store: Path, **options: Any) -> int:
+def run(clip: Path, store: Path, count: bool = True, **options: Any) -> int:
     settings = load(
-        environment={"HOME": str(store.parent)}, overrides={"camera.source": str(clip), "counts.path": store}
+        environment={"HOME": str(store.parent)},
+        overrides={"camera.source": str(clip), "counts.path": store, "counts.recordings": count},
     )
-    return daemon.run(settings, Options(**{"count": True} | options))
+    return daemon.run(settings, Options(**options))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -140,6 +144,12 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def stored_visits(store: Path) -> list[str]:
     with sqlite3.connect(store) as connection:
         return [verdict for (verdict,) in connection.execute("SELECT verdict FROM visits ORDER BY started")]
+
+
+def stop_timeout() -> float:
+    """Seconds after which the unit's end is forced."""
+    unit = (Path(__file__).parents[2] / "systemd/maskgate.service").read_text()
+    return float(unit.partition("TimeoutStopSec=")[2].split()[0])
 
 
 class TestRecording:
@@ -217,7 +227,84 @@ class TestRecording:
         assert stored_visits(store) == ["without_mask"]
 
 
+class TestWhatIsOnlyTried:
+    def test_a_recording_is_not_counted(
+        self, clip: Path, store: Path, alert: FakeAlert, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(clip, store, count=False) == 0
+        assert not store.exists()
+        said = capfd.readouterr().out
+        assert "This is a recording: its visits are not counted (--count counts them)." in said
+        assert "(a recording: not counted)" in said
+
+    def test_nor_is_the_demo(self, store: Path, alert: FakeAlert, capfd: pytest.CaptureFixture[str]) -> None:
+        settings = load(environment={"HOME": str(store.parent)}, overrides={"camera.source": "demo"})
+        assert daemon.run(settings, Options(max_frames=3)) == 0
+        assert "This is a demo: its visits are not counted" in capfd.readouterr().out
+        assert not list(store.parent.rglob("counts.db"))
+
+    def test_one_option_counts_all(self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
+        words = ["run", "--quiet", "--source", str(clip), "--count"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MASKGATE_COUNTS_PATH", str(store))
+            assert cli.main(words) == 0
+        assert stored_visits(store) == ["with_mask", "without_mask"]
+
+    def test_outputs_that_are_tried_are_no_events(
+        self, doorway: Doorway, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alert: FakeAlert
+    ) -> None:
+        tried: list[str] = []
+        commands = Commands()
+        monkeypatch.setattr(daemon, "Commands", lambda: commands)
+        monkeypatch.setattr(type(alert), "outputs", (OutputState("buzzer", "a buzzer"),))
+        monkeypatch.setattr(type(alert), "try_output", lambda self, kind: tried.append(kind))
+        answers: list[str] = []
+
+        def operate() -> None:
+            answers.append(commands.ask(Mute(30)).result(timeout=5))
+            answers.append(commands.ask(TryOutput("buzzer")).result(timeout=5))
+            commands.ask(Restart())
+
+        doorway.scene = MASKED
+        code, events = live(store, tmp_path / "log", ("verdict", operate))
+        assert answers == ["Buzzer and sound are muted for 30 s.", "Tried: a buzzer."]
+        assert tried == ["buzzer"]
+        assert events == ["visit_started", "verdict", "visit_ended", "summary"]
+        assert code == daemon.RESTART
+
+
 class TestWhenSomethingFails:
+    def test_a_store_of_a_newer_version_leaves_the_door_watched(
+        self, clip: Path, store: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        run(clip, store, max_frames=1)
+        with sqlite3.connect(store) as connection:
+            connection.execute("PRAGMA user_version = 77")
+        before = store.read_bytes()
+        assert run(clip, store) == StoreError.exit_code
+        assert "from a newer maskgate" in caplog.text
+        assert "2 visits were not written" in caplog.text
+        assert "alarm on" in alert.told
+        assert store.read_bytes() == before
+
+    def test_parts_that_hang_at_the_end_are_left_behind_in_time(
+        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    ) -> None:
+        hung = threading.Event()
+        monkeypatch.setattr(CountStore, "close", lambda self: hung.wait(60))
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        commands = Commands()
+        monkeypatch.setattr(daemon, "Commands", lambda: commands)
+        threading.Timer(1.0, commands.ask, [Stop()]).start()
+        began = time.monotonic()
+        code = run(clip, store, events=str(pipe), realtime=True)
+        took = time.monotonic() - began
+        hung.set()
+        assert code == StoreError.exit_code
+        assert took < stop_timeout() - 2
+        assert "left behind: " in caplog.text or "does not answer" in caplog.text
+
     def test_a_full_disk_under_the_events_log_is_said_once_and_alerts_and_counts_go_on(
         self, clip: Path, store: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -823,7 +823,7 @@ class TestWholeAppliance:
                 f'[mqtt]\nhost = "127.0.0.1"\nport = {broker.port}\ndoor = "front"\nevents = true\n'
                 f'[web]\nport = {port}\n[counts]\npath = "{tmp_path}/counts.db"\n[alerts]\noutput = "none"\n'
             )
-            command = [sys.executable, "-m", "edge", "run", "--config", config, "--source", "demo", *options]
+            command = [sys.executable, "-m", "edge", "run", "--config", config, "--source", "demo", "--count", *options]
             started.append(subprocess.Popen(command, cwd=ROOT, text=True, stderr=subprocess.PIPE))
             return started[-1]
 

@@ -70,7 +70,12 @@ class Appliance:
 
     def start(self) -> Appliance:
         """Start it; safe to call again once it has ended."""
-        defaults = {"web.port": self.port, "counts.path": self.store, "alerts.output": "none"}
+        defaults = {
+            "web.port": self.port,
+            "counts.path": self.store,
+            "counts.recordings": True,
+            "alerts.output": "none",
+        }
         variables = {
             f"MASKGATE_{key.replace('.', '_')}".upper(): str(value).lower() if isinstance(value, bool) else str(value)
             for key, value in (defaults | dict(self.settings)).items()

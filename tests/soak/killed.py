@@ -33,6 +33,7 @@ def main() -> int:
     os.environ |= {
         "HOME": str(folder),
         "MASKGATE_COUNTS_PATH": str(store),
+        "MASKGATE_COUNTS_RECORDINGS": "true",
         "MASKGATE_ALERTS_OUTPUT": "none",
         "MASKGATE_WEB_ENABLED": "false",
     }

@@ -23,6 +23,9 @@ CONFIG = """\
 source = "demo"
 loop = true
 
+[counts]
+recordings = true
+
 [alerts]
 output = "none"
 """

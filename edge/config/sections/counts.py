@@ -14,6 +14,9 @@ class CountSettings(Section):
         None,
         description="SQLite file; unset: counts.db in the service's $STATE_DIRECTORY, else in ~/.local/state/maskgate",
     )
+    recordings: bool = Field(
+        False, description="Count the visits in recordings and the demo too, not only those a camera sees"
+    )
     commit_every: float = Field(
         5.0, gt=0, le=60, description="Maximum time before a visit is written to disk, in seconds"
     )
