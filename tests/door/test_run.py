@@ -130,10 +130,8 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def run(clip: Path, store: Path, count: bool = True, **options: Any) -> int:
-    settings = load(
-        environment={"HOME": str(store.parent)},
-        overrides={"camera.source": str(clip), "counts.path": store, "counts.recordings": count},
-    )
+    overrides = {"camera.source": str(clip), "counts.path": store, "counts.recordings": count}
+    settings = load(environment={"HOME": str(store.parent)}, overrides=overrides)
     return daemon.run(settings, Options(**options))
 
 
@@ -243,7 +241,8 @@ class TestWhatIsOnlyTried:
         assert "This is a demo: its visits are not counted" in capfd.readouterr().out
         assert not list(store.parent.rglob("counts.db"))
 
-    def test_one_option_counts_all(self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
+    @pytest.mark.usefixtures("alert")
+    def test_one_option_counts_all(self, clip: Path, store: Path) -> None:
         words = ["run", "--quiet", "--source", str(clip), "--count"]
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MASKGATE_COUNTS_PATH", str(store))
@@ -287,8 +286,9 @@ class TestWhenSomethingFails:
         assert "alarm on" in alert.told
         assert store.read_bytes() == before
 
+    @pytest.mark.usefixtures("alert")
     def test_parts_that_hang_at_the_end_are_left_behind_in_time(
-        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch, caplog: Any
+        self, clip: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
     ) -> None:
         hung = threading.Event()
         monkeypatch.setattr(CountStore, "close", lambda self: hung.wait(60))

@@ -60,7 +60,7 @@ def status(at: float = 0.0) -> Status:
     return Status(at, 0.0, CameraState("a camera"))
 
 
-def play(sinks: Sinks, seconds: float, fps: float = 20.0) -> int:
+def play(sinks: Sinks, seconds: float, fps: float = 16.0) -> int:
     """Show a status wherever one is due; how many had to be built."""
     built = 0
     for frame in range(round(seconds * fps)):
@@ -72,9 +72,9 @@ def play(sinks: Sinks, seconds: float, fps: float = 20.0) -> int:
 
 class TestStatuses:
     def test_each_gets_them_as_often_as_it_wants(self) -> None:
-        often, seldom = Listener(0.1), Listener(1.0)
+        often, seldom = Listener(0.125), Listener(1.0)
         assert play(Sinks([often, seldom], Commands()), 10) == len(often.shown)
-        assert (len(often.shown), len(seldom.shown)) == (100, 10)
+        assert (len(often.shown), len(seldom.shown)) == (80, 10)
 
     def test_none_is_built_while_nobody_wants_one(self) -> None:
         assert play(Sinks([Listener(5.0)], Commands()), 10) == 2
