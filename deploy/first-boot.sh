@@ -83,7 +83,11 @@ make_operator() {
     fi
     usermod --password '!' "$CARD_USER"
     for group in adm audio gpio video; do
-        ! getent group "$group" >/dev/null || usermod --append --groups "$group" "$CARD_USER"
+        getent group "$group" >/dev/null || continue
+        case " $(id -nG "$CARD_USER") " in
+            *" $group "*) ;;
+            *) usermod --append --groups "$group" "$CARD_USER" ;;
+        esac
     done
     sync
     : >"$SETUP/operator-made"

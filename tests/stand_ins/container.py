@@ -217,7 +217,12 @@ class Machine(Device):
     def cut_power(self) -> None:
         """Nothing on it runs from one moment to the next. What it wrote is kept; memory is not."""
         process = self._processes.pop()
-        for init in must(["pgrep", "--parent", str(process.pid)]).split():
+
+        def inits() -> list[str]:
+            return call(["pgrep", "--parent", str(process.pid)]).stdout.split()
+
+        wait_for(inits, 30, "the machine is on")
+        for init in inits():
             os.kill(int(init), signal.SIGKILL)
         process.wait(timeout=30)
 

@@ -81,18 +81,20 @@ def test_the_first_boot_leaves_a_device_that_is_set_up(undisturbed: Undisturbed)
 
 def test_cut_at_each_step_it_ends_in_the_same_state(copy: Copy, undisturbed: Undisturbed) -> None:
     for step in STEPS:
+        if os.path.lexists(copy.path(step)):
+            continue
         copy.cut(lambda step=step: os.path.lexists(copy.path(step)), LONGEST)  # type: ignore[misc]
         assert os.path.lexists(copy.path(step)), f"{step} was never reached: {copy.shown()[-2000:]}"
     if not copy.is_finished():
         copy.finish()
-    assert copy.state() == undisturbed.state
+    assert copy.state() ^ undisturbed.state == set()
 
 
 def test_cut_while_it_cleans_up_it_ends_in_the_same_state(copy: Copy, undisturbed: Undisturbed) -> None:
     copy.cut(lambda: copy.path(f"{SETUP}/finished").exists() and not copy.path(f"{SETUP}/release").exists(), LONGEST)
     if not copy.is_finished():
         copy.finish()
-    assert copy.state() == undisturbed.state
+    assert copy.state() ^ undisturbed.state == set()
 
 
 def test_run_twice_it_ends_in_the_same_state(copy: Copy, card: Card, undisturbed: Undisturbed) -> None:
@@ -102,7 +104,7 @@ def test_run_twice_it_ends_in_the_same_state(copy: Copy, card: Card, undisturbed
     for name in (UNIT, str(wants)):
         shutil.copy2(card.root / name.lstrip("/"), copy.path(name), follow_symlinks=False)
     copy.finish()
-    assert copy.state() == undisturbed.state
+    assert copy.state() ^ undisturbed.state == set()
 
 
 @pytest.mark.parametrize("number", range(-(-CUTS // CUTS_A_CARD)))
@@ -114,4 +116,4 @@ def test_cut_at_random_moments_it_ends_in_the_same_state(copy: Copy, undisturbed
         copy.cut(lambda: False, moment)
     if not copy.is_finished():
         copy.finish()
-    assert copy.state() == undisturbed.state
+    assert copy.state() ^ undisturbed.state == set()
