@@ -235,8 +235,8 @@ build_release() {
         --require-hashes --requirement "$sent/requirements.txt" --quiet --no-cache-dir --disable-pip-version-check \
         --no-input --root-user-action=ignore ||
         die "The packages could not be installed; see pip's message above. The device runs what it ran before."
-    rm -rf --one-file-system -- "${dir:?}/sent"
     add_installer "$dir"
+    rm -rf --one-file-system -- "${dir:?}/sent"
     # Every key is a comment, so that a later release's better default takes effect where nobody chose otherwise.
     : >"$dir/config.toml"
     "$dir/venv/bin/maskgate" config --example --config "$dir/config.toml" >"$dir/config.all" ||
@@ -248,16 +248,16 @@ build_release() {
     building=
 }
 
+# From the copy that was checked, or from the checkout.
 add_installer() {
-    cp "$HERE/install.sh" "$1/install.sh"
-    chmod 755 "$1/install.sh"
-    units=$HERE/systemd
-    [ -d "$units" ] || units=$HERE/../systemd
-    mkdir -p "$1/systemd"
+    scripts=$sent units=$sent/systemd
+    [ -d "$units" ] || scripts=$HERE units=$HERE/../systemd
+    install -m 755 -- "$scripts/install.sh" "$1/install.sh"
+    install -m 644 -- "$scripts/kiosk.sh" "$1/kiosk.sh"
+    mkdir -- "$1/systemd"
     for name in "$SERVICE" maskgate.sysusers.conf "$KIOSK" maskgate-kiosk.sysusers.conf; do
-        cp "$units/$name" "$1/systemd/"
+        install -m 644 -- "$units/$name" "$1/systemd/$name"
     done
-    cp "$HERE/kiosk.sh" "$1/kiosk.sh"
 }
 
 write_file() {

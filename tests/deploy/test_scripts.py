@@ -82,3 +82,19 @@ def test_what_is_not_a_checkout_is_not_cleaned(checkout: Path) -> None:
     done = clean(checkout / CLEAN, checkout)
     assert (done.returncode, "nothing was removed" in done.stderr) == (1, True)
     assert (checkout / "build").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "variable"), [("run", "VENV"), ("lint", "DEV"), ("deploy", "DEPLOY")], ids=["run", "lint", "deploy"]
+)
+def test_an_environment_that_cannot_be_made_costs_no_files(tmp_path: Path, target: str, variable: str) -> None:
+    """The folder may be one that somebody named by mistake."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$1" != -m ]\n')
+    python.chmod(0o755)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "wedding.jpg").touch()
+    done = call(["make", "-C", str(ROOT), target, f"PYTHON={python}", f"{variable}={folder}"])
+    assert (done.returncode, "sudo apt install python3-venv" in done.stderr) == (2, True), done
+    assert [path.name for path in folder.iterdir()] == ["wedding.jpg"]

@@ -35,6 +35,10 @@ CLOCK = """\
 Environment=LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 Environment="FAKETIME=@1996-02-29 12:00:00"
 """
+PACKAGE = "maskgate-slow"
+CONTROL = f"Package: {PACKAGE}\nVersion: 1.0\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: is slow\n"
+CONFIGURING = "/srv/configuring"
+POSTINST = f"#!/bin/sh\nset -e\ntouch {CONFIGURING}\nsleep 3\ntouch /srv/configured\n"
 CURRENT = "/opt/maskgate/current"
 PASSING = {
     "/proc",
@@ -58,6 +62,8 @@ BACKUPS = ("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc
 class Card(Machine):
     """A device with a card from ``make image`` in it."""
 
+    more_settings = ""
+
     def __init__(self, work: Path, checkout: Checkout) -> None:
         super().__init__(work)
         self.checkout = checkout
@@ -75,6 +81,7 @@ class Card(Machine):
         drop_in = drop_in.with_name(f"{drop_in.name}.d") / "clock.conf"
         drop_in.parent.mkdir(parents=True)
         drop_in.write_text(CLOCK)
+        self.prepare(scratch / "base")
         base = pack(scratch / "base", scratch / "base.img", BASE_ROOT)
         self.told = self.checkout.make_image(base, self.settings(), scratch / "card.img")
         shutil.rmtree(scratch / "base")
@@ -85,13 +92,16 @@ class Card(Machine):
         (self.root / "usr/bin/sudo").chmod(0o4755)
         shutil.rmtree(scratch)
 
+    def prepare(self, base: Path) -> None:
+        """Change the tree of the base before an image is made of it."""
+
     def settings(self) -> Path:
         """What the card is to be."""
         (self._work / "config.toml").write_text(CONFIG)
         settings = self._work / "image.toml"
         settings.write_text(
             f'hostname = "door1"\nssh_key = "{self.key}.pub"\ntimezone = "Europe/Berlin"\n'
-            f'config = "{self._work}/config.toml"\n'
+            f'config = "{self._work}/config.toml"\n{self.more_settings}'
         )
         return settings
 
@@ -99,6 +109,30 @@ class Card(Machine):
         """Switch on, and wait for what the console says first."""
         self.switch_on()
         wait_for(lambda: "Finishing this card" in self.shown(), 120, "the first boot begins")
+
+
+class PackagedCard(Card):
+    """A card that wants a Debian package, which takes seconds to configure and lies in a folder of the card itself."""
+
+    more_settings = f'packages = ["{PACKAGE}"]\n'
+
+    def prepare(self, base: Path) -> None:
+        """Let apt find that package, and no other."""
+        shop, tree = base / "srv/shop", base / "srv/tree"
+        (tree / "DEBIAN").mkdir(parents=True)
+        shop.mkdir()
+        (tree / "DEBIAN/control").write_text(CONTROL)
+        (tree / "DEBIAN/postinst").write_text(POSTINST)
+        (tree / "DEBIAN/postinst").chmod(0o755)
+        file = shop / "package.deb"
+        must(["dpkg-deb", "--root-owner-group", "--build", str(tree), str(file)])
+        shutil.rmtree(tree)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        about = f"Filename: ./{file.name}\nSize: {file.stat().st_size}\nSHA256: {digest}\n"
+        (shop / "Packages").write_text(CONTROL + about)
+        for sources in [*(base / "etc/apt/sources.list.d").iterdir(), base / "etc/apt/sources.list"]:
+            sources.unlink(missing_ok=True)
+        (base / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/shop ./\n")
 
 
 class Copy(Machine):
@@ -142,7 +176,7 @@ class Copy(Machine):
     def finish(self) -> float:
         """Switch on, let the first boot finish, switch off; the seconds that it took."""
         self.switch_on()
-        took = wait_for(self.is_finished, 400, f"the first boot ends: {self.shown()[-2000:]}")
+        took = wait_for(self.is_finished, 400, f"the first boot ends; see {self.console}")
         time.sleep(1)
         self.cut_power()
         return took
@@ -174,7 +208,7 @@ class Copy(Machine):
 @contextmanager
 def pristine(work: Path, checkout: Checkout) -> Iterator[Card]:
     """A card that was never switched on."""
-    card = Card(work, checkout)
+    card = PackagedCard(work, checkout)
     card.root.mkdir()
     must(["mount", "-t", "tmpfs", "-o", "size=75%", "tmpfs", str(card.root)])
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stand_ins.card import CURRENT, SETUP, UNIT, Card, Copy, pristine
+from tests.stand_ins.card import CONFIGURING, CURRENT, SETUP, UNIT, Card, Copy, pristine
 from tests.stand_ins.card_base import MISSING
 from tests.stand_ins.checkout import Checkout
 from tests.stand_ins.container import missing
@@ -34,6 +34,7 @@ STEPS = (
     "/opt/maskgate/current",
     "/etc/systemd/system/multi-user.target.wants/maskgate.service",
     "/opt/maskgate/history",
+    CONFIGURING,
     f"{SETUP}/finished",
 )
 """Files and folders that come one after the other."""
@@ -75,7 +76,7 @@ def undisturbed(card: Card, tmp_path_factory: pytest.TempPathFactory) -> Undistu
 def test_the_first_boot_leaves_a_device_that_is_set_up(undisturbed: Undisturbed) -> None:
     """The positive control: the states below are compared with this one."""
     names = {line.split(" ")[0] for line in undisturbed.state}
-    assert {CURRENT, "/etc/maskgate/config.toml", "/home/pi/.ssh/authorized_keys", "/opt/maskgate/history"} <= names
+    assert {CURRENT, "/etc/maskgate/config.toml", "/home/pi/.ssh/authorized_keys", "/srv/configured"} <= names
     assert not {name for name in names if name == UNIT or name.startswith(SETUP)}
 
 
