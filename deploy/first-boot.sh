@@ -73,6 +73,8 @@ begin_accounts() {
 make_operator() {
     [ ! -e "$SETUP/operator-made" ] || return 0
     begin_accounts
+    # It makes the groups that open camera and pins.
+    systemd-sysusers "$RELEASE/systemd/maskgate.sysusers.conf"
     if ! id "$CARD_USER" >/dev/null 2>&1; then
         useradd --no-create-home --shell /bin/bash "$CARD_USER"
         home=$(getent passwd "$CARD_USER" | cut -d : -f 6)
@@ -98,6 +100,16 @@ make_host_keys() {
     ssh-keygen -A >/dev/null
 }
 
+# Where the base starts sshd by itself, it has failed for want of a host key, or fails while this starts it.
+start_sshd() {
+    for _ in 1 2 3 4 5; do
+        systemctl reset-failed ssh.service 2>/dev/null || :
+        if systemctl start ssh.service; then return; fi
+        sleep 1
+    done
+    say "SSH does not start now; see 'journalctl -u ssh'. It is started at each boot."
+}
+
 let_operator_in() {
     [ -s "$SETUP/authorized_keys" ] || return 0
     make_operator
@@ -110,9 +122,8 @@ let_operator_in() {
     awk '!seen[$0]++' "$@" >"$SETUP/all_keys"
     put_file "$SETUP/all_keys" "$keys" 600 "$CARD_USER" "$group"
     make_host_keys
-    # Where the base starts sshd by itself, it has failed for want of a host key.
-    systemctl reset-failed ssh.service 2>/dev/null || :
-    systemctl enable --quiet --now ssh.service
+    systemctl enable --quiet ssh.service
+    start_sshd
     say "$CARD_USER can log in with the SSH key; there is no password. This device's host key:"
     say "$(ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub)"
 }
@@ -185,7 +196,7 @@ forget() {
     done
     sync
     rm -rf --one-file-system -- "$UNITS/multi-user.target.wants/${UNIT:?}" "$UNITS/${UNIT:?}" "$SETUP"
-    systemctl daemon-reload
+    systemctl daemon-reload || say "systemd still knows $UNIT; the next boot forgets it."
 }
 
 finish() {

@@ -165,13 +165,10 @@ class Copy(Machine):
         """Whether nothing of the first boot is left, and the service is there."""
         return not any(map(os.path.lexists, (self.path(SETUP), self.path(UNIT)))) and self.path(CURRENT).is_symlink()
 
-    def cut(self, moment: Callable[[], object], seconds: float) -> None:
-        """Switch on, and off again as soon as ``moment()`` is true or after some seconds."""
+    def cut(self, moment: Callable[[], object], seconds: float) -> bool:
+        """Switch on, and off again as soon as ``moment()`` is true or after some seconds; whether the moment came."""
         self.switch_on()
-        end = time.monotonic() + seconds
-        while not moment() and time.monotonic() < end:
-            time.sleep(0.002)
-        self.cut_power()
+        return self.cut_power(moment, seconds)
 
     def finish(self) -> float:
         """Switch on, let the first boot finish, switch off; the seconds that it took."""

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -214,17 +215,29 @@ class Machine(Device):
                 subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
             )
 
-    def cut_power(self) -> None:
-        """Nothing on it runs from one moment to the next. What it wrote is kept; memory is not."""
-        process = self._processes.pop()
+    def cut_power(self, at: Callable[[], object] = lambda: True, seconds: float = 0) -> bool:
+        """Wait until ``at()`` is true, at most some seconds; then nothing on it runs from one moment to the next.
 
-        def inits() -> list[str]:
-            return call(["pgrep", "--parent", str(process.pid)]).stdout.split()
+        What it wrote is kept; memory is not.
 
-        wait_for(inits, 30, "the machine is on")
-        for init in inits():
-            os.kill(int(init), signal.SIGKILL)
-        process.wait(timeout=30)
+        Returns:
+            Whether the moment came.
+        """
+        process = self._processes[-1]
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_for(lambda: children.read_text().split(), 30, "the machine is on")
+        end = time.monotonic() + seconds
+        while not (came := bool(at())) and time.monotonic() < end:
+            time.sleep(0.001)
+        # Its first child of all is another than the machine's init, and gone soon.
+        while process.poll() is None:
+            for pid in children.read_text().split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.1)
+        self._processes.remove(process)
+        return came
 
     def know_host_key(self) -> None:
         """Remember the host key that lies on it as the right one."""
