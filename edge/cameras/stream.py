@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import math
+import mmap
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-import cv2
+import numpy as np
 
 from edge.board.findings import Finding, Machine, State
 from edge.cameras.address import HIDDEN, HOW_TO_WRITE, has_no_host, normal, scheme_of, shown
-from edge.cameras.video import as_bgr, too_large
+from edge.child import Child, ChildDiedError
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
-from edge.values import Frame
+from edge.values import Frame, Image
 
 if TYPE_CHECKING:
     from edge.cameras.sources import Place
 
 WAITS = True
 
-FFMPEG_LOG_LEVEL, SILENT = "OPENCV_FFMPEG_LOGLEVEL", "-8"
+DECODER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 OPEN_TIMEOUT = 10.0
 """Longest wait for the camera to answer, in seconds."""
 READ_TIMEOUT = 5.0
 """Longest wait for one picture, in seconds."""
+START_LIMIT = 8.0
+"""What a busy small board may add to start the decoder, in seconds."""
+GRACE = 2.0
+"""FFmpeg's own time limits come first by so much, in seconds."""
 
 
 def matches(source: str) -> bool:
@@ -46,7 +51,10 @@ def require_host(url: str) -> None:
 
 
 class Stream:
-    """Reads a network camera. Of its address only scheme, host and port leave this object."""
+    """Reads a network camera through FFmpeg, in a process whose death and memory are its own.
+
+    Of its address only scheme, host and port are shown.
+    """
 
     live = True
 
@@ -67,28 +75,22 @@ class Stream:
         """
         require_host(url)
         self.name = shown(url)
-        # FFmpeg's own messages repeat addresses on standard error; what matters of them is raised from here.
-        os.environ.setdefault(FFMPEG_LOG_LEVEL, SILENT)
-        self._clock = clock
+        self._clock, self._read_limit = clock, read_timeout + GRACE
         self._sequence = 0
-        self._capture = cv2.VideoCapture(
-            normal(url),
-            cv2.CAP_FFMPEG,
-            [
-                cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-                round(open_timeout * 1000),
-                cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-                round(read_timeout * 1000),
-            ],
-        )
-        if not self._capture.isOpened():
-            hint = f" Special characters: {HOW_TO_WRITE}." if HIDDEN in self.name else ""
-            raise CameraError(
-                f"No stream can be read from {self.name}; check address, user and password, and that the camera is on."
-                f"{hint}"
-            )
-        if too_large(self._capture):
-            raise CameraError(f"The pictures of {self.name} have too many pixels; set the camera to send smaller ones.")
+        self._memory: mmap.mmap | None = None
+        # FFmpeg's messages repeat addresses, so its standard error goes nowhere; one thread of OpenBLAS is enough.
+        self._child = Child("edge.cameras.decoder", errors=False, environment=DECODER_ENVIRONMENT)
+        order = {"url": normal(url), "open_timeout": open_timeout, "read_timeout": read_timeout}
+        try:
+            self._ask(order, open_timeout + START_LIMIT)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def decoder(self) -> int:
+        """Number of the process that decodes."""
+        return self._child.pid
 
     def read(self) -> Frame:
         """The next picture.
@@ -96,13 +98,41 @@ class Stream:
         Raises:
             CameraError: The stream broke off, ended or sent nothing in time.
         """
-        decoded, image = self._capture.read()
-        if not decoded:
-            raise CameraError(f"The stream {self.name} sends no more pictures; check the camera and the network.")
-        frame = Frame(as_bgr(image), self._clock.monotonic(), self._sequence)
+        said = self._ask({}, self._read_limit)
+        frame = Frame(self._picture(said), self._clock.monotonic(), self._sequence, stamp=said["stamp"])
         self._sequence += 1
         return frame
 
     def close(self) -> None:
         """Hang up."""
-        self._capture.release()
+        self._memory = None
+        self._child.close()
+
+    def _picture(self, said: Mapping[str, Any]) -> Image:
+        """A copy of the picture in shared memory, whose other half is being written to."""
+        if self._memory is None or len(self._memory) < said["size"]:
+            self._memory = mmap.mmap(self._child.memory, said["size"])
+        shape = (said["height"], said["width"], 3)
+        return np.frombuffer(self._memory, np.uint8, math.prod(shape), said["offset"]).reshape(shape).copy()
+
+    def _ask(self, message: Mapping[str, Any], limit: float) -> dict[str, Any]:
+        try:
+            said = self._child.ask(message, limit)
+        except ChildDiedError as error:
+            raise CameraError(f"The decoder of {self.name} is opened again: {error}.") from error
+        if trouble := said.get("trouble"):
+            raise CameraError(self._sentence(trouble))
+        return said
+
+    def _sentence(self, trouble: str) -> str:
+        if trouble == "end":
+            return f"The stream {self.name} sends no more pictures; check the camera and the network."
+        if trouble == "large":
+            return f"The pictures of {self.name} have too many pixels; set the camera to send smaller ones."
+        if trouble == "memory":
+            return f"The stream {self.name} takes too much memory to decode; set the camera to send smaller pictures."
+        hint = f" Special characters: {HOW_TO_WRITE}." if HIDDEN in self.name else ""
+        return (
+            f"No stream can be read from {self.name}; check address, user and password, and that the camera is on."
+            f"{hint}"
+        )

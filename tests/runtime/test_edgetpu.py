@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -184,32 +183,6 @@ def test_a_library_that_hangs_is_not_waited_for_and_its_process_is_ended(
     with pytest.raises(EdgeTpuCrashError, match="did not answer within 3 s"):
         EdgeTpu.open(Order("litert", library("HANGS")), contents, 3.0)
     assert started[0].returncode is not None
-
-
-class Stuck:
-    """A process that a driver holds in the kernel, where no signal reaches it."""
-
-    def poll(self) -> None:
-        return None
-
-    def kill(self) -> None:
-        """Nothing comes of it."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        assert timeout is not None, "nobody may wait for it without an end"
-        time.sleep(timeout)
-        raise subprocess.TimeoutExpired("stuck", timeout)
-
-
-def test_a_process_that_cannot_be_ended_is_left_behind_within_the_second_that_is_left() -> None:
-    ours, theirs = socket.socketpair()
-    process: Any = Stuck()
-    with theirs, tempfile.TemporaryFile() as errors:
-        tpu = EdgeTpu(process, ours, os.memfd_create("stuck"), errors)
-        began = time.monotonic()
-        tpu.close()
-        tpu.close()
-    assert time.monotonic() - began < 2.0 - INVOKE_LIMIT
 
 
 PYCORAL = """

@@ -7,19 +7,19 @@ import threading
 from pathlib import Path
 
 from edge import cli
-from edge.cameras.stream import Stream
+from edge.cameras.http import MjpegCamera
 from edge.values import Frame
 
 
 def main() -> int:
-    block, read = Path(sys.argv[1]), Stream.read
+    block, read = Path(sys.argv[1]), MjpegCamera.read
 
-    def read_or_block(stream: Stream) -> Frame:
+    def read_or_block(camera: MjpegCamera) -> Frame:
         if block.exists():
             threading.Event().wait()
-        return read(stream)
+        return read(camera)
 
-    Stream.read = read_or_block  # type: ignore[method-assign]
+    MjpegCamera.read = read_or_block  # type: ignore[method-assign]
     return cli.main(sys.argv[2:])
 
 

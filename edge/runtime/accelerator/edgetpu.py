@@ -10,17 +10,9 @@ the probe. Values travel through shared memory, so that nobody waits for a reade
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
-import re
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -29,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.child import Child, ChildDiedError
 from edge.errors import ModelError
 from edge.runtime import Quantization, Tensor, TensorSpec
 
@@ -39,9 +32,6 @@ OPEN_LIMIT = 20.0
 """Longest wait for a device to get ready, in seconds: its firmware goes over USB first."""
 INVOKE_LIMIT = 1.0
 """Longest wait for a picture, in seconds: a hundred times what one takes."""
-DEATH_LIMIT = 0.5
-"""Longest wait for the process to end, in seconds: a driver may hold it in the kernel, where no signal reaches it."""
-MESSAGE_BYTES = 65_536
 
 
 class EdgeTpuError(ModelError):
@@ -101,10 +91,10 @@ class EdgeTpu:
         interfaces: Of the models, in the order in which they were given.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket, memory: int, errors: Any) -> None:
+    def __init__(self, child: Child) -> None:
         """Take over what ``open`` started."""
         self.interfaces: tuple[Interface, ...] = ()
-        self._process, self._channel, self._memory, self._errors = process, channel, memory, errors
+        self._child = child
         self._view: mmap.mmap | None = None
 
     @classmethod
@@ -120,19 +110,7 @@ class EdgeTpu:
             EdgeTpuCrashError: The process died or did not answer in time.
             EdgeTpuError: The device, its library or the runtime refused.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        memory = os.memfd_create("maskgate-edgetpu")
-        errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603 - this Python and this package, and no shell
-                [sys.executable, "-m", "edge.runtime.accelerator.edgetpu_process", str(theirs.fileno()), str(memory)],
-                pass_fds=(theirs.fileno(), memory),
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                env={**os.environ, "PYTHONPATH": _python_path()},
-            )
-        tpu = cls(process, ours, memory, errors)
+        tpu = cls(Child("edge.runtime.accelerator.edgetpu_process"))
         try:
             tpu._load(order, models, limit)
         except BaseException:
@@ -160,54 +138,29 @@ class EdgeTpu:
 
     def close(self) -> None:
         """End the process, or leave it behind where it cannot be ended. Safe to call twice."""
-        self._channel.close()
-        if self._memory < 0:
-            return
-        if self._process.poll() is None:
-            self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(DEATH_LIMIT)
-        os.close(self._memory)
-        self._errors.close()
-        self._memory, self._view = -1, None
+        self._view = None
+        self._child.close()
 
     def _load(self, order: Order, models: Sequence[bytes], limit: float) -> None:
-        os.truncate(self._memory, sum(map(len, models)))
+        memory = self._child.memory
+        os.truncate(memory, sum(map(len, models)))
         offset = 0
         for content in models:
-            offset += os.pwrite(self._memory, content, offset)
+            offset += os.pwrite(memory, content, offset)
         answer = self._ask({**asdict(order), "sizes": list(map(len, models))}, limit)
         self.interfaces = tuple(_interface(one) for one in answer["interfaces"])
-        os.truncate(self._memory, area(self.interfaces))
-        self._view = mmap.mmap(self._memory, area(self.interfaces))
+        os.truncate(memory, area(self.interfaces))
+        self._view = mmap.mmap(memory, area(self.interfaces))
         self._ask({"mapped": True}, INVOKE_LIMIT)
 
     def _ask(self, message: Mapping[str, Any], limit: float) -> dict[str, Any]:
-        self._channel.settimeout(limit)
         try:
-            self._channel.send(json.dumps(message).encode())
-            answer = self._channel.recv(MESSAGE_BYTES)
-        except TimeoutError as error:
-            self._process.kill()
-            raise EdgeTpuCrashError(f"it did not answer within {limit:g} s") from error
-        except OSError:
-            answer = b""
-        if not answer:
-            raise EdgeTpuCrashError(f"its process {self._death()}")
-        said: dict[str, Any] = json.loads(answer)
+            said = self._child.ask(message, limit)
+        except ChildDiedError as error:
+            raise EdgeTpuCrashError(str(error)) from error
         if "error" in said:
             raise EdgeTpuError(said["error"])
         return said
-
-    def _death(self) -> str:
-        try:
-            code = self._process.wait(DEATH_LIMIT)
-        except subprocess.TimeoutExpired:
-            return "stopped listening"
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        self._errors.seek(0)
-        words = re.findall(r"\S.*", self._errors.read().decode("utf-8", "replace"))
-        return f"{how}: {words[-1][:200]}" if words else how
 
 
 def area(interfaces: Sequence[Interface]) -> int:
@@ -236,12 +189,6 @@ def offsets(interface: Interface) -> list[int]:
 def as_json(spec: TensorSpec) -> dict[str, Any]:
     """A tensor's description for the other process."""
     return {**asdict(spec), "dtype": spec.dtype.str, "shape": list(spec.shape)}
-
-
-def _python_path() -> str:
-    """So that the child finds this package, wherever it was started from."""
-    own = str(Path(__file__).resolve().parents[3])
-    return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
 
 
 def _interface(said: Mapping[str, Any]) -> Interface:

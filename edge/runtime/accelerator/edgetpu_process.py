@@ -11,15 +11,15 @@ import json
 import mmap
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from edge.child import MESSAGE_BYTES, channel_and_memory
 from edge.runtime import Model, open_delegated
-from edge.runtime.accelerator.edgetpu import LIBRARY, MESSAGE_BYTES, OPEN_LIMIT, Interface, area, as_json, offsets
+from edge.runtime.accelerator.edgetpu import LIBRARY, OPEN_LIMIT, Interface, area, as_json, offsets
 from edge.runtime.accelerator.pycoral import open_with_pycoral
 
 GRACE = 2.0
@@ -28,7 +28,7 @@ GRACE = 2.0
 
 def main() -> int:
     """Serve until the parent hangs up; the exit code."""
-    channel, memory = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    channel, memory = channel_and_memory()
     order = json.loads(channel.recv(MESSAGE_BYTES))
     try:
         with _limit(OPEN_LIMIT + GRACE):

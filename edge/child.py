@@ -1,0 +1,127 @@
+"""A process for code that may crash, hang or take too much memory: a driver's library, a decoder of foreign data.
+
+    child = Child("edge.cameras.decoder")
+    answer = child.ask({"open": address}, limit=10.0)
+
+Messages are JSON over a channel; pictures and tensors go through shared memory. The child ends with its parent. Its
+module takes both as open files from ``channel_and_memory``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+MESSAGE_BYTES = 65_536
+DEATH_LIMIT = 0.5
+"""Longest wait for the process to end, in seconds: a driver may hold it in the kernel, where no signal reaches it."""
+
+
+class ChildDiedError(Exception):
+    """The process ended, or did not answer in time; its text says how. ``close`` it."""
+
+
+class Child:
+    """A child process. Not for several threads at once, but for ``close``.
+
+    Args:
+        module: Of this package; its main program.
+        errors: Keep what it writes on standard error, to say why it died. Not where that may hold a secret.
+        environment: Variables that it has beside those of this process.
+
+    Attributes:
+        memory: The shared memory, as an open file.
+    """
+
+    def __init__(self, module: str, errors: bool = True, environment: Mapping[str, str] | None = None) -> None:
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.memory = os.memfd_create(f"maskgate-{module.rpartition('.')[2]}")
+        self._errors = tempfile.TemporaryFile() if errors else None  # noqa: SIM115 - closed with the process
+        output = self._errors or subprocess.DEVNULL
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - this Python and this package, and no shell
+                [sys.executable, "-m", module, str(theirs.fileno()), str(self.memory)],
+                pass_fds=(theirs.fileno(), self.memory),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **(environment or {}), "PYTHONPATH": _python_path()},
+            )
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
+
+    def ask(self, message: Mapping[str, Any], limit: float) -> dict[str, Any]:
+        """Send a message and wait for the answer.
+
+        Args:
+            message: JSON-ready.
+            limit: Longest wait, in seconds.
+
+        Raises:
+            ChildDiedError: None came in time, or the process has ended.
+        """
+        try:
+            self._channel.settimeout(limit)
+            self._channel.send(json.dumps(message).encode())
+            answer = self._channel.recv(MESSAGE_BYTES)
+        except TimeoutError as error:
+            self._process.kill()
+            raise ChildDiedError(f"it did not answer within {limit:g} s") from error
+        except OSError:
+            answer = b""
+        if not answer:
+            raise ChildDiedError(f"its process {self._death()}")
+        said: dict[str, Any] = json.loads(answer)
+        return said
+
+    def close(self) -> None:
+        """End the process, or leave it behind where it cannot be ended. Safe to call twice, and from another thread."""
+        memory, self.memory = self.memory, -1
+        if memory < 0:
+            return
+        if self._process.poll() is None:
+            self._process.kill()
+        with suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        self._channel.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(DEATH_LIMIT)
+        os.close(memory)
+        if self._errors:
+            self._errors.close()
+
+    def _death(self) -> str:
+        try:
+            code = self._process.wait(DEATH_LIMIT)
+        except subprocess.TimeoutExpired:
+            return "stopped listening"
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if self._errors is None:
+            return how
+        self._errors.seek(0)
+        words = re.findall(r"\S.*", self._errors.read().decode("utf-8", "replace"))
+        return f"{how}: {words[-1][:200]}" if words else how
+
+
+def channel_and_memory() -> tuple[socket.socket, int]:
+    """What the parent gave this process, in the child."""
+    return socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+
+
+def _python_path() -> str:
+    """So that the child finds this package, wherever it was started from."""
+    own = str(Path(__file__).resolve().parents[1])
+    return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
