@@ -73,7 +73,7 @@ def test_with_everything_on_one_port_is_open_and_only_to_the_device_itself(start
 
 
 def test_without_screens_and_broker_no_socket_is_held(start: Start, tmp_path: Path) -> None:
-    process = start(web_enabled="false", counts_path=str(tmp_path / "counts.db"))
+    process = start(web_enabled="false", counts_path=str(tmp_path / "counts.db"), counts_recordings="true")
     wait_for(lambda: (tmp_path / "counts.db").exists() or process.poll() is not None)
     assert process.poll() is None
     assert sockets(process.pid) == []

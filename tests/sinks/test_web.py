@@ -27,13 +27,14 @@ import numpy as np
 import pytest
 
 from edge import cli
+from edge.alerts.state import AlertState, OutputState
 from edge.board.findings import Machine
 from edge.commands import doctor
 from edge.config import load
 from edge.errors import ConfigError
 from edge.sinks.counts import database
 from edge.sinks.web import app, gate, guard, loopback, server, streams, texts, token
-from edge.status import CameraState
+from edge.status import CameraState, SourceKind
 from edge.values import Event, EventKind, Verdict
 from tests.stand_ins.clock import ManualClock
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
@@ -136,6 +137,27 @@ class TestHealth:
 
 
 class TestStatus:
+    def test_the_demo_is_named_and_stores_nothing(self, door: Door, client: httpx.Client) -> None:
+        door.counts, door.more = None, {"counted": False}
+        door.camera = CameraState("demo", last_frame_at=door.clock.monotonic(), kind=SourceKind.DEMO)
+        said = until(lambda: (got := client.get("/api/status").json()).get("source") == "demo" and got)
+        assert said["counted"] is False
+        assert said["today"]["stored"] is False
+
+    def test_it_tells_what_the_outputs_really_do(self, door: Door, client: httpx.Client) -> None:
+        outputs = (OutputState("led", "red lamp on pin 17"), OutputState("buzzer", "buzzer on pin 27", "It hangs."))
+        door.more = {"alerts": AlertState(outputs, door.clock.monotonic() + 60, quiet_hours=True)}
+        said = until(lambda: (got := client.get("/api/status").json()["alerts"])["outputs"] and got)
+        assert 50 < said.pop("muted_for") <= 60
+        assert said == {
+            "audible": False,
+            "quiet_hours": True,
+            "outputs": [
+                {"kind": "led", "name": "red lamp on pin 17", "trouble": None},
+                {"kind": "buzzer", "name": "buzzer on pin 27", "trouble": "It hangs."},
+            ],
+        }
+
     def test_it_tells_what_the_operator_wants_to_know(self, door: Door, client: httpx.Client) -> None:
         door.people = (person(1, Verdict.WITHOUT_MASK),)
         door.tell_a_day()

@@ -13,7 +13,7 @@ import pytest
 
 from edge.sinks.counts import database
 from edge.sinks.web import texts, token
-from edge.status import CameraState
+from edge.status import CameraState, SourceKind
 from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.stand_ins.browser import browser, violations
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
@@ -264,6 +264,18 @@ class TestKiosk:
             page.goto(door.url)
             await_mode(page, "unsure")
             assert page.evaluate("document.getAnimations().length") == 0
+
+    def test_the_demo_says_that_it_is_one(self, browser: Browser, tmp_path: Path) -> None:
+        with open_door(tmp_path) as one:
+            one.more = {"counted": False}
+            with_people(one, "with_mask")
+            one.camera = CameraState("demo", last_frame_at=one.clock.monotonic() + 60, kind=SourceKind.DEMO)
+            for page in opened_page(browser, viewport={"width": 800, "height": 480}):
+                page.goto(one.url)
+                page.get_by_text("Demo: these people are not at the door").wait_for()
+                assert fits(page)
+                page.goto(f"{one.url}operator")
+                page.get_by_text("demo, nothing is counted").wait_for()
 
     def test_it_speaks_the_browsers_language_where_that_is_wanted(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path, {"web.language": "auto"}) as own:

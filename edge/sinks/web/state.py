@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from edge.status import Status
+from edge.status import SourceKind, Status
 from edge.values import Person, Verdict
 from edge.verdicts import MOST_URGENT_FIRST
 
@@ -86,12 +86,14 @@ def snapshot(status: Status | None, now: float, stale_after: float) -> dict[str,
     if status is None or status.image is None or shown in (Mode.STARTING, Mode.OUT_OF_SERVICE):
         return {"mode": str(shown), "people": [], "alarm": False}
     height, width = status.image.shape[:2]
-    return {
+    drawn = {
         "mode": str(shown),
         "people": people(status.people, status.at, (width, height)),
         "alarm": status.alarm,
         "aspect": round(width / height, 3),
     }
+    real = status.camera.kind is SourceKind.CAMERA
+    return drawn if real else drawn | {"source": str(status.camera.kind)}
 
 
 def people(visitors: Sequence[Person], at: float, frame_size: tuple[int, int]) -> list[dict[str, Any]]:

@@ -156,8 +156,16 @@ function hear(state) {
     return;
   }
   show(state.mode);
+  name(state.source);
   showPicture(!WITHOUT_MIRROR.includes(state.mode));
   draw(body.dataset.picture === "on" ? state.people.filter((person) => !person.away) : state.people, state.aspect);
+}
+
+/* Who tries the demo at the door's screen should not take its people for those in front of it. */
+function name(played) {
+  const line = document.getElementById("source");
+  line.hidden = !played;
+  line.textContent = played ? texts[`kiosk.source.${played}`] : "";
 }
 
 function lose() {

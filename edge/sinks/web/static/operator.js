@@ -50,12 +50,12 @@ function fill(parent, children) {
   if (text(parent.children) !== text(children)) parent.replaceChildren(...children);
 }
 
-function showHealth(health, reasons) {
+function showHealth(health, reasons, source, counted) {
   const pill = byId("health");
-  if (pill.dataset.health !== health) {
-    pill.dataset.health = health;
-    pill.textContent = say(`health.${health}`);
-  }
+  pill.dataset.health = health;
+  const played = source && source !== "camera" && !counted ? ` · ${say(`source.${source}`)}` : "";
+  const words = say(`health.${health}`) + played;
+  if (pill.textContent !== words) pill.textContent = words;
   byId("attention").hidden = reasons.length === 0;
   fill(byId("reasons"), reasons.map((reason) => element("li", reason)));
 }
@@ -191,7 +191,7 @@ function showSystem(status) {
 }
 
 function show(status) {
-  showHealth(status.health, status.reasons);
+  showHealth(status.health, status.reasons, status.source, status.counted);
   showCounts(status.today, status.since_start);
   showEvents(status.events);
   showSystem(status);
