@@ -45,7 +45,8 @@ exit codes:
   1  check: an image was unreadable;      5  counts or events cannot be read or written
      doctor: it cannot run at a door      6  the alert output that was asked for cannot be driven
   2  wrong command line or configuration  70  unexpected error (-v shows where)
-  3  camera absent, busy or unreadable    130  interrupted by a second Ctrl-C
+  3  camera absent, busy or unreadable    75  ended to start again, as an operator asked
+                                          130  interrupted by a second Ctrl-C
 """
 
 

@@ -5,6 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Method = Literal["exclusive", "inclusive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +22,11 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float], parts: int = 10) -> Spread:
-        """The spread of at least one value: deciles with ``parts`` 10, quartiles with 4."""
+    def of(cls, values: Sequence[float], parts: int = 10, method: Method = "exclusive") -> Self:
+        """The spread of at least one value: deciles with ``parts`` 10, quartiles with 4; ``method`` as ``statistics`` has it."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
-        cuts = statistics.quantiles(values, n=parts)
+        cuts = statistics.quantiles(values, n=parts, method=method)
         return cls(statistics.median(values), cuts[0], cuts[-1])
 
     def told(self, digits: int = 2) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from edge.cameras import Camera, InputSize
 from edge.clock import Clock
 from edge.errors import CameraError
+from edge.pacing import Backoff
 from edge.values import Event, EventKind, Frame, Image
 from edge.vision.preprocess import shrunk
 
@@ -177,7 +178,7 @@ class LatestFrame:
         self.name = camera.name
         self.dropped = 0
         self._reopen, self._clock, self._input_size = reopen, clock, input_size
-        self._stale_after, self._reopen_after, self._hung_after = stale_after, reopen_after, hung_after
+        self._stale_after, self._hung_after = stale_after, hung_after
         self._frozen_after, self._dark_after = frozen_after or math.inf, dark_after or math.inf
         self._fresh = threading.Condition()
         self._closing = threading.Event()
@@ -186,7 +187,7 @@ class LatestFrame:
         self._sequence = 0
         self._interval, self._taken_at = 0.0, -math.inf
         self._last_fresh = self._busy_since = self._changed_at = self._lit_at = clock.monotonic()
-        self._pause = reopen_after
+        self._backoff = Backoff(reopen_after, LONGEST_PAUSE)
         self._lost = False
         self._trouble = f"{camera.name} sends no pictures."
         self._events: list[Event] = []
@@ -286,7 +287,8 @@ class LatestFrame:
             now = self._busy_since = self._clock.monotonic()
             self._sequence += 1
             self._refuse_frozen(now, fingerprint, dark)
-            self._last_fresh, self._pause = now, self._reopen_after
+            self._last_fresh = now
+            self._backoff.reset()
             self._judge_light(now, dark)
             if now - self._taken_at >= self._interval:
                 self._taken_at = now
@@ -323,8 +325,7 @@ class LatestFrame:
         with self._fresh:
             if not self._current():
                 return
-            pause = self._pause
-            self._pause = min(2 * pause, LONGEST_PAUSE)
+            pause = self._backoff.next()
             self._busy_since = self._clock.monotonic() + pause
         self._closing.wait(pause)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from edge.clock import SystemClock
 from edge.config import Settings
 from edge.people import PeopleTracker
 from edge.sinks.counts import store_path
+from edge.spread import Spread
 from edge.values import Frame, Image
 from edge.vision.pipeline import Live, Pipeline, load_pipeline
 from edge.vision.preprocess import shrunk
@@ -45,24 +45,6 @@ class Times:
     judge: list[float] = field(default_factory=list)
     follow: list[float] = field(default_factory=list)
     frame: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Of many times: the middle one, and those that a tenth of them stay below and exceed."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Of at least two values."""
-        tenths = statistics.quantiles(values, n=10)
-        return cls(statistics.median(values), tenths[0], tenths[-1])
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from edge.people import PeopleTracker
 from edge.sinks.together import Sinks
 from edge.values import Face, Frame, Image
 from edge.vision.pipeline import Pipeline, load_pipeline
-from tests.bench.results import Options, Section, Spread, Table, ratios
+from tests.bench.results import Options, Quartiles, Section, Table, ratios
 from tests.bench.scenes import crowds, demo, settings, with_nobody
 
 FPS = 30
@@ -90,8 +90,8 @@ def run(options: Options) -> Section:
     rows = [
         (
             name,
-            Spread.of(shares[name]).told(1),
-            f"{Spread.of(looks[name]).median:.0f}",
+            Quartiles.of(shares[name]).told(1),
+            f"{Quartiles.of(looks[name]).median:.0f}",
             ratios(shares[name], shares[first]).told(),
         )
         for name in spells
@@ -105,13 +105,13 @@ def run(options: Options) -> Section:
         Table(
             "From the first picture of somebody at an empty door to their face found:",
             ("times tried", "median, ms", "longest, ms"),
-            [(str(len(delays)), f"{Spread.of(delays).median:.0f}", f"{max(delays):.0f}")],
+            [(str(len(delays)), f"{Quartiles.of(delays).median:.0f}", f"{max(delays):.0f}")],
         )
     )
     section.data = {
-        "cpu_percent": {name: Spread.of(values).json() for name, values in shares.items()},
+        "cpu_percent": {name: Quartiles.of(values).json() for name, values in shares.items()},
         "of_busy": {name: ratios(shares[name], shares[first]).json() for name in spells},
-        "wake_ms": {"median": Spread.of(delays).median, "longest": max(delays), "tried": len(delays)},
+        "wake_ms": {"median": Quartiles.of(delays).median, "longest": max(delays), "tried": len(delays)},
     }
     return section
 

@@ -13,7 +13,7 @@ from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Pipeline
 from edge.vision.preprocess import shrunk
-from tests.bench.results import Options, Section, Spread, Table, ratios
+from tests.bench.results import Options, Quartiles, Section, Table, ratios
 from tests.bench.scenes import crowds, settings, with_one_person
 
 THREADS = 1
@@ -58,7 +58,7 @@ def run(options: Options) -> Section:
                     scene,
                     words,
                     *(
-                        Spread.of(one).told()
+                        Quartiles.of(one).told()
                         for one in (
                             whole,
                             alone,
@@ -69,8 +69,8 @@ def run(options: Options) -> Section:
                 )
             )
             section.data[f"{scene}, scaled {words}"] = {
-                "pipeline_ms": Spread.of(whole).json(),
-                "bare_ms": Spread.of(alone).json(),
+                "pipeline_ms": Quartiles.of(whole).json(),
+                "bare_ms": Quartiles.of(alone).json(),
                 "ratio": ratio.json(),
                 "ratio_of_the_quickest": round(best, 4),
             }

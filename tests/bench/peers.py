@@ -22,7 +22,7 @@ from edge.vision.face_detector import Detector
 from edge.vision.mask_classifier import Classifier
 from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import normalise
-from tests.bench.results import Options, Section, Spread, Table, ratios
+from tests.bench.results import Options, Quartiles, Section, Table, ratios
 from tests.bench.scenes import HEIGHT, WIDTH, crowds, settings, with_one_person
 from train.evaluate.measure import open_photo, read_photos
 from train.evaluate.peers import aizoo, escvm, yunet
@@ -115,8 +115,8 @@ def run(options: Options) -> Section:
         section.tables.append(_table(name, len(images), took, at_door))
         section.data[name] = {
             system: {
-                "ms": Spread.of(times.clock).json(),
-                "processor_ms": Spread.of(times.processor).json(),
+                "ms": Quartiles.of(times.clock).json(),
+                "processor_ms": Quartiles.of(times.processor).json(),
                 "times_ours": ratios(times.clock, took[OURS].clock).json(),
                 "times_our_processor_time": ratios(times.processor, took[OURS].processor).json(),
             }
@@ -124,8 +124,8 @@ def run(options: Options) -> Section:
         }
         if at_door:
             section.data[name][AT_DOOR] = {
-                "ms": Spread.of(at_door.clock).json(),
-                "processor_ms": Spread.of(at_door.processor).json(),
+                "ms": Quartiles.of(at_door.clock).json(),
+                "processor_ms": Quartiles.of(at_door.processor).json(),
             }
     return section
 
@@ -161,10 +161,10 @@ def _table(name: str, pictures: int, took: Mapping[str, Times], at_door: Times |
     rows = [
         (
             system,
-            Spread.of(times.clock).told(1),
-            f"{1e3 / Spread.of(times.clock).median:.0f}",
+            Quartiles.of(times.clock).told(1),
+            f"{1e3 / Quartiles.of(times.clock).median:.0f}",
             ratios(times.clock, took[OURS].clock).told(1),
-            Spread.of(times.processor).told(1),
+            Quartiles.of(times.processor).told(1),
             ratios(times.processor, took[OURS].processor).told(1),
         )
         for system, times in told.items()

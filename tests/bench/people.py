@@ -26,7 +26,7 @@ from edge.values import BBox, Face, Frame, Reading, Verdict
 from edge.vision.pipeline import load_pipeline
 from tests.bench import people_tuning
 from tests.bench.people_tuning import KINDS
-from tests.bench.results import Options, Section, Spread, Table
+from tests.bench.results import Options, Quartiles, Section, Table
 from tests.bench.scenes import crowds
 from tests.stand_ins.simulate import HEIGHT, WIDTH, Outcome, Scene, score
 
@@ -136,9 +136,9 @@ def _pipeline_table(seconds: float) -> Table:
     rows = [
         (
             str(people),
-            Spread.of(cost.times.tolist()).told(1),
+            Quartiles.of(cost.times.tolist()).told(1),
             f"{cost.times.mean() / one.times.mean():.2f}",
-            Spread.of(cost.processor.tolist()).told(1),
+            Quartiles.of(cost.processor.tolist()).told(1),
             f"{cost.processor.mean() / one.processor.mean():.2f}",
             f"{cost.readings:.2f}",
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge.spread import Method, Spread
 from train.evaluate.report import markdown_table
 
 
@@ -56,32 +56,20 @@ class Section:
     plots: list[Path] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Spread:
+class Quartiles(Spread):
     """The median and the middle half of some measurements."""
 
-    median: float
-    low: float
-    high: float
-
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        if len(values) < 2:
-            return cls(values[0], values[0], values[0])
-        low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(middle, low, high)
-
-    def told(self, digits: int = 2) -> str:
-        """``1.23 (1.20 to 1.31)``."""
-        return f"{self.median:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+    def of(cls, values: Sequence[float], parts: int = 4, method: Method = "inclusive") -> Quartiles:
+        return super().of(values, parts, method)
 
     def json(self) -> dict[str, float]:
         return {"median": round(self.median, 4), "p25": round(self.low, 4), "p75": round(self.high, 4)}
 
 
-def ratios(values: Sequence[float], others: Sequence[float]) -> Spread:
+def ratios(values: Sequence[float], others: Sequence[float]) -> Quartiles:
     """Of measurements that were taken in turn, pair by pair."""
-    return Spread.of([one / other for one, other in zip(values, others, strict=True)])
+    return Quartiles.of([one / other for one, other in zip(values, others, strict=True)])
 
 
 def plot(

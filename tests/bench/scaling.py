@@ -21,7 +21,7 @@ from edge.sinks.web.report import read_today
 from edge.values import Frame, Image
 from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench import web
-from tests.bench.results import Options, Section, Spread, Table, plot
+from tests.bench.results import Options, Quartiles, Section, Table, plot
 from tests.bench.scenes import HEIGHT, WIDTH, crowds, settings, with_one_person
 
 CROWDS = (0, 1, 2, 3, 5, 8, 10, 15, 20)
@@ -61,18 +61,18 @@ def _people(pipeline: Pipeline, options: Options, section: Section) -> None:
     for size, still in zip(sizes, stills, strict=True):
         if len(pipeline.detect(Frame.still(still))) != size:
             section.notes.append(f"Of {size} people shown, {len(pipeline.detect(Frame.still(still)))} were found.")
-    rows = [(str(size), Spread.of(every[size]).told(), Spread.of(door[size]).told()) for size in sizes]
+    rows = [(str(size), Quartiles.of(every[size]).told(), Quartiles.of(door[size]).told()) for size in sizes]
     head = ("people", "ms, all judged in every picture", "ms, at the door: settled people judged now and then")
     section.tables.append(Table("People in view, 640x480, one thread, processor time:", head, rows))
     lines = {
-        "all judged in every picture": [(size, Spread.of(every[size]).median) for size in sizes],
-        "at the door": [(size, Spread.of(door[size]).median) for size in sizes],
+        "all judged in every picture": [(size, Quartiles.of(every[size]).median) for size in sizes],
+        "at the door": [(size, Quartiles.of(door[size]).median) for size in sizes],
     }
     section.plots.append(
         plot(options.out / "people.png", "Time of a picture", "people in view", "ms", lines, xticks=sizes)
     )
     section.data["people"] = {
-        size: {"all": Spread.of(every[size]).json(), "door": Spread.of(door[size]).json()} for size in sizes
+        size: {"all": Quartiles.of(every[size]).json(), "door": Quartiles.of(door[size]).json()} for size in sizes
     }
 
 
@@ -98,14 +98,14 @@ def _sizes(pipeline: Pipeline, options: Options, section: Section) -> None:
         Table(
             "Size of the picture, one person, one thread, processor time:",
             head,
-            [(n, Spread.of(t).told()) for n, t in took.items()],
+            [(n, Quartiles.of(t).told()) for n, t in took.items()],
         )
     )
-    points = [(w * h / 1e6, Spread.of(took[f"{w}x{h}"]).median) for w, h in FRAME_SIZES]
+    points = [(w * h / 1e6, Quartiles.of(took[f"{w}x{h}"]).median) for w, h in FRAME_SIZES]
     section.plots.append(
         plot(options.out / "sizes.png", "Time of a picture by its size", "megapixels", "ms", {"one person": points})
     )
-    section.data["sizes"] = {name: Spread.of(times).json() for name, times in took.items()}
+    section.data["sizes"] = {name: Quartiles.of(times).json() for name, times in took.items()}
 
 
 def _threads(pipeline: Pipeline, options: Options, section: Section) -> None:
@@ -115,9 +115,9 @@ def _threads(pipeline: Pipeline, options: Options, section: Section) -> None:
     }
     work = {name: partial(_judge, one, still) for name, one in pipelines.items()}
     took = _in_turn(work, options.some(300, 5), _timed)
-    rows = [(name, Spread.of(times).told()) for name, times in took.items()]
+    rows = [(name, Quartiles.of(times).told()) for name, times in took.items()]
     section.tables.append(Table(f"Threads a model, one person, {os.cpu_count()} cores:", ("", "ms"), rows))
-    section.data["threads"] = {name: Spread.of(times).json() for name, times in took.items()}
+    section.data["threads"] = {name: Quartiles.of(times).json() for name, times in took.items()}
 
 
 def _clients(options: Options, section: Section) -> None:
@@ -133,22 +133,22 @@ def _clients(options: Options, section: Section) -> None:
     rows = [
         (
             str(number),
-            Spread.of([one.cpu for one in took]).told(),
-            Spread.of([one.server for one in took]).told(1),
+            Quartiles.of([one.cpu for one in took]).told(),
+            Quartiles.of([one.server for one in took]).told(1),
         )
         for number, took in spells.items()
     ]
     head = ("clients of /events", "processor time a picture, ms", "of it the server's thread, %")
     section.tables.append(Table("Those who look at the screens:", head, rows))
     points = {
-        "whole process": [(number, Spread.of([one.cpu for one in took]).median) for number, took in spells.items()]
+        "whole process": [(number, Quartiles.of([one.cpu for one in took]).median) for number, took in spells.items()]
     }
     title = "Processor time of a picture by clients of the screens"
     section.plots.append(plot(options.out / "clients.png", title, "clients of /events", "ms", points, xticks=numbers))
     section.data["clients"] = {
         number: {
-            "cpu_ms": Spread.of([s.cpu for s in took]).json(),
-            "server_percent": Spread.of([s.server for s in took]).json(),
+            "cpu_ms": Quartiles.of([s.cpu for s in took]).json(),
+            "server_percent": Quartiles.of([s.server for s in took]).json(),
         }
         for number, took in spells.items()
     }
@@ -168,10 +168,15 @@ def _rows(options: Options, section: Section) -> None:
             today = [_timed(partial(read_today, store, now)) for _ in range(options.some(30, 3))]
             days = [_timed(partial(_by_day, store)) for _ in range(options.some(5, 2))]
             table.append(
-                (f"{rows:,}", f"{store.stat().st_size / 1e6:.1f}", Spread.of(today).told(1), Spread.of(days).told(1))
+                (
+                    f"{rows:,}",
+                    f"{store.stat().st_size / 1e6:.1f}",
+                    Quartiles.of(today).told(1),
+                    Quartiles.of(days).told(1),
+                )
             )
-            points["today by hour (the counts page)"].append((rows, Spread.of(today).median))
-            points["everything by day"].append((rows, Spread.of(days).median))
+            points["today by hour (the counts page)"].append((rows, Quartiles.of(today).median))
+            points["everything by day"].append((rows, Quartiles.of(days).median))
             store.unlink()
     head = ("visits in the store", "MB", "today by hour, ms", "everything by day, ms")
     section.tables.append(Table(f"Rows in the store, {VISITS_AN_HOUR} visits an hour without a break:", head, table))

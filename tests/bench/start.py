@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.bench.results import Options, Section, Spread, Table, ratios
+from tests.bench.results import Options, Quartiles, Section, Table, ratios
 
 ROOT = Path(__file__).parents[2]
 OURS = ["-m", "edge", "run", "--source", "demo", "--events", "-", "--quiet"]
@@ -35,9 +35,9 @@ def run(options: Options) -> Section:
     rows = [
         (
             name,
-            Spread.of([start.seconds for start in starts]).told(),
+            Quartiles.of([start.seconds for start in starts]).told(),
             ratios([start.seconds for start in starts], ours).told(1),
-            Spread.of([start.processor for start in starts]).told(),
+            Quartiles.of([start.processor for start in starts]).told(),
         )
         for name, starts in took.items()
     ]
@@ -53,8 +53,8 @@ def run(options: Options) -> Section:
     )
     section.data = {
         name: {
-            "seconds": Spread.of([start.seconds for start in starts]).json(),
-            "processor_seconds": Spread.of([start.processor for start in starts]).json(),
+            "seconds": Quartiles.of([start.seconds for start in starts]).json(),
+            "processor_seconds": Quartiles.of([start.processor for start in starts]).json(),
         }
         for name, starts in took.items()
     } | {"imports_ms": dict(imports)}

@@ -18,7 +18,7 @@ from edge.sinks.web.report import read_today
 from edge.vision.pipeline import load_pipeline
 from tests.bench import __main__ as bench
 from tests.bench.budget import multiply_accumulates
-from tests.bench.results import Spread, ratios
+from tests.bench.results import Quartiles, ratios
 from tests.bench.scaling import fill
 from tests.bench.scenes import crowds, settings
 from tests.stand_ins.simulate import Faults, Scene, score
@@ -93,9 +93,9 @@ def test_multiply_accumulates_are_those_of_each_kind_of_layer() -> None:
 
 
 def test_a_spread_is_the_median_and_the_middle_half() -> None:
-    assert Spread.of([1, 2, 3, 4, 5]) == Spread(3, 2, 4)
-    assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0)
-    assert ratios([2, 6, 12], [1, 2, 3]) == Spread(3, 2.5, 3.5)
+    assert Quartiles.of([1, 2, 3, 4, 5]) == Quartiles(3, 2, 4)
+    assert Quartiles.of([7.0]) == Quartiles(7.0, 7.0, 7.0)
+    assert ratios([2, 6, 12], [1, 2, 3]) == Quartiles(3, 2.5, 3.5)
 
 
 def test_a_store_is_filled_with_as_many_visits_as_asked(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from edge.people import PeopleTracker
 from edge.sinks.together import Sinks
 from edge.sinks.web.sink import WebScreens
 from edge.vision.pipeline import Pipeline, load_pipeline
-from tests.bench.results import Options, Section, Spread, Table
+from tests.bench.results import Options, Quartiles, Section, Table
 
 CLIENTS = 20
 
@@ -130,13 +130,13 @@ def _compare(rounds: int, frames: int, paths: list[str], section: Section) -> Ta
         "frames a second": ([one.fps for one in alone], [one.fps for one in watched], slower),
         "processor time a frame, ms": ([one.cpu for one in alone], [one.cpu for one in watched], dearer),
     }
-    rows = [(name, *(Spread.of(values).told(1) for values in columns)) for name, columns in figures.items()]
-    shares = [Spread.of([one.server for one in spells]) for spells in (alone, watched)]
+    rows = [(name, *(Quartiles.of(values).told(1) for values in columns)) for name, columns in figures.items()]
+    shares = [Quartiles.of([one.server for one in spells]) for spells in (alone, watched)]
     rows.append(("of it the server's thread, %", *(share.told(1) for share in shares), ""))
     who = f"{CLIENTS} clients of {' and '.join(paths)}"
     section.data[who] = {
-        "slower_percent": Spread.of(slower).json(),
-        "dearer_percent": Spread.of(dearer).json(),
+        "slower_percent": Quartiles.of(slower).json(),
+        "dearer_percent": Quartiles.of(dearer).json(),
         "server_percent": shares[1].json(),
     }
     head = ("", "alone", "watched", "the loop's loss, %")

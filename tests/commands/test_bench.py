@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from edge import cli
-from edge.commands.bench import Spread, measure
+from edge.commands.bench import measure
 from edge.config import Config
 from edge.people import PeopleTracker
+from edge.spread import Spread
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.pipeline import Pipeline
 

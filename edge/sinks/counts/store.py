@@ -29,10 +29,12 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.errors import StoreError
+from edge.pacing import Backoff
 from edge.sinks.counts import database
 from edge.sinks.counts.boot import BootClock
 from edge.sinks.counts.hours import HOUR, add, hour_of, rebuild
 from edge.sinks.counts.ownership import StoreBusyError, is_corrupt, refuse_foreign, set_aside
+from edge.text import plural
 from edge.values import Event, EventKind, Verdict
 
 JUMP = 2.0
@@ -96,7 +98,7 @@ class CountStore:
         self._wall_offset = 0.0
         self._prune_at = self._boot.seconds() + PRUNE_AFTER
         self._retry_at = -math.inf
-        self._pause = RETRY_AFTER
+        self._backoff = Backoff(RETRY_AFTER, RETRY_AT_MOST)
         self.degraded: str | None = None
         """Why counts cannot be written at present, as a sentence for the operator; None if they can."""
         self.before: Mapping[Verdict, int] | None = None
@@ -151,7 +153,7 @@ class CountStore:
             if self._lock_file is not None or self._visits or self._frames:
                 self._try(self._write)
             if self._visits and self.degraded:
-                lost = "1 visit was" if len(self._visits) == 1 else f"{len(self._visits)} visits were"
+                lost = plural(len(self._visits), "visit was", "visits were")
                 self.degraded = f"{self.degraded} {lost} not written."
             self._disconnect()
             self._let_go_of_lock()
@@ -180,11 +182,11 @@ class CountStore:
             if isinstance(error, StoreBusyError) and work == self._open:
                 raise
             self._disconnect()
-            self._retry_at = self._boot.seconds() + self._pause
-            self._pause = min(2 * self._pause, RETRY_AT_MOST)
+            self._retry_at = self._boot.seconds() + self._backoff.next()
             self.degraded = self._sentence(error)
         else:
-            self._retry_at, self._pause, self.degraded = -math.inf, RETRY_AFTER, None
+            self._retry_at, self.degraded = -math.inf, None
+            self._backoff.reset()
 
     def _sentence(self, error: Exception) -> str:
         if isinstance(error, StoreError):
