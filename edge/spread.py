@@ -23,7 +23,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float], parts: int = 10, method: Method = "exclusive") -> Self:
-        """The spread of at least one value: deciles with ``parts`` 10, quartiles with 4; ``method`` as in ``statistics``."""
+        """The spread of at least one value: deciles with ``parts`` 10, quartiles with 4."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0])
         cuts = statistics.quantiles(values, n=parts, method=method)
