@@ -196,4 +196,6 @@ TABLE: Mapping[Verdict, Row] = {
     ),
 }
 
+LANGUAGES: tuple[str, ...] = tuple(TABLE[Verdict.UNSURE].words)
+
 MOST_URGENT_FIRST: tuple[Verdict, ...] = tuple(sorted(Verdict, key=lambda verdict: -verdict.row.urgency))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from edge.config.section import ON_PAGE, SecretFile, Section
+from edge.verdicts import LANGUAGES
 
 
 class WebSettings(Section):
@@ -35,7 +36,9 @@ class WebSettings(Section):
         json_schema_extra=ON_PAGE,
     )
     language: str = Field(
-        "en", description="Language of the pages: en, fr; auto: what the browser asks for", json_schema_extra=ON_PAGE
+        "en",
+        description=f"Language of the pages: {', '.join(LANGUAGES)}; auto: what the browser asks for",
+        json_schema_extra=ON_PAGE,
     )
 
     @field_validator("language")
