@@ -6,6 +6,9 @@ SETTINGS ?= $(wildcard image.toml)
 VENV := .venv
 DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
+QUICK := .venv-quick
+# The device's tests without browsers and soaks: what a change to edge/ is tried with.
+QUICK_TESTS := $(addprefix tests/,alerts board cameras commands config docs door people runtime sinks vision) $(wildcard tests/test_*.py)
 DEPLOY := build/deploy-env
 SCRIPTS := $(wildcard .ci/* deploy/*.sh deploy/*/*.sh)
 DATA ?= ../shared/data/faces/val.json
@@ -22,7 +25,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo desktop test fuzz soak lint format train convert edgetpu eval eval-peers bench demo-clip deploy rollback image test-system test-boot clean
+.PHONY: help run demo desktop test test-quick fuzz soak lint format train convert edgetpu eval eval-peers bench demo-clip deploy rollback image test-system test-boot clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -40,8 +43,12 @@ demo: $(VENV)/.ready ## play the demo clip again and again, with its pages, unti
 desktop: $(VENV)/.desktop ## the same with a live window (opencv-python in place of the headless one)
 	@$(VENV)/bin/maskgate run --window $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
 
-test: $(DEV)/.ready ## install what tests need into .venv-dev and run them
+test: $(DEV)/.ready ## everything but containers and boards; says how long it takes and what it installs
+	@echo "Running all tests: about 10 minutes on two idle cores ('make test-quick' takes under 2) ..."
 	@$(DEV_PYTHON) -m pytest $(ARGS)
+
+test-quick: $(QUICK)/.ready ## the device's tests, without TensorFlow, browser and soak
+	@env -u CI $(QUICK)/bin/python -m pytest -q -m 'not system and not boot and not slow' $(QUICK_TESTS) $(ARGS)
 
 fuzz: $(DEV)/.fuzz ## look for input that breaks maskgate, for example: make fuzz ARGS='web --seconds 600'
 	@$(DEV_PYTHON) -m tests.fuzz $(ARGS)
@@ -129,12 +136,18 @@ $(DEPLOY)/.ready: Makefile
 	@$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check packaging 'pydantic>=2.7,<3' 'tomli; python_version < "3.11"'
 	@touch $@
 
+$(QUICK)/.ready: pyproject.toml
+	@$(PYTHON) -m venv $(QUICK) || { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+	@echo "Installing the device's packages and pytest into $(QUICK) (about a minute and 550 MB, once) ..."
+	@$(QUICK)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
 $(DEV)/.fuzz: $(DEV)/.ready
 	@$(DEV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	@touch $@
 
 $(DEV)/.ready: pyproject.toml
 	@$(PYTHON) -m venv $(DEV) || { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
-	@echo "Installing what tests, training and conversion need into $(DEV) (a few minutes, once) ..."
+	@echo "Installing what tests, training and conversion need into $(DEV) (TensorFlow: a few minutes and 3 GB, once) ..."
 	@$(DEV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,train,demo]'
 	@touch $@

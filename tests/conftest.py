@@ -1,9 +1,11 @@
-"""What every test stands on: no test reads or writes the settings and counts of whoever runs it."""
+"""Tests read and write no settings or counts of the user who runs them. Parts that were not tested are named."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from tests import parts
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +17,22 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         monkeypatch.delenv(name, raising=False)
     for name in [name for name in os.environ if name.startswith("MASKGATE_")]:
         monkeypatch.delenv(name)
+
+
+def _lacking(config: pytest.Config) -> dict[str, set[str]]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    return parts.lacking(report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a part that is not tested fails the run."""
+    if os.environ.get("CI") and parts.required(_lacking(session.config)) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The last line names what to install."""
+    lacking = _lacking(config)
+    if lacking:
+        print(parts.sentence(lacking))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.stand_ins.container import call, must
 
 ROOT = Path(__file__).parents[2]
 CLEAN = ".ci/clean"
+SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 def shell_scripts() -> list[str]:
@@ -28,9 +30,9 @@ def test_lint_checks_every_shell_script() -> None:
     assert set(scripts) <= set(checked)
 
 
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed (apt install shellcheck)")
-def test_shellcheck_finds_nothing_to_complain_of() -> None:
-    done = call(["shellcheck", *shell_scripts()], cwd=ROOT)
+@pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed (apt install shellcheck)")
+def test_shellcheck_finds_nothing() -> None:
+    done = call([str(SHELLCHECK), *shell_scripts()], cwd=ROOT)
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -61,7 +61,7 @@ Library = Callable[[str], str]
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """Compiles a delegate that behaves as told; its path."""
     if not shutil.which("gcc"):
-        pytest.skip("no gcc to compile a delegate with")
+        pytest.skip("no compiler for a delegate: apt install gcc")
     folder = tmp_path_factory.mktemp("delegates")
 
     def build(behaviour: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["browser"]
 
+pytestmark = pytest.mark.slow
 LONG = 30_000
 """Longest wait for what should come at once, in milliseconds: the machine may be busy."""
 SIZES = {"monitor": (1920, 1080), "small screen of a Pi": (800, 480), "phone": (390, 844)}
