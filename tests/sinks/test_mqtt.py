@@ -23,11 +23,11 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.config import Settings, load
+from edge.control import Commands
 from edge.sinks.counts.database import lifetime_totals, open_for_reading
 from edge.sinks.mqtt import Publisher, link, publisher
-from edge.sinks.mqtt.discovery import documents
 from edge.sinks.mqtt.link import MOST_UNACKNOWLEDGED
-from edge.sinks.mqtt.topics import Topics, topics
+from edge.sinks.mqtt.topics import topics
 from edge.status import CameraState, CountsState, Status
 from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.stand_ins import memory
@@ -36,6 +36,7 @@ from tests.stand_ins.broker import MOSQUITTO, PATIENCE, Broker, Listener, free_p
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
 ABOUT = {"maskgate": "1.2.3", "face": "b6446fc2", "mask": "0892ab75"}
+STATES = ("availability", "counts", "people", "alarm", "camera", "alerts", "diagnostics", "version")
 MASKED, BARE = Verdict.WITH_MASK, Verdict.WITHOUT_MASK
 
 
@@ -96,7 +97,7 @@ def open_door(quick: None, tmp_path: Path) -> Iterator[OpenDoor]:
     ) -> Door:
         given = {"host": "127.0.0.1", "port": port, "door": "front"} | mqtt
         settings = settings or load(environment={}, overrides={f"mqtt.{key}": value for key, value in given.items()})
-        one = Publisher(settings, SystemClock(), ABOUT, counted)
+        one = Publisher(settings, SystemClock(), ABOUT, Commands(), counted)
         opened.append(one)
         now = time.monotonic()
         stored = CountsState(Path("counts.db"), None, before) if counted else None
@@ -125,11 +126,16 @@ class TestWhatIsRetained:
         wait_for(lambda: {"maskgate/front/counts", "maskgate/front/people"} <= set(early.latest))
 
         late = listen(broker.port)
-        wait_for(lambda: len(late.latest) >= 6 + 7)
+        wait_for(lambda: set(STATES) <= {topic.removeprefix("maskgate/front/") for topic in late.latest})
         assert late.latest["maskgate/front/availability"] == "online"
         assert late.latest["maskgate/front/people"] == "2"
         assert late.latest["maskgate/front/alarm"] == "ON"
-        assert json.loads(late.latest["maskgate/front/camera"]) == {"ok": True, "trouble": None, "losses": 0}
+        assert json.loads(late.latest["maskgate/front/camera"]) == {
+            "ok": True,
+            "trouble": None,
+            "losses": 0,
+            "source": "camera",
+        }
         assert json.loads(late.latest["maskgate/front/version"]) == ABOUT
         assert counts(late) == {
             "with_mask": 103,
@@ -147,7 +153,12 @@ class TestWhatIsRetained:
         door, listener = open_door(broker.port), listen(broker.port)
         door.show(camera=CameraState("usb:0", "usb:0 is unplugged.", time.monotonic(), 2))
         said = wait_for(lambda: listener.latest.get("maskgate/front/camera"))
-        assert json.loads(said) == {"ok": False, "trouble": "usb:0 is unplugged.", "losses": 2}
+        assert json.loads(said) == {
+            "ok": False,
+            "trouble": "usb:0 is unplugged.",
+            "losses": 2,
+            "source": "camera",
+        }
 
     def test_a_loop_that_hangs_is_told_though_it_no_longer_shows_anything(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
@@ -269,12 +280,12 @@ OPEN_AND_WAIT = """
 import sys, time
 from edge.clock import SystemClock
 from edge.config import load
-from edge.sinks.counts.database import lifetime_totals, open_for_reading
+from edge.control import Commands
 from edge.sinks.mqtt import Publisher
 
 settings = load(environment={}, overrides={
     "mqtt.host": "127.0.0.1", "mqtt.port": int(sys.argv[1]), "mqtt.door": "front"})
-Publisher(settings, SystemClock(), {"maskgate": "1", "face": "2", "mask": "3"})
+Publisher(settings, SystemClock(), {"maskgate": "1", "face": "2", "mask": "3"}, Commands())
 time.sleep(120)
 """
 
@@ -356,102 +367,6 @@ class TestEvents:
         told = [json.loads(payload)["person"] for topic, payload in listener.heard if topic.endswith("/events")]
         assert told == sorted(set(told))
         assert told[-10:] == list(range(50, 60))
-
-
-class TestHomeAssistant:
-    def test_every_entity_is_described_as_home_assistant_documents(
-        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
-    ) -> None:
-        door, listener = open_door(broker.port, before={}), listen(broker.port)
-        door.show()
-        wait_for(lambda: sum(topic.startswith("homeassistant/") for topic in listener.latest) == 7)
-        wait_for(lambda: "maskgate/front/counts" in listener.latest)
-        described = {
-            topic: json.loads(payload)
-            for topic, payload in listener.latest.items()
-            if topic.startswith("homeassistant/")
-        }
-        assert len({document["unique_id"] for document in described.values()}) == 7
-        assert len({json.dumps(document["device"]) for document in described.values()}) == 1
-        for topic, document in described.items():
-            assert_documented(topic, document, listener.latest)
-
-    @pytest.mark.parametrize("verdict", list(Verdict))
-    def test_counters_only_ever_grow_and_are_read_from_the_totals(self, verdict: Verdict) -> None:
-        at = Topics("maskgate", "front")
-        document = json.loads(
-            documents("homeassistant", at, "1.2.3")[f"homeassistant/sensor/maskgate_front/{verdict}/config"]
-        )
-        assert document["state_class"] == "total_increasing"
-        assert document["state_topic"] == "maskgate/front/counts"
-        assert document["value_template"] == "{{ value_json." + verdict.value + " }}"
-
-    def test_a_restarted_home_assistant_is_told_again(
-        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
-    ) -> None:
-        door, listener = open_door(broker.port, before={}), listen(broker.port)
-        door.show()
-        camera = "homeassistant/binary_sensor/maskgate_front/camera/config"
-        wait_for(lambda: listener.times(camera) == 1 and listener.times("maskgate/front/counts") == 1)
-        listener.say("homeassistant/status", "offline")
-        listener.say("homeassistant/status", "online")
-        wait_for(lambda: listener.times(camera) == 2 and listener.times("maskgate/front/counts") == 2)
-
-    def test_without_a_discovery_prefix_only_the_doors_own_topics_are_used(
-        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
-    ) -> None:
-        door, listener = open_door(broker.port, before={}, discovery_prefix=""), listen(broker.port)
-        door.show()
-        wait_for(lambda: "maskgate/front/counts" in listener.latest)
-        assert {topic.split("/")[0] for topic in listener.latest} == {"maskgate"}
-
-
-DOCUMENTED = {
-    "sensor": {"state_class", "unit_of_measurement", "state_topic"},
-    "binary_sensor": {"payload_on", "payload_off", "state_topic"},
-}
-"""Keys of each platform that every document here must have."""
-ALLOWED = {
-    *("name", "unique_id", "icon", "device_class", "entity_category", "value_template", "json_attributes_topic"),
-    *("availability_topic", "payload_available", "payload_not_available", "qos", "device", "origin"),
-}
-"""Documented keys of both platforms: home-assistant.io/integrations/sensor.mqtt and binary_sensor.mqtt."""
-DEVICE_KEYS = {"identifiers", "name", "manufacturer", "model", "sw_version"}
-
-
-def assert_documented(topic: str, document: dict[str, Any], latest: Mapping[str, str]) -> None:
-    match = re.fullmatch(r"homeassistant/(sensor|binary_sensor)/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)/config", topic)
-    assert match, topic
-    required = DOCUMENTED[match[1]]
-    assert required <= set(document) <= required | ALLOWED
-    assert document["name"]
-    assert document["unique_id"] == f"{match[2]}_{match[3]}"
-    assert latest[document["availability_topic"]] == document["payload_available"] == "online"
-    assert document["payload_not_available"] == "offline"
-    assert document["qos"] == 1
-    assert set(document["device"]) == DEVICE_KEYS
-    assert document["device"]["identifiers"] == ["maskgate_front"]
-    assert document["origin"] == {"name": "maskgate", "sw_version": "1.2.3"}
-    assert document.get("state_class", "measurement") in ("measurement", "total_increasing")
-    assert document.get("device_class", "problem") == "problem"
-    assert document.get("entity_category", "diagnostic") == "diagnostic"
-    assert document.get("icon", "mdi:x").startswith("mdi:")
-    state = rendered(document.get("value_template", "{{ value }}"), latest[document["state_topic"]])
-    if match[1] == "binary_sensor":
-        assert state in (document["payload_on"], document["payload_off"])
-    else:
-        assert int(state) >= 0
-
-
-def rendered(template: str, payload: str) -> str:
-    """What Home Assistant makes of a payload, for the templates that are used here."""
-    if template == "{{ value }}":
-        return payload
-    if match := re.fullmatch(r"\{\{ value_json\.(\w+) \}\}", template):
-        return str(json.loads(payload)[match[1]])
-    match = re.fullmatch(r"\{\{ '(\w+)' if value_json\.(\w+) else '(\w+)' \}\}", template)
-    assert match, template
-    return match[1] if json.loads(payload)[match[2]] else match[3]
 
 
 class TestTrouble:
@@ -740,11 +655,11 @@ class TestManyDoors:
         account = {"password_file": str(secret)}
         open_door(kept_apart.port, before={}, username="front", **account).show(totals={MASKED: 3})
         wait_for(lambda: counts(listener).get("visits") == 3)
-        wait_for(lambda: "homeassistant/sensor/maskgate_front/people/config" in listener.latest)
+        wait_for(lambda: "homeassistant/device/maskgate_front/config" in listener.latest)
 
         impostor = open_door(kept_apart.port, before={}, username="back", door="side", **account)
         impostor.show(totals={MASKED: 9})
-        wait_for(lambda: "homeassistant/sensor/maskgate_side/people/config" in listener.latest)
+        wait_for(lambda: "homeassistant/device/maskgate_side/config" in listener.latest)
         assert counts(listener, "side") == {}
 
 

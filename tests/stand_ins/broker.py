@@ -88,13 +88,16 @@ class Listener:
         self._client.loop_start()
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        payload = message.payload.decode()
+        payload = message.payload.decode(errors="replace")
         self.latest[message.topic] = payload
         self.retained[message.topic] = message.retain
         self.heard.append((message.topic, payload))
 
-    def say(self, topic: str, payload: str) -> None:
+    def say(self, topic: str, payload: str | bytes) -> None:
         self._client.publish(topic, payload, 1).wait_for_publish(PATIENCE)
+
+    def retain(self, topic: str, payload: str) -> None:
+        self._client.publish(topic, payload, 1, retain=True).wait_for_publish(PATIENCE)
 
     def times(self, topic: str) -> int:
         return sum(heard == topic for heard, _ in self.heard)

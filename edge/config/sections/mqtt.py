@@ -42,6 +42,8 @@ class MqttSettings(Section):
     )
     events: bool = Field(False, description="Also publish each event as it happens, not only the current state")
 
+    commands: bool = Field(False, description="Obey commands from the broker: mute, test the alert outputs, restart")
+
     @property
     def door_name(self) -> str:
         """The door as named, else by the name of this machine: letters, digits, ``_`` and ``-``."""

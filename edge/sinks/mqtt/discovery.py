@@ -1,90 +1,117 @@
-"""What Home Assistant is told so that a door appears there by itself, with its entities.
+"""What Home Assistant is told so that a door appears there by itself: one retained document for the whole device.
 
-One retained document an entity, at ``<discovery prefix>/<platform>/<node>/<object>/config``
-(https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery).
+https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
+
+Versions before this one described each entity on a topic of its own. Those that the broker still retains are handed
+over as Home Assistant documents: it is told to let go of each entity and keep its settings, then hears the device's
+document, then the old topics are emptied. So no entity appears twice, and none loses its name or history.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
-from edge.sinks.mqtt.topics import OFF, OFFLINE, ON, ONLINE, Topics
-from edge.verdicts import FALLBACK_LANGUAGE, Verdict
+from edge.config import MqttSettings, WebSettings
+from edge.sinks.mqtt.entities import ENTITIES, Entity
+from edge.sinks.mqtt.topics import OFFLINE, ONLINE, Topics
+from edge.sinks.web.listen import EVERYWHERE, is_open, url_of
+from edge.sinks.web.loopback import is_loopback
+
+LISTEN_FOR = 1.0
+"""Until the device is described, for topics of earlier versions that the broker retains, in seconds."""
+HAND_OVER = 2.0
+"""Home Assistant's time for each step of a migration, in seconds."""
+WITH_ATTRIBUTES = frozenset({"ok"})
+"""Members whose entity shows the rest of their topic: why a camera or an output is out of order."""
+LET_GO = json.dumps({"migrate_discovery": True})
 
 
-def documents(prefix: str, at: Topics, version: str) -> dict[str, str]:
-    """Every entity's document, JSON, by its topic.
+class Discovery:
+    """The document of one door, and the hand-over from topics of earlier versions.
 
     Args:
-        prefix: Where Home Assistant looks, mostly ``homeassistant``.
-        at: The door's topics, where its states are.
+        settings: Of the broker, ``discovery_prefix`` not empty.
+        at: The door's topics.
         version: Of maskgate.
     """
-    node = f"maskgate_{at.door}"
-    common = {
-        "availability_topic": at["availability"],
-        "payload_available": ONLINE,
-        "payload_not_available": OFFLINE,
-        "qos": 1,
-        "device": {
-            "identifiers": [node],
-            "name": f"Maskgate {at.door}",
+
+    def __init__(self, settings: MqttSettings, at: Topics, version: str) -> None:
+        self._settings, self._at, self._version = settings, at, version
+        self.topic = f"{settings.discovery_prefix}/device/{at.node}/config"
+        self.old_topics = f"{settings.discovery_prefix}/+/{at.node}/+/config"
+        """Where earlier versions described entities, to subscribe to."""
+        self._began = 0.0
+        self._old: dict[str, None] = {}
+        self._heard_at = 0.0
+
+    def begin(self, now: float) -> None:
+        """Note that a connection began at monotonic second ``now``."""
+        self._began, self._old = now, {}
+
+    def found_old(self, topic: str, now: float) -> None:
+        """Note that the broker retains a description of an earlier version."""
+        self._old[topic] = None
+        self._heard_at = now
+
+    def said(self, now: float, page: str | None) -> dict[str, str]:
+        """What is to be retained at monotonic second ``now``, by topic, in order.
+
+        Args:
+            now: Later than ``begin``.
+            page: Address of the operator page, for Home Assistant's link; None where others cannot reach it.
+        """
+        if now - self._began < LISTEN_FOR:
+            return {}
+        document = {self.topic: json.dumps(self.document(page), ensure_ascii=False)}
+        since = now - self._heard_at
+        if not self._old or since >= 2 * HAND_OVER:
+            return document | dict.fromkeys(self._old, "")
+        letting_go = dict.fromkeys(self._old, LET_GO)
+        return letting_go if since < HAND_OVER else letting_go | document
+
+    def document(self, page: str | None) -> dict[str, Any]:
+        """The device, and every entity by its key, JSON-ready."""
+        device = {
+            "identifiers": [self._at.node],
+            "connections": [],  # Home Assistant 2025.4 fails on an event entity without it
+            "name": f"Maskgate {self._at.door}",
             "manufacturer": "Maskgate",
             "model": "Doorway mask detector",
-            "sw_version": version,
-        },
-        "origin": {"name": "maskgate", "sw_version": version},
-    }
-    return {
-        f"{prefix}/{platform}/{node}/{key}/config": json.dumps(
-            {"unique_id": f"{node}_{key}", **entity, **common}, ensure_ascii=False
-        )
-        for platform, key, entity in _entities(at)
-    }
+            "sw_version": self._version,
+        }
+        return {
+            "device": device | ({"configuration_url": page} if page else {}),
+            "origin": {"name": "maskgate", "sw_version": self._version},
+            "availability_topic": self._at["availability"],
+            "payload_available": ONLINE,
+            "payload_not_available": OFFLINE,
+            "components": {entity.key: self._component(entity) for entity in ENTITIES if entity.platform},
+        }
+
+    def _component(self, entity: Entity) -> dict[str, Any]:
+        if entity.needs and not getattr(self._settings, entity.needs):
+            return {"platform": entity.platform}  # which removes it, in case it was there
+        topic = self._at[entity.topic]
+        state = {"state_topic": topic} if entity.topic else {}
+        template = {"value_template": f"{{{{ value_json.{entity.member} }}}}"} if entity.member else {}
+        attributes = {"json_attributes_topic": topic} if entity.member in WITH_ATTRIBUTES else {}
+        command = {"command_topic": self._at.command(entity.command)} if entity.command else {}
+        identity = {"unique_id": f"{self._at.node}_{entity.key}", "qos": 1}
+        return {"platform": entity.platform, **identity, **state, **template, **attributes, **command, **entity.about}
 
 
-def _entities(at: Topics) -> list[tuple[str, str, dict[str, Any]]]:
-    """Platform, key and own fields of each."""
-    counters = [("sensor", verdict.value, _counter(at, verdict)) for verdict in Verdict]
-    people = {
-        "name": "People in view",
-        "icon": "mdi:account-eye",
-        "state_topic": at["people"],
-        "state_class": "measurement",
-        "unit_of_measurement": "people",
-    }
-    alarm = {
-        "name": "Alarm",
-        "icon": "mdi:alarm-light",
-        "state_topic": at["alarm"],
-        "payload_on": ON,
-        "payload_off": OFF,
-    }
-    camera = {
-        "name": "Camera",
-        "device_class": "problem",
-        "entity_category": "diagnostic",
-        "state_topic": at["camera"],
-        "value_template": f"{{{{ '{OFF}' if value_json.ok else '{ON}' }}}}",
-        "payload_on": ON,
-        "payload_off": OFF,
-        "json_attributes_topic": at["camera"],
-    }
-    return [
-        *counters,
-        ("sensor", "people", people),
-        ("binary_sensor", "alarm", alarm),
-        ("binary_sensor", "camera", camera),
-    ]
+def operator_page(web: WebSettings, own_address: str) -> str | None:
+    """The operator page's address for other machines; None where they cannot reach it.
 
-
-def _counter(at: Topics, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "name": verdict.row.words[FALLBACK_LANGUAGE].title,
-        "icon": verdict.row.icon,
-        "state_topic": at["counts"],
-        "value_template": f"{{{{ value_json.{verdict.value} }}}}",
-        "state_class": "total_increasing",
-        "unit_of_measurement": "visits",
-    }
+    Args:
+        web: Where the pages are served.
+        own_address: This machine's on the way to the broker.
+    """
+    if not web.enabled or not web.port or not is_open(web.host):
+        return None
+    host = own_address if web.host in EVERYWHERE else web.host
+    if not host or is_loopback(host):  # the broker is on this machine; its name is announced by mDNS
+        host = f"{socket.gethostname().split('.')[0]}.local"
+    return f"{url_of(host, web.port)}operator"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage, MQTTv311, error_string
@@ -32,6 +33,7 @@ LARGEST_PACKET = 2**20
 RECEIVE_BUFFER = 64 * 1024
 """Of the socket, in bytes."""
 QOS = 1
+Hear = Callable[[MQTTMessage], None]
 
 
 class Link:
@@ -41,19 +43,25 @@ class Link:
         settings: Of the broker.
         topics: Of the door; the broker itself says that it is offline once the connection breaks.
         clock: To give up waiting by.
+        hears: What else to subscribe to, and who is told of each message there.
 
     Attributes:
         born: Whether Home Assistant has said since last asked that it has started.
+        address: This machine's own, as the broker sees it without what lies between; empty before ``open``.
         proven: Whether the broker has acknowledged a message.
         stuck: Whether it was lost because it acknowledged nothing.
     """
 
-    def __init__(self, settings: MqttSettings, topics: Topics, clock: Clock) -> None:
+    def __init__(
+        self, settings: MqttSettings, topics: Topics, clock: Clock, hears: Mapping[str, Hear] | None = None
+    ) -> None:
         self.born = self.proven = self.stuck = False
         self._clock = clock
         self._where = f"{settings.host}:{settings.port or (TLS_PORT if settings.tls else PORT)}"
         self._settings = settings
-        self._birth_topic = f"{settings.discovery_prefix}/status"
+        self.address = ""
+        birth = {f"{settings.discovery_prefix}/status": self._on_birth} if settings.discovery_prefix else {}
+        self._hears: dict[str, Hear] = {**birth, **(hears or {})}
         self._answer: ReasonCode | None = None
         self._under_way: set[int] = set()
         self._awaited_since = clock.monotonic()
@@ -63,8 +71,9 @@ class Link:
         self._client.will_set(topics["availability"], OFFLINE, QOS, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
-        # Only for this topic: one that is no UTF-8 could not even be looked at.
-        self._client.message_callback_add(self._birth_topic, self._on_birth)
+        # By topic: one that is not UTF-8 could not even be looked at.
+        for topic, hear in self._hears.items():
+            self._client.message_callback_add(topic, _passing_on(hear))
 
     @property
     def ready(self) -> bool:
@@ -93,8 +102,8 @@ class Link:
                 raise BrokerError(f"What listens at {self._where} does not answer; is it an MQTT broker?")
         if self._answer.is_failure:
             raise self._refusal()
-        if self._settings.discovery_prefix:
-            self._client.subscribe(self._birth_topic, QOS)
+        if self._hears:
+            self._client.subscribe([(topic, QOS) for topic in self._hears])
 
     def send(self, topic: str, payload: str, retain: bool) -> int:
         """Send, and return the number by which ``acknowledged`` knows the message."""
@@ -128,7 +137,8 @@ class Link:
         self._client.disconnect()
         # The client closes its socket when it is forgotten, and these callbacks would remember it.
         self._client.on_connect = self._client.on_publish = None
-        self._client.message_callback_remove(self._birth_topic)
+        for topic in self._hears:
+            self._client.message_callback_remove(topic)
 
     def _trust(self) -> None:
         ca_file = str(self._settings.ca_file.expanduser()) if self._settings.ca_file else None
@@ -148,6 +158,7 @@ class Link:
             if isinstance(connection, socket.socket):
                 # The client empties it a hundred times before anybody can see how large a message will be.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+                self.address = str(connection.getsockname()[0])
         except ssl.SSLCertVerificationError as error:
             raise BrokerError(
                 f"The MQTT broker {self._where} is not trusted ({error.verify_message}); check mqtt.ca_file, and that "
@@ -176,7 +187,7 @@ class Link:
         if self._client._in_packet["remaining_length"] > LARGEST_PACKET:  # MQTT 3.1.1 has no way to ask for less
             raise BrokerError(
                 f"The MQTT broker {self._where} sends a message larger than {LARGEST_PACKET // 2**20} MB; who "
-                f"publishes that to {self._birth_topic}?"
+                f"publishes that to {', '.join(self._hears)}?"
             )
         if code == MQTTErrorCode.MQTT_ERR_SUCCESS or (self._answer and self._answer.is_failure):
             return
@@ -192,5 +203,12 @@ class Link:
         self._awaited_since = self._clock.monotonic()
         self.proven = True
 
-    def _on_birth(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+    def _on_birth(self, message: MQTTMessage) -> None:
         self.born = self.born or message.payload == b"online"
+
+
+def _passing_on(hear: Hear) -> Callable[[Client, Any, MQTTMessage], None]:
+    def on_message(_client: Client, _data: Any, message: MQTTMessage) -> None:
+        hear(message)
+
+    return on_message

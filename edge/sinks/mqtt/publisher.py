@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
-from edge.clock import Clock
+from paho.mqtt.client import MQTTMessage
+
+from edge.clock import Clock, rfc3339, wall_time
 from edge.config import Settings
-from edge.pacing import Backoff
+from edge.control import Commands
+from edge.pacing import Backoff, SlidingRate
 from edge.sinks import Sink
 from edge.sinks.event_log import fields
 from edge.sinks.mqtt.account import BrokerError, exposures
-from edge.sinks.mqtt.discovery import documents
-from edge.sinks.mqtt.link import Link
-from edge.sinks.mqtt.topics import OFFLINE, ONLINE, states, topics
+from edge.sinks.mqtt.discovery import Discovery, operator_page
+from edge.sinks.mqtt.entities import SLOWLY, UNRESTING, View, states
+from edge.sinks.mqtt.inbox import WORDS, Inbox
+from edge.sinks.mqtt.link import Hear, Link
+from edge.sinks.mqtt.surroundings import Lookout
+from edge.sinks.mqtt.topics import OFFLINE, ONLINE, topics
 from edge.sinks.registry import Opening
 from edge.status import Status
-from edge.values import Event
+from edge.values import Event, EventKind
 from edge.vision.models.about import about
 from edge.worker import Worker
 
@@ -43,7 +51,7 @@ log = logging.getLogger(__name__)
 
 def open_sink(opening: Opening) -> Sink:
     """Connect to the broker that the settings name."""
-    return Publisher(opening.settings, opening.clock, about(opening.config), opening.counted)
+    return Publisher(opening.settings, opening.clock, about(opening.config), opening.commands, opening.counted)
 
 
 class Publisher(Sink):
@@ -56,6 +64,7 @@ class Publisher(Sink):
         settings: The effective configuration, ``mqtt.host`` not empty.
         clock: The machine's.
         about: Version of maskgate and of its models.
+        commands: The way to the loop, for commands from the broker.
         counted: Whether this run's visits count; events of the demo or a recording are kept to ourselves.
 
     Attributes:
@@ -67,22 +76,30 @@ class Publisher(Sink):
     name = "MQTT"
     every = TICK
 
-    def __init__(self, settings: Settings, clock: Clock, about: Mapping[str, str], counted: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, about: Mapping[str, str], commands: Commands, counted: bool = True
+    ) -> None:
         self.trouble: str | None = None
         self.connected = False
         self.dropped = 0
-        self._settings = settings.config.mqtt
+        self._settings, self._web = settings.config.mqtt, settings.config.web
         self._stale_after = settings.config.camera.stale_after
         self._clock = clock
         self._tells_events = self._settings.events and counted
         self._topics = topics(self._settings)
-        self._fixed = self._said_once(about)
+        self._about = about
+        self._discovery = Discovery(self._settings, self._topics, about["maskgate"])
+        self._inbox = Inbox(commands, clock, lambda: self._status)
+        self._lookout = Lookout(clock)
+        self._rate = SlidingRate()
+        self._muted: tuple[float | None, str | None] = (None, None)
         self._status: Status | None = None
-        self._events: deque[str] = deque()
-        self._under_way: dict[int, str] = {}
+        self._events: deque[tuple[str, str]] = deque()
+        self._under_way: dict[int, tuple[str, str]] = {}
         self._doubted = False
         """Whether the last broker was connected but stuck, so that only an acknowledgement proves the next one."""
         self._sent: dict[str, tuple[str, float]] = {}
+        self._unresting = frozenset(self._topics[name] for name in UNRESTING)
         self._warned: str | None = None
         for sentence in exposures(settings):
             log.warning("%s", sentence)
@@ -93,12 +110,17 @@ class Publisher(Sink):
         if not self._tells_events:
             return
         for event in events:
-            self._events.append(json.dumps(fields(event, self._clock)))
+            self._events.append((self._topics["events"], json.dumps(fields(event, self._clock))))
+            if event.kind is EventKind.VERDICT:
+                said = {"event_type": str(event.verdict), "person": event.person, "confidence": event.confidence}
+                self._events.append((self._topics["verdict"], json.dumps(said)))
         self._drop_oldest()
 
     def show(self, status: Status) -> None:
         """Leave the newest status for the broker."""
         self._status = status
+        self._rate.mark(status.at, status.frames)
+        self._lookout.store = status.counts.path if status.counts else None
 
     def contribute(self, status: Status) -> Status:
         """Say whether the broker is connected."""
@@ -107,16 +129,24 @@ class Publisher(Sink):
     def close(self) -> None:
         """Say the last state and goodbye, if the broker listens; wait for that ``GOODBYE`` at most."""
         self._worker.close(within=2 * GOODBYE if self.connected else TICK)
+        self._lookout.close()
 
-    def _said_once(self, about: Mapping[str, str]) -> dict[str, str]:
-        """What does not change in a run, by topic, in the order in which it is to be heard."""
-        prefix = self._settings.discovery_prefix
-        discovery = documents(prefix, self._topics, about["maskgate"]) if prefix else {}
-        return {
-            self._topics["availability"]: ONLINE,
-            **discovery,
-            self._topics["version"]: json.dumps(dict(about)),
-        }
+    def _hears(self) -> dict[str, Hear]:
+        """What to subscribe to, and who is told of each message there."""
+        commands = WORDS if self._settings.commands else ()
+        hears: dict[str, Hear] = {self._topics.command(name): partial(self._on_command, name) for name in commands}
+        if self._settings.discovery_prefix:
+            hears[self._discovery.old_topics] = self._on_description
+        return hears
+
+    def _on_command(self, name: str, message: MQTTMessage) -> None:
+        self._inbox.hear(name, bytes(message.payload), message.retain)
+
+    def _on_description(self, message: MQTTMessage) -> None:
+        """Earlier versions described each entity on a topic of its own."""
+        if message.retain and message.payload:
+            self._discovery.found_old(message.topic, self._clock.monotonic())
+            self._sent.pop(self._discovery.topic, None)
 
     def _run(self, worker: Worker) -> None:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, jitter=0.5)
@@ -128,11 +158,12 @@ class Publisher(Sink):
     def _serve(self, worker: Worker) -> bool:
         """One connection, from its beginning to its end. Returns whether it was a steady one."""
         began = None
-        link = Link(self._settings, self._topics, self._clock)
+        link = Link(self._settings, self._topics, self._clock, self._hears())
         try:
             link.open()
             began = self._clock.monotonic()
             self._sent.clear()
+            self._discovery.begin(began)
             while not worker.closing:
                 if not self.connected and (link.proven or not self._doubted):
                     self._welcome()
@@ -179,17 +210,33 @@ class Publisher(Sink):
             link.born = False
             self._sent.clear()
         now = self._clock.monotonic()
-        status = self._status
-        wanted = self._fixed
-        if status is not None:
-            wanted = wanted | states(self._topics, status, now, self._stale_after)
-        for topic, payload in wanted.items():
-            last, at = self._sent.get(topic, (None, -changes_every))
-            if link.ready and payload != last and (last is None or now - at >= changes_every):
+        for topic, payload in self._wanted(link, now).items():
+            last, at = self._sent.get(topic, (None, -math.inf))
+            every = SLOWLY if changes_every and topic in self._unresting else changes_every
+            if link.ready and payload != last and now - at >= every:
                 link.send(topic, payload, retain=True)
                 self._sent[topic] = payload, now
         self._send_events(link)
         return link.ready
+
+    def _wanted(self, link: Link, now: float) -> dict[str, str]:
+        """What the broker should retain now, by topic, in the order in which it is to be heard."""
+        wanted = {self._topics["availability"]: ONLINE}
+        if self._settings.discovery_prefix:
+            wanted |= self._discovery.said(now, operator_page(self._web, link.address))
+        status = self._status
+        if status is not None:
+            fps, muted_until = self._rate.per_second(now), self._muted_until(status)
+            around = self._lookout.seen
+            wanted |= states(self._topics, View(status, now, self._stale_after, fps, self._about, around, muted_until))
+        return wanted
+
+    def _muted_until(self, status: Status) -> str | None:
+        """When a mute ends, always the same for one mute: clocks drift by milliseconds."""
+        until = status.alerts.muted_until
+        if until != self._muted[0]:
+            self._muted = until, None if until is None else rfc3339(wall_time(self._clock, until))
+        return self._muted[1]
 
     def _send_events(self, link: Link) -> None:
         self._under_way = {
@@ -197,7 +244,9 @@ class Publisher(Sink):
         }
         while self._events and link.ready:
             event = self._events.popleft()
-            self._under_way[link.send(self._topics["events"], event, retain=False)] = event
+            self._under_way[link.send(*event, retain=False)] = event
+        while self._inbox.answers and link.ready:
+            link.send(self._topics["answer"], self._inbox.answers.popleft(), retain=False)
 
     def _say_goodbye(self, link: Link) -> None:
         deadline = self._clock.monotonic() + GOODBYE

@@ -31,7 +31,12 @@ def is_open(host: str) -> bool:
 
 def own_url(host: str, port: int) -> str:
     """What the device's own browser opens."""
-    return f"http://{'127.0.0.1' if host in EVERYWHERE else _for_url(host)}:{port}/"
+    return url_of("127.0.0.1" if host in EVERYWHERE else host, port)
+
+
+def url_of(host: str, port: int) -> str:
+    """The address of the kiosk page at ``host``, a name or an IP address."""
+    return f"http://{_for_url(host)}:{port}/"
 
 
 def bound(host: str, port: int) -> socket.socket:

@@ -1,0 +1,138 @@
+"""Commands that come over MQTT: checked strictly, then asked of the loop like those of the operator page.
+
+A command is its word (``ON``), or JSON with the time it was given: ``{"do": "ON", "at": "2025-01-31T08:15:30Z"}``. One
+that the broker retains, that is too old, or that is anything else is not carried out, and the answer says why.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from datetime import datetime, timezone
+from functools import partial
+
+from edge.alerts.state import OutputKind
+from edge.board.findings import clock_is_set
+from edge.clock import Clock
+from edge.control import Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
+from edge.pacing import SayOnce
+from edge.sinks.mqtt.topics import OFF, ON, PRESS
+from edge.status import Status
+
+WORDS = {"mute": (ON, OFF), "test": (PRESS,), "restart": (PRESS,)}
+"""Every command, and what it may say."""
+LONGEST = 200
+"""Of a payload, in bytes."""
+TOO_OLD = 30.0
+"""A command that was given earlier, or that much in the future, is not carried out, in seconds."""
+RESTART_AFTER = 30.0
+"""A door that has just started does not start again, in seconds: no command can keep it from watching."""
+MOST_ANSWERS = 50
+UNCONFIRMED: OutputKind = "relay"
+"""Not tested from afar: it may open a door, and nobody there has confirmed it."""
+
+log = logging.getLogger(__name__)
+
+
+class Inbox:
+    """Takes commands, and keeps the answers until they are sent.
+
+    Args:
+        commands: The way to the loop.
+        clock: The machine's.
+        status: The newest; None before the first.
+
+    Attributes:
+        answers: JSON, oldest first.
+    """
+
+    def __init__(self, commands: Commands, clock: Clock, status: Callable[[], Status | None]) -> None:
+        self.answers: deque[str] = deque(maxlen=MOST_ANSWERS)
+        self._commands, self._clock, self._status = commands, clock, status
+        self._say = SayOnce(log)
+
+    def hear(self, name: str, payload: bytes, retained: bool) -> None:
+        """Carry out a command, or say why not. Returns at once."""
+        try:
+            wanted = list(self._meant(name, self._word(name, payload, retained)))
+        except RefusedError as refusal:
+            self._answer(name, str(refusal), done=False)
+            return
+        log.info("MQTT: %s.", name)
+        for command in wanted:
+            self._commands.ask(command).add_done_callback(partial(self._told, name))
+
+    def _word(self, name: str, payload: bytes, retained: bool) -> str:
+        """What is to be done: one of ``WORDS``.
+
+        Raises:
+            RefusedError: It is retained, malformed, or too old.
+        """
+        if retained:
+            raise RefusedError("It is retained by the broker, so it may be of any age; send it without retain.")
+        try:
+            text = payload[: LONGEST + 1].decode()
+            said = json.loads(text) if text.startswith("{") and len(payload) <= LONGEST else {"do": text}
+        except ValueError as error:
+            raise self._malformed(name) from error
+        word = said.pop("do", None)
+        if "at" in said:
+            self._check_age(name, said.pop("at"))
+        if said or word not in WORDS[name]:
+            raise self._malformed(name)
+        return str(word)
+
+    def _check_age(self, name: str, given: object) -> None:
+        try:
+            at = datetime.fromisoformat(str(given).replace("Z", "+00:00"))
+        except ValueError as error:
+            raise self._malformed(name) from error
+        if at.tzinfo is None:
+            raise self._malformed(name)
+        age = (self._clock.now() - at.astimezone(timezone.utc)).total_seconds()
+        if abs(age) > TOO_OLD and clock_is_set() is not False:
+            when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s in the future"
+            raise RefusedError(f"It was given {when}; if it is new, compare the clocks of both machines.")
+
+    @staticmethod
+    def _malformed(name: str) -> RefusedError:
+        words = " or ".join(WORDS[name])
+        return RefusedError(
+            f'The payload is not {words}, nor {{"do": "{WORDS[name][0]}", "at": "<time with offset>"}}.'
+        )
+
+    def _meant(self, name: str, word: str) -> Iterator[Command]:
+        status = self._status()
+        if status is None:
+            raise RefusedError("The door is still starting; try again in a moment.")
+        if name == "mute":
+            yield Mute() if word == ON else Unmute()
+        elif name == "test":
+            yield from self._tests(status)
+        else:
+            self._check_uptime(status)
+            yield Restart()
+
+    @staticmethod
+    def _tests(status: Status) -> Iterator[Command]:
+        kinds = [output.kind for output in status.alerts.outputs if output.kind != UNCONFIRMED]
+        if not kinds:
+            raise RefusedError("This door has no alert output that can be tested from afar.")
+        yield from map(TryOutput, kinds)
+
+    def _check_uptime(self, status: Status) -> None:
+        uptime = self._clock.monotonic() - status.started_at
+        if uptime < RESTART_AFTER:
+            raise RefusedError(f"The door started {uptime:.0f} s ago; it can restart after {RESTART_AFTER:.0f} s.")
+
+    def _told(self, name: str, answer: Future[str]) -> None:
+        error = answer.exception()
+        self._answer(name, str(error) if error else answer.result(), done=error is None)
+
+    def _answer(self, name: str, said: str, done: bool) -> None:
+        if not done:
+            self._say.warn(f"The MQTT command {name} was not carried out: {said}")
+        self.answers.append(json.dumps({"command": name, "done": done, "said": said}, ensure_ascii=False))
