@@ -126,7 +126,7 @@ $(VENV)/.ready: $(VENV)/bin/pip pyproject.toml
 $(VENV)/.desktop: $(VENV)/.ready
 	@echo "Replacing the headless OpenCV with the one that has windows ..."
 	@$(VENV)/bin/python -m pip uninstall --quiet --yes opencv-python-headless
-	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --force-reinstall --no-deps 'opencv-python<5'
+	@$(VENV)/bin/python -m pip install $(PIP_FLAGS) --force-reinstall --no-deps 'opencv-python<4.13'
 	@touch $@
 
 $(DEPLOY)/.ready: Makefile

@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge.cameras.interlaced import Complaints
 from edge.cameras.video import as_bgr
 from edge.child import MESSAGE_BYTES, channel_and_memory
 from edge.values import Image
@@ -35,6 +36,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the parent
     channel, memory = channel_and_memory()
     order = json.loads(channel.recv(MESSAGE_BYTES))
+    complaints = Complaints()
     limit_memory(MOST_MEMORY)
     capture = cv2.VideoCapture(
         order["url"],
@@ -52,7 +54,7 @@ def main() -> int:
         _send(channel, {"trouble": "large"})
     else:
         _send(channel, {})
-        _serve(channel, capture, Halves(memory))
+        _serve(channel, capture, Halves(memory), complaints)
     return 0
 
 
@@ -81,10 +83,10 @@ def limit_memory(most: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
-def _serve(channel: socket.socket, capture: cv2.VideoCapture, halves: Halves) -> None:
+def _serve(channel: socket.socket, capture: cv2.VideoCapture, halves: Halves, complaints: Complaints) -> None:
     """Answer each message with the next picture, until there is none."""
     while True:
-        said = _next(capture, halves)
+        said = _next(capture, halves, complaints)
         if not channel.recv(MESSAGE_BYTES):
             return
         _send(channel, said)
@@ -92,13 +94,15 @@ def _serve(channel: socket.socket, capture: cv2.VideoCapture, halves: Halves) ->
             return
 
 
-def _next(capture: cv2.VideoCapture, halves: Halves) -> dict[str, Any]:
+def _next(capture: cv2.VideoCapture, halves: Halves, complaints: Complaints) -> dict[str, Any]:
     try:
         decoded, image = capture.read()
     except (cv2.error, MemoryError):  # what OpenCV raises where memory is refused
         return {"trouble": "memory"}
     if not decoded:
         return {"trouble": "end"}
+    if complaints.complains():
+        return {"trouble": "interlaced"}
     picture = as_bgr(image)
     if picture.shape[0] * picture.shape[1] > MOST_PIXELS:
         return {"trouble": "large"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from edge.cameras import Camera
+from edge.cameras.video import IncompleteError
+from edge.pacing import SayOnce
 from edge.values import Frame
 
 FIRST_INTERVAL = 1 / 25
@@ -24,6 +27,7 @@ class Looped:
         self._offset, self._first_sequence = 0.0, 0
         self._interval = FIRST_INTERVAL
         self._last: Frame | None = None
+        self._say = SayOnce(logging.getLogger(__name__))
 
     def read(self) -> Frame | None:
         """The next frame; None only of a recording that has none.
@@ -31,13 +35,13 @@ class Looped:
         Raises:
             CameraError: The recording cannot be read, or opened again.
         """
-        frame = self._camera.read()
+        frame = self._next()
         if frame is None and self._last is not None:
             self._camera.close()
             self._camera = self._open()
             self._offset = self._last.captured_at + self._interval
             self._first_sequence = self._last.sequence + 1
-            frame = self._camera.read()
+            frame = self._next()
         if frame is None:
             return None
         frame = replace(
@@ -47,6 +51,13 @@ class Looped:
             self._interval = frame.captured_at - self._last.captured_at
         self._last = frame
         return frame
+
+    def _next(self) -> Frame | None:
+        try:
+            return self._camera.read()
+        except IncompleteError as error:
+            self._say.warn(str(error))
+            return None
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-import numpy as np
-
 from edge.cameras import Camera, InputSize
+from edge.cameras.freshness import Freshness, is_dark
 from edge.clock import Clock
 from edge.errors import CameraError
 from edge.pacing import Backoff
-from edge.values import Event, EventKind, Frame, Image
+from edge.values import Event, EventKind, Frame
 from edge.vision.preprocess import shrunk
 
 LONGEST_PAUSE = 30.0
@@ -25,14 +23,9 @@ HUNG_AFTER = 20.0
 """A read that takes this long, in seconds, will never return: longer than OpenCV's own time limits."""
 MOST_HUNG_READERS = 3
 """Readers that may hang at a time; a driver that hangs them all is not opened again, and the watchdog acts."""
-DARK = 16
-"""Level, of 255, below which a value of a picture counts as black."""
-LIT_SHARE = 0.01
-"""Of a picture's values; where fewer are brighter than black it shows nothing: hot pixels and a lamp are not enough."""
-REPEATABLE = 8
-"""Different pictures that are remembered: a driver may send those in its ring of buffers over and over."""
-EVERY_ROW = 7
-"""One row in so many is looked at to tell pictures apart: a face changes several."""
+
+DARK = "shows nothing but black; is its lens covered, or the light off?"
+BLANK = "sends frames that are exactly black, as no lens does; check its cable and its settings."
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +39,7 @@ class Source(Protocol):
         paced: Whether it keeps the pace of the scene, so that somebody could watch.
         dropped: Frames that were replaced by a newer one before anybody took them.
         ended: Whether there will be no more frames.
+        trouble: Why what was seen of one that has ended is not all that is in it; None where it is.
     """
 
     name: str
@@ -53,6 +47,7 @@ class Source(Protocol):
     paced: bool
     dropped: int
     ended: bool
+    trouble: str | None
 
     def next(self, timeout: float) -> Frame | None:
         """A frame that was not given before, or None if none came within ``timeout`` seconds or the source ended.
@@ -79,75 +74,19 @@ class Source(Protocol):
         ...
 
 
-class Recording:
-    """Every frame of a source that ends, its own times counted from the moment when the first frame was read.
-
-    From here on all times are monotonic seconds of the machine's clock. As fast as frames are taken, a recording's
-    times run ahead of that clock.
-    """
-
-    live = False
-    dropped = 0
-
-    def __init__(self, camera: Camera, clock: Clock, realtime: bool, stopped: threading.Event) -> None:
-        """Play ``camera``.
-
-        Args:
-            camera: Not live.
-            clock: Measures the pace.
-            realtime: Hold each frame back until its time; otherwise as fast as they are taken.
-            stopped: Set when the run is to stop: ends a wait at once.
-        """
-        self.name = camera.name
-        self.ended = False
-        self.paced = realtime
-        self._camera, self._clock, self._stopped = camera, clock, stopped
-        self._start: float | None = None
-        self._now = clock.monotonic()
-
-    def next(self, timeout: float) -> Frame | None:
-        """The next frame; ``timeout`` does not apply, a recording always has one or has ended."""
-        del timeout
-        frame = self._camera.read()
-        if frame is None:
-            self.ended = True
-            return None
-        if self._start is None:
-            self._start = self._clock.monotonic() - frame.captured_at
-        frame = replace(frame, captured_at=self._start + frame.captured_at)
-        self._now = frame.captured_at
-        if self.paced:
-            self._stopped.wait(max(0.0, self._now - self._clock.monotonic()))
-        return frame
-
-    def pace(self, interval: float) -> None:
-        """Nothing changes: every frame of a recording counts."""
-
-    def events(self) -> list[Event]:
-        """None: a recording is never lost."""
-        return []
-
-    def now(self) -> float:
-        """The time of the frame last given."""
-        return self._now
-
-    def close(self) -> None:
-        """Close the file."""
-        self._camera.close()
-
-
 class LatestFrame:
     """The newest frame of a live camera, read, and scaled down for the detector, in a thread of its own.
 
     A camera that fails is reopened after a pause, which doubles while it keeps failing. One whose ``read`` never
-    returns is left to its thread and opened anew in another. One that repeats the same few pictures to the last byte
-    is frozen, as drivers are after an unplug, and is reopened too. One that shows only black counts as lost, but goes
-    on: a covered lens or a dark room is not mended by opening it again, nor by the watchdog.
+    returns is left to its thread and opened again in another. One that repeats the same few pictures, in time stamps
+    and to the last byte, is frozen, as drivers are after an unplug, and is reopened too. One that shows only black
+    counts as lost, but goes on: reopening repairs neither a covered lens nor a dark room, nor does the watchdog.
     """
 
     live = True
     paced = True
     ended = False
+    trouble: str | None = None
 
     def __init__(
         self,
@@ -183,10 +122,10 @@ class LatestFrame:
         self._fresh = threading.Condition()
         self._closing = threading.Event()
         self._slot: Frame | None = None
-        self._recent: deque[int] = deque(maxlen=REPEATABLE)
+        self._freshness = Freshness()
         self._sequence = 0
         self._interval, self._taken_at = 0.0, -math.inf
-        self._last_fresh = self._busy_since = self._changed_at = self._lit_at = clock.monotonic()
+        self._last_fresh = self._busy_since = self._changed_at = self._lit_at = self._unblank_at = clock.monotonic()
         self._backoff = Backoff(reopen_after, LONGEST_PAUSE)
         self._lost = False
         self._trouble = f"{camera.name} sends no pictures."
@@ -260,7 +199,7 @@ class LatestFrame:
         while self._current():
             try:
                 camera = camera or self._reopen()
-                self._lit_at = self._clock.monotonic()
+                self._lit_at = self._unblank_at = self._clock.monotonic()
                 while self._current():
                     self._offer(camera.read())
             except Exception as error:  # whatever a driver throws, the answer is to open it again
@@ -277,7 +216,8 @@ class LatestFrame:
         """Put a frame into the slot if it shows something new."""
         if frame is None:
             raise CameraError(f"{self.name} sends no more pictures.")
-        fingerprint, dark = _fingerprint(frame.image), is_dark(frame.image)
+        fresh, dark = self._freshness.is_new(frame), is_dark(frame.image)
+        blank = dark and not frame.image.any()
         if frame.small is None and self._input_size:
             height, width = frame.image.shape[:2]
             frame = replace(frame, small=shrunk(frame.image, *self._input_size(width, height)))
@@ -286,31 +226,33 @@ class LatestFrame:
                 return
             now = self._busy_since = self._clock.monotonic()
             self._sequence += 1
-            self._refuse_frozen(now, fingerprint, dark)
+            self._refuse_frozen(now, fresh or dark)
             self._last_fresh = now
             self._backoff.reset()
-            self._judge_light(now, dark)
+            self._judge_light(now, dark, blank)
             if now - self._taken_at >= self._interval:
                 self._taken_at = now
                 self.dropped += self._slot is not None
                 self._slot = replace(frame, sequence=self._sequence - 1)
                 self._fresh.notify_all()
 
-    def _refuse_frozen(self, now: float, fingerprint: int, dark: bool) -> None:
-        if dark or fingerprint not in self._recent:  # a covered lens compresses to the same bytes for ever
+    def _refuse_frozen(self, now: float, fresh: bool) -> None:
+        if fresh:  # so is a covered lens, which compresses to the same bytes for ever
             self._changed_at = now
-            self._recent.append(fingerprint)
         elif now - self._changed_at >= self._frozen_after:
             trouble = f"{self.name} repeats the same picture."
             self._lose(now, trouble)
             raise CameraError(trouble)
 
-    def _judge_light(self, now: float, dark: bool) -> None:
+    def _judge_light(self, now: float, dark: bool, blank: bool) -> None:
         """Declare a camera lost that has shown nothing but black for too long, and back any other that was lost."""
         if not dark:
             self._lit_at = now
+        if not blank:
+            self._unblank_at = now
         if now - self._lit_at >= self._dark_after:
-            self._lose(now, f"{self.name} shows nothing but black; is its lens covered, or the light off?")
+            why = BLANK if now - self._unblank_at >= self._dark_after else DARK
+            self._lose(now, f"{self.name} {why}")
         elif self._lost:
             self._lost = False
             self._events.append(Event(EventKind.CAMERA_BACK, now))
@@ -328,14 +270,3 @@ class LatestFrame:
             pause = self._backoff.next()
             self._busy_since = self._clock.monotonic() + pause
         self._closing.wait(pause)
-
-
-def is_dark(image: Image) -> bool:
-    """Whether a picture, (H, W, 3) uint8, shows nothing but black."""
-    looked_at = image[::EVERY_ROW, ::EVERY_ROW]
-    return bool(np.count_nonzero(looked_at >= DARK) < LIT_SHARE * looked_at.size)
-
-
-def _fingerprint(image: Image) -> int:
-    """The same for pictures that are the same to the last byte, and hardly ever for others."""
-    return hash(image[::EVERY_ROW].tobytes())

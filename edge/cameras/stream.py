@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.board.findings import Finding, Machine, State
 from edge.cameras.address import HIDDEN, HOW_TO_WRITE, has_no_host, normal, scheme_of, shown
+from edge.cameras.interlaced import ADVICE
 from edge.child import Child, ChildDiedError
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 WAITS = True
 
-DECODER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
+DECODER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "16"}
+"""FFmpeg's errors stay in the decoder, which looks at them."""
 OPEN_TIMEOUT = 10.0
 """Longest wait for the camera to answer, in seconds."""
 READ_TIMEOUT = 5.0
@@ -78,7 +80,7 @@ class Stream:
         self._clock, self._read_limit = clock, read_timeout + GRACE
         self._sequence = 0
         self._memory: mmap.mmap | None = None
-        # FFmpeg's messages repeat addresses, so its standard error goes nowhere; one thread of OpenBLAS is enough.
+        # Its standard error goes nowhere, because FFmpeg's messages repeat addresses.
         self._child = Child("edge.cameras.decoder", errors=False, environment=DECODER_ENVIRONMENT)
         order = {"url": normal(url), "open_timeout": open_timeout, "read_timeout": read_timeout}
         try:
@@ -127,6 +129,8 @@ class Stream:
     def _sentence(self, trouble: str) -> str:
         if trouble == "end":
             return f"The stream {self.name} sends no more pictures; check the camera and the network."
+        if trouble == "interlaced":
+            return f"The stream {self.name} is interlaced, which this OpenCV cannot convert; {ADVICE}."
         if trouble == "large":
             return f"The pictures of {self.name} have too many pixels; set the camera to send smaller ones."
         if trouble == "memory":

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+import numpy as np
 
 from edge import MOST_PIXELS
 from edge.board.findings import Finding, Machine, State
 from edge.cameras.address import shown
+from edge.cameras.interlaced import ADVICE, fails
+from edge.cameras.scene_times import SceneTimes
 from edge.errors import CameraError
+from edge.text import plural
 from edge.values import Frame, Image
 
 if TYPE_CHECKING:
@@ -24,6 +29,12 @@ WAITS = False
 
 FALLBACK_FPS = 25.0
 """Frame rate assumed of a file that states none, in frames a second."""
+MOST_FAILURES = 250
+"""Reads that fail one after the other before it is taken for the end: ten seconds of a damaged recording."""
+MANY = 0.1
+"""Share of a recording's frames that may be lost before it does not count as seen."""
+
+log = logging.getLogger(__name__)
 
 
 def matches(source: str) -> bool:
@@ -60,6 +71,10 @@ def no_camera(source: str) -> Finding:
     )
 
 
+class IncompleteError(CameraError):
+    """A recording has ended, and much of it was not seen."""
+
+
 class VideoFile:
     """Plays a file once, as fast as it is read; frame times are those of the container, in seconds."""
 
@@ -88,34 +103,65 @@ class VideoFile:
                 f"The pictures of {path} have too many pixels; make them smaller, or give another source."
             )
         stated = self._capture.get(cv2.CAP_PROP_FPS)
-        self._interval = 1 / (stated if stated > 0 else FALLBACK_FPS)
-        self._sequence = 0
-        self._last_time = -self._interval
+        self._times = SceneTimes(1 / (stated if stated > 0 else FALLBACK_FPS))
+        self._stated_frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self._sequence = self._lost = 0
+        self._first: Image | None = None
+        self._changes = not fails()
 
     def read(self) -> Frame | None:
-        """The next picture, or None at the end.
+        """The next picture, or None at the end. A damaged spot is read over.
 
         Raises:
             CameraError: The file opens but not one picture can be decoded.
+            IncompleteError: It has ended, and many of its pictures could not be decoded.
         """
-        decoded, image = self._capture.read()
-        if not decoded:
-            if self._sequence == 0:
-                raise CameraError(f"{self.name} contains no picture that can be decoded; give another source.")
-            return None
-        frame = Frame(as_bgr(image), self._time(), self._sequence)
-        self._sequence += 1
-        return frame
+        for failures in range(MOST_FAILURES):
+            decoded, image = self._capture.read()
+            if decoded:
+                return self._frame(as_bgr(image), failures)
+        if self._sequence == 0:
+            raise CameraError(f"{self.name} contains no picture that can be decoded; give another source.")
+        self._end()
+        return None
 
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
 
-    def _time(self) -> float:
-        stamp = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        # Some containers carry no time stamps: position then stays at 0 or goes back.
-        self._last_time = stamp if stamp > self._last_time else self._last_time + self._interval
-        return self._last_time
+    def _frame(self, image: Image, failures: int) -> Frame:
+        at, gap = self._times.take(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        if failures:
+            self._lost += max(1, gap - 1)
+        if self._times.jumps == 1 and self._times.jumped:
+            log.warning("The time stamps of %s jump; a jump counts as one frame interval.", self.name)
+        if not self._changes:
+            self._first = image if self._first is None else self._first
+            self._changes = not np.array_equal(image, self._first)
+        frame = Frame(image, at, self._sequence)
+        self._sequence += 1
+        return frame
+
+    def _end(self) -> None:
+        """Say what was lost."""
+        if not self._changes and self._sequence > 1:
+            raise IncompleteError(
+                f"{self.name} shows one picture from beginning to end, as OpenCV {cv2.__version__} does with interlaced"
+                f" video; {ADVICE}."
+            )
+        known = self._sequence + self._lost
+        # Where containers do not say how many frames there are, FFmpeg estimates it: by time stamps, for one.
+        missing = self._stated_frames - known
+        if not self._times.jumps and missing > MANY * self._stated_frames:
+            self._lost += round(missing)
+        if not self._lost:
+            return
+        lost, whole = plural(self._lost, "frame"), self._sequence + self._lost
+        sentence = f"{lost} of {whole} in {self.name} could not be decoded: the file is damaged, or breaks off."
+        self._lost = 0
+        if whole - self._sequence > MANY * whole:
+            raise IncompleteError(sentence)
+        log.warning("%s", sentence)
 
 
 def too_large(capture: cv2.VideoCapture) -> bool:

@@ -15,7 +15,8 @@ from edge.alerts.policy import AlertPolicy
 from edge.cameras import InputSize
 from edge.cameras.choose import Choice, await_camera, open_camera
 from edge.cameras.loop import Looped
-from edge.cameras.source import LatestFrame, Recording, Source
+from edge.cameras.recording import Recording
+from edge.cameras.source import LatestFrame, Source
 from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, Settings
 from edge.config.place import store_path
@@ -23,7 +24,7 @@ from edge.control import Commands
 from edge.door.loop import Door
 from edge.door.motion import MotionGate
 from edge.door.pace import BoardPace, BoardWatch, Pace
-from edge.errors import StoreError
+from edge.errors import CameraError, StoreError
 from edge.people import PeopleTracker
 from edge.sinks import Sink
 from edge.sinks.registry import Opening, open_sinks
@@ -80,6 +81,8 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
         door.run()
     if commands.restart:
         return RESTART
+    if door.source.trouble:
+        raise CameraError(door.source.trouble)
     return StoreError.exit_code if door.sinks.incomplete else 0
 
 

@@ -34,8 +34,21 @@ def opencv(machine: Machine, _: Config) -> Iterator[Finding]:
             f"{with_numpy}: two OpenCV packages overwrite each other",
             f"{PIP} uninstall -y opencv-python-headless; {PIP} install --force-reinstall --no-deps opencv-python",
         )
+    elif any(_fails_interlaced(number) for number in kinds.values() if number):
+        yield Finding(
+            "opencv",
+            State.WARNING,
+            f"{with_numpy}: interlaced video cannot be read",
+            f"{PIP} install '{installed[0].split()[0]}<4.13'",
+        )
     else:
         yield Finding("opencv", State.OK, with_numpy)
+
+
+def _fails_interlaced(version: str) -> bool:
+    from edge.cameras.interlaced import fails
+
+    return fails(version)
 
 
 def models(_: Machine, config: Config) -> Iterator[Finding]:

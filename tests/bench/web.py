@@ -25,7 +25,7 @@ from edge.alerts.none import NoAlert
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.choose import open_camera
 from edge.cameras.loop import Looped
-from edge.cameras.source import Recording
+from edge.cameras.recording import Recording
 from edge.clock import SystemClock
 from edge.config import Config, load
 from edge.control import Commands

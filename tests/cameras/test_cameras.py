@@ -23,9 +23,11 @@ from edge.cameras import Camera
 from edge.cameras.choose import AbsentCamera, Rotated, await_camera, open_camera
 from edge.cameras.csi import CsiCamera
 from edge.cameras.devices import CAPABILITY, Device, devices, parse_capability
+from edge.cameras.freshness import is_dark
 from edge.cameras.loop import Looped
 from edge.cameras.picam import NoPiCameraError, PiCamera
-from edge.cameras.source import LatestFrame, Recording, is_dark
+from edge.cameras.recording import Recording
+from edge.cameras.source import LatestFrame
 from edge.cameras.stills import Stills
 from edge.cameras.stream import Stream
 from edge.cameras.v4l2 import V4l2Camera
@@ -790,6 +792,28 @@ class TestLiveCamera:
         events, frames = watch(latest(still, ScriptedCamera, frozen_after=5), lambda _, frames: len(frames) >= 40)
         assert events == []
         assert len(frames) >= 40
+
+    def test_the_same_pixels_at_new_times_are_shown(self) -> None:
+        def stamped(number: int) -> Callable[[], Frame]:
+            return lambda: Frame(noise(7), time.sleep(0.01) or time.monotonic(), 0, stamp=number / 25)
+
+        quiet = ScriptedCamera(*(stamped(number) for number in range(120)))
+        events, frames = watch(latest(quiet, ScriptedCamera), lambda _, frames: len(frames) >= 80)
+        assert events == []
+        assert len(frames) >= 80
+
+    def test_the_same_pixels_at_the_same_times_are_frozen(self) -> None:
+        ring = ScriptedCamera(
+            *((lambda n=n: Frame(noise(n % 4), time.sleep(0.01) or 0.0, 0, stamp=n % 4)) for n in range(500))
+        )
+        assert first_event(latest(ring, ScriptedCamera)).detail == "scripted repeats the same picture."
+
+    def test_new_pixels_at_a_time_that_stands_still_are_shown(self) -> None:
+        still = ScriptedCamera(
+            *((lambda n=n: Frame(noise(n), time.sleep(0.01) or 0.0, 0, stamp=0.0)) for n in range(120))
+        )
+        events, _ = watch(latest(still, ScriptedCamera), lambda _, frames: len(frames) >= 80)
+        assert events == []
 
     def test_who_expects_still_scenes_turns_it_off(self) -> None:
         still = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(60)))

@@ -14,13 +14,15 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras import interlaced
 from edge.cameras.decoder import MOST_MEMORY
 from edge.cameras.http import open_stream
 from edge.cameras.source import LatestFrame
 from edge.cameras.stream import Stream
 from edge.clock import SystemClock
 from edge.errors import CameraError
-from edge.values import Image
+from edge.values import EventKind, Image
+from tests.stand_ins import recordings
 from tests.stand_ins.clock import ManualClock
 from tests.stand_ins.http_camera import Answer, http_camera
 
@@ -166,3 +168,46 @@ def test_closing_does_not_wait_for_a_camera_that_is_silent() -> None:
         with pytest.raises(CameraError, match="No stream can be read"):
             Stream(url, ManualClock(), open_timeout=0.5)
         assert time.monotonic() - began < 10
+
+
+def test_an_interlaced_stream_is_read_or_said_not_to_be(tmp_path: Path) -> None:
+    content = recordings.interlaced(tmp_path / "a.ts").read_bytes()
+    with http_camera(sends(content)) as port:
+        stream = opened(port)
+        if interlaced.fails():
+            with pytest.raises(CameraError, match="is interlaced, which this OpenCV cannot convert; set the camera"):
+                stream.read()
+        else:
+            assert stream.read().image.mean() == pytest.approx(recordings.picture(0).mean(), abs=8)
+        stream.close()
+
+
+class TestQuietScene:
+    """An encoder with long groups of pictures sends an empty hall as the same pixels, at new times."""
+
+    def watched(self, port: int, seconds: float) -> tuple[list[EventKind], int]:
+        source = LatestFrame(
+            opened(port), lambda: opened(port), SystemClock(), stale_after=2.0, reopen_after=0.05, frozen_after=0.3
+        )
+        events, frames = [], 0
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            frames += source.next(0.05) is not None
+            events += [event.kind for event in source.events()]
+        source.close()
+        return events, frames
+
+    def test_it_is_no_frozen_camera(self, tmp_path: Path) -> None:
+        quiet = [recordings.picture(0)] * 200
+        content = recordings.write(tmp_path / "a.ts", quiet, "mpeg4", g="200").read_bytes()
+
+        def in_real_time(connection: socket.socket, _: bytes) -> None:
+            connection.sendall(VIDEO + content[: len(content) // 2])
+            for at in range(len(content) // 2, len(content), 376):
+                connection.sendall(content[at : at + 376])
+                time.sleep(0.02)
+
+        with http_camera(in_real_time) as port:
+            events, frames = self.watched(port, 2.0)
+        assert events == []
+        assert frames > 10

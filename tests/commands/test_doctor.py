@@ -249,6 +249,12 @@ class TestWhatLimitsIt:
         packages = PACKAGES | {"opencv-python": "4.12.0.88"}
         assert "overwrite each other" in self.warning(examine(machine(pi, version_of=packages.get), config)).text
 
+    def test_an_opencv_that_cannot_read_interlaced_video(self, pi: Path, config: Config) -> None:
+        packages = PACKAGES | {"opencv-python-headless": "4.13.0.92"}
+        warning = self.warning(examine(machine(pi, version_of=packages.get), config))
+        assert "interlaced video cannot be read" in warning.text
+        assert (warning.remedy or "").endswith("install 'opencv-python-headless<4.13'")
+
     def test_a_source_that_is_no_camera(self, pi: Path, config: Config) -> None:
         (pi / "dev/video0").unlink()
         warning = self.warning(examine(machine(pi), changed(config, camera={"source": "demo"})))

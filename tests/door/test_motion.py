@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from edge.alerts.none import NoAlert
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.demo import DEMO_CLIP
-from edge.cameras.source import Recording
+from edge.cameras.recording import Recording
 from edge.cameras.video import VideoFile
 from edge.config import Config
 from edge.control import Commands

@@ -1,0 +1,47 @@
+"""Whether a picture shows something new, and whether it shows anything."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from edge.values import Frame, Image
+
+DARK = 16
+"""Level, of 255, below which a value of a picture counts as black."""
+LIT_SHARE = 0.01
+"""Of a picture's values; where fewer are brighter than black it shows nothing: hot pixels and a lamp are not enough."""
+REPEATABLE = 8
+"""Different pictures that are remembered: a driver may send those in its ring of buffers over and over."""
+EVERY_ROW = 7
+"""One row in so many is looked at to tell pictures apart: a face changes several."""
+
+
+class Freshness:
+    """Tells new pictures from those that a frozen camera repeats.
+
+    A time stamp that was not seen before makes a picture new: an encoder sends a quiet hall as the same pixels for
+    minutes. Where there is no stamp, or it is repeated, the pixels decide: a sensor's are never the same twice.
+    """
+
+    def __init__(self) -> None:
+        self._stamps: deque[float] = deque(maxlen=REPEATABLE)
+        self._pictures: deque[int] = deque(maxlen=REPEATABLE)
+
+    def is_new(self, frame: Frame) -> bool:
+        """Whether this is none of the last few pictures again."""
+        if frame.stamp is not None and frame.stamp not in self._stamps:
+            self._stamps.append(frame.stamp)
+            return True
+        fingerprint = hash(frame.image[::EVERY_ROW].tobytes())
+        if fingerprint in self._pictures:
+            return False
+        self._pictures.append(fingerprint)
+        return True
+
+
+def is_dark(image: Image) -> bool:
+    """Whether a picture, (H, W, 3) uint8, shows nothing but black."""
+    looked_at = image[::EVERY_ROW, ::EVERY_ROW]
+    return bool(np.count_nonzero(looked_at >= DARK) < LIT_SHARE * looked_at.size)

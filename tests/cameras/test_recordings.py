@@ -1,0 +1,199 @@
+"""Recordings as they come from cameras and cards: damaged, broken off, black, interlaced, with jumping time stamps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cameras import Camera, interlaced, video
+from edge.cameras.loop import Looped
+from edge.cameras.recording import Recording
+from edge.cameras.scene_times import SceneTimes
+from edge.cameras.stills import Stills
+from edge.cameras.video import IncompleteError, VideoFile
+from edge.errors import CameraError
+from edge.values import Frame
+from tests.stand_ins import recordings
+from tests.stand_ins.clock import ManualClock
+
+INTERVAL = 1 / recordings.FPS
+
+
+def played(camera: Camera) -> tuple[list[Frame], str | None]:
+    """Its frames, and what was wrong with it."""
+    source = Recording(camera, ManualClock(), False, threading.Event())
+    frames = []
+    while (frame := source.next(0.0)) is not None:
+        frames.append(frame)
+    return frames, source.trouble
+
+
+def steps(frames: list[Frame]) -> list[float]:
+    return list(np.diff([frame.captured_at for frame in frames]))
+
+
+class TestDamage:
+    def test_a_damaged_spot_is_read_over_and_what_was_lost_is_said(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        frames, trouble = played(VideoFile(recordings.damaged(tmp_path / "a.mp4")))
+        assert 160 < len(frames) < 180
+        assert trouble is None
+        assert f"{180 - len(frames)} frames of 180 in {tmp_path}/a.mp4 could not be decoded" in caplog.text
+
+    def test_frames_after_it_keep_their_times(self, tmp_path: Path) -> None:
+        frames, _ = played(VideoFile(recordings.damaged(tmp_path / "a.mp4")))
+        assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(179 * INTERVAL)
+
+    def test_where_many_frames_are_lost_the_recording_was_not_seen(self, tmp_path: Path) -> None:
+        frames, trouble = played(VideoFile(recordings.damaged(tmp_path / "a.mp4", share=0.4, at=0.2)))
+        assert frames
+        assert trouble is not None
+        assert "could not be decoded: the file is damaged, or breaks off" in trouble
+
+    def test_one_that_breaks_off_says_so(self, tmp_path: Path) -> None:
+        path = recordings.recording(tmp_path / "a.avi", 100)
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        frames, trouble = played(VideoFile(path))
+        assert frames
+        assert trouble is not None
+        assert trouble.startswith(f"{100 - len(frames)} frames of 100 ")
+
+    def test_a_whole_one_loses_nothing(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        for name in ("a.mp4", "a.ts", "a.mkv", "a.avi"):
+            frames, trouble = played(VideoFile(recordings.recording(tmp_path / name)))
+            assert (len(frames), trouble) == (60, None), name
+        assert not caplog.records
+
+    def test_a_loop_goes_on_over_it(self, tmp_path: Path) -> None:
+        path = recordings.damaged(tmp_path / "a.mp4", share=0.4, at=0.2)
+        seen = len(played(VideoFile(path))[0])
+        looped = Looped(VideoFile(path), lambda: VideoFile(path))
+        assert all(looped.read() for _ in range(2 * seen + 5))
+        looped.close()
+
+    def test_the_command_writes_its_summary_and_ends_with_3(self, tmp_path: Path) -> None:
+        path = recordings.damaged(tmp_path / "a.mp4", share=0.4, at=0.2)
+        done = run(tmp_path, str(path))
+        assert done.returncode == 3
+        assert json.loads(done.stdout.splitlines()[-1])["event"] == "summary"
+        assert "could not be decoded" in done.stderr.splitlines()[-1]
+
+
+def run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge", "run", "--source", source, "--events", "-", "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "MASKGATE_COUNTS_PATH": str(folder / "counts.db"), "MASKGATE_ALERTS_OUTPUT": "none"},
+    )
+
+
+class TestBlack:
+    def test_one_whose_frames_are_all_exactly_black_was_not_seen(self, tmp_path: Path) -> None:
+        for number in range(3):
+            cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((48, 64, 3), np.uint8))
+        frames, trouble = played(Stills(tmp_path))
+        assert len(frames) == 3
+        assert trouble == f"Every frame of {tmp_path} is exactly black, so nothing was seen; give another source."
+
+    def test_a_dark_one_was(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "0.png"), np.zeros((48, 64, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / "1.png"), np.full((48, 64, 3), 1, np.uint8))
+        assert played(Stills(tmp_path))[1] is None
+
+
+class TestInterlaced:
+    def test_it_is_read_or_said_not_to_be(self, tmp_path: Path) -> None:
+        frames, trouble = played(VideoFile(recordings.interlaced(tmp_path / "a.mp4")))
+        assert len(frames) == 20
+        if interlaced.fails():
+            assert trouble is not None
+            assert "interlaced" in trouble or "exactly black" in trouble
+        else:
+            assert trouble is None
+            expected = recordings.picture(10).mean()
+            assert frames[10].image.mean() == pytest.approx(expected, abs=8)
+
+    @pytest.mark.parametrize(
+        ("version", "fails"),
+        [("4.8.1", False), ("4.12.0", False), ("4.13.0", True), ("4.14.0-dev", True), ("5.0.0", True), ("", False)],
+    )
+    def test_which_versions_fail(self, version: str, fails: bool) -> None:
+        assert interlaced.fails(version) is fails
+
+    def test_one_picture_from_beginning_to_end_is_suspected_where_it_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a.avi"
+        recordings.write(path, [recordings.picture(0)] * 10, "rawvideo")
+        for fails in (False, True):
+            monkeypatch.setattr(video, "fails", lambda fails=fails: fails)
+            camera = VideoFile(path)
+            assert (played(camera)[1] is not None) is fails
+
+
+class TestTimeStamps:
+    @pytest.mark.parametrize("hours", [2, 1000])
+    def test_a_jump_forward_is_one_frame_interval(
+        self, tmp_path: Path, hours: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ahead = hours * 3600 * recordings.FPS
+        path = recordings.recording(tmp_path / "a.mkv", at=lambda number: number if number < 30 else number + ahead)
+        frames, trouble = played(VideoFile(path))
+        assert trouble is None
+        assert len(frames) == 60
+        assert steps(frames) == pytest.approx([INTERVAL] * 59, abs=1e-3)
+        assert caplog.text.count("The time stamps of") == 1
+
+    def test_a_jump_backward_is_one_frame_interval(self, tmp_path: Path) -> None:
+        later = recordings.recording(tmp_path / "b.ts", 30, at=lambda number: number + 7200 * recordings.FPS)
+        earlier = recordings.recording(tmp_path / "a.ts", 30)
+        (tmp_path / "c.ts").write_bytes(later.read_bytes() + earlier.read_bytes())
+        frames, trouble = played(VideoFile(tmp_path / "c.ts"))
+        assert trouble is None
+        assert len(frames) == 60
+        assert steps(frames) == pytest.approx([INTERVAL] * 59, abs=1e-3)
+
+    @pytest.mark.parametrize(
+        ("stamps", "expected"),
+        [
+            ([0, 0.05, 0.1], [0, 0.05, 0.1]),
+            ([0, 0.05, 4.05, 4.1], [0, 0.05, 4.05, 4.1]),
+            ([0, 0, 0, 0], [0, 0.05, 0.1, 0.15]),
+            ([0, 0.1, 0.05, 0.15], [0, 0.1, 0.15, 0.2]),
+            ([0, 7200, 7200.05], [0, 0.05, 0.1]),
+            ([7200, 7200.05, 0, 0.05], [0, 0.05, 0.1, 0.15]),
+            ([0, 0.05, float("nan"), 0.15], [0, 0.05, 0.1, 0.15]),
+            ([0, float("inf"), 0.1], [0, 0.05, 0.1]),
+            ([-0.02, 0.03, 0.08], [-0.02, 0.03, 0.08]),
+        ],
+        ids=["as stated", "a pause", "none", "out of order", "forward", "backward", "no number", "endless", "below 0"],
+    )
+    def test_times_always_go_up(self, stamps: list[float], expected: list[float]) -> None:
+        times = SceneTimes(0.05)
+        assert [times.take(stamp)[0] for stamp in stamps] == pytest.approx(expected)
+
+    def test_few_frames_a_second_are_no_jumps(self) -> None:
+        times = SceneTimes(20.0)
+        assert [times.take(20.0 * number)[0] for number in range(4)] == [0, 20, 40, 60]
+        assert times.jumps == 0
+
+
+def test_a_file_of_which_nothing_can_be_decoded_is_an_error(tmp_path: Path) -> None:
+    path = recordings.damaged(tmp_path / "a.avi", 20, share=0.9, at=0.05)
+    with pytest.raises((CameraError, IncompleteError)):
+        camera = VideoFile(path)
+        while camera.read():
+            pass
