@@ -149,7 +149,10 @@ def run_installed(job: Job, *command: str) -> None:
         raise DeployError(f"No release is installed on {host}; install one with 'make deploy HOST={host}'.")
     run_installer(job, INSTALLED, *command)
     if command[0] == "uninstall":
-        stage.forget(job.connection)
+        try:
+            stage.forget(job.connection)
+        except DeployError as error:
+            job.fail(f"maskgate is uninstalled, but what was sent is still there: {error}")
 
 
 def run_installer(job: Job, script: str, *command: str) -> None:
