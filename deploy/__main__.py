@@ -285,7 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
         hosts = read_hosts(options)
         alone = len(hosts) == 1 and sys.stdin.isatty()
         connections = [Connection(host, options.ssh_config, interactive=alone) for host in hosts]
-    except DeployError as error:
+    except (DeployError, OSError) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return USAGE_ERROR
     jobs = [Job(connection, terminal.teller(connection.host)) for connection in connections]

@@ -14,6 +14,10 @@ sudo_answer() {
     fi
 }
 
+# Where releases are sent to: this may be a disk of its own.
+place=${HOME:-/}
+[ ! -d "$place/.cache" ] || place=$place/.cache
+
 echo "machine=$(uname -m)"
 echo "bits=$(getconf LONG_BIT)"
 echo "glibc=$(getconf GNU_LIBC_VERSION)"
@@ -23,7 +27,7 @@ echo "os=$(. /etc/os-release && echo "${PRETTY_NAME-}")"
 echo "codename=$(. /etc/os-release && echo "${VERSION_CODENAME-}")"
 echo "python=$(/usr/bin/python3 -c 'import sys; print(*sys.version_info[:2], sep=".")' 2>/dev/null)"
 echo "systemd=$([ -d /run/systemd/system ] && echo yes)"
-echo "free_kb=$(df -Pk -- "${HOME:-/}" | awk 'NR == 2 { print $4 }')"
+echo "free_kb=$(df -Pk -- "$place" | awk 'NR == 2 { print $4 }')"
 echo "rsync=$(command -v rsync)"
 echo "current=$(basename -- "$(readlink /opt/maskgate/current)")"
 echo "sudo=$(sudo_answer)"

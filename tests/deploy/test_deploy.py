@@ -18,7 +18,7 @@ import pytest
 from deploy import payload
 from deploy.__main__ import Job, for_each, main
 from deploy.errors import DeployError
-from deploy.ssh import stage
+from deploy.ssh import connection, stage
 from deploy.ssh.connection import Connection, explain
 from deploy.ssh.device import QUESTIONS, Sudo, Target, read_answers
 from tests.stand_ins.container import call, free_port, must, wait_for
@@ -263,6 +263,14 @@ def test_hosts_come_from_the_command_line_the_environment_and_the_inventory(
     assert main(["rollback", "one.invalid", "--inventory", str(inventory)]) == 1
     lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if "FAILED" in line]
     assert lines == ["one.invalid", "two.invalid", "three.invalid"]
+
+
+def test_a_machine_without_a_temporary_folder_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connection, "SHORT_FOLDER", str(tmp_path / "missing"))
+    assert main(["rollback", "one.invalid"]) == 2
+    assert f"No such file or directory: '{tmp_path}/missing" in capsys.readouterr().err
 
 
 def test_an_inventory_that_is_not_utf_8_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,14 @@ def test_a_home_whose_cache_is_roots_is_left_as_it_was(machine: Machine, checkou
     assert machine.run(f"test -e {PHOTOS}").returncode == 0
 
 
+def test_a_cache_on_a_small_disk_is_measured_before_anything_is_sent(machine: Machine, checkout: Checkout) -> None:
+    cache = f"/home/{USER}/.cache"
+    machine.must(f"mkdir {cache}; mount -t tmpfs -o size=4M,uid=$(id -u {USER}) none {cache}")
+    code, line = checkout.deploy(machine)
+    left = machine.must(f"ls -A {cache}; umount {cache}; rmdir {cache}")
+    assert (code, "has 4 MB free and the release is" in line, left) == (1, True, ""), line
+
+
 def test_releases_that_lead_to_the_homes_are_refused(machine: Machine, checkout: Checkout) -> None:
     machine.must(f"mkdir -p {BASE}; ln -s /home {RELEASES}")
     code, line = checkout.deploy(machine)
