@@ -281,7 +281,7 @@ def test_a_release_that_fails_in_service_is_taken_back_and_the_old_one_goes_on_c
     code, line = bad.deploy(machine)
     assert code == 1
     assert f"does not run healthily and was taken back; {good} runs now" in line
-    assert "The environment sets MASKGATE_DOOR_COLOUR, which is no setting" in line
+    assert "The environment sets MASKGATE_DOOR_COLOUR, which is not a setting" in line
     assert current(machine) == good
     assert machine.judging()
     wait_for(lambda: visits(machine) > counted, 60, "the old release counts on")
