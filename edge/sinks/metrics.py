@@ -119,6 +119,8 @@ class Metrics(Sink, Collector):
             for output in status.alerts.outputs:
                 up.add_metric([output.kind], output.trouble is None)
             yield up
+        yield _gauge("alert_muted", "Whether buzzer and sound are muted", status.alerts.muted_until is not None)
+        yield _gauge("alert_quiet", "Whether it is in the quiet hours", status.alerts.quiet_hours)
         audible = "Whether an alarm would be heard now: not muted, no quiet hours, a buzzer or sound that works"
         yield _gauge("alert_audible", audible, status.alerts.audible)
         source = GaugeMetricFamily("maskgate_source", "What the frames come from", labels=["kind"])
