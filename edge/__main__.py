@@ -1,7 +1,5 @@
 """``python -m edge``: the ``maskgate`` command."""
 
-import sys
+from edge.cli import program
 
-from edge.cli import main
-
-sys.exit(main())
+program()

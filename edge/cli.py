@@ -8,11 +8,14 @@ import itertools
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from edge.cameras import CAMERA_THREAD
 from edge.commands import commands
 from edge.commands import load as load_command
 from edge.errors import ConfigError, MaskgateError
@@ -48,6 +51,25 @@ exit codes:
   3  camera absent, busy or unreadable    75  ended to start again, as an operator asked
                                           130  interrupted by a second Ctrl-C
 """
+
+
+def program() -> NoReturn:
+    """The command as a process of its own."""
+    end_process(main())
+
+
+def end_process(code: int) -> NoReturn:
+    """End, also while a driver holds the thread that reads a camera.
+
+    Python would take the interpreter, and C++ its libraries, away from under such a thread: that aborts the process.
+    """
+    if any(thread.name == CAMERA_THREAD for thread in threading.enumerate()):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

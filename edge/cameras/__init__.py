@@ -10,6 +10,9 @@ from edge.errors import CameraError
 if TYPE_CHECKING:
     from edge.values import Frame
 
+CAMERA_THREAD = "camera"
+"""Name of the threads that wait for a camera. A driver may hold one for ever, also when the process wants to end."""
+
 InputSize = Callable[[int, int], tuple[int, int]]
 """Width and height of the face model's input, in pixels, for frames of a width and height."""
 

@@ -14,6 +14,8 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -38,6 +40,7 @@ def main() -> int:
     order = json.loads(channel.recv(MESSAGE_BYTES))
     complaints = Complaints()
     limit_memory(MOST_MEMORY)
+    go_first()
     capture = cv2.VideoCapture(
         order["url"],
         cv2.CAP_FFMPEG,
@@ -81,6 +84,12 @@ def limit_memory(most: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def go_first() -> None:
+    """Let the kernel end this process before the main one where memory runs out."""
+    with suppress(OSError):  # some containers do not allow it, and nothing depends on it
+        Path("/proc/self/oom_score_adj").write_text("800")
 
 
 def _serve(channel: socket.socket, capture: cv2.VideoCapture, halves: Halves, complaints: Complaints) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from edge.cameras import Camera, InputSize
+from edge.cameras import CAMERA_THREAD, Camera, InputSize
 from edge.cameras.freshness import Freshness, is_dark
 from edge.clock import Clock
 from edge.errors import CameraError
@@ -187,7 +187,7 @@ class LatestFrame:
 
     def _start_reader(self, camera: Camera | None) -> None:
         self._busy_since = self._clock.monotonic()
-        reader = threading.Thread(target=self._read, args=(camera,), name="camera", daemon=True)
+        reader = threading.Thread(target=self._read, args=(camera,), name=CAMERA_THREAD, daemon=True)
         self._readers = [*(one for one in self._readers if one.is_alive()), reader]
         reader.start()
 

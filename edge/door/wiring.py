@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 
 from edge.alerts.choose import open_alert
@@ -15,6 +16,7 @@ from edge.alerts.policy import AlertPolicy
 from edge.cameras import InputSize
 from edge.cameras.choose import Choice, await_camera, open_camera
 from edge.cameras.loop import Looped
+from edge.cameras.opening import StoppedError, open_unless_stopped
 from edge.cameras.recording import Recording
 from edge.cameras.source import LatestFrame, Source
 from edge.clock import Clock, SystemClock
@@ -77,7 +79,10 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
     """
     commands = Commands()
     with ExitStack() as parts, _signals(commands.stopped):
-        door = _open_door(settings, options, clock or SystemClock(), commands, parts)
+        try:
+            door = _open_door(settings, options, clock or SystemClock(), commands, parts)
+        except StoppedError:
+            return 0
         door.run()
     if commands.restart:
         return RESTART
@@ -89,7 +94,8 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
 def _open_door(settings: Settings, options: Options, clock: Clock, commands: Commands, parts: ExitStack) -> Door:
     config = settings.config
     input_size = expected_input(config)
-    choice = (await_camera if options.wait else open_camera)(config.camera, clock, input_size)
+    opener = partial(await_camera if options.wait else open_camera, config.camera, clock, input_size)
+    choice = open_unless_stopped(opener, commands.stopped)
     source = _source(choice, config.camera, options, clock, commands.stopped, input_size=input_size)
     parts.callback(source.close)
     pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))

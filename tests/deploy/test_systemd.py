@@ -46,6 +46,14 @@ def test_whatever_the_end_the_alert_outputs_are_switched_off_by_the_same_setting
     assert commands["ExecStopPost"] == f"-{program} alerts-off {config}"
 
 
+def test_no_camera_can_use_up_the_starts() -> None:
+    settings = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE))
+    assert settings["StartLimitIntervalSec"] == "0"
+    assert "StartLimitBurst" not in settings
+    assert (settings["Restart"], settings["OOMPolicy"]) == ("on-failure", "continue")
+    assert settings["RestartPreventExitStatus"] == "2 4"
+
+
 @needs_systemd
 def test_verify_would_have_found_a_mistyped_directive(installed_unit: Path) -> None:
     installed_unit.write_text(installed_unit.read_text().replace("ProtectHome=", "ProtectHouse="))

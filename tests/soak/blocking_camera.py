@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 from edge import cli
 from edge.cameras.http import MjpegCamera
 from edge.values import Frame
 
 
-def main() -> int:
+def main() -> NoReturn:
     block, read = Path(sys.argv[1]), MjpegCamera.read
 
     def read_or_block(camera: MjpegCamera) -> Frame:
@@ -20,8 +21,8 @@ def main() -> int:
         return read(camera)
 
     MjpegCamera.read = read_or_block  # type: ignore[method-assign]
-    return cli.main(sys.argv[2:])
+    cli.end_process(cli.main(sys.argv[2:]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,0 +1,136 @@
+"""Stopping while a camera keeps the process waiting: at once, with exit code 0, and never by an abort."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cameras.choose import Choice
+from edge.cameras.opening import StoppedError, open_unless_stopped
+from edge.errors import CameraError
+from tests.stand_ins.http_camera import http_camera
+
+MOST_SECONDS = 2.0
+"""From the signal to the end."""
+BUSY = 3.0
+"""What a busy machine may add to that."""
+TRIES = 3
+
+
+@contextlib.contextmanager
+def running(folder: Path, source: str, *program: str) -> Iterator[subprocess.Popen[str]]:
+    environment = {
+        **os.environ,
+        "MASKGATE_COUNTS_PATH": str(folder / "counts.db"),
+        "MASKGATE_ALERTS_OUTPUT": "none",
+        "MASKGATE_WEB_ENABLED": "false",
+    }
+    command = [sys.executable, *(program or ("-m", "edge")), "run", "--source", source, "--quiet"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ends(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and last words, if they come in time."""
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=MOST_SECONDS + BUSY)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_signal_takes_effect_while_a_silent_camera_is_opened(tmp_path: Path, scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/live"
+        with running(tmp_path, source) as process:
+            silent.settimeout(60)
+            connection, _ = silent.accept()
+            with connection:
+                assert ends(process) == (0, "")
+
+
+@pytest.mark.parametrize("attempt", range(TRIES))
+def test_a_camera_that_falls_silent_does_not_hold_up_the_end(tmp_path: Path, attempt: int) -> None:
+    image = np.random.default_rng(attempt).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+    silent, over = threading.Event(), threading.Event()
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=a\r\n\r\n" + jpeg)
+        silent.set()
+        over.wait(60)
+
+    with http_camera(answer) as port, running(tmp_path, f"http://127.0.0.1:{port}/") as process:
+        assert silent.wait(60)
+        time.sleep(0.2 * attempt)
+        code, said = ends(process)
+        over.set()
+    assert (code, said) == (0, "")
+
+
+IN_C = """
+import ctypes, sys
+from edge import cli
+from edge.cameras.http import MjpegCamera
+
+class Library:
+    '''Uses itself once more in a thread of C++ after the interpreter is gone, as a driver's library does.'''
+    def read(self):
+        ctypes.CDLL(None).sleep(1000)
+
+MjpegCamera.read = lambda camera: Library().read()
+import atexit
+atexit.register(lambda: ctypes.CDLL(None).abort())
+cli.end_process(cli.main(sys.argv[1:]))
+"""
+
+
+def test_libraries_are_not_taken_away_from_under_a_thread_that_hangs(tmp_path: Path) -> None:
+    reached, over = threading.Event(), threading.Event()
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=a\r\n\r\n")
+        reached.set()
+        over.wait(60)
+
+    with http_camera(answer) as port, running(tmp_path, f"http://127.0.0.1:{port}/", "-c", IN_C) as process:
+        assert reached.wait(60)
+        time.sleep(0.5)
+        code, _ = ends(process)
+        over.set()
+    assert code == 0
+
+
+class TestOpening:
+    def test_what_is_opened_is_given(self) -> None:
+        choice = Choice(None, lambda: None, ())  # type: ignore[arg-type]
+        assert open_unless_stopped(lambda: choice, threading.Event()) is choice
+
+    def test_why_it_fails_is_raised(self) -> None:
+        def fail() -> Choice:
+            raise CameraError("unplugged")
+
+        with pytest.raises(CameraError, match="unplugged"):
+            open_unless_stopped(fail, threading.Event())
+
+    def test_nobody_waits_for_it_after_a_stop(self) -> None:
+        stopped, release = threading.Event(), threading.Event()
+        threading.Timer(0.05, stopped.set).start()
+        with pytest.raises(StoppedError):
+            open_unless_stopped(lambda: release.wait(20), stopped)  # type: ignore[arg-type,return-value]
+        release.set()
