@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edge.alerts.state import OUTPUT_KINDS, OutputKind
 from edge.errors import MaskgateError
+
+if TYPE_CHECKING:
+    from edge.config import Settings
 
 MOST_WAITING = 16
 """Commands that may wait for the loop; further ones are refused at once."""
@@ -68,13 +71,15 @@ class TryOutput:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSettings:
-    """Change settings of the running door.
+    """Use other settings from now on; they are on the disk already.
 
     Attributes:
-        changes: New values by name, such as ``alerts.quiet_hours``.
+        settings: All of them.
+        said: What was changed, as a sentence.
     """
 
-    changes: Mapping[str, Any]
+    settings: Settings
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +101,13 @@ class Commands:
     Attributes:
         stopped: Set when the run should end; whoever waits in the loop's thread waits on this.
         restart: Whether the door should start again after its end.
+        reopen: The settings to open the door with again after its end, in the same process; None ends it.
     """
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self.restart = False
+        self.reopen: Settings | None = None
         self._closed = False
         self._waiting: queue.Queue[tuple[Command, Future[str]]] = queue.Queue(MOST_WAITING)
 

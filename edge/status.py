@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.alerts.state import AlertState
 from edge.values import EventKind, Image, Person, StageTimes, Verdict
+
+if TYPE_CHECKING:
+    from edge.config import Settings
 
 
 class SourceKind(str, Enum):
@@ -85,6 +88,7 @@ class Status:
         broker: Whether the MQTT broker is connected; None where there is none.
         runtime: What runs the models, for people.
         accelerated: Whether models run on an accelerator; None where none is used.
+        settings: In force now; an operator may change some during a run. None where nobody said.
     """
 
     at: float
@@ -104,6 +108,7 @@ class Status:
     broker: bool | None = None
     runtime: str = ""
     accelerated: bool | None = None
+    settings: Settings | None = None
 
     def frame_age(self, now: float) -> float | None:
         """Seconds since the newest frame at monotonic second ``now``; None before the first."""

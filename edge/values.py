@@ -186,6 +186,7 @@ class EventKind(str, Enum):
     ALERT_OFF = "alert_off"
     CAMERA_LOST = "camera_lost"
     CAMERA_BACK = "camera_back"
+    OPERATOR = "operator"
     SUMMARY = "summary"
 
     def __str__(self) -> str:

@@ -64,6 +64,11 @@ class AlertPolicy:
         self._let_in: dict[int, float] = {}
         self._say = SayOnce(log)
 
+    def configure(self, settings: AlertSettings) -> None:
+        """Decide by other settings from now on; the outputs stay as they were opened."""
+        self._settings = settings
+        self._quiet_hours = QuietHours.parse(settings.quiet_hours)
+
     @property
     def sounding(self) -> bool:
         """Whether the alarm is on."""

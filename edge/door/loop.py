@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from edge.alerts.pattern import Rhythm
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.source import Source
 from edge.clock import Clock
+from edge.config import MaskSettings, Settings
 from edge.control import Commands
 from edge.door.motion import MotionGate
 from edge.door.operator import obey
@@ -51,6 +53,10 @@ class Judge(Protocol):
         """A reading for each of ``faces``."""
         ...
 
+    def configure(self, settings: MaskSettings) -> None:
+        """Judge by other settings from now on."""
+        ...
+
     def close(self) -> None:
         """Let go of the accelerator."""
         ...
@@ -80,6 +86,7 @@ class Door:
     """The parts of a running appliance, and the loop through them.
 
     Attributes:
+        settings: In force; an operator may change some.
         kind: What the frames come from.
         counted: Whether this run's visits count.
         gate: Leaves out frames in which nothing has changed; None looks at all.
@@ -94,6 +101,7 @@ class Door:
     sinks: Sinks
     clock: Clock
     commands: Commands
+    settings: Settings
     kind: SourceKind = SourceKind.CAMERA
     counted: bool = True
     gate: MotionGate | None = None
@@ -118,7 +126,7 @@ class Door:
                 self._process(frame)
             else:
                 self.sinks.tell(self.alerts.update([], progress.people, self.source.now()))
-            obey(self.commands, self.alerts, self.source.now())
+            self.sinks.tell(obey(self.commands, self, self.source.now()))
             self._show_status()
         self.commands.close()
         self._end_visits(self.source.now())
@@ -127,6 +135,21 @@ class Door:
         summary = Summary(progress.frames, seconds, self.source.dropped, self.people.totals)
         self.sinks.finish(summary)
         return summary
+
+    def adopt(self, settings: Settings) -> None:
+        """Use other settings from the next frame on.
+
+        What the camera and the outputs were opened with needs them opened again: then the run ends for that, and so do
+        the open visits. Otherwise visits go on.
+        """
+        before, config = self.settings.config, settings.config
+        self.settings = settings
+        self.people.configure(config.people)
+        self.pipeline.configure(config.mask)
+        self.alerts.configure(config.alerts)
+        if config.camera != before.camera or Rhythm.of(config.alerts) != Rhythm.of(before.alerts):
+            self.commands.reopen = settings
+            self.commands.stopped.set()
 
     def _keep_pace(self) -> None:
         if self.board:
@@ -198,6 +221,7 @@ class Door:
             alerts=self.alerts.state(at),
             runtime=self.pipeline.runtime,
             accelerated=self.pipeline.accelerated,
+            settings=self.settings,
         )
 
     def _troubles(self) -> Iterator[str]:

@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 from edge.alerts.policy import AlertPolicy
-from edge.control import Command, Commands, Mute, RefusedError, TryOutput, Unmute
+from edge.control import ChangeSettings, Command, Commands, Mute, RefusedError, TryOutput, Unmute
+from edge.values import Event, EventKind
+
+if TYPE_CHECKING:
+    from edge.config import Settings
 
 
-def obey(commands: Commands, alerts: AlertPolicy, at: float) -> None:
+class Steered(Protocol):
+    """What an operator can change of a door.
+
+    Attributes:
+        alerts: Muted and tested.
+    """
+
+    alerts: AlertPolicy
+
+    def adopt(self, settings: Settings) -> None:
+        """Use other settings from the next frame on."""
+        ...
+
+
+def obey(commands: Commands, door: Steered, at: float) -> list[Event]:
     """Carry out every command that waits, and answer each.
 
     Args:
         commands: Where they wait.
-        alerts: Mutes and tests the outputs.
+        door: What they are about.
         at: Monotonic seconds now.
+
+    Returns:
+        An event for each command that was carried out.
     """
+    events = []
     for command, answer in commands.waiting():
         if not answer.set_running_or_notify_cancel():
             continue
         try:
-            answer.set_result(_carry_out(command, alerts, at))
+            said = _carry_out(command, door, at)
         except RefusedError as error:
             answer.set_exception(error)
+        else:
+            answer.set_result(said)
+            events.append(Event(EventKind.OPERATOR, at, detail=said))
+    return events
 
 
-def _carry_out(command: Command, alerts: AlertPolicy, at: float) -> str:
+def _carry_out(command: Command, door: Steered, at: float) -> str:
     if isinstance(command, Mute):
-        return alerts.mute(command.seconds, at)
+        return door.alerts.mute(command.seconds, at)
     if isinstance(command, Unmute):
-        return alerts.unmute(at)
+        return door.alerts.unmute(at)
     if isinstance(command, TryOutput):
-        return alerts.try_output(command.output, command.confirmed)
-    raise RefusedError("Settings of a running door cannot be changed; change the configuration file, then restart.")
+        return door.alerts.try_output(command.output, command.confirmed)
+    if isinstance(command, ChangeSettings):
+        door.adopt(command.settings)
+        return command.said
+    raise RefusedError(f"A running door cannot carry out {type(command).__name__}.")

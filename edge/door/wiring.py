@@ -77,13 +77,17 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
     Raises:
         MaskgateError: A part cannot be opened, or a recording cannot be read.
     """
-    commands = Commands()
-    with ExitStack() as parts, _signals(commands.stopped):
-        try:
-            door = _open_door(settings, options, clock or SystemClock(), commands, parts)
-        except StoppedError:
-            return 0
-        door.run()
+    while True:
+        commands = Commands()
+        with ExitStack() as parts, _signals(commands.stopped):
+            try:
+                door = _open_door(settings, options, clock or SystemClock(), commands, parts)
+            except StoppedError:
+                return 0
+            door.run()
+        if commands.reopen is None:
+            break
+        settings = commands.reopen
     if commands.restart:
         return RESTART
     if door.source.trouble:
@@ -128,6 +132,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
         sinks=sinks,
         clock=clock,
         commands=commands,
+        settings=settings,
         kind=kind,
         counted=opening.counted,
         gate=MotionGate(config.face.idle_every) if source.live and config.face.idle_every else None,

@@ -88,6 +88,10 @@ class PeopleTracker:
         self._next_id = 1
         self._totals = dict.fromkeys(Verdict, 0)
 
+    def configure(self, settings: PeopleSettings) -> None:
+        """Follow people by other settings from the next frame on; votes that were cast stand."""
+        self._settings = settings
+
     @property
     def occupied(self) -> bool:
         """Whether a face is in view or was a moment ago, also one that is not a person yet."""

@@ -130,6 +130,7 @@ def describe(event: Event) -> str:
         EventKind.ALERT_OFF: "alert off",
         EventKind.CAMERA_LOST: "camera lost",
         EventKind.CAMERA_BACK: "camera back",
+        EventKind.OPERATOR: "operator",
     }
     text = sentences[event.kind]
     return f"{text} ({event.detail})" if event.detail else text

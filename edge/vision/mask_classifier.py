@@ -56,9 +56,14 @@ class MaskClassifier:
         self._model = model
         self._size = entry.input.width
         self._margin = entry.margin
-        self._alarm_below = entry.alarm_below if alarm_below is None else alarm_below
+        self._entry = entry
+        self.configure(alarm_below)
         self._prepare = ModelInput(model.input, entry.input.width, entry.input.height)
         self._columns = [LABELS.index(label) for label in entry.labels]
+
+    def configure(self, alarm_below: float | None) -> None:
+        """Alarm below another probability of a mask, in (0, 1), from now on; None takes the manifest's."""
+        self._alarm_below = self._entry.alarm_below if alarm_below is None else alarm_below
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         """One reading for each face; see ``Classifier``."""

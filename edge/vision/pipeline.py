@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from edge.clock import Clock
-from edge.config import Config
+from edge.config import Config, MaskSettings
 from edge.runtime import Model, open_model
 from edge.runtime.accelerator.accelerated import Accelerator, Wish
 from edge.runtime.accelerator.edgetpu import find_devices
@@ -94,6 +94,11 @@ class Pipeline:
         """Let go of the accelerator."""
         if self._accelerator:
             self._accelerator.close()
+
+    def configure(self, settings: MaskSettings) -> None:
+        """Judge by other settings from now on; the models stay."""
+        if isinstance(self._classifier, MaskClassifier):
+            self._classifier.configure(settings.alarm_below)
 
     def input_size(self, width: int, height: int) -> Size:
         """The size that a frame of ``width`` x ``height`` is fitted into; ``Frame.small`` may have it already."""

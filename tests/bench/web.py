@@ -55,7 +55,7 @@ class Bench:
         overrides = {"web.port": 0, "web.live_picture": live_picture, "camera.source": "demo"}
         self._config: Config = load(environment={"HOME": "/nonexistent"}, overrides=overrides).config
         self._pipeline: Pipeline = load_pipeline(self._config)
-        self._screens = WebScreens(self._config, self._clock, {})
+        self._screens = WebScreens(self._config, self._clock, Commands(), {})
         self._frames = frames
 
     @property

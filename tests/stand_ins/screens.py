@@ -11,8 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from edge.alerts import Alert
+from edge.alerts.policy import AlertPolicy
+from edge.alerts.state import OutputKind, OutputState
 from edge.clock import SystemClock
-from edge.config import load
+from edge.config import AlertSettings, Settings, load
+from edge.control import Commands
+from edge.door.operator import obey
 from edge.sinks import Page
 from edge.sinks.web.sink import WebScreens
 from edge.status import CameraState, CountsState, Status
@@ -25,6 +30,26 @@ SHOW_EVERY = 0.05
 def person(number: int, verdict: Verdict, x: float = 250, width: float = 120) -> Person:
     """Somebody whose face begins ``x`` pixels from the left of a picture 640 wide."""
     return Person(number, BBox(x, 110, x + width, 110 + 1.25 * width), verdict, 0, 0)
+
+
+class Lamps(Alert):
+    """A red lamp, a buzzer that does not work and a relay, as far as anyone can see."""
+
+    name = "lamps"
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+
+    @property
+    def outputs(self) -> tuple[OutputState, ...]:
+        return (
+            OutputState("led", "LED on pin 17"),
+            OutputState("buzzer", "buzzer on pin 27", "The pin 27 cannot be switched."),
+            OutputState("relay", "relay on pin 23"),
+        )
+
+    def try_output(self, kind: OutputKind) -> None:
+        self.tried.append(kind)
 
 
 class Door:
@@ -41,8 +66,19 @@ class Door:
         stalled: Whether nothing is shown any more, as by a loop that hangs.
     """
 
-    def __init__(self, screens: WebScreens, clock: SystemClock, counts: CountsState | None = None) -> None:
+    def __init__(
+        self,
+        screens: WebScreens,
+        clock: SystemClock,
+        counts: CountsState | None = None,
+        *,
+        settings: Settings | None = None,
+        commands: Commands | None = None,
+    ) -> None:
         self.counts = counts
+        self.settings, self.commands = settings, commands or Commands()
+        self.output = Lamps()
+        self.alerts = AlertPolicy(AlertSettings(), self.output, clock)
         self.more: dict[str, Any] = {}
         self.screens, self.clock = screens, clock
         self.people: tuple[Person, ...] = ()
@@ -85,10 +121,16 @@ class Door:
             Event(EventKind.ALERT_OFF, self.ago(17), 2, Verdict.WITHOUT_MASK),
         )
 
+    def adopt(self, settings: Settings) -> None:
+        """Use other settings, as the loop does."""
+        self.settings = settings
+        self.alerts.configure(settings.config.alerts)
+
     def show(self) -> None:
         """Show how things stand, once."""
         now = self.clock.monotonic()
         self.frames += 1
+        self.tell(*obey(self.commands, self, now))
         camera = self.camera or CameraState("a camera made for this test", last_frame_at=now)
         self.screens.show(
             Status(
@@ -103,7 +145,8 @@ class Door:
                 troubles=self.troubles,
                 counts=self.counts,
                 runtime="litert, 2 threads",
-                **self.more,
+                settings=self.settings,
+                **{"alerts": self.alerts.state(now), **self.more},
             )
         )
 
@@ -128,9 +171,15 @@ def open_door(
 ) -> Iterator[Door]:
     """A door whose screens are served on a free port."""
     overrides = {"web.port": 0, "camera.stale_after": 1.5} | dict(settings or {})
-    config = load(environment={"HOME": str(folder)}, overrides=overrides).config
-    clock = SystemClock()
-    door = Door(WebScreens(config, clock, extra or {}, retry_every=0.1), clock, CountsState(counts) if counts else None)
+    loaded = load(environment={"HOME": str(folder)}, overrides=overrides)
+    clock, commands = SystemClock(), Commands()
+    door = Door(
+        WebScreens(loaded.config, clock, commands, extra or {}, retry_every=0.1),
+        clock,
+        CountsState(counts) if counts else None,
+        settings=loaded,
+        commands=commands,
+    )
     try:
         yield door
     finally:

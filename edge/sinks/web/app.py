@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -20,13 +20,16 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from edge.clock import Clock
+from edge.config import WebSettings
+from edge.control import Commands
 from edge.sinks import Page
 from edge.sinks.web import state, texts, verdicts
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.gate import COOKIE, Gate, is_kiosk, peer
 from edge.sinks.web.guard import Guard, Standing, Visitor
 from edge.sinks.web.report import About, Report
-from edge.sinks.web.streams import Events, Pictures
+from edge.sinks.web.steer import Steering, may_not
+from edge.sinks.web.streams import Events, Pictures, framed
 
 PAGES = Path(__file__).parent / "pages"
 STATIC = Path(__file__).parent / "static"
@@ -42,6 +45,8 @@ LONGEST_FORM = 4096
 """In bytes."""
 FORM_WITHIN = 5.0
 """A form that takes longer to arrive is refused, in seconds."""
+PREVIEW_EVERY = 0.2
+"""Between two pictures of the operator's preview, in seconds."""
 CROWDED = "Too many are looking at once; close a page that is not needed."
 
 
@@ -53,20 +58,18 @@ class Screens:
         feed: Where the loop leaves its status and events.
         clock: The machine's.
         guard: Decides who may look.
+        commands: Carries what operators ask to the loop.
         about: What does not change during a run.
-        live_picture: Whether pictures are shown and served.
-        language: Of the pages, or ``auto``.
-        door_name: Of the operator page.
+        web: As the door was opened with; an operator may change language and name.
         extra: Further addresses, such as ``/metrics``.
     """
 
     feed: Feed
     clock: Clock
     guard: Guard
+    commands: Commands
     about: About
-    live_picture: bool = False
-    language: str = texts.FALLBACK
-    door_name: str = ""
+    web: WebSettings = field(default_factory=WebSettings)
     extra: Mapping[str, Page] | None = None
 
 
@@ -78,11 +81,13 @@ class Site:
         self._static = {path.name: path.read_bytes() for path in sorted(STATIC.iterdir())}
         self._static[verdicts.STYLESHEET] = verdicts.stylesheet().encode()
         self._pages = {path.stem: path.read_text("utf-8") for path in sorted(PAGES.glob("*.html"))}
-        self.release = _release(self._static, self._pages, screens)
+        self._content = _digest(self._static, self._pages)
         stale_after = screens.about.stale_after
-        self.events = Events(screens.feed, screens.clock, stale_after, self.release)
+        self.events = Events(screens.feed, screens.clock, stale_after, self._release)
         self.pictures = Pictures(screens.feed)
-        self.streams = (self.events, self.pictures)
+        self.preview = Pictures(screens.feed, every=PREVIEW_EVERY, draw=framed)
+        self.streams = (self.events, self.pictures, self.preview)
+        self._steering = Steering(screens.feed, screens.commands, screens.clock.monotonic)
         self._report = Report(screens.feed, screens.clock, screens.about)
         self.app = Gate(Starlette(routes=self._routes(), exception_handlers={404: self._absent}), screens.guard)
 
@@ -90,13 +95,16 @@ class Site:
         routes = [
             Route("/", self._kiosk),
             Route("/operator", self._operator),
+            Route("/setup", self._setup),
+            Route("/camera/preview", self._look),
+            *self._steering.routes(),
             Route("/login", self._login, methods=["GET", "POST"]),
             Route("/events", self._stream_of(self.events)),
             Route("/api/status", self._status),
             Route("/health", self._health),
             Route("/static/{name}", self._asset),
         ]
-        if self._screens.live_picture:
+        if self._screens.web.live_picture:
             routes.append(Route("/picture", self._stream_of(self.pictures)))
         extra = self._screens.extra or {}
         return routes + [Route(path, _answered_by(answer)) for path, answer in extra.items()]
@@ -106,6 +114,13 @@ class Site:
 
     async def _operator(self, request: Request) -> Response:
         return self._page("operator", request)
+
+    async def _setup(self, request: Request) -> Response:
+        return self._page("setup", request)
+
+    async def _look(self, request: Request) -> Response:
+        """What the camera sees, for signed-in operators."""
+        return may_not(request) or await self._stream_of(self.preview)(request)
 
     async def _status(self, request: Request) -> Response:
         del request
@@ -165,9 +180,20 @@ class Site:
 
         return answer
 
+    @property
+    def _web(self) -> WebSettings:
+        """The settings in force: an operator may have changed some."""
+        status = self._screens.feed.status
+        return status.settings.config.web if status and status.settings else self._screens.web
+
+    def _release(self) -> str:
+        """Changes when pages that are open should be loaded again."""
+        shown = f"{self._content} {self._web.language} {self._web.live_picture} {self._web.door_name}"
+        return hashlib.sha256(shown.encode()).hexdigest()[:12]
+
     def _language(self, request: Request) -> str:
         accepted = request.headers.get("accept-language", "")
-        return texts.choose(self._screens.language, request.query_params.get("lang"), accepted)
+        return texts.choose(self._web.language, request.query_params.get("lang"), accepted)
 
     def _page(self, name: str, request: Request, error: str | None = None, code: int = 200) -> Response:
         language = self._language(request)
@@ -175,11 +201,11 @@ class Site:
         values = {
             **words,
             "lang": language,
-            "release": self.release,
+            "release": self._release(),
             "version": self._screens.about.version,
-            "door": self._screens.door_name or "maskgate",
-            "privacy": words["kiosk.privacy.picture" if self._screens.live_picture else "kiosk.privacy.silhouette"],
-            "picture": "on" if self._screens.live_picture else "off",
+            "door": self._web.door_name or "maskgate",
+            "privacy": words["kiosk.privacy.picture" if self._web.live_picture else "kiosk.privacy.silhouette"],
+            "picture": "on" if self._web.live_picture else "off",
             "error": error or "",
             "texts": json.dumps(words, ensure_ascii=False),
             "verdicts": json.dumps(verdicts.drawings()),
@@ -224,9 +250,8 @@ async def _short_body(request: Request) -> bytes:
     return body
 
 
-def _release(static: Mapping[str, bytes], pages: Mapping[str, str], screens: Screens) -> str:
-    """Changes when a kiosk that is open should load its page anew."""
+def _digest(static: Mapping[str, bytes], pages: Mapping[str, str]) -> str:
+    """Of all that the pages are made of."""
     parts = [*static.values(), *(page.encode() for page in pages.values())]
     parts += [json.dumps(texts.texts(language)).encode() for language in texts.languages()]
-    parts.append(f"{screens.language} {screens.live_picture}".encode())
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+    return hashlib.sha256(b"".join(parts)).hexdigest()

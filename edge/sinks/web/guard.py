@@ -96,10 +96,19 @@ class Standing(Enum):
 
 
 class Visitor(NamedTuple):
-    """What a visitor is, and how long one that is blocked has to wait, in seconds."""
+    """What a visitor is.
+
+    Attributes:
+        standing: Whether they may look.
+        wait: How long one that is blocked has to wait, in seconds.
+        signed_in: Whether they showed the token, now or when they signed in, so that they may change the door.
+        token_exists: Whether there is a token at all.
+    """
 
     standing: Standing
     wait: float = 0.0
+    signed_in: bool = False
+    token_exists: bool = False
 
 
 class Guard:
@@ -135,18 +144,21 @@ class Guard:
             bearer: The token it shows, if any.
             session: The cookie it shows, if any.
         """
-        if self.secret is None or (kiosk and is_loopback_name(host)):
+        if self.secret is None:
             return Visitor(Standing.TRUSTED)
         if bearer is not None:
             return self.judge(peer, bearer)
         admitted = session is not None and self.secret.admits(session)
-        return Visitor(Standing.TRUSTED if admitted else Standing.UNKNOWN)
+        trusted = admitted or (kiosk and is_loopback_name(host))
+        standing = Standing.TRUSTED if trusted else Standing.UNKNOWN
+        return Visitor(standing, signed_in=admitted, token_exists=True)
 
     def judge(self, peer: str, token: str) -> Visitor:
         """Whether ``token`` is right. It is checked first: behind a proxy all visitors share one address."""
         if self.secret is None or self.secret.opens(token):
             self._limiter.right(peer)
-            return Visitor(Standing.TRUSTED)
+            exists = self.secret is not None
+            return Visitor(Standing.TRUSTED, signed_in=exists, token_exists=exists)
         wait = self._limiter.wait(peer)
         if wait > 0:
             return Visitor(Standing.BLOCKED, wait)

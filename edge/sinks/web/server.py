@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from edge.clock import Clock
 from edge.config import Config
+from edge.control import Commands
 from edge.sinks import Page
 from edge.sinks.web.app import Screens, Site
 from edge.sinks.web.feed import Feed
@@ -145,7 +146,9 @@ class Server(uvicorn.Server):
         await asyncio.gather(*streams)
 
 
-def make_server(config: Config, clock: Clock, feed: Feed, guard: Guard, extra: Mapping[str, Page]) -> Server:
+def make_server(
+    config: Config, clock: Clock, feed: Feed, guard: Guard, *, commands: Commands, extra: Mapping[str, Page]
+) -> Server:
     """The server of the screens, as configured."""
     facts = about(config)
     models = {"face": config.face.model, "mask": config.mask.model}
@@ -154,14 +157,13 @@ def make_server(config: Config, clock: Clock, feed: Feed, guard: Guard, extra: M
             feed=feed,
             clock=clock,
             guard=guard,
+            commands=commands,
             about=About(
                 version=facts["maskgate"],
                 models=tuple({"task": task, "name": name, "sha256": facts[task]} for task, name in models.items()),
                 stale_after=config.camera.stale_after,
             ),
-            live_picture=config.web.live_picture,
-            language=config.web.language,
-            door_name=config.web.door_name,
+            web=config.web,
             extra=extra,
         )
     )

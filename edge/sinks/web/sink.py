@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.clock import Clock
 from edge.config import Config
+from edge.control import Commands
 from edge.sinks import Page, Sink
 from edge.sinks.registry import Opening
 from edge.sinks.web import token
@@ -45,7 +46,7 @@ def open_sink(opening: Opening) -> Sink:
         ConfigError: The screens are open to the network without a token, or the language does not exist.
     """
     pages = {address: page for sink in opening.before for address, page in sink.pages.items()}
-    return WebScreens(opening.config, opening.clock, pages)
+    return WebScreens(opening.config, opening.clock, opening.commands, pages)
 
 
 class WebScreens(Sink):
@@ -59,13 +60,19 @@ class WebScreens(Sink):
     name = "the screens"
 
     def __init__(
-        self, config: Config, clock: Clock, extra: Mapping[str, Page], retry_every: float = RETRY_EVERY
+        self,
+        config: Config,
+        clock: Clock,
+        commands: Commands,
+        extra: Mapping[str, Page],
+        retry_every: float = RETRY_EVERY,
     ) -> None:
         """Take the port, and serve as soon as the first frame has been processed.
 
         Args:
             config: The effective settings.
             clock: The machine's.
+            commands: Carries what operators ask to the loop.
             extra: Further addresses and what answers them, such as ``/metrics``.
             retry_every: Between attempts to take a port that cannot be had, in seconds.
 
@@ -74,6 +81,7 @@ class WebScreens(Sink):
         """
         self._guard = Guard(_secret(config), clock, user_id(config.web.kiosk_user))
         self._config, self._clock, self._extra, self._retry_every = config, clock, extra, retry_every
+        self._commands = commands
         self._feed = Feed()
         self._wake = threading.Event()
         self._server: Server | None = None
@@ -136,7 +144,9 @@ class WebScreens(Sink):
     def _serve(self, listener: socket.socket, worker: Worker) -> None:
         from edge.sinks.web.server import make_server
 
-        self._server = make_server(self._config, self._clock, self._feed, self._guard, self._extra)
+        self._server = make_server(
+            self._config, self._clock, self._feed, self._guard, commands=self._commands, extra=self._extra
+        )
         if worker.closing:
             self._server.should_exit = True
         self._server.serve_on(listener)

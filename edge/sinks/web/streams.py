@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from edge.clock import Clock
 from edge.sinks.event_log import fields
 from edge.sinks.web.feed import Feed, Told
 from edge.sinks.web.state import snapshot
-from edge.values import Image
+from edge.values import Image, Person
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -86,10 +86,10 @@ class Events:
         feed: Where the loop leaves them.
         clock: Tells what is stale, and when things happened.
         stale_after: A frame that is older, in seconds, is no picture of the door.
-        release: Of the pages, so that a kiosk that runs for months takes the new ones.
+        release: Tells that of the pages, so that one that is open for months takes the new ones.
     """
 
-    def __init__(self, feed: Feed, clock: Clock, stale_after: float, release: str) -> None:
+    def __init__(self, feed: Feed, clock: Clock, stale_after: float, release: Callable[[], str]) -> None:
         self.audience = Audience(MOST_LISTENERS)
         self._feed, self._clock, self._stale_after, self._release = feed, clock, stale_after, release
         self._state = b""
@@ -135,7 +135,7 @@ class Events:
         return b"".join(text for number, text in self._told if number > seen) if self._newest > seen else b""
 
     def _encode_state(self, now: float) -> bytes:
-        state = snapshot(self._feed.status, now, self._stale_after) | {"release": self._release}
+        state = snapshot(self._feed.status, now, self._stale_after) | {"release": self._release()}
         return f"event: state\ndata: {json.dumps(state, separators=(',', ':'))}\n\n".encode()
 
     def _encode(self, told: Told) -> bytes:
@@ -144,11 +144,19 @@ class Events:
 
 
 class Pictures:
-    """The live picture: JPEG, encoded once for all who look."""
+    """The live picture: JPEG, encoded once for all who look.
 
-    def __init__(self, feed: Feed) -> None:
+    Args:
+        feed: Where the loop leaves it.
+        every: Between two pictures, in seconds.
+        draw: Draws on a copy of the picture before it is encoded, or None.
+    """
+
+    def __init__(
+        self, feed: Feed, every: float = PICTURE_EVERY, draw: Callable[[Image, Sequence[Person]], Image] | None = None
+    ) -> None:
         self.audience = Audience(MOST_VIEWERS)
-        self._feed = feed
+        self._feed, self._every, self._draw = feed, every, draw
         self._shown: Image | None = None
         self._part = b""
 
@@ -160,7 +168,7 @@ class Pictures:
             if self.audience.size and (await self._take() or now - woken_at >= HEARTBEAT):
                 woken_at = now
                 self.audience.wake()
-            await asyncio.sleep(PICTURE_EVERY)
+            await asyncio.sleep(self._every)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one viewer."""
@@ -183,8 +191,19 @@ class Pictures:
         if image is None or image is self._shown:
             return False
         self._shown = image
-        self._part = await asyncio.to_thread(_encode_picture, image)
+        people = status.people if status else ()
+        self._part = await asyncio.to_thread(self._encode, image, people)
         return True
+
+    def _encode(self, image: Image, people: Sequence[Person]) -> bytes:
+        return _encode_picture(self._draw(image, people) if self._draw else image)
+
+
+def framed(image: Image, people: Sequence[Person]) -> Image:
+    """The picture with everyone's box, verdict and face size in pixels."""
+    from edge.sinks.draw import annotate
+
+    return annotate(image, people)
 
 
 def _encode_picture(image: Image) -> bytes:

@@ -1,0 +1,206 @@
+"use strict";
+/* The set-up page: look through the camera, draw the zone, try the outputs, change settings. */
+
+const ASK_EVERY = 2000; // ms
+const SHORT_MUTE = 300; // s
+const LONG_MUTE = 3600; // s
+
+const texts = JSON.parse(document.getElementById("texts").textContent);
+const byId = (id) => document.getElementById(id);
+const say = (key, values = {}) =>
+  (texts[`setup.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
+const zone = new Zone(byId("zone"), say);
+let looking = false;
+let known = "";
+
+function element(name, text = "", className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function tell(text, bad = false) {
+  const said = byId("said");
+  said.textContent = text;
+  said.classList.toggle("bad", bad);
+  said.hidden = !text;
+}
+
+async function send(address, body) {
+  try {
+    const answer = await fetch(address, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const said = await answer.json().catch(() => ({}));
+    tell(said.said ?? said.error ?? answer.statusText, !answer.ok);
+    return answer.ok;
+  } catch {
+    tell(texts["operator.unreachable"], true);
+    return false;
+  }
+}
+
+async function get(address) {
+  const answer = await fetch(address, { cache: "no-store" });
+  if (answer.status === 401) location.assign("/login");
+  if (!answer.ok) throw new Error(answer.statusText);
+  return answer.json();
+}
+
+const change = async (changes) => (await send("/api/settings", { changes })) && showSettings();
+
+function look(wanted) {
+  looking = wanted;
+  const [button, preview] = [byId("look"), byId("preview")];
+  button.setAttribute("aria-pressed", String(wanted));
+  button.textContent = say(wanted ? "camera.stop" : "camera.look");
+  byId("viewer").hidden = !wanted;
+  byId("zone-draw").hidden = !wanted;
+  if (wanted) preview.src = `/camera/preview?${Date.now()}`;
+  else preview.removeAttribute("src");
+  if (!wanted) editZone(false);
+  byId("advice").replaceChildren();
+}
+
+function editZone(wanted) {
+  if (wanted) zone.edit();
+  else zone.end();
+  for (const id of ["zone-add", "zone-save", "zone-remove", "zone-help"]) byId(id).hidden = !wanted;
+  byId("zone-draw").hidden = wanted || !looking;
+}
+
+async function showAim() {
+  if (!looking) return;
+  const aim = await get("/api/aim");
+  const advice = aim.advice.map((one) => element("li", say(`advice.${one.key}`, one)));
+  const sizes = aim.faces.map((face) => face.pixels).join(", ");
+  if (sizes) advice.push(element("li", say("faces", { sizes })));
+  if (!aim.advice.length) advice.unshift(element("li", say("advice.well"), "well"));
+  byId("advice").replaceChildren(...advice);
+}
+
+function showOutputs(status) {
+  const alerts = status.alerts ?? { outputs: [], muted_for: null, quiet_hours: false, audible: false };
+  const muted = alerts.muted_for === null ? "" : say("heard.muted", { minutes: Math.ceil(alerts.muted_for / 60) });
+  const quiet = alerts.quiet_hours ? say("heard.quiet_hours") : "";
+  byId("heard").textContent = [say(alerts.audible ? "heard.yes" : "heard.no"), muted, quiet].filter(Boolean).join(" ");
+  const rows = alerts.outputs.map((output) => {
+    const row = element("li", "", output.kind);
+    const button = element("button", say("try"));
+    button.type = "button";
+    button.addEventListener("click", () => tryOutput(output));
+    row.append(element("span", `${say(`output.${output.kind}`)} (${output.name})`), button);
+    if (output.trouble) row.append(element("span", output.trouble, "trouble"));
+    return row;
+  });
+  const text = JSON.stringify(alerts.outputs);
+  if (text !== known) byId("outputs").replaceChildren(...(rows.length ? rows : [element("li", say("outputs.none"))]));
+  known = text;
+}
+
+function tryOutput(output) {
+  if (output.kind === "relay" && !confirm(say("relay.confirm"))) return;
+  send("/api/control", { do: "try", output: output.kind, confirmed: output.kind === "relay" });
+}
+
+async function showSettings() {
+  const { can_change: can, why_not: why, settings } = await get("/api/settings");
+  byId("refused").hidden = can;
+  byId("why-not").textContent = can ? "" : say("refused");
+  byId("why-not").title = why ?? "";
+  for (const button of document.querySelectorAll("main button")) button.disabled = !can;
+  const corners = settings.find((setting) => setting.kind === "zone");
+  if (corners && !zone.editing) zone.show(corners.value);
+  byId("settings").replaceChildren(...settings.filter((setting) => setting.kind !== "zone").map((one) => field(one, can)));
+}
+
+function field(setting, can) {
+  const box = element("div", "", "field");
+  const label = element("label", texts[`setting.${setting.key}`] ?? setting.key);
+  const input = setting.choices ? choice(setting) : entry(setting);
+  input.id = `set-${setting.key}`;
+  input.disabled = !can;
+  label.htmlFor = input.id;
+  const row = element("div", "", "row");
+  const save = element("button", say("save"));
+  save.type = "button";
+  save.disabled = !can;
+  save.addEventListener("click", () => change({ [setting.key]: read(setting, input) }));
+  row.append(input, save);
+  if (setting.origin === "page") {
+    const revert = element("button", say("revert"));
+    revert.type = "button";
+    revert.disabled = !can;
+    revert.addEventListener("click", () => change({ [setting.key]: null }));
+    row.append(revert);
+  }
+  const about = element("p", texts[`setting.${setting.key}.about`] ?? setting.description, "note");
+  about.id = `${input.id}-about`;
+  input.setAttribute("aria-describedby", about.id);
+  box.append(label, row, about);
+  return box;
+}
+
+function choice(setting) {
+  const select = element("select");
+  for (const value of setting.choices) {
+    const option = element("option", String(value));
+    option.value = String(value);
+    option.selected = value === setting.value;
+    select.append(option);
+  }
+  return select;
+}
+
+function entry(setting) {
+  const input = element("input");
+  input.type = setting.kind === "number" ? "number" : "text";
+  if (setting.kind === "number") input.step = "any";
+  if (setting.minimum !== null) input.min = setting.minimum;
+  if (setting.maximum !== null) input.max = setting.maximum;
+  input.value = setting.value ?? "";
+  return input;
+}
+
+function read(setting, input) {
+  if (setting.kind !== "number") return input.value;
+  return input.value === "" ? null : Number(input.value);
+}
+
+async function ask() {
+  try {
+    showOutputs(await get("/api/status"));
+    await showAim();
+  } catch (error) {
+    console.warn(error);
+    tell(texts["operator.unreachable"], true);
+  }
+  setTimeout(ask, ASK_EVERY);
+}
+
+byId("look").addEventListener("click", () => look(!looking));
+byId("zone-draw").addEventListener("click", () => editZone(true));
+byId("zone-add").addEventListener("click", () => zone.add());
+byId("zone-save").addEventListener("click", async () => {
+  const saved = await send("/api/settings", { changes: { "people.zone": zone.corners } });
+  if (saved) editZone(false);
+});
+byId("zone-remove").addEventListener("click", async () => {
+  const saved = await send("/api/settings", { changes: { "people.zone": [] } });
+  if (saved) {
+    zone.show([]);
+    editZone(false);
+  }
+});
+byId("mute-short").addEventListener("click", () => send("/api/control", { do: "mute", seconds: SHORT_MUTE }));
+byId("mute-long").addEventListener("click", () => send("/api/control", { do: "mute", seconds: LONG_MUTE }));
+byId("unmute").addEventListener("click", () => send("/api/control", { do: "unmute" }));
+byId("restart").addEventListener("click", () => confirm(say("restart.confirm")) && send("/api/control", { do: "restart" }));
+byId("settings").addEventListener("submit", (event) => event.preventDefault());
+addEventListener("resize", () => zone.draw());
+byId("preview").addEventListener("load", () => zone.corners.forEach((_, index) => zone.place(index)));
+showSettings().catch(console.warn);
+ask();

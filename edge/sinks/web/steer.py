@@ -1,0 +1,295 @@
+"""What signed-in operators may do: mute, try outputs, change settings, restart, and see what the camera sees.
+
+Looking needs no more than any page does. Changing needs the token, also on the device itself, and a request that a form
+of another site cannot send: JSON, from a page of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edge.config import Settings
+from edge.config.model import fields
+from edge.config.page import changeable, write_page_layer
+from edge.control import ChangeSettings, Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
+from edge.errors import ConfigError
+from edge.sinks.web.feed import Feed
+from edge.vision.aim import advise
+
+ANSWER_WITHIN = 3.0
+"""The loop answers between two frames; one that takes longer hangs, in seconds."""
+LARGEST_BODY = 16 * 1024
+"""In bytes; a zone of 64 corners takes about 2,500."""
+BODY_WITHIN = 5.0
+"""A request that takes longer to arrive is refused, in seconds."""
+AT_MOST, WITHIN = 20, 10.0
+"""Changes that all operators together may ask for in so many seconds."""
+
+NO_KEY_YET = "Changing the door needs a token. Run `maskgate token` on the device, then sign in."
+NEEDS_SIGN_IN = "Changing the door needs a signed-in operator."
+
+log = logging.getLogger(__name__)
+
+
+class BadRequestError(ValueError):
+    """A request that makes no sense; the text says why."""
+
+
+def _mute(asked: Mapping[str, Any]) -> Command:
+    seconds = asked.get("seconds")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
+        raise BadRequestError("seconds must be a number.")
+    return Mute(seconds)
+
+
+COMMANDS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
+    "mute": _mute,
+    "unmute": lambda _: Unmute(),
+    "try": lambda asked: TryOutput(asked.get("output", ""), asked.get("confirmed") is True),
+    "restart": lambda _: Restart(),
+}
+"""What ``/api/control`` understands, by the value of ``do``."""
+
+
+def _command(asked: Mapping[str, Any]) -> Command:
+    """The command that a request asks for.
+
+    Raises:
+        BadRequestError: It asks for none.
+        RefusedError: It asks for something that no door does.
+    """
+    make = COMMANDS.get(str(asked.get("do")))
+    if make is None:
+        raise BadRequestError(f"do must be one of {', '.join(COMMANDS)}.")
+    return make(asked)
+
+
+def _changes(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    changes = asked.get("changes")
+    if not isinstance(changes, dict) or not changes:
+        raise BadRequestError("changes must name at least one setting.")
+    return changes
+
+
+class Steering:
+    """The addresses for operators.
+
+    Args:
+        feed: Where the loop leaves its status.
+        commands: Carries what operators ask to the loop.
+        monotonic: Paces them.
+    """
+
+    def __init__(self, feed: Feed, commands: Commands, monotonic: Callable[[], float]) -> None:
+        self._feed, self._commands, self._monotonic = feed, commands, monotonic
+        self._writing = asyncio.Lock()
+        self._newest: Settings | None = None
+        self._asked_at: list[float] = []
+
+    def routes(self) -> list[Route]:
+        """``/api/control``, ``/api/settings`` and ``/api/aim``."""
+        return [
+            Route("/api/control", self._control, methods=["POST"]),
+            Route("/api/settings", self._settings, methods=["GET", "POST"]),
+            Route("/api/aim", self._aim),
+        ]
+
+    async def _control(self, request: Request) -> Response:
+        """Carry out one command; answers what was done, as a sentence."""
+        refused = self._refusal(request)
+        if refused:
+            return refused
+        try:
+            return JSONResponse({"said": await self._ask(_command(await _json(request)))})
+        except BadRequestError as error:
+            return _error(400, str(error))
+        except RefusedError as error:
+            return _error(409, str(error))
+
+    async def _settings(self, request: Request) -> Response:
+        """Show the settings that may be changed here, or change some: ``{"changes": {"people.zone": []}}``."""
+        if request.method != "POST":
+            return JSONResponse(self._described(request))
+        refused = self._refusal(request)
+        if refused:
+            return refused
+        try:
+            said = await self._change(_changes(await _json(request)))
+        except BadRequestError as error:
+            return _error(400, str(error))
+        except (ConfigError, RefusedError) as error:
+            return _error(409, str(error))
+        return JSONResponse({"said": said, **self._described(request)})
+
+    async def _aim(self, request: Request) -> Response:
+        """Whether light and distance are right, and how large each face is. For signed-in operators."""
+        refused = may_not(request)
+        if refused:
+            return refused
+        status, settings = self._feed.status, self._in_force()
+        if status is None or status.image is None or settings is None:
+            return JSONResponse({"faces": [], "advice": [], "width": None, "height": None})
+        height, width = status.image.shape[:2]
+        boxes = [person.bbox for person in status.people]
+        least = settings.config.people.min_face
+        advice = await asyncio.to_thread(advise, status.image, boxes, least)
+        faces = [
+            {
+                "id": person.id,
+                "verdict": str(person.verdict),
+                "bbox": [round(edge, 1) for edge in person.bbox],
+                "pixels": round(person.bbox.short_side),
+            }
+            for person in status.people
+        ]
+        said = [{"key": one.key, "text": one.text, "pixels": one.pixels, "needed": one.needed} for one in advice]
+        return JSONResponse({"faces": faces, "advice": said, "width": width, "height": height})
+
+    async def _change(self, changes: Mapping[str, Any]) -> str:
+        """Write the changes, then let the loop use them. One at a time: the last of two operators wins."""
+        async with self._writing:
+            before = self._in_force()
+            if before is None:
+                raise RefusedError("The door is still starting; try again in a moment.")
+            settings = await asyncio.to_thread(write_page_layer, changes, before)
+            said = _changed(changes, settings)
+            self._newest = settings
+            await self._ask(ChangeSettings(settings, said))
+        log.info("%s", said)
+        return said
+
+    def _in_force(self) -> Settings | None:
+        """The newest settings; those of the status follow one frame later."""
+        status = self._feed.status
+        return self._newest or (status.settings if status else None)
+
+    async def _ask(self, command: Command) -> str:
+        answer: Future[str] = self._commands.ask(command)
+        try:
+            return await asyncio.to_thread(answer.result, ANSWER_WITHIN)
+        except FutureTimeoutError:
+            answer.cancel()
+            raise RefusedError("The door does not answer; it may be hanging. Look at its log.") from None
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Why a change is not made: not signed in, or too many at once."""
+        refused = may_not(request)
+        if refused:
+            return refused
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return _error(415, "Send JSON: content-type application/json.")
+        now = self._monotonic()
+        self._asked_at = [at for at in self._asked_at if now - at < WITHIN]
+        if len(self._asked_at) >= AT_MOST:
+            return _error(429, f"Too many changes; wait {WITHIN:.0f} s.")
+        self._asked_at.append(now)
+        return None
+
+    def _described(self, request: Request) -> dict[str, Any]:
+        settings, why_not = self._in_force(), reason(request)
+        return {
+            "can_change": why_not is None,
+            "why_not": why_not,
+            "settings": [] if settings is None else [_described(key, settings) for key in changeable()],
+        }
+
+
+def reason(request: Request) -> str | None:
+    """Why the sender may change nothing; None where they may."""
+    visitor = request.scope["visitor"]
+    if visitor.signed_in:
+        return None
+    return NEEDS_SIGN_IN if visitor.token_exists else NO_KEY_YET
+
+
+def may_not(request: Request) -> Response | None:
+    """The answer to somebody who is not signed in; None to somebody who is."""
+    why = reason(request)
+    return _error(403, why) if why else None
+
+
+def _described(key: str, settings: Settings) -> dict[str, Any]:
+    """One setting, for a form: its value, its origin, what it means, what it may be."""
+    section, _, name = key.partition(".")
+    field = fields()[key]
+    value = getattr(getattr(settings.config, section), name)
+    limits = {type(limit).__name__.lower(): limit for limit in field.metadata}
+    return {
+        "key": key,
+        "value": value,
+        "default": field.get_default(call_default_factory=True),
+        "origin": settings.origins.get(key, "default"),
+        "description": field.description,
+        "kind": _kind(key, field.get_default(call_default_factory=True)),
+        "minimum": next((getattr(limits[k], k) for k in ("ge", "gt") if k in limits), None),
+        "maximum": next((getattr(limits[k], k) for k in ("le", "lt") if k in limits), None),
+        "choices": _choices(field),
+    }
+
+
+def _kind(key: str, default: Any) -> str:
+    if key == "people.zone":
+        return "zone"
+    return "text" if isinstance(default, str) else "number"
+
+
+def _choices(field: Any) -> list[Any] | None:
+    extra = field.json_schema_extra
+    named = extra.get("choices") if isinstance(extra, Mapping) else None
+    return list(named) if named else list(getattr(field.annotation, "__args__", ())) if _is_literal(field) else None
+
+
+def _is_literal(field: Any) -> bool:
+    return str(field.annotation).startswith("typing.Literal")
+
+
+def _changed(changes: Mapping[str, Any], settings: Settings) -> str:
+    """Say what was changed: ``Changed: alerts.quiet_hours = 22:00-06:30; people.zone reverted.``."""
+    parts = []
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        now = getattr(getattr(settings.config, section), name)
+        overruled = settings.origins.get(key) not in (None, "page") and value is not None
+        shown = f"{len(now)} corners" if key == "people.zone" else now
+        told = f"{key} reverted" if value is None else f"{key} = {shown}"
+        parts.append(f"{told} (set by the {settings.origins[key]}, which wins)" if overruled else told)
+    return f"Changed: {'; '.join(parts)}."
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        BadRequestError: It is anything else, too large or too slow.
+    """
+    try:
+        body = await asyncio.wait_for(_body(request), BODY_WITHIN)
+        said = json.loads(body)
+    except (asyncio.TimeoutError, ClientDisconnect, ValueError, RecursionError) as error:
+        raise BadRequestError("The body is not JSON of a reasonable size.") from error
+    if not isinstance(said, dict):
+        raise BadRequestError("The body must be a JSON object.")
+    return said
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            raise ValueError("too large")
+    return body
+
+
+def _error(code: int, text: str) -> Response:
+    return JSONResponse({"error": text}, code)
