@@ -141,7 +141,7 @@ class Door:
                 people=tuple(replace(one, last_seen=now - (one.id in self.unseen)) for one in self.people),
                 totals={Verdict.WITH_MASK: 5},
                 alarm=any(one.verdict.alarming for one in self.people),
-                image=None if camera.trouble else self.picture,
+                image=None if camera.trouble else self.picture.copy(),
                 troubles=self.troubles,
                 counts=self.counts,
                 runtime="litert, 2 threads",

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -23,6 +24,7 @@ from edge.config.model import fields
 from edge.config.page import changeable, write_page_layer
 from edge.control import ChangeSettings, Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
 from edge.errors import ConfigError
+from edge.sinks.web import texts
 from edge.sinks.web.feed import Feed
 from edge.vision.aim import advise
 
@@ -233,7 +235,7 @@ def _described(key: str, settings: Settings) -> dict[str, Any]:
         "kind": _kind(key, field.get_default(call_default_factory=True)),
         "minimum": next((getattr(limits[k], k) for k in ("ge", "gt") if k in limits), None),
         "maximum": next((getattr(limits[k], k) for k in ("le", "lt") if k in limits), None),
-        "choices": _choices(field),
+        "choices": _choices(key, field),
     }
 
 
@@ -243,14 +245,11 @@ def _kind(key: str, default: Any) -> str:
     return "text" if isinstance(default, str) else "number"
 
 
-def _choices(field: Any) -> list[Any] | None:
-    extra = field.json_schema_extra
-    named = extra.get("choices") if isinstance(extra, Mapping) else None
-    return list(named) if named else list(getattr(field.annotation, "__args__", ())) if _is_literal(field) else None
-
-
-def _is_literal(field: Any) -> bool:
-    return str(field.annotation).startswith("typing.Literal")
+def _choices(key: str, field: FieldInfo) -> list[Any] | None:
+    """What a setting may be, where that is a list."""
+    if key == "web.language":
+        return [*texts.languages(), texts.AUTO]
+    return list(get_args(field.annotation)) if get_origin(field.annotation) is Literal else None
 
 
 def _changed(changes: Mapping[str, Any], settings: Settings) -> str:

@@ -1,0 +1,359 @@
+"""Operators change a running door: only with the token, never from another site, in force at once, kept and shown."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import numpy as np
+import pytest
+
+from edge.sinks.web import texts, token
+from edge.values import BBox, EventKind, Verdict
+from edge.vision.aim import advise
+from tests.stand_ins.broker import free_port
+from tests.stand_ins.browser import browser, violations
+from tests.stand_ins.screens import Door, open_door, person
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+__all__ = ["browser"]
+
+LONG = 30
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found]) -> Found:
+    """What ``look`` returns once it is true."""
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    return token.make(tmp_path / "web-token")
+
+
+@pytest.fixture
+def door(tmp_path: Path, key: str) -> Iterator[Door]:
+    with open_door(tmp_path, {"web.token_file": str(tmp_path / "web-token")}) as opened:
+        until(lambda: answers(opened.url))
+        yield opened
+
+
+@pytest.fixture
+def operator(door: Door, key: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=door.url, headers={"Authorization": f"Bearer {key}"}, timeout=LONG) as client:
+        yield client
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}health").status_code in (200, 503)
+    except httpx.TransportError:
+        return False
+
+
+def setting(client: httpx.Client, key: str) -> Mapping[str, Any]:
+    return next(one for one in client.get("/api/settings").json()["settings"] if one["key"] == key)
+
+
+class TestWhoMay:
+    @pytest.mark.parametrize("address", ["/api/control", "/api/settings"])
+    def test_nobody_without_the_token(self, door: Door, address: str) -> None:
+        answer = httpx.post(f"{door.url}{address[1:]}", json={"do": "mute", "changes": {"web.language": "fr"}})
+        assert answer.status_code == 401
+        assert door.alerts.state(door.clock.monotonic()).muted_until is None
+
+    def test_without_any_token_looking_is_free_and_changing_is_not(self, tmp_path: Path) -> None:
+        with open_door(tmp_path) as free:
+            until(lambda: answers(free.url))
+            said = httpx.get(f"{free.url}api/settings").json()
+            assert not said["can_change"]
+            assert "maskgate token" in said["why_not"]
+            for address in ("api/control", "api/settings", "api/aim", "camera/preview"):
+                method = "GET" if address in ("api/aim", "camera/preview") else "POST"
+                assert httpx.request(method, f"{free.url}{address}", json={"do": "mute"}).status_code == 403
+
+    def test_a_form_of_another_site_changes_nothing(self, door: Door, key: str, operator: httpx.Client) -> None:
+        signed_in = {"Cookie": f"maskgate_session={door.screens._guard.secret.session}"}  # type: ignore[union-attr]
+        elsewhere = {**signed_in, "Origin": "http://evil.example"}
+        assert httpx.post(f"{door.url}api/control", json={"do": "mute"}, headers=elsewhere).status_code == 403
+        form = httpx.post(f"{door.url}api/control", data={"do": "mute"}, headers=signed_in)
+        assert form.status_code == 415
+        assert httpx.post(f"{door.url}api/control", json={"do": "mute"}, headers=signed_in).status_code == 200
+
+    def test_too_many_changes_are_slowed_down(self, operator: httpx.Client) -> None:
+        codes = [operator.post("/api/control", json={"do": "unmute"}).status_code for _ in range(25)]
+        assert codes[:20] == [200] * 20
+        assert set(codes[20:]) == {429}
+
+
+class TestCommands:
+    def test_mute_and_unmute(self, door: Door, operator: httpx.Client) -> None:
+        said = operator.post("/api/control", json={"do": "mute", "seconds": 300}).json()["said"]
+        assert said == "Buzzer and sound are muted for 300 s."
+        shown = until(lambda: (now := operator.get("/api/status").json()["alerts"])["muted_for"] and now)
+        assert 290 < shown["muted_for"] <= 300
+        operator.post("/api/control", json={"do": "unmute"})
+        until(lambda: operator.get("/api/status").json()["alerts"]["muted_for"] is None)
+
+    def test_an_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
+        assert operator.post("/api/control", json={"do": "try", "output": "led"}).json() == {
+            "said": "Tried: LED on pin 17."
+        }
+        assert door.output.tried == ["led"]
+
+    def test_a_relay_needs_a_confirmation(self, door: Door, operator: httpx.Client) -> None:
+        asked = {"do": "try", "output": "relay"}
+        refused = operator.post("/api/control", json=asked)
+        assert (refused.status_code, door.output.tried) == (409, [])
+        assert "confirm" in refused.json()["error"]
+        assert operator.post("/api/control", json={**asked, "confirmed": True}).status_code == 200
+        assert door.output.tried == ["relay"]
+
+    def test_a_failed_output_says_why(self, operator: httpx.Client) -> None:
+        answer = operator.post("/api/control", json={"do": "try", "output": "buzzer"})
+        assert (answer.status_code, answer.json()["error"]) == (409, "The pin 27 cannot be switched.")
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"[]",
+            b"not json",
+            b'{"do": "dance"}',
+            b'{"do": "mute", "seconds": "long"}',
+            b'{"do": "mute", "seconds": true}',
+            b'{"do": "mute", "seconds": -1}',
+            b'{"do": "try", "output": "cannon"}',
+            b"[" * 20_000,
+            b'"' + b"x" * 20_000 + b'"',
+        ],
+    )
+    def test_nonsense_is_refused_in_one_sentence(self, operator: httpx.Client, body: bytes) -> None:
+        answer = operator.post("/api/control", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code in (400, 409)
+        assert answer.json()["error"].endswith(".")
+
+    def test_each_is_an_event(self, operator: httpx.Client) -> None:
+        operator.post("/api/control", json={"do": "mute", "seconds": 60})
+        events = until(lambda: operator.get("/api/status").json()["events"])
+        assert (events[-1]["event"], events[-1]["detail"]) == (
+            str(EventKind.OPERATOR),
+            "Buzzer and sound are muted for 60 s.",
+        )
+
+
+class TestSettings:
+    def test_a_change_holds_at_once_and_on_the_disk(self, door: Door, operator: httpx.Client, tmp_path: Path) -> None:
+        answer = operator.post("/api/settings", json={"changes": {"alerts.quiet_hours": "22:00-06:30"}})
+        assert answer.json()["said"] == "Changed: alerts.quiet_hours = 22:00-06:30."
+        assert door.settings
+        assert door.settings.config.alerts.quiet_hours == "22:00-06:30"
+        assert setting(operator, "alerts.quiet_hours")["origin"] == "page"
+        (file,) = tmp_path.rglob("page.toml")
+        assert 'quiet_hours = "22:00-06:30"' in file.read_text("utf-8")
+
+    def test_a_change_can_be_reverted(self, operator: httpx.Client) -> None:
+        operator.post("/api/settings", json={"changes": {"web.door_name": "East"}})
+        operator.post("/api/settings", json={"changes": {"web.door_name": None}})
+        assert setting(operator, "web.door_name") | {"description": ""} == setting(operator, "web.door_name") | {
+            "value": "",
+            "origin": "default",
+            "description": "",
+        }
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"alerts.quiet_hours": "late"}, "quiet_hours"),
+            ({"alerts.led_pin": 5}, "cannot change alerts.led_pin"),
+            ({"mqtt.host": "evil.example"}, "cannot change mqtt.host"),
+            ({"people.zone": [[0, 0], [2, 2], [0, 1]]}, "zone"),
+            ({"mask.alarm_below": 7}, "alarm_below"),
+        ],
+    )
+    def test_a_wrong_value_changes_nothing(
+        self, door: Door, operator: httpx.Client, changes: dict[str, Any], said: str
+    ) -> None:
+        before = door.settings
+        answer = operator.post("/api/settings", json={"changes": changes})
+        assert answer.status_code == 409
+        assert said in answer.json()["error"]
+        assert door.settings is before
+
+    def test_the_last_of_two_operators_wins_and_both_keep_their_other_changes(self, operator: httpx.Client) -> None:
+        operator.post("/api/settings", json={"changes": {"web.door_name": "East", "alerts.mute_for": 30}})
+        operator.post("/api/settings", json={"changes": {"web.door_name": "West"}})
+        assert (setting(operator, "web.door_name")["value"], setting(operator, "alerts.mute_for")["value"]) == (
+            "West",
+            30,
+        )
+
+    def test_the_pages_change_their_language(self, operator: httpx.Client) -> None:
+        operator.post("/api/settings", json={"changes": {"web.language": "fr"}})
+        until(lambda: 'lang="fr"' in operator.get("/operator").text)
+
+    def test_every_setting_has_words_in_every_language(self, operator: httpx.Client) -> None:
+        keys = [one["key"] for one in operator.get("/api/settings").json()["settings"] if one["kind"] != "zone"]
+        assert keys
+        for language in texts.languages():
+            words = texts.texts(language)
+            assert [key for key in keys if f"setting.{key}" not in words or f"setting.{key}.about" not in words] == []
+
+
+class TestAim:
+    def test_it_says_how_large_faces_are(self, door: Door, operator: httpx.Client) -> None:
+        door.people = (person(1, Verdict.WITH_MASK, width=28),)
+        aim = until(lambda: (now := operator.get("/api/aim").json())["faces"] and now)
+        assert aim["faces"][0]["pixels"] == 28
+        assert [one["text"] for one in aim["advice"] if one["key"] == "far"] == [
+            "Faces are 28 px; at least 32 are needed: come closer or raise camera.width."
+        ]
+
+    @pytest.mark.parametrize(
+        ("background", "face", "keys"),
+        [(20, 20, ["dark"]), (220, 30, ["backlit"]), (120, 110, [])],
+    )
+    def test_light_is_judged(self, background: int, face: int, keys: list[str]) -> None:
+        image = np.full((240, 320, 3), background, np.uint8)
+        image[80:160, 120:200] = face
+        assert [one.key for one in advise(image, [BBox(120, 80, 200, 160)], 32)] == keys
+
+    def test_the_preview_shows_what_the_camera_sees(self, door: Door, key: str) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        with httpx.stream("GET", f"{door.url}camera/preview", headers=headers, timeout=LONG) as answer:
+            assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")
+            body = b""
+            for part in answer.iter_bytes():
+                body += part
+                if b"\xff\xd9" in body:
+                    break
+        assert body.index(b"\xff\xd8") < body.index(b"\xff\xd9")
+
+
+class TestPage:
+    @pytest.fixture
+    def page(self, browser: Browser, door: Door, key: str) -> Iterator[Page]:
+        context = browser.new_context(bypass_csp=True)
+        context.set_default_timeout(LONG * 1000)
+        page = context.new_page()
+        page.goto(f"{door.url}login")
+        page.fill("input[name=token]", key)
+        page.click("button")
+        page.goto(f"{door.url}setup")
+        page.wait_for_selector("#settings .field")
+        yield page
+        context.close()
+
+    def test_the_zone_is_drawn_with_the_keyboard(self, door: Door, page: Page) -> None:
+        page.click("#look")
+        page.click("#zone-draw")
+        page.focus(".corner >> nth=0")
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        page.click("#zone-save")
+        page.wait_for_function("document.getElementById('said').textContent.includes('people.zone')")
+        assert door.settings
+        assert door.settings.config.people.zone[0] == (0.15, 0.1)
+
+    def test_the_zone_is_dragged_with_the_mouse(self, door: Door, page: Page) -> None:
+        page.click("#look")
+        page.wait_for_function("document.getElementById('preview').naturalWidth > 0")
+        page.click("#zone-draw")
+        picture, corner = page.locator("#zone").bounding_box(), page.locator(".corner >> nth=2").bounding_box()
+        assert picture
+        assert corner
+        page.mouse.move(corner["x"] + corner["width"] / 2, corner["y"] + corner["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(picture["x"] + picture["width"] / 2, picture["y"] + picture["height"] / 2, steps=4)
+        page.mouse.up()
+        page.click("#zone-save")
+        page.wait_for_function("document.getElementById('said').textContent.includes('people.zone')")
+        assert door.settings
+        assert door.settings.config.people.zone[2] == pytest.approx((0.5, 0.5), abs=0.02)
+
+    def test_a_setting_is_changed_in_the_form(self, door: Door, page: Page) -> None:
+        field = page.locator(".field", has=page.locator("[id='set-web.door_name']"))
+        field.locator("input").fill("Side entrance")
+        field.get_by_role("button", name="Save").click()
+        page.wait_for_function("document.getElementById('said').textContent.includes('Side entrance')")
+        assert door.settings
+        assert door.settings.config.web.door_name == "Side entrance"
+
+    def test_nothing_is_wrong_for_assistive_technology(self, page: Page) -> None:
+        page.click("#look")
+        page.click("#zone-draw")
+        assert violations(page) == []
+
+
+class TestRunningDoor:
+    """The whole appliance, on the demo clip."""
+
+    @pytest.fixture
+    def running(self, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client, Path]]:
+        key, log = token.make(tmp_path / "web-token"), tmp_path / "events.jsonl"
+        environment = {
+            **os.environ,
+            "HOME": str(tmp_path),
+            "MASKGATE_WEB_TOKEN_FILE": str(tmp_path / "web-token"),
+            "MASKGATE_COUNTS_PATH": str(tmp_path / "counts.db"),
+        }
+        options = ["--source", "demo", "--loop", "--port", str(free_port()), "--events", str(log)]
+        command = [sys.executable, "-m", "edge", "run", *options]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            first = "".join(process.stdout.readline() for _ in range(3))
+            found = re.search(r"http://127\.0\.0\.1:\d+/", first)
+            assert found, first
+            until(lambda: answers(found[0]))
+            with httpx.Client(base_url=found[0], headers={"Authorization": f"Bearer {key}"}, timeout=LONG) as client:
+                yield process, client, log
+            process.kill()
+
+    def test_a_change_is_in_force_within_seconds_and_an_event(
+        self, running: tuple[subprocess.Popen[str], httpx.Client, Path]
+    ) -> None:
+        _, client, log = running
+        until(lambda: client.get("/api/settings").json()["settings"])
+        began = time.monotonic()
+        zone = [[0, 0], [0.01, 0], [0.01, 0.01]]
+        answer = client.post("/api/settings", json={"changes": {"people.zone": zone}})
+        assert answer.status_code == 200, answer.text
+        assert time.monotonic() - began < 3
+        until(lambda: client.get("/api/status").json()["people"] == [])
+        events = until(lambda: [line for line in log.read_text("utf-8").splitlines() if '"operator"' in line])
+        assert json.loads(events[0])["detail"] == "Changed: people.zone = 3 corners."
+
+    def test_a_camera_setting_opens_the_camera_again_in_the_same_process(
+        self, running: tuple[subprocess.Popen[str], httpx.Client, Path]
+    ) -> None:
+        process, client, _ = running
+        until(lambda: client.get("/api/settings").json()["settings"])
+        answer = client.post("/api/settings", json={"changes": {"camera.exposure": "backlight"}})
+        assert answer.status_code == 200, answer.text
+        until(lambda: answers(str(client.base_url)) and reopened(client))
+        assert process.poll() is None
+
+
+def reopened(client: httpx.Client) -> bool:
+    """Whether the door judges frames again, with the changed setting."""
+    try:
+        status = client.get("/api/status").json()
+        return bool(status.get("frames", 0) > 5 and setting(client, "camera.exposure")["origin"] == "page")
+    except (httpx.TransportError, StopIteration):
+        return False
