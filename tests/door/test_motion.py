@@ -17,7 +17,7 @@ from edge.alerts.policy import AlertPolicy
 from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.recording import Recording
 from edge.cameras.video import VideoFile
-from edge.config import Config
+from edge.config import Config, Settings
 from edge.control import Commands
 from edge.door.loop import Door, Judge
 from edge.door.motion import MotionGate
@@ -178,6 +178,7 @@ def watch(
         sinks=Sinks([sink, *others], commands),
         clock=clock,
         commands=commands,
+        settings=Settings(Config(), {}, None),
         gate=gate,
     )
     door.run()
