@@ -268,7 +268,7 @@ class TestWhatIsOnlyTried:
         code, events = live(store, tmp_path / "log", ("verdict", operate))
         assert answers == ["Buzzer and sound are muted for 30 s.", "Tried: a buzzer."]
         assert tried == ["buzzer"]
-        assert events == ["visit_started", "verdict", "visit_ended", "summary"]
+        assert events == ["visit_started", "verdict", "operator", "visit_ended", "summary"], "the mute, not the test"
         assert code == daemon.RESTART
 
 
