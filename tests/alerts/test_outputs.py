@@ -46,7 +46,7 @@ class TestThirdOutput:
         assert (alert.name, vars(alert)) == ("beacon", {"lit": True})
 
     def test_wrong_choice_lists_it(self) -> None:
-        with pytest.raises(ConfigError, match="there are auto, gpio, .*beacon"):
+        with pytest.raises(ConfigError, match=r"there are auto, gpio, .*beacon"):
             load(environment={"MASKGATE_ALERTS_OUTPUT": "candle"})
 
     def test_is_examined(self) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from edge.errors import MaskgateError
 from tests.bench.results import Options, Section
-from train.evaluate.against_peers import machine
+from train.evaluate.peers_report import machine
 
 SECTIONS = {
     "peers": "against the report's pipeline and published models, on the same pictures",

@@ -24,8 +24,8 @@ from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import normalise
 from tests.bench.results import Options, Quartiles, Section, Table, ratios
 from tests.bench.scenes import HEIGHT, WIDTH, crowds, settings, with_one_person
-from train.evaluate.measure import open_photo, read_photos
 from train.evaluate.peers import aizoo, escvm, yunet
+from train.evaluate.photos import open_photo, read_photos
 
 SIDE = 224
 OURS = "maskgate"

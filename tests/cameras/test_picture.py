@@ -121,6 +121,7 @@ class TestMissingEnd:
 
 class TestCost:
     @pytest.mark.parametrize(("samples", "bits"), [(4, 16), (3, 16), (3, 8)])
+    @pytest.mark.slow
     def test_a_small_tiff_that_takes_much_memory_is_refused(self, samples: int, bits: int) -> None:
         content = tiff(8000, 8000, samples, bits)
         before = memory.resident()

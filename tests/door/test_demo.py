@@ -146,6 +146,7 @@ class TestTheTruth:
         assert SHIPPED["totals"] == {"visits": len(verdicts), **{str(each): verdicts.count(each) for each in Verdict}}
 
 
+@pytest.mark.slow
 class TestARunOnIt:
     def test_finds_every_visit_in_order_with_its_verdict(self, heard):
         assert [verdict for verdict, _, _ in visits_heard(heard)] == [visit["verdict"] for visit in SHIPPED["visits"]]

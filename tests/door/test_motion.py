@@ -51,6 +51,7 @@ def looked_at(images: Sequence[Image], occupied: bool = False) -> list[float]:
 # What is let through
 
 
+@pytest.mark.slow
 def test_a_still_doorway_is_looked_at_now_and_then_in_spite_of_the_sensors_noise() -> None:
     opened = looked_at([noisy(WALL, seed) for seed in range(3 * FPS)])
     assert len(opened) <= 3 / IDLE_EVERY + 1
@@ -206,6 +207,7 @@ def test_a_visit_is_told_the_same_with_and_without_the_gate() -> None:
     assert gated
 
 
+@pytest.mark.slow
 def test_the_demo_clips_visits_are_the_same_with_and_without_the_gate() -> None:
     pipeline = load_pipeline(Config())
     gated, always = (watch(VideoFile(DEMO_CLIP), pipeline, gate)[1].told for gate in (MotionGate(IDLE_EVERY), None))

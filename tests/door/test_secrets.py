@@ -216,6 +216,7 @@ def test_a_wrong_setting_is_not_repeated(section: str, line: str, tmp_path: Path
         f"http://{DEAD}/live?loginuse=admin&loginpas={FIRST}{SECOND}",
     ],
 )
+@pytest.mark.slow
 def test_a_door_whose_stream_fails_tells_nobody(address: str, tmp_path: Path) -> None:
     broker = Broker(tmp_path).start()
     listener, port, events = Listener(broker.port), free_port(), tmp_path / "events.jsonl"
@@ -250,6 +251,7 @@ def _lost(client: httpx.Client) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_ffmpeg_repeats_no_part_of_an_address() -> None:
     script = "import sys; from edge.cameras.stream import Stream; Stream(sys.argv[1], None, open_timeout=5)"
     command = [sys.executable, "-c", script, f"rtsp://{FIRST}.invalid:554/{SECOND}"]

@@ -59,6 +59,7 @@ def reached(process: subprocess.Popen[bytes]) -> set[tuple[str, int]]:
 
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
+@pytest.mark.slow
 def test_with_everything_on_one_port_is_open_and_only_to_the_device_itself(start: Start, tmp_path: Path) -> None:
     broker, port = Broker(tmp_path).start(), free_port()
     try:
@@ -72,6 +73,7 @@ def test_with_everything_on_one_port_is_open_and_only_to_the_device_itself(start
         broker.stop()
 
 
+@pytest.mark.slow
 def test_without_screens_and_broker_no_socket_is_held(start: Start, tmp_path: Path) -> None:
     process = start(web_enabled="false", counts_path=str(tmp_path / "counts.db"), counts_recordings="true")
     wait_for(lambda: (tmp_path / "counts.db").exists() or process.poll() is not None)

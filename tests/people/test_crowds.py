@@ -25,6 +25,7 @@ from tests.people.helpers import (
 )
 from tests.stand_ins.simulate import Faults, Outcome, Scene, score
 
+pytestmark = pytest.mark.slow
 boxes = st.builds(
     lambda x, y, w, h: BBox(x, y, x + w, y + h),
     st.floats(-50, 640),

@@ -518,6 +518,7 @@ class TestTrouble:
             door.publisher.close()
             assert time.monotonic() - began < 2.0
 
+    @pytest.mark.slow
     def test_a_link_that_hangs_is_noticed_and_the_door_goes_on(
         self, broker: Broker, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -726,6 +727,7 @@ class TestTls:
         assert re.search(r"check .*mqtt\.port.*mqtt\.tls", trouble)
 
 
+@pytest.mark.slow
 class TestWholeAppliance:
     @pytest.fixture
     def appliance(self, broker: Broker, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:

@@ -983,6 +983,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 class TestDaemon:
     """The real daemon on the demo clip."""
 

@@ -12,7 +12,8 @@ from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate import degrade
 from train.evaluate.degrade import CHANGES, SMALL_SIDE, alarms, around, blurred, compressed, shrunk
-from train.evaluate.measure import Photo, Share, Truth
+from train.evaluate.measure import Share
+from train.evaluate.photos import Photo, Truth
 
 NOISE = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
 

@@ -21,19 +21,16 @@ from train.evaluate.hard_cases import Case, HardFace
 from train.evaluate.measure import (
     CaseCount,
     Outcome,
-    Photo,
     Share,
-    Truth,
     assess,
     confusion,
     count_cases,
     figures,
     flagged,
     match,
-    open_photo,
-    read_photos,
     recall,
 )
+from train.evaluate.photos import Photo, Truth, open_photo, read_photos
 from train.evaluate.report import unmet
 from train.evaluate.sources import false_photos, source_rows
 

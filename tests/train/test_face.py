@@ -27,6 +27,7 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
 from train.common.average import Average  # noqa: E402
+from train.face import augment as face_augment  # noqa: E402
 from train.face import command as face  # noqa: E402
 from train.face import convention as face_convention  # noqa: E402
 from train.face import data as face_data  # noqa: E402
@@ -252,8 +253,8 @@ def test_the_box_loss_is_nothing_for_the_right_box_and_grows_with_the_distance(g
 def test_boxes_stay_on_their_faces_when_a_picture_is_scaled_turned_and_flipped(seed: int, zoom: bool) -> None:
     picture = np.zeros((90, 120, 3), np.uint8)
     cv2.ellipse(picture, (70, 40), (15, 20), 0, 0, 360, (255, 255, 255), -1)
-    scene = face_data.Scene(picture, np.float32([[55, 20, 85, 60, face_loss.FACE]]), focus=0)
-    placed = face_data.place(scene, 128, 128, np.random.default_rng(seed), zoom)
+    scene = face_augment.Scene(picture, np.float32([[55, 20, 85, 60, face_loss.FACE]]), focus=0)
+    placed = face_augment.place(scene, 128, 128, np.random.default_rng(seed), zoom)
     inside = [box for box in placed.boxes if box[4] == face_loss.FACE]
     lit = (placed.image > 200).all(axis=2)
     for x0, y0, x1, y1, _ in inside:
@@ -265,16 +266,16 @@ def test_boxes_stay_on_their_faces_when_a_picture_is_scaled_turned_and_flipped(s
 def test_hardly_visible_and_tiny_faces_are_ignored_and_absent_ones_dropped() -> None:
     rows = [(10, 10, 40, 40), (-25, 10, 5, 40), (10, 10, 14, 40), (-40, 10, -5, 40), (40, 40, 80, 80)]
     boxes = np.float32([(*row, face_loss.FACE) for row in rows])
-    clipped = face_data.clip_boxes(boxes, 64, 64)
+    clipped = face_augment.clip_boxes(boxes, 64, 64)
     assert clipped[:, 4].tolist() == [face_loss.FACE, face_loss.IGNORE, face_loss.IGNORE, face_loss.IGNORE]
     assert clipped[3, :4].tolist() == [40, 40, 64, 64]
 
 
 def test_of_too_many_faces_the_largest_are_kept() -> None:
-    sides = np.arange(7, 7 + face_data.MAX_FACES + 5, dtype=np.float32)
+    sides = np.arange(7, 7 + face_augment.MAX_FACES + 5, dtype=np.float32)
     boxes = np.column_stack([np.zeros((len(sides), 2)), sides, sides, np.full(len(sides), face_loss.FACE)])
-    target = face_data.to_target(boxes.astype(np.float32), 200)
-    assert target.shape == (face_data.MAX_FACES, 5)
+    target = face_augment.to_target(boxes.astype(np.float32), 200)
+    assert target.shape == (face_augment.MAX_FACES, 5)
     assert sorted(target[:, 2]) == sides[5:].tolist()
 
 
@@ -300,7 +301,7 @@ def test_a_batch_is_what_the_model_takes(tmp_path: Path) -> None:
     assert images.shape == (3, SIZE, SIZE, 3)
     assert images.dtype == np.float32
     assert -1 <= images.min() < images.max() <= 1
-    assert boxes.shape == (3, face_data.MAX_FACES, 5)
+    assert boxes.shape == (3, face_augment.MAX_FACES, 5)
 
 
 def test_a_large_source_does_not_drown_a_small_one() -> None:

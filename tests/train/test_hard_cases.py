@@ -8,7 +8,7 @@ import pytest
 
 from edge.errors import ConfigError
 from train.evaluate.hard_cases import HardFace, read_cases
-from train.evaluate.measure import read_photos
+from train.evaluate.photos import read_photos
 
 ROOT = Path(__file__).parents[2]
 LISTED = ROOT / "tests/hard_cases.json"

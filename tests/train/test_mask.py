@@ -23,8 +23,9 @@ from train.common.checkpoints import RunFolder
 from train.common.device_boxes import DeviceDetector, draw_anew
 from train.mask import augment as mask_augment
 from train.mask import paint as mask_paint
-from train.mask.data import Sample, drop_unreadable, face_box, hold_out, locate, read
+from train.mask.data import Sample, drop_unreadable, face_box, hold_out, read
 from train.mask.figures import figures
+from train.mask.locate import locate
 from train.mask.paint import FaceAxes, Wearing
 from train.mask.soup import Soup
 from train.mask.views import CLASS_SHARES, Deck, plain_view
@@ -214,7 +215,7 @@ class TestDeviceBoxes:
         assert drawn.drawn == BBox(5, 10, 35, 40)
 
     def test_every_picture_is_looked_at_once_and_the_order_stays(self, tmp_path: Path) -> None:
-        photo = read(coco(tmp_path / "photo", [("with_mask", [10, 10, 30, 30]), ("face", [50, 40, 20, 20])]))
+        photo = read(coco(tmp_path / "photo", [("with_mask", [10, 10, 30, 30]), ("without_mask", [50, 40, 20, 20])]))
         crops = read(folders(tmp_path / "crops", count=2))
         asked, said = [], []  # type: ignore[var-annotated]
 

@@ -14,10 +14,12 @@ from edge.errors import ConfigError
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.detectors.anchors import grid
 from train.evaluate import against_peers as eval_peers
-from train.evaluate.against_peers import Once, Point, Row, Times, curve, measure, report, shipped, unmatched_at
+from train.evaluate import peers_report
+from train.evaluate.against_peers import Once, measure, shipped
 from train.evaluate.degrade import around
-from train.evaluate.measure import Photo, Truth, open_photo
 from train.evaluate.peers import UNJUDGED, System, aizoo, blazeface, boxes, published
+from train.evaluate.peers_report import Point, Row, Times, curve, report, unmatched_at
+from train.evaluate.photos import Photo, Truth, open_photo
 
 ROOT = Path(__file__).parents[2]
 PEERS = Path(os.environ.get("PEERS", ROOT.parent / "shared/peers"))
@@ -140,8 +142,8 @@ def test_a_curve_trades_recall_for_unmatched_boxes(tmp_path: Path) -> None:
 def test_the_table_leaves_masks_empty_for_a_detector_alone(tmp_path: Path) -> None:
     detector = Finds(Face(square(0), 0.9), Face(square(200), 0.9))
     systems = [
-        System(eval_peers.OURS, Finds(Face(square(0), 0.9)), Finds(), 0.4, "ours"),
-        System(eval_peers.YARDSTICK, detector, detector, 0.5, "theirs"),
+        System(peers_report.OURS, Finds(Face(square(0), 0.9)), Finds(), 0.4, "ours"),
+        System(peers_report.YARDSTICK, detector, detector, 0.5, "theirs"),
         System("RFB-320", Finds(), UNJUDGED, 0.7, "alone"),
     ]
     outcomes = measure(systems, [photo(tmp_path, Truth(square(0), "without_mask"))])
@@ -153,7 +155,7 @@ def test_the_table_leaves_masks_empty_for_a_detector_alone(tmp_path: Path) -> No
     assert "| 2.0 | 0.50 | 3.0 |" in printed, "half of the yardstick's 4 ms"
     assert "| 1.0 | 0.25 |  |" in printed
     assert "* RFB-320: alone." in printed
-    eval_peers.draw(rows, tmp_path / "plot.png")
+    peers_report.draw(rows, tmp_path / "plot.png")
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
 
 
@@ -184,8 +186,8 @@ def test_the_command_writes_tables_plot_and_figures(tmp_path: Path, capsys: pyte
     assert eval_peers.main(told_to) == 0
     assert (out / "recall.png").is_file()
     written = json.loads(figures.read_text())
-    assert written["systems"][0]["system"] == eval_peers.OURS
-    yardstick = next(row for row in written["systems"] if row["system"] == eval_peers.YARDSTICK)
+    assert written["systems"][0]["system"] == peers_report.OURS
+    yardstick = next(row for row in written["systems"] if row["system"] == peers_report.YARDSTICK)
     assert yardstick["find_ratio"] == 1
     assert yardstick["recall"]["40 px and more"] == 1
     printed = capsys.readouterr().out

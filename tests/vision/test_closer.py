@@ -94,6 +94,7 @@ def demo_people(second: float) -> Image:
     return frame
 
 
+@pytest.mark.slow
 def test_faces_of_a_group_in_12_megapixels_are_found_only_closely() -> None:
     config, frame = Config(), cv2.resize(demo_people(6), (320, 240), interpolation=cv2.INTER_AREA)
     (once, *_) = load_pipeline(config, 0.5).detect(Frame.still(frame))

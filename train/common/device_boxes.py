@@ -20,7 +20,8 @@ from edge.values import BBox, Face, Frame, Image
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.models import FaceEntry, load_model
 from train.evaluate.measure import SAME_FACE, match
-from train.mask.data import FACE_SHARE, Sample, load
+from train.mask.data import Sample, load
+from train.mask.locate import FACE_SHARE
 
 Find = Callable[[Image], list[Face]]
 """Gives the faces in a picture, (H, W, 3) uint8 BGR, best first, in its pixels."""

@@ -24,7 +24,8 @@ from edge.values import LABELS, BBox, Face, Frame, Image, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import resize
 from train.common.box_size import larger
-from train.evaluate.measure import JUDGED_SIDE, SAME_FACE, UNKNOWN, Photo, Share, match, open_photo, read_photos
+from train.evaluate.measure import JUDGED_SIDE, SAME_FACE, Share, match
+from train.evaluate.photos import UNKNOWN, Photo, open_photo, read_photos
 from train.evaluate.report import markdown_table, share_text, write_json
 
 SMALL_SIDE = 32

@@ -10,7 +10,8 @@ import cv2
 from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Image, Label
 from train.common.contact_sheet import Tile, around, evenly, write_sheet
-from train.evaluate.measure import Outcome, open_photo
+from train.evaluate.measure import Outcome
+from train.evaluate.photos import open_photo
 
 MOST = 96
 """Errors on a sheet; of more, evenly spaced ones."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,17 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge.cameras.picture import PictureError, read_picture
-from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate.hard_cases import Case
+from train.evaluate.photos import CATEGORIES, UNKNOWN, Photo, Truth
 from train.mask.calibration import Calibration, Judged, calibration
-
-UNKNOWN = "face"
-"""The category of a face whose mask state nobody annotated."""
-
-CATEGORIES = (*(label.value for label in LABELS), UNKNOWN)
 
 JUDGED_SIDE = 40.0
 """Pixels of the shorter side from which labels are measured, as the product's bars do."""
@@ -43,28 +36,6 @@ AT_MOST = frozenset(
     {"masked_flagged", "unmatched_per_photo", "ece_label", "ece_alarm", "ece_face", "ms_detect", "ms_classify"}
 )
 """Figures that are good when small; of all others a bar is the least value."""
-
-
-class Truth(NamedTuple):
-    """An annotated face: its box in pixels, and one of ``CATEGORIES``."""
-
-    bbox: BBox
-    category: str
-
-
-@dataclass(frozen=True, slots=True)
-class Photo:
-    """An annotated photo; ``ignored`` regions count neither way."""
-
-    path: Path
-    source: str
-    truths: tuple[Truth, ...]
-    ignored: tuple[BBox, ...] = ()
-
-    @property
-    def bboxes(self) -> list[BBox]:
-        """Of the truths, in their order."""
-        return [truth.bbox for truth in self.truths]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,46 +107,6 @@ class Figures(NamedTuple):
     ms_classify: float | None
 
 
-def read_photos(data: Path) -> list[Photo]:
-    """Read a COCO file.
-
-    Args:
-        data: The JSON file, or a folder with a ``val.json``. Picture names are relative to the file's folder.
-
-    Raises:
-        ConfigError: It is absent or not COCO.
-    """
-    path = _coco_file(data)
-    try:
-        coco = json.loads(path.read_text(encoding="utf-8"))
-        names = {category["id"]: category["name"] for category in coco["categories"]}
-        truths: dict[int, list[Truth]] = {image["id"]: [] for image in coco["images"]}
-        ignored: dict[int, list[BBox]] = {image["id"]: [] for image in coco["images"]}
-        for annotation in coco["annotations"]:
-            x, y, width, height = annotation["bbox"]
-            bbox, name = BBox(x, y, x + width, y + height), names[annotation["category_id"]]
-            if annotation.get("iscrowd") or annotation.get("ignore"):
-                ignored[annotation["image_id"]].append(bbox)
-            else:
-                truths[annotation["image_id"]].append(Truth(bbox, name if name in CATEGORIES else UNKNOWN))
-        return [
-            Photo(
-                path.parent / image["file_name"],
-                image.get("source", ""),
-                tuple(truths[image["id"]]),
-                tuple(ignored[image["id"]]),
-            )
-            for image in coco["images"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is not a readable COCO file ({error}); name a JSON file with faces.") from error
-
-
-def data_folder(data: Path) -> Path:
-    """To which the names of pictures are relative."""
-    return _coco_file(data).parent
-
-
 def match(bboxes: Sequence[BBox], faces: Sequence[Face], iou: float) -> list[int | None]:
     """Pair faces with annotated ones one to one: the surest first, each with the free one that it overlaps most.
 
@@ -196,18 +127,6 @@ def match(bboxes: Sequence[BBox], faces: Sequence[Face], iou: float) -> list[int
         if best is not None and overlaps[best] >= iou:
             pairs[best] = index
     return pairs
-
-
-def open_photo(photo: Photo) -> Image:
-    """Decode a photo, (H, W, 3) uint8 BGR.
-
-    Raises:
-        ConfigError: The picture cannot be read.
-    """
-    try:
-        return read_picture(photo.path)
-    except PictureError as error:
-        raise ConfigError(f"{photo.path}: {error}; restore it, or take it out of the COCO file.") from error
 
 
 def assess(photo: Photo, image: Image, pipeline: Pipeline, threshold: float, iou: float) -> Outcome:
@@ -418,7 +337,3 @@ def _left_top_size(bbox: BBox) -> list[float]:
 
 def _error(measured: Calibration | None) -> float | None:
     return None if measured is None else measured.error
-
-
-def _coco_file(data: Path) -> Path:
-    return data / "val.json" if data.is_dir() else data

@@ -26,7 +26,6 @@ from train.evaluate.measure import (
     SAME_FACE,
     SIZES,
     SWEEP_THRESHOLD,
-    UNKNOWN,
     CaseCount,
     Figures,
     Outcome,
@@ -35,15 +34,13 @@ from train.evaluate.measure import (
     assess,
     confusion,
     count_cases,
-    data_folder,
     figures,
     flagged,
     judged,
     label_calibration,
-    open_photo,
-    read_photos,
     recall,
 )
+from train.evaluate.photos import UNKNOWN, data_folder, open_photo, read_photos
 from train.evaluate.sources import HEAD, source_rows
 from train.mask.calibration import Calibration, Judged, fit_temperature, judge_held_out, log_loss, tempered
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from edge.errors import ConfigError, MaskgateError
 from edge.values import LABELS, Label
 from train.common.reproducible import write_json
-from train.mask.data import Sample, YuNet, drop_unreadable, load, locate, read
+from train.mask.data import Sample, drop_unreadable, load, read
+from train.mask.locate import YuNet, locate
 
 MASKED = (str(Label.WITH_MASK), str(Label.MASK_WORN_INCORRECTLY))
 

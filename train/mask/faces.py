@@ -12,7 +12,8 @@ from edge.errors import ConfigError
 from edge.values import LABELS, Label
 from train.common.device_boxes import Find, draw_anew
 from train.common.options import say
-from train.mask.data import Sample, YuNet, drop_unreadable, hold_out, locate, read
+from train.mask.data import Sample, drop_unreadable, hold_out, read
+from train.mask.locate import YuNet, locate
 from train.mask.views import LEAST_PAINTED_SIDE
 
 LEAST_TRAINED_SIDE = 12.0

@@ -121,6 +121,7 @@ def cell_kinds(attributes: str) -> list[str]:
 
 
 @pytest.mark.skipif(not shutil.which("soffice"), reason="needs LibreOffice Calc: apt install libreoffice-calc-nogui")
+@pytest.mark.slow
 def test_libreoffice_reads_times_and_numbers(filled: Path, ask: Ask, tmp_path: Path) -> None:
     table = tmp_path / "hours.csv"
     table.write_bytes(ask("--since", "2025-03-01", "--csv").encode())
@@ -142,6 +143,7 @@ print(table["local"].dt.hour[0], moments[0].isoformat(), table["visits"].sum(), 
 """
 
 
+@pytest.mark.slow
 def test_pandas_reads_times_and_numbers(filled: Path, ask: Ask, tmp_path: Path) -> None:
     python = os.environ.get("PANDAS_PYTHON", sys.executable)
     if subprocess.run([python, "-c", "import pandas"], capture_output=True, check=False).returncode:
