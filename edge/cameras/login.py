@@ -36,22 +36,28 @@ def answer(user: User, challenges: Sequence[str], method: str, target: str, nonc
         target: Path and query of the request.
         nonce: The client's; random unless given.
     """
-    offered = [one for header in challenges for one in _challenges(header)]
+    offered = [one for header in challenges for one in _challenges(_text(header))]
     for algorithm in HASHES:
         for scheme, parameters in offered:
             said = parameters.get("algorithm", "MD5").upper()
             if scheme == "digest" and said.removesuffix("-SESS") == algorithm and _plain_quality(parameters):
-                return _digest(user, parameters, method, target, nonce or secrets.token_hex(8))
+                said = _digest(user, parameters, method, target, nonce or secrets.token_hex(8))
+                return said.encode("utf-8", "surrogateescape").decode("latin-1")
     if any(scheme == "basic" for scheme, _ in offered):
         return "Basic " + base64.b64encode(f"{user.name}:{user.password}".encode()).decode()
     return None
+
+
+def _text(header: str) -> str:
+    """A header's UTF-8, which HTTP's parser takes for Latin-1, on one line."""
+    return "".join(header.splitlines()).encode("latin-1", "replace").decode("utf-8", "surrogateescape")
 
 
 def _challenges(header: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Each way that a header offers: its name and its parameters."""
     begins = [*SCHEME.finditer(header)]
     ends = [*(one.start() for one in begins[1:]), len(header)]
-    for begin, end in zip(begins, ends, strict=True):
+    for begin, end in zip(begins, ends, strict=False):
         found = PARAMETER.finditer(header, begin.end(), end)
         yield (
             begin[1].lower(),
@@ -69,7 +75,7 @@ def _digest(user: User, parameters: dict[str, str], method: str, target: str, cl
     kind = HASHES[algorithm.upper().removesuffix("-SESS")]
 
     def hashed(*parts: str) -> str:
-        return hashlib.new(kind, ":".join(parts).encode(), usedforsecurity=False).hexdigest()
+        return hashlib.new(kind, ":".join(parts).encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
 
     realm, nonce = parameters.get("realm", ""), parameters.get("nonce", "")
     secret = hashed(user.name, realm, user.password)

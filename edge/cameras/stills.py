@@ -64,6 +64,7 @@ class Stills:
             raise CameraError(f"The folder {path} holds no image ({known}){skipped}; give another source.")
         if others:
             log.warning("%s: skipped %s, which are not supported; convert them to JPEG.", path, others)
+        self._alone = not path.is_dir()
         self._sequence = 0
         self._readable = False
 
@@ -78,6 +79,8 @@ class Stills:
             try:
                 image = read_picture(self._paths[sequence])
             except PictureError as error:
+                if self._alone:
+                    raise CameraError(f"{self.name} cannot be read: {error}; give another source.") from error
                 log.warning("%s is skipped: %s.", self._paths[sequence], error)
                 continue
             self._readable = True

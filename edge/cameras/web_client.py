@@ -19,6 +19,7 @@ from edge.pacing import SayOnce
 MOST_REDIRECTIONS = 3
 SAFE = "/%:=&?~+!$,;'@()*[]-._|"
 """Characters of a path and a query that are sent as they stand."""
+WEB = ("http", "https")
 REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 
 say = SayOnce(logging.getLogger(__name__))
@@ -100,6 +101,8 @@ def get(url: str, timeout: float) -> Answer:
                 return _checked(response, connected, name)
             connected.close()
             following = urlsplit(urljoin(target.geturl(), response.headers.get("Location", "")))
+            if following.scheme not in WEB:
+                raise CameraError(f"{name} sends on to what is no web address; give the address of the video itself.")
             user = user if following.hostname == target.hostname else None
             target = following
     except ValueError as error:
@@ -139,9 +142,9 @@ def _logged_in(
 def _ask(
     target: SplitResult, name: str, deadline: float, login: str | None
 ) -> tuple[http.client.HTTPResponse, _DeadlineSocket]:
-    if target.scheme.lower() not in ("http", "https") or not target.hostname:
+    if target.scheme not in WEB or not target.hostname:
         raise ValueError("no address of a web server")
-    secure = target.scheme.lower() == "https"
+    secure = target.scheme == "https"
     port = target.port or (443 if secure else 80)
     plain = socket.create_connection((target.hostname, port), max(0.1, deadline - time.monotonic()))
     try:

@@ -248,6 +248,16 @@ class TestLogin:
         assert asked[1].startswith("Digest ")
         assert "secret" not in asked[1]
 
+    def test_user_and_password_may_hold_any_character(self) -> None:
+        asked: list[str] = []
+        with http_camera(self.camera(self.DIGEST, lambda said: 'username="tür"' in said, asked)) as port:
+            assert numbers(opened(url(port, "t%C3%BCr:s%E2%82%AC@"))) == list(range(PICTURES))
+
+    def test_a_request_for_no_known_login_is_said(self) -> None:
+        camera = self.camera("Negotiate", lambda _: True, [])
+        with http_camera(camera) as port, pytest.raises(CameraError, match="a login of a kind that maskgate does not"):
+            opened(url(port, "door:secret@"))
+
     def test_a_wrong_password_is_said_and_not_shown(self) -> None:
         camera = self.camera(self.DIGEST, lambda _: False, [])
         with http_camera(camera) as port, pytest.raises(CameraError, match="refuses the user and pass") as raised:

@@ -27,13 +27,16 @@ def write(
     path: Path,
     frames: Iterable[Image],
     codec: str = "libx264",
+    *,
     at: Callable[[int], int] = lambda number: number,
+    size: tuple[int, int] | None = None,
+    pixels: str = "yuv420p",
     **options: str,
 ) -> Path:
     """A recording of ``frames`` at 20 a second; ``at`` says at which frame number each is shown."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = *(size or SIZE), pixels
         stream.time_base = stream.codec_context.time_base = Fraction(1, FPS)
         for number, image in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
