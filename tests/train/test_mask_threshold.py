@@ -34,11 +34,16 @@ def test_a_badly_worn_mask_among_masked_ones_costs_less_than_alarming_on_all_of_
 
 
 def test_faces_count_as_they_are_weighed() -> None:
-    faces = judged((MASKED, 0.97, 10), (BADLY, 0.3, 5), (BADLY, 0.9, 5))
-    weights = np.ones(20)
+    faces = judged((MASKED, 0.97, 200), (BADLY, 0.3, 100), (BADLY, 0.8, 100))
+    weights = np.ones(400)
     alike = cheapest(faces, weights)
-    weights[15:] = 100.0
-    assert cheapest(faces, weights) > alike
+    weights[300:] = 0.01
+    assert cheapest(faces, weights) < alike
+
+
+def test_few_faces_leave_the_threshold_nearer_to_even_than_many() -> None:
+    few, many = (cheapest(judged((MASKED, 0.95, count), (BADLY, 0.3, count), (BADLY, 0.6, 1))) for count in (3, 300))
+    assert 0.5 <= few < many
 
 
 @pytest.mark.parametrize("alarm_below", [0.3, 0.5, 0.8])

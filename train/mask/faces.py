@@ -28,7 +28,16 @@ HELD_OUT = 0.1
 
 @dataclass(frozen=True)
 class Faces:
-    """What a run works on."""
+    """What a run works on.
+
+    Attributes:
+        train: To learn from.
+        held_out: What the run holds out, and what the data itself holds back (rows of split val in ``--data``): to
+            calibrate on and to choose the alarm threshold by.
+        left_out: Of ``--leave-out``.
+        validation: Of ``--validation``, only reported on.
+        unreadable: Pictures that cannot be decoded.
+    """
 
     train: list[Sample]
     held_out: list[Sample]
@@ -68,12 +77,15 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
     kept = draw_anew(kept, find, say)
     if args.detector is not None:
         kept = locate(kept, YuNet(args.detector), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
-    validation = [sample for sample in kept if sample.validation]
+    named = {sample.path for sample in reported}
+    validation = [sample for sample in kept if sample.validation and sample.path in named]
+    held_back = [sample for sample in kept if sample.validation and sample.path not in named]
     left = [sample for sample in kept if not sample.validation and sample.source in args.leave_out]
     training = [sample for sample in kept if not sample.validation and sample.source not in args.leave_out]
     if not training:
         raise ConfigError("None of the --data can be trained on: every picture is unreadable or kept from training.")
     train, held = hold_out(training, HELD_OUT, args.split)
+    held += held_back
     for name, part in (("training", train), ("held out", held), ("left out", left), ("validation", validation)):
         counts = Counter(str(sample.label) for sample in part)
         say(f"{name}: {len(part)} faces, " + ", ".join(f"{label} {counts[label]}" for label in LABELS))

@@ -17,6 +17,9 @@ Views = NDArray[np.float32]
 
 BATCH = 64
 
+RIDGE = 1e-3
+"""Of the mean variance of a channel: keeps least squares from fitting noise."""
+
 
 def adopt(model: Any, path: Path, views: Views) -> None:
     """Give a model from `train.mask.model.classifier` the weights of a trained one.
@@ -60,6 +63,48 @@ def _adopt_widest(model: Any, trained: Any, views: Views) -> None:
         layer.set_weights([_cut(weight, inputs, outputs) for weight in wide.get_layer(layer.name).get_weights()])
     kernel, bias = trained.get_layer("probabilities").get_weights()
     model.get_layer("probabilities").set_weights([kernel[kept["Conv_1"]], bias])
+    _refit(net, wide, _resized(views, net.input_shape[1]))
+
+
+def _refit(net: Any, wide: Any, views: Views) -> None:
+    """Let the channels that are left give what all of them gave, block by block, as far as least squares can.
+
+    He et al. 2017, Channel Pruning for Accelerating Very Deep Neural Networks, https://arxiv.org/abs/1707.06168.
+    """
+    import keras
+
+    blocks = [layer.name.removesuffix("_expand") for layer in net.layers if layer.name.endswith("_expand")]
+    added = {layer.name.removesuffix("_add") for layer in net.layers if layer.name.endswith("_add")}
+    ends = [wide.get_layer(f"{block}_add" if block in added else f"{block}_project_BN").output for block in blocks]
+    shared = keras.Model(wide.input, ends)
+    rescaled = keras.models.clone_model(shared, input_tensors=keras.Input(views.shape[1:]))
+    rescaled.set_weights(shared.get_weights())
+    for block, wanted in zip(blocks, rescaled.predict(views, batch_size=BATCH, verbose=0), strict=True):
+        project = net.get_layer(f"{block}_project")
+        probe = keras.Model(net.input, [project.input, net.get_layer(f"{block}_expand").input])
+        hidden, before = probe.predict(views, batch_size=BATCH, verbose=0)
+        kernel, bias = _least_squares(hidden, wanted - before if block in added else wanted)
+        project.set_weights([kernel[None, None]])
+        given = hidden.reshape(-1, hidden.shape[-1]) @ kernel
+        _pass_through(net.get_layer(f"{block}_project_BN"), bias, given.mean(axis=0), given.std(axis=0))
+
+
+def _least_squares(inputs: Views, wanted: Views) -> tuple[Views, Views]:
+    """Kernel (in, out) and bias (out,) that bring (N, H, W, in) as near as can be to (N, H, W, out)."""
+    given = inputs.reshape(-1, inputs.shape[-1]).astype(np.float64)
+    goal = wanted.reshape(-1, wanted.shape[-1]).astype(np.float64)
+    centre, aim = given.mean(axis=0), goal.mean(axis=0)
+    covariance = given.T @ given / len(given) - np.outer(centre, centre)
+    ridge = RIDGE * np.trace(covariance) / len(covariance) + 1e-12
+    kernel = np.linalg.solve(
+        covariance + ridge * np.eye(len(covariance)), given.T @ goal / len(given) - np.outer(centre, aim)
+    )
+    return kernel.astype(np.float32), (aim - centre @ kernel).astype(np.float32)
+
+
+def _pass_through(norm: Any, bias: Any, mean: Any, std: Any) -> None:
+    """Let a batch normalisation add ``bias`` and change nothing else, while its statistics are ``mean`` and ``std``."""
+    norm.set_weights([np.sqrt(std**2 + norm.epsilon), bias + mean, mean, std**2])
 
 
 def _hidden_channels(trained: Any, views: Views) -> list[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
@@ -133,7 +178,7 @@ def _adopt_int8(model: Any, path: Path, views: Views) -> None:
     probe = keras.Model(net.input, [layer.output for layer in convolutions])
     for norm, (mean, std) in zip(norms, _statistics(probe, views), strict=True):
         _, bias, _, _ = norm.get_weights()
-        norm.set_weights([np.sqrt(std**2 + norm.epsilon), bias + mean, mean, std**2])
+        _pass_through(norm, bias, mean, std)
     head.set_weights(list(layers[-1]))
 
 

@@ -17,8 +17,12 @@ SOFTNESS = 0.5
 """In logits. A face this near to the threshold counts partly on either side, as its next picture may fall on it."""
 
 
+EVEN = 0.5
+"""What calibrated probabilities ask for."""
+
+
 def cheapest(judged: Judged, weights: NDArray[np.float64] | None = None) -> float:
-    """The threshold whose errors cost least.
+    """The threshold nearest to even among those whose errors cost the least, give or take a standard error.
 
     Args:
         judged: Faces that the model has not learned from.
@@ -26,15 +30,20 @@ def cheapest(judged: Judged, weights: NDArray[np.float64] | None = None) -> floa
     """
     masked = LABELS.index(Label.WITH_MASK)
     surety = _logit(judged.probabilities[:, masked])
-    counts = np.ones(len(surety)) if weights is None else weights
-    costs = np.zeros(len(CANDIDATES))
-    for index, label in enumerate(LABELS):
-        of_class = judged.truth == index
-        if of_class.any():
-            alarmed = _sigmoid((_logit(CANDIDATES)[:, None] - surety[of_class]) / SOFTNESS)
-            wrong = alarmed if index == masked else 1 - alarmed
-            costs += np.average(wrong, axis=1, weights=counts[of_class]) / TOLERATED[label]
-    return float(CANDIDATES[costs.argmin()])
+    alarmed = _sigmoid((_logit(CANDIDATES) - surety[:, None]) / SOFTNESS)
+    wrong = np.where((judged.truth == masked)[:, None], alarmed, 1 - alarmed)
+    costs = wrong * _price(judged.truth, np.ones(len(surety)) if weights is None else weights)[:, None]
+    excess = costs - costs[:, [costs.sum(axis=0).argmin()]]
+    as_good = excess.sum(axis=0) <= np.sqrt((excess**2).sum(axis=0))
+    return float(min(CANDIDATES[as_good], key=lambda threshold: abs(threshold - EVEN)))
+
+
+def _price(truth: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) what an error on each face costs."""
+    of_class = np.bincount(truth, weights, minlength=len(LABELS))
+    tolerated = np.array([TOLERATED[label] for label in LABELS])
+    price: NDArray[np.float64] = weights / (of_class * tolerated)[truth]
+    return price
 
 
 def _logit(share: NDArray[np.float64]) -> NDArray[np.float64]:
