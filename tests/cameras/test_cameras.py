@@ -65,7 +65,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 class TestVideoFile:
-    def test_frames_carry_the_times_of_the_container_and_their_number(self, clip: Path) -> None:
+    def test_frames_carry_container_times(self, clip: Path) -> None:
         frames = all_frames(VideoFile(clip))
         assert [frame.captured_at for frame in frames] == pytest.approx([number / 5 for number in range(10)])
         assert [frame.sequence for frame in frames] == list(range(10))
@@ -76,18 +76,18 @@ class TestVideoFile:
         assert frames[9].image[20, 20].argmax() == 2
         assert frames[0].image.shape == (48, 64, 3)
 
-    def test_a_file_that_is_no_video_is_refused_by_name(self, tmp_path: Path) -> None:
+    def test_other_files_are_refused_by_name(self, tmp_path: Path) -> None:
         path = tmp_path / "letter.mp4"
         path.write_text("Dear all")
         with pytest.raises(CameraError, match=r"letter\.mp4 is not a video"):
             VideoFile(path)
 
-    def test_a_truncated_video_plays_as_far_as_it_goes_or_is_refused(self, clip: Path) -> None:
+    def test_truncated_videos_play_or_are_refused(self, clip: Path) -> None:
         clip.write_bytes(clip.read_bytes()[:600])
         with pytest.raises(CameraError):
             all_frames(VideoFile(clip))
 
-    def test_pictures_larger_than_a_small_board_could_take_are_refused_at_once(self, tmp_path: Path) -> None:
+    def test_oversized_pictures_are_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "a.avi"
         writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, 0, 25, (16, 16))
         writer.write(plain(RED, 16, 16))
@@ -108,7 +108,7 @@ class TestVideoFile:
         ],
         ids=["m3u8", "ffconcat", "sdp"],
     )
-    def test_a_recording_that_names_an_address_calls_nobody(self, tmp_path: Path, content: str) -> None:
+    def test_recordings_open_no_connection(self, tmp_path: Path, content: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
             path = tmp_path / "a.m3u8"
@@ -124,7 +124,7 @@ class TestVideoFile:
 
 
 class TestStills:
-    def test_images_come_in_the_order_of_their_names_with_scene_time(self, tmp_path: Path) -> None:
+    def test_images_are_ordered_by_name(self, tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "b.png"), plain(RED))
         cv2.imwrite(str(tmp_path / "a.png"), plain(BLUE))
         (tmp_path / "notes.txt").write_text("not an image")
@@ -144,7 +144,7 @@ class TestStills:
         with pytest.raises(CameraError, match="holds no image"):
             Stills(tmp_path)
 
-    def test_a_folder_of_nothing_but_broken_images_is_an_error(self, tmp_path: Path) -> None:
+    def test_folders_of_broken_images_fail(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_bytes(b"")
         with pytest.raises(CameraError, match="None of the images"):
             all_frames(Stills(tmp_path))
@@ -176,7 +176,7 @@ def network_camera() -> Iterator[int]:
 
 
 class TestStream:
-    def test_an_http_camera_is_read_until_it_hangs_up(self, network_camera: int) -> None:
+    def test_http_cameras_are_read_to_their_end(self, network_camera: int) -> None:
         stream = Stream(f"http://door:secret@127.0.0.1:{network_camera}/video.mjpg", ManualClock(), read_timeout=2.0)
         assert stream.live
         assert stream.read().image.shape == (48, 64, 3)
@@ -185,7 +185,7 @@ class TestStream:
                 stream.read()
         assert "secret" not in str(raised.value) + stream.name
 
-    def test_a_camera_that_is_off_is_an_error_without_the_password(self) -> None:
+    def test_absent_cameras_hide_the_password(self) -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             port = unused.getsockname()[1]
@@ -194,7 +194,7 @@ class TestStream:
         assert "secret" not in str(raised.value)
         assert f"127.0.0.1:{port}" in str(raised.value)
 
-    def test_a_camera_that_accepts_and_says_nothing_times_out(self) -> None:
+    def test_silent_cameras_time_out(self) -> None:
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen()
@@ -277,7 +277,7 @@ def picamera2(monkeypatch: pytest.MonkeyPatch) -> type[FakePicamera2]:
 
 
 class TestPiCamera:
-    def test_a_frame_is_bgr_in_the_size_asked_for(self, picamera2: type[FakePicamera2]) -> None:
+    def test_frames_are_bgr_in_size(self, picamera2: type[FakePicamera2]) -> None:
         camera = PiCamera(CameraSettings(width=320, height=240, fps=15), ManualClock())
         frame = camera.read()
         assert frame.image.shape == (240, 320, 3)
@@ -288,7 +288,7 @@ class TestPiCamera:
     @pytest.mark.parametrize(
         ("size", "small"), [((640, 480), (320, 240)), ((1280, 720), (320, 180)), ((1920, 1080), (320, 180))]
     )
-    def test_the_camera_itself_scales_a_second_picture_to_what_the_detector_takes(
+    def test_the_camera_scales_for_the_detector(
         self, picamera2: type[FakePicamera2], size: tuple[int, int], small: tuple[int, int]
     ) -> None:
         frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock(), detector=(320, 320)).read()
@@ -298,14 +298,12 @@ class TestPiCamera:
         assert frame.small[5, 5].argmax() == 0
 
     @pytest.mark.parametrize("size", [(320, 240), (600, 900)])
-    def test_where_a_second_picture_would_spare_nothing_or_be_padded_there_is_none(
-        self, picamera2: type[FakePicamera2], size: tuple[int, int]
-    ) -> None:
+    def test_padded_second_pictures_are_left_out(self, picamera2: type[FakePicamera2], size: tuple[int, int]) -> None:
         frame = PiCamera(CameraSettings(width=size[0], height=size[1]), ManualClock(), detector=(320, 320)).read()
         assert FakePicamera2.last.configuration["lores"] is None
         assert frame.small is None
 
-    def test_exposure_is_short_and_against_daylight_the_middle_decides(self, picamera2: type[FakePicamera2]) -> None:
+    def test_backlight_exposes_for_the_middle(self, picamera2: type[FakePicamera2]) -> None:
         PiCamera(CameraSettings(exposure_value=0.5), ManualClock())
         short = {"FrameRate": 30.0, "AeExposureMode": 1, "ExposureValue": 0.5}
         assert FakePicamera2.last.configuration["controls"] == short
@@ -338,7 +336,7 @@ class TestPiCamera:
         camera.close()
         assert FakePicamera2.last.calls == ["start", "stop", "close"]
 
-    def test_a_camera_in_use_is_told_from_an_absent_one(self, picamera2: type[FakePicamera2]) -> None:
+    def test_busy_and_absent_cameras_differ(self, picamera2: type[FakePicamera2]) -> None:
         picamera2.busy = True
         with pytest.raises(CameraError, match="in use") as raised:
             PiCamera(CameraSettings(), ManualClock())
@@ -347,13 +345,13 @@ class TestPiCamera:
         with pytest.raises(NoPiCameraError, match="ribbon cable"):
             PiCamera(CameraSettings(), ManualClock())
 
-    def test_a_camera_that_sends_nothing_is_an_error_not_a_wait_for_ever(self, picamera2: type[FakePicamera2]) -> None:
+    def test_waiting_for_frames_is_bounded(self, picamera2: type[FakePicamera2]) -> None:
         camera = PiCamera(CameraSettings(), ManualClock())
         picamera2.silent = True
         with pytest.raises(CameraError, match="sent no picture"):
             camera.read()
 
-    def test_without_picamera2_the_package_to_install_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_picamera2_names_its_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "picamera2", None)
         with pytest.raises(NoPiCameraError, match="apt install python3-picamera2"):
             PiCamera(CameraSettings(), ManualClock())
@@ -388,7 +386,7 @@ class TestCsiCamera:
     def camera(self, capture: FakeGStreamer, **settings: Any) -> CsiCamera:
         return CsiCamera(1, CameraSettings(**settings), ManualClock(), capture, lambda: WITH_GSTREAMER)
 
-    def test_the_pipeline_goes_from_the_sensor_to_the_size_asked_for_and_keeps_only_the_newest(self) -> None:
+    def test_the_pipeline_scales_and_keeps_the_newest(self) -> None:
         capture = FakeGStreamer()
         camera = self.camera(capture, width=640, height=480, fps=25)
         steps = capture.pipeline.split(" ! ")
@@ -410,27 +408,27 @@ class TestCsiCamera:
             ((1280, 640), "nvvidconv left=0 right=1280 top=40 bottom=680"),
         ],
     )
-    def test_the_middle_is_cut_out_so_that_no_face_is_squeezed(self, size: tuple[int, int], cut: str) -> None:
+    def test_the_middle_is_cut_out(self, size: tuple[int, int], cut: str) -> None:
         capture = FakeGStreamer()
         self.camera(capture, width=size[0], height=size[1])
         assert capture.pipeline.split(" ! ")[2] == cut
 
-    def test_against_daylight_pictures_are_lightened_as_far_as_the_source_allows(self) -> None:
+    def test_backlight_compensation_is_limited(self) -> None:
         capture = FakeGStreamer()
         self.camera(capture, exposure="backlight", exposure_value=3)
         assert "exposurecompensation=2 " in capture.pipeline
 
-    def test_an_opencv_without_gstreamer_is_told_and_what_to_install(self) -> None:
+    def test_missing_gstreamer_is_explained(self) -> None:
         with pytest.raises(CameraError, match="python3-opencv"):
             CsiCamera(0, CameraSettings(), ManualClock(), FakeGStreamer(), lambda: "    GStreamer:          NO\n")
 
-    def test_a_camera_that_does_not_start_or_stops_sending_is_an_error(self) -> None:
+    def test_stopped_cameras_are_errors(self) -> None:
         with pytest.raises(CameraError, match="ribbon cable"):
             self.camera(FakeGStreamer(opened=False))
         with pytest.raises(CameraError, match="gives no picture"):
             self.camera(FakeGStreamer(pictures=0)).read()
 
-    def test_it_is_named_by_its_connector_and_may_come_back(self) -> None:
+    def test_it_is_named_by_its_connector(self) -> None:
         with pytest.raises(CameraError, match="csi:0 needs an OpenCV with GStreamer"):
             open_camera(CameraSettings(source="csi:0"), ManualClock())
         assert isinstance(await_camera(CameraSettings(source="csi:0"), ManualClock()).camera, AbsentCamera)
@@ -479,7 +477,7 @@ def as_capture(path: Path) -> Device:
 
 
 class TestUsbCamera:
-    def test_mjpg_the_size_and_a_buffer_of_one_are_asked_for_and_what_was_granted_is_known(self, node: Path) -> None:
+    def test_the_driver_is_asked_for_mjpg(self, node: Path) -> None:
         capture = FakeCapture()
         camera = V4l2Camera(node, CameraSettings(width=1280, height=480), ManualClock(), capture)
         assert capture.asked[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter_fourcc(*"MJPG")
@@ -491,7 +489,7 @@ class TestUsbCamera:
         with pytest.raises(CameraError, match=r"There is no .*video7; plug the camera in"):
             V4l2Camera(tmp_path / "video7", CameraSettings(), ManualClock(), FakeCapture())
 
-    def test_a_link_is_followed_again_at_each_opening(self, node: Path) -> None:
+    def test_links_are_followed_at_each_opening(self, node: Path) -> None:
         opened: list[str] = []
 
         def capture(path: str, backend: int) -> FakeCapture:
@@ -506,7 +504,7 @@ class TestUsbCamera:
             assert V4l2Camera(link, CameraSettings(), ManualClock(), capture).name == str(link)
         assert [Path(path).name for path in opened] == ["video0", "video2"]
 
-    def test_a_camera_in_use_names_the_program_that_holds_it(self, node: Path, tmp_path: Path) -> None:
+    def test_busy_cameras_name_their_program(self, node: Path, tmp_path: Path) -> None:
         process = tmp_path / "proc" / "812"
         (process / "fd").mkdir(parents=True)
         (process / "comm").write_text("cheese\n")
@@ -516,17 +514,17 @@ class TestUsbCamera:
             with pytest.raises(CameraError, match=r"in use by process 812 \(cheese\); stop that program"):
                 V4l2Camera(path, CameraSettings(), ManualClock(), FakeCapture(opened=False), tmp_path / "proc")
 
-    def test_a_camera_that_does_not_open_names_the_command_that_tells_who_uses_it(self, node: Path) -> None:
+    def test_failed_opening_names_a_command(self, node: Path) -> None:
         with pytest.raises(CameraError, match="fuser -v"):
             V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture(opened=False), node.parent)
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may open everything")
-    def test_a_camera_that_this_user_may_not_open_names_the_group(self, node: Path) -> None:
+    def test_forbidden_cameras_name_the_group(self, node: Path) -> None:
         node.chmod(0)
         with pytest.raises(CameraError, match="usermod -aG video"):
             V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture())
 
-    def test_an_unplugged_camera_is_told_from_one_that_is_stuck(self, node: Path) -> None:
+    def test_unplugged_and_stuck_cameras_differ(self, node: Path) -> None:
         camera = V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture(pictures=0), node.parent)
         with pytest.raises(CameraError, match="gives no picture"):
             camera.read()
@@ -534,7 +532,7 @@ class TestUsbCamera:
         with pytest.raises(CameraError, match="There is no"):
             camera.read()
 
-    def test_nodes_are_listed_by_number_without_those_that_are_no_cameras(self, tmp_path: Path) -> None:
+    def test_only_cameras_are_listed(self, tmp_path: Path) -> None:
         for name in ("video10", "video2", "video0", "video11", "videodev"):
             (tmp_path / name).touch()
         known = {
@@ -559,7 +557,7 @@ class TestUsbCamera:
 
 
 class TestChoice:
-    def test_without_a_camera_auto_plays_the_demo_clip_and_says_why(self, clip: Path, tmp_path: Path) -> None:
+    def test_auto_falls_back_to_the_demo(self, clip: Path, tmp_path: Path) -> None:
         choice = open_camera(CameraSettings(source="auto"), ManualClock(), demo=clip, dev=tmp_path)
         assert choice.camera.name == "demo"
         assert choice.stand_in
@@ -571,15 +569,13 @@ class TestChoice:
         assert choice.camera.name == "picamera"
         assert not choice.stand_in
 
-    def test_a_camera_that_is_there_and_fails_is_an_error_not_a_demo(
-        self, clip: Path, picamera2: type[FakePicamera2]
-    ) -> None:
+    def test_broken_cameras_get_no_demo(self, clip: Path, picamera2: type[FakePicamera2]) -> None:
         picamera2.busy = True
         with pytest.raises(CameraError, match="in use"):
             open_camera(CameraSettings(source="auto"), ManualClock(), demo=clip)
 
     @pytest.mark.parametrize("source", ["webcam", "demmo", "ftp://cam/x", "usb:first", "pi"])
-    def test_an_unknown_source_is_refused_with_the_accepted_forms(self, source: str) -> None:
+    def test_unknown_sources_list_accepted_forms(self, source: str) -> None:
         with pytest.raises(ConfigError, match=r"accepted: auto, picamera, csi:0, usb:0.*demo"):
             open_camera(CameraSettings(source=source), ManualClock())
 
@@ -587,23 +583,21 @@ class TestChoice:
         with pytest.raises(ConfigError, match="did you mean 'picamera'"):
             open_camera(CameraSettings(source="picam"), ManualClock())
 
-    def test_a_path_that_no_file_system_could_hold_is_refused(self) -> None:
+    def test_impossible_paths_are_refused(self) -> None:
         with pytest.raises(CameraError, match="cannot be looked at: File name too long"):
             open_camera(CameraSettings(source=f"{'a' * 300}.mp4"), SystemClock())
 
     @pytest.mark.parametrize("source", ["gone.mp4", "/nowhere/photos", "gone.jpg"])
-    def test_a_path_that_is_not_there_is_named(self, source: str) -> None:
+    def test_missing_paths_are_named(self, source: str) -> None:
         with pytest.raises(CameraError, match=f"no file or folder {source}"):
             open_camera(CameraSettings(source=source), ManualClock())
 
-    def test_a_usb_number_beyond_the_last_camera_is_refused(self, tmp_path: Path) -> None:
+    def test_usb_numbers_must_exist(self, tmp_path: Path) -> None:
         with pytest.raises(CameraError, match="video"):
             open_camera(CameraSettings(source="usb:3"), ManualClock(), dev=tmp_path)
 
     @pytest.mark.parametrize("source", ["auto", "usb:0", "/dev/video63"])
-    def test_a_service_waits_for_a_camera_that_is_not_there_and_takes_no_demo_clip(
-        self, source: str, tmp_path: Path
-    ) -> None:
+    def test_services_wait_instead_of_the_demo(self, source: str, tmp_path: Path) -> None:
         choice = await_camera(CameraSettings(source=source), ManualClock(), dev=tmp_path)
         assert choice.camera.live
         assert choice.why[-1] == "Waiting for a camera."
@@ -611,18 +605,16 @@ class TestChoice:
             with pytest.raises(CameraError, match=r"camera|video"):
                 attempt()
 
-    def test_a_service_takes_the_camera_that_came_meanwhile(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_services_take_a_late_camera(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         choice = await_camera(CameraSettings(source="auto"), ManualClock(), dev=tmp_path)
         monkeypatch.setitem(sys.modules, "picamera2", types.SimpleNamespace(Picamera2=FakePicamera2))
         assert choice.reopen().name == "picamera"
 
-    def test_a_service_does_not_wait_for_a_file(self) -> None:
+    def test_services_do_not_wait_for_files(self) -> None:
         with pytest.raises(CameraError, match=r"no file or folder gone\.mp4"):
             await_camera(CameraSettings(source="gone.mp4"), ManualClock())
 
-    def test_a_file_is_turned_clockwise_as_the_settings_say(self, tmp_path: Path) -> None:
+    def test_files_are_rotated_clockwise(self, tmp_path: Path) -> None:
         image = plain(BLUE)
         image[:, :32] = RED
         cv2.imwrite(str(tmp_path / "a.png"), image)
@@ -713,7 +705,7 @@ def first_event(source: LatestFrame) -> Event:
 
 
 class TestLiveCamera:
-    def test_the_newest_frame_wins_and_the_others_are_counted(self) -> None:
+    def test_the_newest_frame_wins(self) -> None:
         release = threading.Event()
         pictures = (gives(noise(n), after=0.1 if n == 0 else 0.0) for n in range(5))
         source = latest(ScriptedCamera(*pictures, hangs(release)), ScriptedCamera)
@@ -737,7 +729,7 @@ class TestLiveCamera:
         release.set()
         source.close()
 
-    def test_a_picture_is_scaled_down_for_the_detector_before_the_loop_takes_it(self) -> None:
+    def test_the_reader_scales_for_the_detector(self) -> None:
         image = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
         own = np.zeros((180, 320, 3), np.uint8)
         steps = [lambda: Frame(image, 0.0, 0), lambda: Frame(image[:360], 0.0, 1, own), gives(noise(1))]
@@ -752,7 +744,7 @@ class TestLiveCamera:
         assert cameras_own is own
         assert small_already is None
 
-    def test_an_unplugged_camera_is_lost_once_reopened_with_growing_pauses_and_comes_back(self) -> None:
+    def test_unplugged_cameras_are_reopened_with_backoff(self) -> None:
         attempts: list[float] = []
 
         def reopen() -> Camera:
@@ -771,7 +763,7 @@ class TestLiveCamera:
     def test_the_event_says_what_is_wrong(self) -> None:
         assert first_event(latest(ScriptedCamera(), ScriptedCamera)).detail == "scripted: unplugged."
 
-    def test_a_frozen_camera_is_lost_and_opened_again(self) -> None:
+    def test_frozen_cameras_are_reopened(self) -> None:
         frozen = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(500)))
         source = latest(frozen, lambda: ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(500))))
         events, _ = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
@@ -779,7 +771,7 @@ class TestLiveCamera:
         assert frozen.closed
         assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
 
-    def test_pictures_of_a_ring_that_come_round_again_are_frozen_too(self) -> None:
+    def test_repeating_rings_are_frozen(self) -> None:
         ring = ScriptedCamera(*(gives(noise(n % 4), after=0.01) for n in range(500)))
         source = latest(ring, lambda: ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(100, 600))))
         events, _ = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
@@ -787,13 +779,13 @@ class TestLiveCamera:
         assert ring.closed
         assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
 
-    def test_a_still_scene_for_less_than_that_is_shown(self) -> None:
+    def test_short_stillness_is_shown(self) -> None:
         still = ScriptedCamera(*(gives(noise(n // 10), after=0.01) for n in range(60)))
         events, frames = watch(latest(still, ScriptedCamera, frozen_after=5), lambda _, frames: len(frames) >= 40)
         assert events == []
         assert len(frames) >= 40
 
-    def test_the_same_pixels_at_new_times_are_shown(self) -> None:
+    def test_still_pixels_with_new_times_are_shown(self) -> None:
         def stamped(number: int) -> Callable[[], Frame]:
             return lambda: Frame(noise(7), time.sleep(0.01) or time.monotonic(), 0, stamp=number / 25)
 
@@ -802,13 +794,13 @@ class TestLiveCamera:
         assert events == []
         assert len(frames) >= 80
 
-    def test_the_same_pixels_at_the_same_times_are_frozen(self) -> None:
+    def test_still_pixels_with_old_times_are_frozen(self) -> None:
         ring = ScriptedCamera(
             *((lambda n=n: Frame(noise(n % 4), time.sleep(0.01) or 0.0, 0, stamp=n % 4)) for n in range(500))
         )
         assert first_event(latest(ring, ScriptedCamera)).detail == "scripted repeats the same picture."
 
-    def test_new_pixels_at_a_time_that_stands_still_are_shown(self) -> None:
+    def test_new_pixels_with_old_times_are_shown(self) -> None:
         still = ScriptedCamera(
             *((lambda n=n: Frame(noise(n), time.sleep(0.01) or 0.0, 0, stamp=0.0)) for n in range(120))
         )
@@ -820,7 +812,7 @@ class TestLiveCamera:
         events, _ = watch(latest(still, ScriptedCamera, frozen_after=0), lambda _, frames: len(frames) >= 40)
         assert events == []
 
-    def test_a_covered_lens_is_lost_but_goes_on_without_being_reopened_until_it_sees_again(self) -> None:
+    def test_covered_lenses_are_not_reopened(self) -> None:
         black = (gives(plain((3, 3, 3)), after=0.01) for _ in range(60))
         light = (gives(noise(n), after=0.01) for n in range(500))
         camera = ScriptedCamera(*black, *light)
@@ -836,7 +828,7 @@ class TestLiveCamera:
         said = first_event(latest(black, ScriptedCamera, dark_after=0.1)).detail
         assert said == "scripted shows nothing but black; is its lens covered, or the light off?"
 
-    def test_a_dark_room_is_not_a_frozen_camera(self) -> None:
+    def test_dark_rooms_are_not_frozen(self) -> None:
         dark = ScriptedCamera(*(gives(plain((3, 3, 3)), after=0.01) for _ in range(60)))
         source = latest(dark, ScriptedCamera)
         events, frames = watch(source, lambda _, frames: len(frames) >= 40)
@@ -853,7 +845,7 @@ class TestLiveCamera:
         image[rng.random((480, 640)) < lit] = 200
         assert is_dark(image) is dark
 
-    def test_a_read_that_never_returns_is_left_behind_and_the_loop_goes_on(self) -> None:
+    def test_hanging_reads_are_left_behind(self) -> None:
         release = threading.Event()
         source = latest(
             ScriptedCamera(gives(noise(0)), hangs(release)),
@@ -896,7 +888,7 @@ class WaitsOnTheClock(threading.Event):
 
 
 class TestRecording:
-    def test_every_frame_is_given_then_it_has_ended(self, clip: Path) -> None:
+    def test_every_frame_is_given_once(self, clip: Path) -> None:
         source = Recording(VideoFile(clip), ManualClock(), False, threading.Event())
         frames = [source.next(0.0) for _ in range(10)]
         assert all(frames)
@@ -905,14 +897,14 @@ class TestRecording:
         assert source.ended
         assert source.now() == pytest.approx(1.8)
 
-    def test_in_real_time_each_frame_waits_for_its_moment(self, clip: Path) -> None:
+    def test_realtime_waits_for_each_frame(self, clip: Path) -> None:
         clock = ManualClock()
         source = Recording(VideoFile(clip), clock, True, WaitsOnTheClock(clock))
         while source.next(0.0):
             assert clock.monotonic() == pytest.approx(source.now())
         assert clock.monotonic() == pytest.approx(1.8)
 
-    def test_as_fast_as_it_goes_it_never_waits(self, clip: Path) -> None:
+    def test_full_speed_never_waits(self, clip: Path) -> None:
         clock = ManualClock()
         source = Recording(VideoFile(clip), clock, False, WaitsOnTheClock(clock))
         while source.next(0.0):
@@ -921,7 +913,7 @@ class TestRecording:
 
 
 class TestLoop:
-    def test_time_and_sequence_go_on_where_a_recording_begins_again(self, clip: Path) -> None:
+    def test_loops_continue_time_and_sequence(self, clip: Path) -> None:
         looped = Looped(VideoFile(clip), lambda: VideoFile(clip))
         frames = [looped.read() for _ in range(25)]
         looped.close()
@@ -929,7 +921,7 @@ class TestLoop:
         times = [frame.captured_at for frame in frames if frame]
         assert np.diff(times) == pytest.approx(0.2, abs=1e-3)
 
-    def test_the_pictures_are_those_of_the_recording_again(self, clip: Path) -> None:
+    def test_loops_repeat_the_pictures(self, clip: Path) -> None:
         looped = Looped(VideoFile(clip), lambda: VideoFile(clip))
         reds = [bool(frame.image[0, 0, 2] > 128) for frame in (looped.read() for _ in range(20)) if frame]
         looped.close()

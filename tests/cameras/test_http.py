@@ -179,7 +179,7 @@ class TestMemory:
 
 
 class TestTime:
-    def test_a_camera_that_drips_is_given_up_in_time(self) -> None:
+    def test_dripping_cameras_are_given_up(self) -> None:
         def answer(connection: socket.socket, _: bytes) -> None:
             for byte in response():
                 connection.sendall(bytes([byte]))
@@ -192,7 +192,7 @@ class TestTime:
             assert time.monotonic() - began < 5
 
     @pytest.mark.parametrize("sent", [b"", BEFORE[:300]], ids=["nothing", "half a picture"])
-    def test_one_that_stops_sending_is_given_up_in_time(self, sent: bytes) -> None:
+    def test_stalled_cameras_are_given_up(self, sent: bytes) -> None:
         with http_camera(says(response() + sent, then=20)) as port:
             camera = opened(url(port), read_timeout=0.5)
             began = time.monotonic()
@@ -297,7 +297,7 @@ class TestLogin:
 
 
 class TestAnswers:
-    def test_a_redirection_is_followed_without_the_password_to_another_host(self) -> None:
+    def test_redirections_keep_the_password_home(self) -> None:
         asked: list[bytes] = []
 
         def target(connection: socket.socket, request: bytes) -> None:
@@ -311,7 +311,7 @@ class TestAnswers:
         assert asked
         assert all(b"Authorization" not in request for request in asked)
 
-    def test_a_redirection_on_the_camera_itself_is_followed(self) -> None:
+    def test_local_redirections_are_followed(self) -> None:
         def answer(connection: socket.socket, request: bytes) -> None:
             first = request.startswith(b"GET /video ")
             connection.sendall(b"HTTP/1.1 301 Moved\r\nLocation: /mjpeg\r\n\r\n" if first else response() + BEFORE)
@@ -359,9 +359,7 @@ class TestAnswers:
         with pytest.raises(ConfigError, match="has no host"):
             opened("http:///video")
 
-    def test_a_camera_that_signed_its_own_certificate_is_read_and_that_is_said(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_self_signed_cameras_are_reported(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         files = [str(tmp_path / name) for name in ("key.pem", "cert.pem")]
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=camera", "-days", "2"]
         subprocess.run([*command, "-keyout", files[0], "-out", files[1]], check=True, capture_output=True)

@@ -98,7 +98,7 @@ class TestFormats:
 
 class TestMissingEnd:
     @pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)], ids=["baseline", "progressive"])
-    def test_a_jpeg_that_lacks_only_its_end_marker_is_read_with_a_note(
+    def test_missing_end_markers_are_noted(
         self, tmp_path: Path, options: tuple[int, ...], caplog: pytest.LogCaptureFixture
     ) -> None:
         whole = jpeg(pattern(), *options)
@@ -122,7 +122,7 @@ class TestMissingEnd:
 class TestCost:
     @pytest.mark.parametrize(("samples", "bits"), [(4, 16), (3, 16), (3, 8)])
     @pytest.mark.slow
-    def test_a_small_tiff_that_takes_much_memory_is_refused(self, samples: int, bits: int) -> None:
+    def test_memory_hungry_tiffs_are_refused(self, samples: int, bits: int) -> None:
         content = tiff(8000, 8000, samples, bits)
         before = memory.resident()
         memory.forget_peak()

@@ -80,7 +80,7 @@ class TestLinks:
             assert module is module_of(SOURCES["device"])
         assert module_for("/dev/v4l/by-id/usb-046d_HD_Pro_Webcam_C920-video-index0") is module_of(SOURCES["device"])
 
-    def test_a_service_waits_for_a_link_whose_camera_is_unplugged(self, tmp_path: Path) -> None:
+    def test_services_wait_for_unplugged_links(self, tmp_path: Path) -> None:
         (tmp_path / "front-door").symlink_to("/dev/video77")
         choice = await_camera(CameraSettings(source=str(tmp_path / "front-door")), ManualClock())
         assert choice.why[-1] == "Waiting for a camera."

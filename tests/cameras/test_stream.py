@@ -74,7 +74,7 @@ def test_a_video_is_decoded_in_a_process_of_its_own(tmp_path: Path) -> None:
         os.kill(pid, 0)
 
 
-def test_pictures_are_those_that_were_sent_and_stay_what_they_were(tmp_path: Path) -> None:
+def test_pictures_arrive_unchanged(tmp_path: Path) -> None:
     content = avi(tmp_path)
     here = cv2.VideoCapture(str(tmp_path / "a.avi"), cv2.CAP_FFMPEG)
     expected = [here.read()[1] for _ in range(5)]
@@ -124,7 +124,7 @@ def test_a_decoder_that_dies_costs_a_reopening(tmp_path: Path) -> None:
     assert frame is not None
 
 
-def test_a_stream_that_announces_gigabytes_ends_within_its_limit(tmp_path: Path) -> None:
+def test_announced_gigabytes_hit_the_limit(tmp_path: Path) -> None:
     content = avi(tmp_path, 2)
     at = content.rindex(b"00dc", 0, content.index(b"idx1"))
     endless = content[:at] + b"00dc" + struct.pack("<I", 2_000_000_000)

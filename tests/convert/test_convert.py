@@ -135,7 +135,7 @@ def test_help_does_not_wait_for_tensorflow() -> None:
 
 
 @pytest.mark.parametrize("name", ["face", "mask"])
-def test_a_converted_model_takes_and_gives_int8_and_nothing_in_it_is_float(converted: Path, name: str) -> None:
+def test_converted_models_are_int8_throughout(converted: Path, name: str) -> None:
     facts = facts_of(converted, name)
     check.check(facts, expected_of(name))
     assert {tensor.type for tensor in (*facts.inputs, *facts.outputs)} == {"INT8"}
@@ -144,7 +144,7 @@ def test_a_converted_model_takes_and_gives_int8_and_nothing_in_it_is_float(conve
     ]
 
 
-def test_the_device_runs_the_converted_detector_at_another_size_than_it_was_trained_at(converted: Path) -> None:
+def test_another_input_size_runs_on_the_device(converted: Path) -> None:
     file = load_model(f"{converted}/manifest.json#face", FaceEntry)
     detector = FaceDetector(open_model(file.content), file.entry)
     assert (file.entry.input.width, file.entry.strides) == (SIDE, (8, 16, 32))
@@ -152,7 +152,7 @@ def test_the_device_runs_the_converted_detector_at_another_size_than_it_was_trai
     assert all(0 < face.score < 1 for face in faces)
 
 
-def test_a_picture_of_another_shape_gets_the_file_that_it_fills(converted: Path) -> None:
+def test_each_picture_shape_gets_its_file(converted: Path) -> None:
     files = load_shapes(load_model(f"{converted}/manifest.json#face", FaceEntry))
     assert [(file.path.name, file.entry.input.width, file.entry.input.height) for file in files] == [
         ("face.tflite", SIDE, SIDE), ("face-96x64.tflite", 96, 64),
@@ -169,7 +169,7 @@ def test_the_device_runs_the_converted_classifier(converted: Path) -> None:
     assert (file.entry.margin, file.entry.labels) == (0.25, LABELS)
 
 
-def test_outputs_keep_their_names_and_may_come_in_any_order(converted: Path) -> None:
+def test_outputs_may_come_in_any_order(converted: Path) -> None:
     facts = facts_of(converted, "face")
     assert {output.name for output in facts.outputs} == {
         f"{kind}_{s}" for kind in ("score", "bbox") for s in (8, 16, 32)
@@ -182,7 +182,7 @@ def test_converting_twice_gives_the_same_bytes(converted: Path, runs: Path, phot
     assert (tmp_path / "mask.tflite").read_bytes() == (converted / "mask.tflite").read_bytes()
 
 
-def test_the_devices_quantization_table_is_the_interpreters_own_but_for_levels_half_way_between_two_values() -> None:
+def test_quantization_agrees_with_the_interpreter() -> None:
     import keras
     import tensorflow as tf
 
@@ -206,7 +206,7 @@ def test_the_devices_quantization_table_is_the_interpreters_own_but_for_levels_h
     assert np.abs(beyond_half[differing > 0]).max(initial=0) < 1e-3
 
 
-def test_ranges_come_from_pictures_as_the_device_prepares_them(photos: Path) -> None:
+def test_ranges_come_from_device_preprocessing(photos: Path) -> None:
     from convert.calibrate import face_pictures
     from train.face.data import read_coco
 
@@ -215,7 +215,7 @@ def test_ranges_come_from_pictures_as_the_device_prepares_them(photos: Path) -> 
     np.testing.assert_array_equal(np.array(prepared), np.array(wanted))
 
 
-def test_ranges_never_come_from_faces_kept_for_validation_and_classes_share_alike(tmp_path: Path) -> None:
+def test_ranges_avoid_validation_and_balance_classes(tmp_path: Path) -> None:
     from convert.calibrate import mask_pictures
     from train.mask.data import read
 
@@ -229,13 +229,13 @@ def test_ranges_never_come_from_faces_kept_for_validation_and_classes_share_alik
     assert sorted(int(crop[0, 0, 0]) for crop in taken) == [50, 51, 52]
 
 
-def test_the_same_seed_takes_the_same_pictures_and_another_does_not() -> None:
+def test_the_seed_decides_the_pictures() -> None:
     from convert.calibrate import some_of
 
     assert some_of(range(100), 10, seed=1) == some_of(range(100), 10, seed=1) != some_of(range(100), 10, seed=2)
 
 
-def test_an_operation_outside_the_list_is_refused_by_name() -> None:
+def test_unknown_operations_are_refused_by_name() -> None:
     import keras
 
     image = keras.Input((32, 32, 3))
@@ -246,7 +246,7 @@ def test_an_operation_outside_the_list_is_refused_by_name() -> None:
         check.check(check.read(content), expected_of("mask"))
 
 
-def test_a_model_that_kept_float_inside_is_refused(converted: Path) -> None:
+def test_float_inside_is_refused(converted: Path) -> None:
     facts = facts_of(converted, "mask")
     first, *rest = facts.operations
     slipped = first._replace(outputs=(replace(first.outputs[0], type="FLOAT32"),))
@@ -284,7 +284,7 @@ def one_scale_for_all_channels(facts: check.ModelFacts) -> check.ModelFacts:
         (lambda facts: replace(facts, size=5_000_000), "5,000,000 bytes"),
     ],
 )
-def test_a_model_unlike_what_the_device_expects_is_refused(
+def test_unexpected_models_are_refused(
     converted: Path, change: Callable[[check.ModelFacts], check.ModelFacts], said: str
 ) -> None:
     with pytest.raises(ModelError, match=said):
@@ -297,7 +297,7 @@ def test_a_damaged_file_is_refused(converted: Path, cut: int) -> None:
         check.read((converted / "mask.tflite").read_bytes()[:cut])
 
 
-def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
+def test_mask_figures_match_a_hand_count(photos: Path) -> None:
     from convert.parity import mask_parity
     from train.mask.data import read
 
@@ -313,7 +313,7 @@ def test_mask_figures_of_a_case_counted_by_hand(photos: Path) -> None:
     assert found["all"]["difference"] == {"agreement": 0.5, "mean_change": 0.1333, "largest_change": 0.6}
 
 
-def test_alarms_are_counted_for_each_source_by_itself() -> None:
+def test_alarms_are_counted_per_source() -> None:
     from convert.parity import mask_parity
     from convert.tables import parity_tables
     from train.mask.data import Sample
@@ -331,7 +331,7 @@ def test_alarms_are_counted_for_each_source_by_itself() -> None:
     assert "| street | with_mask | 2 | 1 (50.0 %) | 0 (0.0 %) |" in parity_tables(found)
 
 
-def test_face_figures_of_a_case_counted_by_hand(photos: Path) -> None:
+def test_face_figures_match_a_hand_count(photos: Path) -> None:
     from convert.parity import face_parity
     from train.face.data import read_coco
 
@@ -349,7 +349,7 @@ def test_face_figures_of_a_case_counted_by_hand(photos: Path) -> None:
     assert found["difference"]["ap"] < 0
 
 
-def test_both_models_are_judged_by_the_devices_own_code_on_the_same_faces(photos: Path) -> None:
+def test_parity_uses_the_devices_own_code(photos: Path) -> None:
     from convert.parity import find_faces, read_masks
     from train.face.data import read_coco
     from train.mask.data import read
@@ -374,12 +374,12 @@ def test_both_models_are_judged_by_the_devices_own_code_on_the_same_faces(photos
     assert [len(recorder.seen) for recorder in (*detectors, *classifiers)] == [6, 6, 18, 18]
 
 
-def test_float_and_int8_of_a_converted_model_are_close(converted: Path) -> None:
+def test_float_and_int8_are_close(converted: Path) -> None:
     parity = json.loads((converted / "mask-parity.json").read_text())
     assert parity["all"]["difference"]["largest_change"] < 0.05
 
 
-def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None:
+def test_hard_cases_are_counted_by_name(photos: Path) -> None:
     from convert.parity import case_parity, faces_found, masks_alarmed
     from convert.tables import mask_tables
     from train.evaluate.hard_cases import HardFace
@@ -408,7 +408,7 @@ def test_hard_cases_are_counted_by_name_for_float_and_int8(photos: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["face", "mask"])
-def test_the_card_shows_the_measured_figures_and_no_path_of_this_machine(converted: Path, name: str) -> None:
+def test_cards_show_figures_and_no_paths(converted: Path, name: str) -> None:
     card = (converted / f"{name}.md").read_text()
     entry = read_manifest(converted / "manifest.json").models[name]
     report = (converted / f"{name}-parity.md").read_text().partition("\n\n")[2].strip()
@@ -422,13 +422,13 @@ def test_the_card_shows_the_measured_figures_and_no_path_of_this_machine(convert
     assert str(converted) not in everything
 
 
-def test_the_manifest_says_how_many_pictures_came_from_where(converted: Path) -> None:
+def test_the_manifest_counts_pictures_per_source(converted: Path) -> None:
     entries = read_manifest(converted / "manifest.json").models
     assert entries["face"].data[1:] == ("portraits: 4 photos", "street: 2 photos")
     assert entries["mask"].data[1:] == ("portraits: 12 faces", "street: 6 faces")
 
 
-def test_publishing_copies_model_card_and_entry_and_keeps_the_others(converted: Path, tmp_path: Path) -> None:
+def test_publishing_keeps_other_models(converted: Path, tmp_path: Path) -> None:
     target = tmp_path / "models"
     for name in ("face", "mask"):
         assert main(["publish", name, "--from", str(converted), "--to", str(target)]) == 0
@@ -440,7 +440,7 @@ def test_publishing_copies_model_card_and_entry_and_keeps_the_others(converted: 
     load_model(f"{target}/manifest.json#mask", MaskEntry)
 
 
-def test_a_second_model_of_a_task_is_shipped_under_its_own_name(
+def test_second_models_have_their_own_names(
     converting: Converting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert converting("mask", "--name", "mask-large") == 0
@@ -455,9 +455,7 @@ def test_a_second_model_of_a_task_is_shipped_under_its_own_name(
     assert "is not made of small letters" in capsys.readouterr().err
 
 
-def test_a_model_altered_since_it_was_measured_is_not_published(
-    converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_altered_models_are_not_published(converted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for file in converted.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "mask.tflite").write_bytes(b"another")
@@ -476,7 +474,7 @@ def test_a_model_altered_since_it_was_measured_is_not_published(
         ("--validation", (2, "nowhere.json")),
     ],
 )
-def test_a_missing_file_is_named_in_one_sentence(
+def test_missing_files_are_named(
     task: str, absent: str, outcome: tuple[int, str], converting: Converting, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, said = outcome
@@ -487,17 +485,13 @@ def test_a_missing_file_is_named_in_one_sentence(
     assert error.count("\n") == 1
 
 
-def test_a_file_that_is_no_model_is_refused(
-    converting: Converting, runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_files_are_refused(converting: Converting, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (runs / "mask" / "broken.keras").write_bytes(b"not a model")
     assert converting("mask", "--model", str(runs / "mask" / "broken.keras")) == 4
     assert "cannot be read as a Keras model" in capsys.readouterr().err
 
 
-def test_a_classifier_is_not_taken_for_a_detector(
-    converting: Converting, runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_classifier_is_no_detector(converting: Converting, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert converting("face", "--model", str(runs / "mask" / "mask.keras")) == 4
     assert "no face detector" in capsys.readouterr().err
 
@@ -512,13 +506,13 @@ def test_publishing_what_was_never_converted_says_so(tmp_path: Path, capsys: pyt
     assert "manifest.json" in capsys.readouterr().err
 
 
-def test_metrics_that_lack_what_the_device_needs_are_refused(tmp_path: Path) -> None:
+def test_incomplete_metrics_are_refused(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text('{"command": "python -m train mask"}')
     with pytest.raises(ConfigError, match="margin"):
         provenance.read_metrics(tmp_path / "metrics.json", "command", "margin")
 
 
-def test_a_training_that_went_on_from_another_is_told_from_its_beginning(tmp_path: Path) -> None:
+def test_continued_trainings_list_their_start(tmp_path: Path) -> None:
     started = {"a": "", "b": f" --weights {tmp_path}/a/face.keras", "c": f" --start-from={tmp_path}/b/last.keras"}
     for name, start in started.items():
         (tmp_path / name).mkdir()
@@ -530,7 +524,7 @@ def test_a_training_that_went_on_from_another_is_told_from_its_beginning(tmp_pat
         provenance.stages(tmp_path / "c" / "metrics.json")
 
 
-def test_a_training_that_learned_from_several_is_told_after_each_of_them_once(tmp_path: Path) -> None:
+def test_teachers_are_listed_once(tmp_path: Path) -> None:
     learned = {"a": [], "b": ["a"], "c": ["a", "b"]}
     for name, teachers in learned.items():
         (tmp_path / name).mkdir()
@@ -540,9 +534,7 @@ def test_a_training_that_learned_from_several_is_told_after_each_of_them_once(tm
     assert commands == ["a", "b", "c"]
 
 
-def test_a_training_is_told_by_the_manifest_where_only_its_model_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_manifest_replaces_lost_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     told = read_manifest().models["face"].figures["training"]
     words = told[-1]["command"].split()
@@ -554,7 +546,7 @@ def test_a_training_is_told_by_the_manifest_where_only_its_model_is_left(
     assert last["command"].startswith("train --weights")
 
 
-def test_a_training_that_overwrote_what_it_started_from_is_refused(tmp_path: Path) -> None:
+def test_overwritten_starts_are_refused(tmp_path: Path) -> None:
     command = {"command": f"train --weights {tmp_path}/face.keras"}
     (tmp_path / "metrics.json").write_text(json.dumps(command))
     with pytest.raises(ConfigError, match="in its own folder"):
@@ -589,6 +581,6 @@ def test_the_float_model_is_what_keras_computes(runs: Path) -> None:
     np.testing.assert_allclose(output.real(), model.predict(values, verbose=0), atol=1e-5)
 
 
-def test_the_float_face_model_that_is_kept_is_the_one_the_shipped_model_was_made_from() -> None:
+def test_the_float_face_model_is_the_shipped_one() -> None:
     kept = provenance.read_metrics(Path(train.__file__).parent / "models/face/metrics.json", "command")
     assert provenance.training_figures(kept) == read_manifest().models["face"].figures["training"][-1]

@@ -58,7 +58,7 @@ def compile_with(models: Path, tmp_path: Path) -> Callable[..., int]:
 # The prediction
 
 
-def test_no_prediction_contradicts_what_the_compiler_did_with_public_models() -> None:
+def test_predictions_agree_with_public_models() -> None:
     entries = json.loads(TABLE.read_text())
     outcomes: Counter[tuple[Where, Where]] = Counter()
     for entry in entries:
@@ -74,7 +74,7 @@ def test_no_prediction_contradicts_what_the_compiler_did_with_public_models() ->
     }
 
 
-def test_the_versions_that_count_as_known_are_those_that_were_seen_mapped() -> None:
+def test_known_versions_were_seen_mapped() -> None:
     newest: Counter[str] = Counter()
     for entry in json.loads(TABLE.read_text()):
         for operation, where in from_entry(entry):
@@ -84,12 +84,12 @@ def test_the_versions_that_count_as_known_are_those_that_were_seen_mapped() -> N
 
 
 @pytest.mark.parametrize("name", ["face", "mask"])
-def test_all_of_a_shipped_model_is_predicted_to_run_on_the_edge_tpu(name: str) -> None:
+def test_shipped_models_run_entirely_on_the_edge_tpu(name: str) -> None:
     operations = check.read((SHIPPED / f"{name}.tflite").read_bytes()).operations
     assert {one.where for one in predict(operations)} == {Where.EDGE_TPU}
 
 
-def test_the_report_calls_itself_a_prediction_and_needs_no_compiler(
+def test_the_report_is_only_a_prediction(
     models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -158,7 +158,7 @@ def test_the_documented_limits_are_heeded(operation: Operation, where: Where, wh
     assert (one.where, why in one.why) == (where, True), one
 
 
-def test_what_follows_an_operation_on_the_cpu_stays_there_though_it_could_be_mapped() -> None:
+def test_operations_after_a_cpu_one_stay_there() -> None:
     a, b, c, d = (tensor(name, 1, 8) for name in "abcd")
     chain = [
         step("TANH", PICTURE, writes=a),
@@ -170,7 +170,7 @@ def test_what_follows_an_operation_on_the_cpu_stays_there_though_it_could_be_map
     assert predict(chain)[3].why == "outside the one part of the graph that is mapped"
 
 
-def test_what_depends_on_a_doubtful_operation_is_as_doubtful() -> None:
+def test_doubt_spreads_to_later_operations() -> None:
     large = tensor("large", 1, 400, 400)
     chain = [
         step("TANH", PICTURE, writes=large),
@@ -180,7 +180,7 @@ def test_what_depends_on_a_doubtful_operation_is_as_doubtful() -> None:
     assert [one.where for one in predict(chain)] == [Where.EDGE_TPU, Where.UNVERIFIED, Where.UNVERIFIED]
 
 
-def test_operations_that_wait_for_each_other_are_refused_not_waited_for() -> None:
+def test_circular_operations_are_refused() -> None:
     with pytest.raises(ModelError, match="in a circle"):
         predict([step("TANH", PICTURE, writes=PICTURE)])
 
@@ -243,7 +243,7 @@ def test_what_the_real_compiler_says_is_read(tmp_path: Path) -> None:
     assert Row("RESIZE_NEAREST_NEIGHBOR", 1, "Operation version not supported") in compiled.rows
 
 
-def test_without_the_compiler_it_is_said_how_to_get_it(
+def test_a_missing_compiler_is_explained(
     models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
@@ -253,7 +253,7 @@ def test_without_the_compiler_it_is_said_how_to_get_it(
     assert "docs/how-to/edgetpu.md" in said
 
 
-def test_both_models_are_compiled_in_one_go_and_entered_with_their_hashes(
+def test_both_models_are_compiled_together(
     compile_with: Callable[..., int], models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert compile_with() == 0
@@ -287,7 +287,7 @@ def test_publishing_takes_the_compiled_variant_along(
     assert edgetpu_content(load_model(f"{tmp_path}/shipped/manifest.json#mask", MaskEntry))
 
 
-def test_operations_left_on_the_cpu_are_listed_and_beyond_the_limit_refused(
+def test_cpu_operations_are_listed_and_limited(
     compile_with: Callable[..., int], models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (models / "manifest.json").read_bytes()
@@ -307,7 +307,7 @@ def test_operations_left_on_the_cpu_are_listed_and_beyond_the_limit_refused(
         (("--forget",), "left no face_edgetpu.tflite"),
     ],
 )
-def test_a_compiler_that_fails_is_quoted_and_nothing_is_entered(
+def test_compiler_failures_are_quoted(
     compile_with: Callable[..., int],
     models: Path,
     capsys: pytest.CaptureFixture[str],
@@ -322,7 +322,7 @@ def test_a_compiler_that_fails_is_quoted_and_nothing_is_entered(
     assert not list(models.glob("*_edgetpu.tflite"))
 
 
-def test_a_compiled_file_that_is_not_the_same_model_is_refused(models: Path) -> None:
+def test_another_compiled_model_is_refused(models: Path) -> None:
     from convert.edgetpu.command import verify
     from convert.edgetpu.compiler import Compiled
 
@@ -332,7 +332,7 @@ def test_a_compiled_file_that_is_not_the_same_model_is_refused(models: Path) -> 
         verify(face, Compiled(other, (), {}, "16.0"), 0)
 
 
-def test_a_log_that_tells_of_another_number_than_the_file_holds_is_refused(models: Path) -> None:
+def test_contradictory_compiler_logs_are_refused(models: Path) -> None:
     from convert.edgetpu.command import verify
     from convert.edgetpu.compiler import Compiled
 

@@ -29,7 +29,7 @@ def row(width: float, size: int, accuracy: float, milliseconds: float) -> Row:
 ROWS = [row(1, 96, 0.95, 1.0), row(1, 128, 0.968, 2.0), row(1, 160, 0.971, 3.0), row(1, 224, 0.97, 6.0)]
 
 
-def test_the_quickest_of_those_about_as_accurate_as_the_best_is_named() -> None:
+def test_the_quickest_accurate_size_is_named() -> None:
     assert "width 1 at 128" in verdict(ROWS)
     assert "width 1 at 160" in verdict([*ROWS[:1], *ROWS[2:]])
 
@@ -38,9 +38,7 @@ def test_the_table_has_a_line_a_model() -> None:
     assert table(ROWS).splitlines()[2] == "| 1, 96 | 95.0 % | 99.0 % | 1.0 % | 90.0 % | 2.70 | 1.00 |"
 
 
-def test_a_width_that_is_no_number_is_refused_before_anything_is_trained(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_widths_are_refused_early(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sizes", "--weights", "wide", "--data", "d", "--validation", "v", "--out", str(tmp_path)]) == 2
     assert "--weights wide" in capsys.readouterr().err
 
@@ -74,7 +72,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_a_size_is_trained_converted_and_measured_once(project: Path) -> None:
+def test_each_size_is_measured_once(project: Path) -> None:
     sizes = project / "sizes"
     (measured,) = json.loads((sizes / "sizes.json").read_text())["rows"]
     assert (measured["width"], measured["size"]) == (0.35, 32)
@@ -85,7 +83,7 @@ def test_a_size_is_trained_converted_and_measured_once(project: Path) -> None:
     assert (sizes / "0.35-32" / "mask.keras").stat().st_mtime_ns == before
 
 
-def test_a_model_is_made_again_by_the_commands_that_its_entry_records(
+def test_recorded_commands_make_a_model_again(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in project.glob("*.*"):
@@ -108,11 +106,11 @@ def test_placeholders_become_the_folders_that_are_given() -> None:
     assert placed(command, {"DATA": "/d"})[4:] == options
 
 
-def test_a_placeholder_after_an_equals_sign_is_replaced_too() -> None:
+def test_placeholders_after_equals_signs_are_replaced() -> None:
     assert placed("train --weights yunet=PEERS/y.onnx", {"PEERS": "/p"}) == ["train", "--weights", "yunet=/p/y.onnx"]
 
 
-def test_a_folder_that_is_not_given_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_folders_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--models", str(ROOT / "edge/vision/models"), "--log", str(tmp_path)]
     assert main(["again", "face", "--folder", "PEERS=p", *options]) == 2
     assert "--folder DATA=PATH" in capsys.readouterr().err

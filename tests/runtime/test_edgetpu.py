@@ -43,6 +43,7 @@ from edge.runtime.accelerator.edgetpu import (
 )
 from edge.runtime.accelerator.pycoral import is_googles
 from edge.sinks.metrics import Metrics
+from edge.status import CameraState, Status
 from edge.values import Frame
 from edge.vision import pipeline
 from edge.vision.models import FaceEntry, MaskEntry, load_model
@@ -487,8 +488,9 @@ def test_a_door_tells_why_it_runs_on_the_processor_and_metrics_too(compiled: Non
     assert door.trouble is not None
     assert door.trouble.startswith("Models run on the processor, not on the Edge TPU: ")
     about = {"maskgate": "1", "face": "2", "mask": "3"}
-    page, _ = Metrics(clock, about, 3.0, accelerated=lambda: door.accelerated).page()
-    assert b"maskgate_accelerated 0.0" in page
+    metrics = Metrics(clock, about, 3.0)
+    metrics.show(Status(at=0.0, started_at=0.0, camera=CameraState("usb:0"), accelerated=door.accelerated))
+    assert b"maskgate_accelerated 0.0" in metrics.page()[0]
     door.close()
 
 

@@ -117,7 +117,7 @@ def counts(listener: Listener, door: str = "front") -> dict[str, int]:
 
 
 class TestWhatIsRetained:
-    def test_who_comes_later_hears_how_things_stand(
+    def test_late_subscribers_hear_the_state(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door = open_door(broker.port, before={MASKED: 100, BARE: 7})
@@ -147,7 +147,7 @@ class TestWhatIsRetained:
         assert all(late.retained.values())
         assert door.publisher.connected
 
-    def test_a_camera_out_of_service_is_told_with_its_reason(
+    def test_lost_cameras_give_their_reason(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port), listen(broker.port)
@@ -160,7 +160,7 @@ class TestWhatIsRetained:
             "source": "camera",
         }
 
-    def test_a_loop_that_hangs_is_told_though_it_no_longer_shows_anything(
+    def test_hanging_loops_are_reported(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port), listen(broker.port)
@@ -169,7 +169,7 @@ class TestWhatIsRetained:
         wait_for(lambda: json.loads(listener.latest["maskgate/front/camera"])["ok"] is False)
         assert "s old" in json.loads(listener.latest["maskgate/front/camera"])["trouble"]
 
-    def test_nothing_is_said_of_counts_until_those_before_this_run_are_known(
+    def test_counts_wait_for_earlier_totals(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port, before=None), listen(broker.port)
@@ -179,7 +179,7 @@ class TestWhatIsRetained:
         wait_for(lambda: listener.latest["maskgate/front/people"] == "0")
         assert counts(listener) == {}
 
-    def test_a_crowd_that_comes_and_goes_is_told_twice_a_second_at_most_and_the_last_word_stands(
+    def test_states_are_rate_limited(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port), listen(broker.port)
@@ -192,7 +192,7 @@ class TestWhatIsRetained:
         wait_for(lambda: listener.latest.get("maskgate/front/people") == "9")
         assert 2 <= listener.times("maskgate/front/people") <= 2 + 2 * (time.monotonic() - began)
 
-    def test_what_does_not_change_is_not_said_again(
+    def test_unchanged_states_are_not_repeated(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port, before={}), listen(broker.port)
@@ -204,7 +204,7 @@ class TestWhatIsRetained:
 
 
 class TestComingAndGoing:
-    def test_a_door_that_leaves_says_its_last_state_and_that_it_is_offline(
+    def test_a_clean_end_says_offline(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port, before={}), listen(broker.port)
@@ -218,9 +218,7 @@ class TestComingAndGoing:
         assert counts(listener)["without_mask"] == 1
         assert listener.heard[-1] == ("maskgate/front/availability", "offline")
 
-    def test_of_a_door_that_is_killed_the_broker_says_that_it_is_offline(
-        self, broker: Broker, listen: Callable[..., Listener]
-    ) -> None:
+    def test_the_broker_reports_killed_doors(self, broker: Broker, listen: Callable[..., Listener]) -> None:
         listener = listen(broker.port)
         process = subprocess.Popen([sys.executable, "-c", OPEN_AND_WAIT, str(broker.port)], cwd=ROOT)
         wait_for(lambda: listener.latest.get("maskgate/front/availability") == "online")
@@ -228,7 +226,7 @@ class TestComingAndGoing:
         process.wait()
         wait_for(lambda: listener.latest["maskgate/front/availability"] == "offline")
 
-    def test_what_was_counted_while_the_broker_was_away_arrives_when_it_is_back(
+    def test_counts_survive_an_absent_broker(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, before = open_door(broker.port, before={MASKED: 10}), listen(broker.port)
@@ -246,7 +244,7 @@ class TestComingAndGoing:
         wait_for(lambda: after.latest.get("maskgate/front/availability") == "online")
         assert door.publisher.trouble is None
 
-    def test_a_broker_that_is_not_there_at_the_start_is_awaited(
+    def test_absent_brokers_are_awaited(
         self, tmp_path: Path, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         broker = Broker(tmp_path)
@@ -267,7 +265,7 @@ class TestComingAndGoing:
         open_door(broker.port)
         wait_for(lambda: "is there another door with mqtt.door = 'front'?" in caplog.text)
 
-    def test_two_doors_of_different_names_stand_side_by_side(
+    def test_two_doors_share_a_broker(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         listener = listen(broker.port)
@@ -291,7 +289,7 @@ time.sleep(120)
 
 
 class TestWhatIsOnlyTried:
-    def test_the_demo_touches_no_total_and_sends_no_event(
+    def test_the_demo_is_not_published(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         listener = listen(broker.port)
@@ -306,7 +304,7 @@ class TestWhatIsOnlyTried:
 
 
 class TestEvents:
-    def test_a_door_that_leaves_says_everything_that_waits_before_it_is_offline(
+    def test_waiting_events_precede_offline(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port, before={}, events=True), listen(broker.port)
@@ -331,7 +329,7 @@ class TestEvents:
         wait_for(lambda: "maskgate/front/people" in listener.latest)
         assert "maskgate/front/events" not in listener.latest
 
-    def test_each_event_is_sent_once_in_order_and_not_retained(
+    def test_events_are_sent_once_in_order(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port, events=True), listen(broker.port)
@@ -351,7 +349,7 @@ class TestEvents:
         wait_for(lambda: "maskgate/front/availability" in late.latest)
         assert "maskgate/front/events" not in late.latest
 
-    def test_those_that_the_broker_keeps_waiting_for_too_long_are_dropped_oldest_first_and_counted(
+    def test_old_waiting_events_are_dropped(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(publisher, "MOST_EVENTS", 10)
@@ -379,9 +377,7 @@ class TestTrouble:
         yield started
         started.stop()
 
-    def test_a_broker_that_is_away_is_said_once_and_nobody_waits_for_it(
-        self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_absent_brokers_are_reported_once(self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
         with refusing_port() as port:
             door = open_door(port)
             wait_for(lambda: door.publisher.trouble)
@@ -405,7 +401,7 @@ class TestTrouble:
         wait_for(lambda: door.publisher.connected)
         assert caplog.records == []
 
-    def test_a_wrong_password_is_said_and_mended_without_a_restart(
+    def test_wrong_passwords_recover_without_restart(
         self, guarded: Broker, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         secret = tmp_path / "secret"
@@ -439,7 +435,7 @@ class TestTrouble:
         trouble = wait_for(lambda: door.publisher.trouble)
         assert "The file of mqtt.password_file" + said.format(file=secret) in trouble
 
-    def test_a_password_that_everybody_can_read_is_warned_of(
+    def test_readable_password_files_are_warned_of(
         self, guarded: Broker, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         secret = tmp_path / "secret"
@@ -451,7 +447,7 @@ class TestTrouble:
             f"Everybody on this machine can read the MQTT password in {secret}; run: chmod o= {secret}"
         ]
 
-    def test_so_is_one_in_the_configuration_file_and_one_that_travels_unencrypted(
+    def test_plain_passwords_are_warned_of(
         self, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         file = tmp_path / "config.toml"
@@ -493,7 +489,7 @@ class TestTrouble:
                 time.sleep(3 * publisher.TICK)
                 assert door.publisher.connected
 
-    def test_a_message_that_would_fill_the_memory_is_not_awaited(self, open_door: OpenDoor) -> None:
+    def test_oversized_messages_are_refused(self, open_door: OpenDoor) -> None:
         memory.forget_peak()
         before = memory.resident()
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -510,7 +506,7 @@ class TestTrouble:
         open_door(1883, host="broker.invalid")
         wait_for(lambda: "The MQTT broker broker.invalid:1883 cannot be reached" in caplog.text)
 
-    def test_leaving_does_not_wait_for_a_broker_that_is_away(self, open_door: OpenDoor) -> None:
+    def test_closing_does_not_wait(self, open_door: OpenDoor) -> None:
         with refusing_port() as port:
             door = open_door(port)
             wait_for(lambda: door.publisher.trouble)
@@ -519,7 +515,7 @@ class TestTrouble:
             assert time.monotonic() - began < 2.0
 
     @pytest.mark.slow
-    def test_a_link_that_hangs_is_noticed_and_the_door_goes_on(
+    def test_hanging_links_are_noticed(
         self, broker: Broker, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO)
@@ -536,7 +532,7 @@ class TestTrouble:
             broker.process.send_signal(signal.SIGCONT)
         wait_for(lambda: door.publisher.connected)
 
-    def test_a_broker_that_answers_pings_but_acknowledges_nothing_is_lost_until_it_does(
+    def test_unacknowledging_brokers_are_lost(
         self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(link, "SILENT_FOR", 0.1)
@@ -553,9 +549,7 @@ class TestTrouble:
             wait_for(lambda: door.publisher.connected)
             assert door.publisher.trouble is None
 
-    def test_attempts_at_a_broker_that_acknowledges_nothing_come_ever_later(
-        self, open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_retries_back_off(self, open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(link, "SILENT_FOR", 0.05)
         monkeypatch.setattr(publisher, "STEADY", 0.1)
         monkeypatch.setattr(publisher, "LONGEST_PAUSE", 60.0)
@@ -565,7 +559,7 @@ class TestTrouble:
             pauses = [later - earlier for earlier, later in pairwise(stuck.connected_at)]
         assert pauses[-1] > pauses[0] + 0.3
 
-    def test_a_quiet_door_is_not_taken_for_a_stuck_broker(
+    def test_quiet_doors_are_not_stuck(
         self, broker: Broker, open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(link, "SILENT_FOR", 0.1)
@@ -646,7 +640,7 @@ class TestManyDoors:
         yield started
         started.stop()
 
-    def test_the_documented_access_list_lets_a_door_speak_for_itself_only(
+    def test_the_access_list_separates_doors(
         self, kept_apart: Broker, open_door: OpenDoor, listen: Callable[..., Listener], tmp_path: Path
     ) -> None:
         secret = tmp_path / "secret"
@@ -687,9 +681,7 @@ class TestTls:
         yield started
         started.stop()
 
-    def test_a_broker_whose_certificate_is_vouched_for_is_told(
-        self, encrypted: Broker, authority: Path, open_door: OpenDoor
-    ) -> None:
+    def test_trusted_certificates_are_accepted(self, encrypted: Broker, authority: Path, open_door: OpenDoor) -> None:
         door = open_door(encrypted.port, tls=True, ca_file=str(authority / "ca.pem"))
         wait_for(lambda: door.publisher.connected)
 
@@ -701,7 +693,7 @@ class TestTls:
             ({"tls": False}, "ends the connection; check mqtt.port and mqtt.tls"),
         ],
     )
-    def test_one_that_cannot_be_trusted_is_said_and_not_told(
+    def test_untrusted_certificates_are_refused(
         self,
         encrypted: Broker,
         open_door: OpenDoor,
@@ -714,9 +706,7 @@ class TestTls:
         assert said in (door.publisher.trouble or "")
         assert not door.publisher.connected
 
-    def test_a_certificate_of_another_name_is_not_trusted(
-        self, encrypted: Broker, authority: Path, open_door: OpenDoor
-    ) -> None:
+    def test_certificates_must_name_the_host(self, encrypted: Broker, authority: Path, open_door: OpenDoor) -> None:
         door = open_door(encrypted.port, host="127.0.0.2", tls=True, ca_file=str(authority / "ca.pem"))
         trouble = wait_for(lambda: door.publisher.trouble)
         assert "127.0.0.2" in trouble
@@ -749,7 +739,7 @@ class TestWholeAppliance:
             process.kill()
             process.communicate()
 
-    def test_what_it_sees_reaches_the_broker_and_prometheus_and_the_totals_go_on_after_a_restart(
+    def test_visits_reach_broker_and_prometheus(
         self,
         broker: Broker,
         listen: Callable[..., Listener],
@@ -795,7 +785,7 @@ def stored(path: Path) -> dict[str, int]:
     return totals | {"visits": sum(totals.values())}
 
 
-def test_a_door_without_a_name_of_its_own_has_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unnamed_doors_use_the_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "door1.example.org")
     settings = load(environment={}).config.mqtt
     assert topics(settings)["counts"] == "maskgate/door1-example-org/counts"

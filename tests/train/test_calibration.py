@@ -12,20 +12,20 @@ from edge.errors import ConfigError
 from train.mask.calibration import Calibration, Judged, calibration, fit_temperature, judge_held_out, log_loss, tempered
 
 
-def test_the_error_is_the_gap_between_what_is_said_and_what_is_so() -> None:
+def test_the_error_is_confidence_minus_accuracy() -> None:
     assert calibration([0.9] * 10, [True] * 6 + [False] * 4) == (pytest.approx(0.3), 10)
 
 
-def test_gaps_are_weighed_by_how_many_scores_a_bin_holds() -> None:
+def test_bins_weigh_by_their_size() -> None:
     measured = calibration([0.95] * 3 + [0.05], [True, True, True, True])
     assert measured == (pytest.approx((3 * 0.05 + 0.95) / 4), 4)
 
 
-def test_too_sure_and_too_unsure_do_not_cancel_out_across_bins() -> None:
+def test_errors_of_bins_do_not_cancel() -> None:
     assert calibration([0.8, 0.2], [False, True]) == (pytest.approx(0.8), 2)
 
 
-def test_the_bins_take_the_ends_of_the_range() -> None:
+def test_bins_include_both_ends() -> None:
     assert calibration([0.0, 1.0], [False, True]) == Calibration(0.0, 2)
 
 
@@ -37,7 +37,7 @@ probabilities = st.lists(st.floats(0.01, 1), min_size=3, max_size=3).map(lambda 
 
 
 @given(probabilities, st.floats(0.2, 5))
-def test_a_temperature_keeps_the_order_and_the_sum(given: np.ndarray, temperature: float) -> None:
+def test_temperatures_keep_order_and_sum(given: np.ndarray, temperature: float) -> None:
     after = tempered(given, temperature)
     assert after.sum() == pytest.approx(1)
     assert list(np.argsort(after[0], kind="stable")) == list(np.argsort(given[0], kind="stable")) or len(
@@ -51,14 +51,14 @@ def test_a_temperature_of_one_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("by", [0.5, 2.0])
-def test_the_temperature_that_spoilt_honest_probabilities_is_found_again(by: float) -> None:
+def test_a_known_temperature_is_recovered(by: float) -> None:
     honest = np.array([[0.6, 0.3, 0.1]] * 10)
     truth = np.array([0] * 6 + [1] * 3 + [2])
     spoilt = Judged(tempered(honest, 1 / by), truth)
     assert fit_temperature(spoilt) == pytest.approx(by, abs=0.01)
 
 
-def test_a_temperature_can_be_fitted_to_faces_that_weigh_alike_by_class() -> None:
+def test_temperatures_can_weigh_classes_equally() -> None:
     sure, unsure = [0.9, 0.1, 0.0], [0.5, 0.5, 0.0]
     judged = Judged(np.array([sure] * 9 + [unsure]), np.array([0] * 9 + [1]))
     kept = [1.0] * 9 + [0.0]

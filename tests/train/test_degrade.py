@@ -51,14 +51,14 @@ def photo(folder: Path, *truths: Truth) -> Photo:
 
 
 @pytest.mark.parametrize("change", [change for change in CHANGES.values() if change])
-def test_a_change_keeps_the_size_and_takes_detail_away(change: degrade.Change) -> None:
+def test_changes_remove_detail_only(change: degrade.Change) -> None:
     changed = change(NOISE, 80)
     assert changed.shape == NOISE.shape
     assert changed.dtype == np.uint8
     assert cv2.Laplacian(changed, cv2.CV_64F).var() < cv2.Laplacian(NOISE, cv2.CV_64F).var()
 
 
-def test_a_face_that_is_small_already_is_not_scaled() -> None:
+def test_small_faces_are_not_scaled() -> None:
     assert np.array_equal(shrunk(NOISE, SMALL_SIDE), NOISE)
 
 
@@ -66,17 +66,17 @@ def test_blur_grows_with_the_face() -> None:
     assert blurred(NOISE, 200).std() < blurred(NOISE, 50).std()
 
 
-def test_jpeg_is_the_same_whatever_the_face_measures() -> None:
+def test_jpeg_does_not_depend_on_size() -> None:
     assert np.array_equal(compressed(NOISE, 40), compressed(NOISE, 80))
 
 
-def test_a_face_at_the_edge_keeps_its_place_in_what_is_cut_out() -> None:
+def test_faces_at_the_edge_keep_their_place() -> None:
     bbox = BBox(0, 40, 50, 90)
     cut, inside = around(NOISE, bbox)
     assert np.array_equal(cut[int(inside.y0) : int(inside.y1), int(inside.x0) : int(inside.x1)], NOISE[40:90, 0:50])
 
 
-def test_a_model_that_reads_sharpness_is_shown_up(tmp_path: Path) -> None:
+def test_models_that_read_sharpness_are_exposed(tmp_path: Path) -> None:
     shown = photo(tmp_path, Truth(BBox(0, 0, 60, 60), "with_mask"), Truth(BBox(70, 0, 130, 60), "without_mask"))
     measured = alarms([shown], pipeline())
     assert measured["as it is"]["with_mask"] == Share(0, 1)
@@ -84,7 +84,7 @@ def test_a_model_that_reads_sharpness_is_shown_up(tmp_path: Path) -> None:
     assert measured["as it is"]["mask_worn_incorrectly"] == Share(0, 0)
 
 
-def test_a_face_is_cut_as_it_is_detected_and_a_missed_one_as_it_would_be(tmp_path: Path) -> None:
+def test_faces_are_cut_as_detected(tmp_path: Path) -> None:
     shown = photo(tmp_path, Truth(BBox(10, 10, 60, 60), "with_mask"))
     for found, side in ((Face(BBox(12, 4, 66, 58), 0.9), 54.0), (Face(BBox(90, 60, 150, 120), 0.9), 55.0)):
         model = ReadsSharpness(found)
@@ -93,7 +93,7 @@ def test_a_face_is_cut_as_it_is_detected_and_a_missed_one_as_it_would_be(tmp_pat
         assert judged.bbox.short_side == pytest.approx(side)
 
 
-def test_far_faces_and_those_of_unknown_state_are_left_out(tmp_path: Path) -> None:
+def test_far_and_unknown_faces_are_left_out(tmp_path: Path) -> None:
     shown = photo(tmp_path, Truth(BBox(0, 0, 60, 60), "face"), Truth(BBox(70, 0, 109, 60), "with_mask"))
     assert all(share == Share(0, 0) for row in alarms([shown], pipeline()).values() for share in row.values())
 

@@ -101,13 +101,13 @@ def coco(folder: Path, *truths: Truth) -> Path:
 # Pairing
 
 
-def test_the_surest_face_takes_the_truth_and_the_second_is_left_over() -> None:
+def test_the_surest_face_takes_the_truth() -> None:
     truths = [square(10, 10, 50)]
     faces = [Face(square(10, 10, 50), 0.6), Face(square(14, 10, 50), 0.9)]
     assert match(truths, faces, 0.3) == [1]
 
 
-def test_a_face_takes_the_truth_that_it_overlaps_most() -> None:
+def test_faces_take_their_best_overlap() -> None:
     truths = [square(0, 0, 50), square(20, 0, 50)]
     assert match(truths, [Face(square(22, 0, 50), 0.9)], 0.3) == [None, 0]
 
@@ -121,7 +121,7 @@ boxes = st.lists(st.builds(square, st.floats(0, 100), st.floats(0, 100), st.floa
 
 
 @given(truths=boxes, faces=boxes, iou=st.floats(0.1, 0.9))
-def test_pairs_are_one_to_one_and_overlap_enough(truths: list[BBox], faces: list[BBox], iou: float) -> None:
+def test_pairs_are_one_to_one(truths: list[BBox], faces: list[BBox], iou: float) -> None:
     found = [Face(bbox, 0.5 + index / 20) for index, bbox in enumerate(faces)]
     pairs = match(truths, found, iou)
     taken = [index for index in pairs if index is not None]
@@ -132,7 +132,7 @@ def test_pairs_are_one_to_one_and_overlap_enough(truths: list[BBox], faces: list
 # Figures
 
 
-def test_recall_is_counted_by_the_shorter_side_of_the_annotated_face(tmp_path: Path) -> None:
+def test_recall_counts_the_shorter_side(tmp_path: Path) -> None:
     near, middle, far = square(0, 0, 60), square(100, 0, 30), BBox(200, 0, 290, 10)
     shown = photo(tmp_path, 0, *(Truth(bbox, "face") for bbox in (near, middle, far)))
     outcome = seen(shown, told([read_as(near, BARE), read_as(far, BARE)]))
@@ -141,7 +141,7 @@ def test_recall_is_counted_by_the_shorter_side_of_the_annotated_face(tmp_path: P
     assert recall([outcome], 8, 20) == Share(1, 1)
 
 
-def test_a_badly_worn_verdict_on_a_bare_face_is_not_a_miss_but_a_masked_one_is(tmp_path: Path) -> None:
+def test_badly_worn_on_bare_still_alarms(tmp_path: Path) -> None:
     places = [square(100 * index, 0, 60) for index in range(3)]
     shown = photo(tmp_path, 0, *(Truth(bbox, "without_mask") for bbox in places))
     answers = [read_as(bbox, said) for bbox, said in zip(places, (BARE, BADLY, MASKED), strict=True)]
@@ -149,14 +149,14 @@ def test_a_badly_worn_verdict_on_a_bare_face_is_not_a_miss_but_a_masked_one_is(t
     assert flagged(table[Label.WITHOUT_MASK]) == Share(2, 3)
 
 
-def test_the_confusion_matrix_knows_the_missed_and_leaves_out_the_far(tmp_path: Path) -> None:
+def test_confusion_counts_missed_and_omits_far(tmp_path: Path) -> None:
     shown = photo(tmp_path, 0, Truth(square(0, 0, 60), "with_mask"), Truth(square(100, 0, 39), "with_mask"))
     table = confusion([seen(shown, told([]))])
     assert table["with_mask"] == {"missed": 1}
     assert flagged(table["with_mask"]).value is None
 
 
-def test_faces_below_the_threshold_count_for_average_precision_only(tmp_path: Path) -> None:
+def test_weak_faces_count_for_precision_only(tmp_path: Path) -> None:
     bbox = square(0, 0, 60)
     outcome = seen(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, BARE, score=0.2)]))
     assert recall([outcome]) == Share(0, 1)
@@ -164,14 +164,14 @@ def test_faces_below_the_threshold_count_for_average_precision_only(tmp_path: Pa
     assert len(outcome.swept) == 1
 
 
-def test_a_box_on_nothing_is_unmatched_unless_its_place_is_ignored(tmp_path: Path) -> None:
+def test_ignored_regions_match_nothing(tmp_path: Path) -> None:
     stray, crowd = square(0, 0, 50), square(200, 100, 50)
     shown = photo(tmp_path, 0, ignored=(crowd,))
     outcome = seen(shown, told([read_as(stray, BARE), read_as(crowd, BARE)]))
     assert [reading.face.bbox for reading in outcome.unmatched] == [stray]
 
 
-def test_average_precision_is_one_for_perfect_boxes_and_less_with_a_surer_stray(tmp_path: Path) -> None:
+def test_surer_strays_lower_average_precision(tmp_path: Path) -> None:
     pytest.importorskip("pycocotools")
     bbox, stray = square(0, 0, 60), square(200, 100, 60)
     shown = photo(tmp_path, 0, Truth(bbox, "face"))
@@ -181,7 +181,7 @@ def test_average_precision_is_one_for_perfect_boxes_and_less_with_a_surer_stray(
     assert worse.ap_50 == pytest.approx(0.5)
 
 
-def test_probabilities_that_are_right_as_often_as_they_say_have_no_calibration_error(tmp_path: Path) -> None:
+def test_honest_probabilities_have_no_calibration_error(tmp_path: Path) -> None:
     places = [square(60 * index, 0, 50) for index in range(4)]
     half_sure = (0.5, 0.3, 0.2)
     categories = ("with_mask", "with_mask", "without_mask", "mask_worn_incorrectly")
@@ -192,7 +192,7 @@ def test_probabilities_that_are_right_as_often_as_they_say_have_no_calibration_e
     assert found.ece_face == pytest.approx(0.1), "all four are faces, and each score said 0.9"
 
 
-def test_faces_of_unknown_state_say_nothing_about_probabilities(tmp_path: Path) -> None:
+def test_unknown_faces_are_not_calibrated(tmp_path: Path) -> None:
     bbox = square(0, 0, 60)
     found = figures([seen(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, MASKED)]))])
     assert found.ece_label is None
@@ -202,7 +202,7 @@ def test_faces_of_unknown_state_say_nothing_about_probabilities(tmp_path: Path) 
 # Hard cases
 
 
-def test_a_case_counts_its_faces_those_found_and_those_judged_right(tmp_path: Path) -> None:
+def test_cases_count_found_and_right(tmp_path: Path) -> None:
     bare, masked, missed = (square(100 * index, 0, 60.3) for index in range(3))
     shown = photo(tmp_path, 0, *(Truth(bbox, "face") for bbox in (bare, masked, missed)))
     outcome = seen(shown, told([read_as(bare, BADLY), read_as(masked, BARE)]))
@@ -211,7 +211,7 @@ def test_a_case_counts_its_faces_those_found_and_those_judged_right(tmp_path: Pa
     assert count_cases([case], [outcome], [tmp_path]) == [CaseCount("beard", faces=3, found=2, right=1)]
 
 
-def test_a_case_leaves_out_photos_that_were_not_measured_and_boxes_that_nobody_annotated(tmp_path: Path) -> None:
+def test_cases_omit_unmeasured_photos(tmp_path: Path) -> None:
     bbox = square(0, 0, 60)
     outcome = seen(photo(tmp_path, 0, Truth(bbox, "face")), told([read_as(bbox, BARE)]))
     case = Case("far", [HardFace("1.png", (0, 0, 60, 60), True), HardFace("0.png", (9, 0, 60, 60), True)], "")
@@ -221,7 +221,7 @@ def test_a_case_leaves_out_photos_that_were_not_measured_and_boxes_that_nobody_a
 # Reading the annotations
 
 
-def test_coco_boxes_become_corners_and_unknown_categories_faces(tmp_path: Path) -> None:
+def test_unknown_categories_become_faces(tmp_path: Path) -> None:
     truths = [Truth(square(5, 6, 50), "mask_worn_incorrectly"), Truth(square(80, 6, 20), "helmet")]
     path = coco(tmp_path, *truths)
     (shown,) = read_photos(path)
@@ -231,13 +231,13 @@ def test_coco_boxes_become_corners_and_unknown_categories_faces(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"images": []}'])
-def test_a_file_that_is_not_coco_is_refused(tmp_path: Path, text: str) -> None:
+def test_other_files_than_coco_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "val.json").write_text(text)
     with pytest.raises(ConfigError, match="not a readable COCO file"):
         read_photos(tmp_path)
 
 
-def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_unreadable_photos_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.png"):
         open_photo(Photo(tmp_path / "gone.png", "", ()))
 
@@ -283,14 +283,14 @@ def test_hard_cases_are_a_line_each(one_bare_face: Path, capsys: pytest.CaptureF
     assert json.loads(report.read_text())["cases"][0] == {"name": "beard", "faces": 1, "found": 1, "right": 1}
 
 
-def test_photos_without_a_hard_case_are_one_sentence(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_hard_cases_are_explained(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = one_bare_face.parent / "cases.json"
     cases.write_text(json.dumps({"cases": {"child": {"faces": []}}}))
     assert evaluate.main(["--data", str(one_bare_face), "--cases", str(cases)]) == 0
     assert "None of the hard cases is among these photos." in capsys.readouterr().out
 
 
-def test_a_temperature_is_fitted_on_faces_that_another_data_set_holds_out(
+def test_temperature_comes_from_held_out_faces(
     one_bare_face: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = one_bare_face.parent
@@ -329,7 +329,7 @@ def test_a_missed_bar_is_the_exit_code(one_bare_face: Path, bars: str, code: int
     assert evaluate.main(["--data", str(one_bare_face), "--require", bars]) == code
 
 
-def test_a_missed_bar_is_said_with_its_value(tmp_path: Path) -> None:
+def test_missed_bars_show_their_value(tmp_path: Path) -> None:
     outcome = seen(photo(tmp_path, 0, Truth(square(0, 0, 60), "face")), told([]))
     assert unmet(figures([outcome]), {"face_recall": 0.9}) == ["face_recall is 0.0000, less than 0.9"]
 
@@ -346,20 +346,18 @@ def test_a_wrong_path_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_source_that_no_photo_has_is_one_sentence(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_sources_are_refused(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate.main(["--data", str(one_bare_face), "--source", "moon"]) == ConfigError.exit_code
     assert "--source" in capsys.readouterr().err
 
 
-def test_a_report_that_cannot_be_written_is_one_sentence(
-    one_bare_face: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unwritable_reports_are_explained(one_bare_face: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = one_bare_face.parent / "absent/report.json"
     assert evaluate.main(["--data", str(one_bare_face), "--json", str(report)]) == ConfigError.exit_code
     assert "give --json another file" in capsys.readouterr().err
 
 
-def test_each_source_has_a_row_of_its_own(tmp_path: Path) -> None:
+def test_each_source_has_a_row(tmp_path: Path) -> None:
     near, far = square(20, 20, 50), square(100, 20, 25)
     street = replace(photo(tmp_path, 0, Truth(near, "without_mask"), Truth(far, "face")), source="street")
     rooms = replace(photo(tmp_path, 1), source="rooms")
@@ -372,14 +370,12 @@ def test_each_source_has_a_row_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("score", "ignored", "hits"), [(0.6, (), 1), (0.45, (), 0), (0.6, (square(0, 0, 41),), 0)])
-def test_a_photo_without_a_face_is_false_where_a_sure_box_is_drawn(
-    tmp_path: Path, score: float, ignored: tuple[BBox, ...], hits: int
-) -> None:
+def test_sure_boxes_without_faces_are_false(tmp_path: Path, score: float, ignored: tuple[BBox, ...], hits: int) -> None:
     pipeline = told([read_as(square(0, 0, 40), BARE, score=score)])
     assert false_photos([seen(photo(tmp_path, 0, ignored=ignored), pipeline)]) == Share(hits, 1)
 
 
-def test_the_gallery_shows_each_kind_of_error_on_a_sheet(tmp_path: Path) -> None:
+def test_the_gallery_shows_each_error_kind(tmp_path: Path) -> None:
     missed, masked = square(20, 20, 50), square(120, 20, 50)
     shown = photo(tmp_path, 0, Truth(missed, "face"), Truth(masked, "with_mask"))
     pipeline = told([read_as(masked, BARE), read_as(square(200, 100, 40), BARE)])

@@ -98,7 +98,7 @@ def coco(folder: Path, photos: int = 6, **more: Any) -> Path:
 # The model
 
 
-def test_the_model_has_a_score_and_a_bbox_map_for_each_stride() -> None:
+def test_each_stride_has_two_maps() -> None:
     model = face_model.build_face_model(96, 64)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.output.items()}
     assert model.input_shape == (None, 64, 96, 3)
@@ -109,7 +109,7 @@ def test_the_model_has_a_score_and_a_bbox_map_for_each_stride() -> None:
     }  # fmt: skip
 
 
-def test_the_model_has_only_layers_that_the_edge_tpu_maps() -> None:
+def test_all_layers_suit_the_edge_tpu() -> None:
     model = face_model.build_face_model(SIZE, SIZE)
     assert {type(layer).__name__ for layer in model.layers} <= EDGE_TPU_LAYERS
     enlarging = [layer for layer in model.layers if isinstance(layer, keras.layers.UpSampling2D)]
@@ -120,20 +120,20 @@ def test_the_model_is_small() -> None:
     assert face_model.build_face_model(SIZE, SIZE).count_params() < 150_000
 
 
-def test_an_untrained_model_finds_nothing_and_scores_are_probabilities() -> None:
+def test_untrained_models_find_nothing() -> None:
     maps = face_model.build_face_model(SIZE, SIZE)(np.zeros((1, SIZE, SIZE, 3), np.float32))
     scores = np.concatenate([np.ravel(maps[f"score_{stride}"]) for stride in face_model.STRIDES])
     assert 0 < scores.min() <= scores.max() < 0.1
 
 
 @pytest.mark.parametrize("size", [(300, 320), (320, 240), (0, 320)])
-def test_an_input_that_the_strides_do_not_divide_is_refused(size: tuple[int, int]) -> None:
+def test_inputs_must_be_multiples_of_strides(size: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="multiples of 32"):
         face_model.build_face_model(*size)
 
 
 @pytest.mark.skipif(not YUNET.exists(), reason="needs YuNet beside the project")
-def test_a_detector_that_starts_from_yunet_finds_what_yunet_finds() -> None:
+def test_a_yunet_start_equals_yunet() -> None:
     model = face_model.build_face_model(320, 320)
     face_fit.start_from(f"yunet={YUNET}", model)
     picture = demo_frame()
@@ -148,7 +148,7 @@ def test_a_detector_that_starts_from_yunet_finds_what_yunet_finds() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"nothing"])
-def test_a_start_that_is_not_yunet_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_wrong_starts_are_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "other.onnx"
     if content:
         path.write_bytes(content)
@@ -161,7 +161,7 @@ def test_a_start_that_is_not_yunet_is_named(tmp_path: Path, content: bytes | Non
 
 @given(seed=st.integers(0, 1000))
 @settings(max_examples=15, deadline=None)
-def test_training_reads_boxes_from_the_maps_as_the_device_does(seed: int) -> None:
+def test_training_decodes_as_the_device_does(seed: int) -> None:
     rng = np.random.default_rng(seed)
     maps = outputs(rng)
     for stride in face_model.STRIDES:
@@ -182,9 +182,7 @@ def test_training_reads_boxes_from_the_maps_as_the_device_does(seed: int) -> Non
 )
 @example(x=46.5, y=18.0, width=4.0, height=4.0, seed=11)  # several cells cost the same
 @settings(max_examples=40, deadline=None)
-def test_every_face_is_given_to_cells_around_its_centre(
-    x: float, y: float, width: float, height: float, seed: int
-) -> None:
+def test_faces_go_to_cells_around_their_centre(x: float, y: float, width: float, height: float, seed: int) -> None:
     grid = face_loss.cells(SIZE, SIZE)
     box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     predictions = face_loss.flatten(outputs(np.random.default_rng(seed)), grid)
@@ -198,7 +196,7 @@ def test_every_face_is_given_to_cells_around_its_centre(
     )
 
 
-def test_of_two_overlapping_faces_both_are_found_each_by_its_own_cells(grid: face_loss.Cells) -> None:
+def test_overlapping_faces_have_separate_cells(grid: face_loss.Cells) -> None:
     faces = [(8.0, 8.0, 32.0, 32.0), (26.0, 26.0, 50.0, 50.0)]
     maps = outputs(np.random.default_rng(3))
     found = face_loss.assign(targets(*[(*box, 1.0) for box in faces]), face_loss.flatten(maps, grid), grid)
@@ -206,14 +204,14 @@ def test_of_two_overlapping_faces_both_are_found_each_by_its_own_cells(grid: fac
     assert set(lefts.tolist()) == {8.0, 26.0}
 
 
-def test_a_large_face_is_not_given_to_a_stride_that_cannot_see_it_whole() -> None:
+def test_large_faces_need_a_coarse_stride() -> None:
     grid = face_loss.cells(128, 128)
     maps = outputs(np.random.default_rng(0), size=128)
     found = face_loss.assign(targets((10, 10, 110, 110, face_loss.FACE)), face_loss.flatten(maps, grid), grid)
     assert grid.strides[np.asarray(found.positive)[0]].min() >= 16
 
 
-def test_padding_is_nobody_and_an_ignore_region_silences_its_cells(grid: face_loss.Cells) -> None:
+def test_ignore_regions_silence_their_cells(grid: face_loss.Cells) -> None:
     maps = outputs(np.random.default_rng(0))
     found = face_loss.assign(targets((0, 0, 16, 16, face_loss.IGNORE)), face_loss.flatten(maps, grid), grid)
     ignored = np.asarray(found.ignored)[0]
@@ -222,7 +220,7 @@ def test_padding_is_nobody_and_an_ignore_region_silences_its_cells(grid: face_lo
     np.testing.assert_array_equal(ignored, corner)
 
 
-def test_a_score_in_an_ignore_region_costs_nothing_and_elsewhere_it_does(grid: face_loss.Cells) -> None:
+def test_ignored_scores_cost_nothing(grid: face_loss.Cells) -> None:
     loud, quiet = outputs(np.random.default_rng(0), score=0.9), outputs(np.random.default_rng(0), score=1e-4)
     everywhere = targets((0, 0, SIZE, SIZE, face_loss.IGNORE))
     assert float(face_loss.detection_loss(everywhere, loud, grid)[0]) == pytest.approx(0, abs=1e-6)
@@ -230,7 +228,7 @@ def test_a_score_in_an_ignore_region_costs_nothing_and_elsewhere_it_does(grid: f
     assert float(face_loss.detection_loss(targets(), quiet, grid)[0]) < 1e-3
 
 
-def test_the_box_loss_is_nothing_for_the_right_box_and_grows_with_the_distance(grid: face_loss.Cells) -> None:
+def test_box_loss_grows_with_distance(grid: face_loss.Cells) -> None:
     def loss(shift: float) -> float:
         maps = outputs(np.random.default_rng(0))
         for stride in face_model.STRIDES:
@@ -250,7 +248,7 @@ def test_the_box_loss_is_nothing_for_the_right_box_and_grows_with_the_distance(g
 
 @given(seed=st.integers(0, 10_000), zoom=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_boxes_stay_on_their_faces_when_a_picture_is_scaled_turned_and_flipped(seed: int, zoom: bool) -> None:
+def test_boxes_follow_scaling_turning_and_flipping(seed: int, zoom: bool) -> None:
     picture = np.zeros((90, 120, 3), np.uint8)
     cv2.ellipse(picture, (70, 40), (15, 20), 0, 0, 360, (255, 255, 255), -1)
     scene = face_augment.Scene(picture, np.float32([[55, 20, 85, 60, face_loss.FACE]]), focus=0)
@@ -263,7 +261,7 @@ def test_boxes_stay_on_their_faces_when_a_picture_is_scaled_turned_and_flipped(s
         assert drawn.iou(BBox(x0, y0, x1, y1)) > 0.6
 
 
-def test_hardly_visible_and_tiny_faces_are_ignored_and_absent_ones_dropped() -> None:
+def test_tiny_and_cut_faces_are_ignored() -> None:
     rows = [(10, 10, 40, 40), (-25, 10, 5, 40), (10, 10, 14, 40), (-40, 10, -5, 40), (40, 40, 80, 80)]
     boxes = np.float32([(*row, face_loss.FACE) for row in rows])
     clipped = face_augment.clip_boxes(boxes, 64, 64)
@@ -271,7 +269,7 @@ def test_hardly_visible_and_tiny_faces_are_ignored_and_absent_ones_dropped() -> 
     assert clipped[3, :4].tolist() == [40, 40, 64, 64]
 
 
-def test_of_too_many_faces_the_largest_are_kept() -> None:
+def test_the_largest_faces_are_kept() -> None:
     sides = np.arange(7, 7 + face_augment.MAX_FACES + 5, dtype=np.float32)
     boxes = np.column_stack([np.zeros((len(sides), 2)), sides, sides, np.full(len(sides), face_loss.FACE)])
     target = face_augment.to_target(boxes.astype(np.float32), 200)
@@ -283,7 +281,7 @@ def batches(path: Path, seed: int = 1) -> face_data.FaceBatches:
     return face_data.FaceBatches(face_data.read_coco(path), size=SIZE, batch_size=3, batches=2, seed=seed)
 
 
-def test_a_batch_depends_on_seed_epoch_and_number_only(tmp_path: Path) -> None:
+def test_batches_are_reproducible(tmp_path: Path) -> None:
     path = coco(tmp_path)
     one, two = batches(path), batches(path)
     one[1]
@@ -304,7 +302,7 @@ def test_a_batch_is_what_the_model_takes(tmp_path: Path) -> None:
     assert boxes.shape == (3, face_augment.MAX_FACES, 5)
 
 
-def test_a_large_source_does_not_drown_a_small_one() -> None:
+def test_large_sources_do_not_dominate() -> None:
     nothing, one = np.empty((0, 4), np.float32), np.ones((1, 4), np.float32)
     photos = [face_data.Photo(Path("a"), "large", one, nothing)] * 100
     photos += [face_data.Photo(Path("b"), "small", np.repeat(one, 2, axis=0), nothing)] * 2
@@ -313,7 +311,7 @@ def test_a_large_source_does_not_drown_a_small_one() -> None:
     assert weights[:100].sum() == pytest.approx(10 / 12)
 
 
-def test_a_source_is_drawn_as_many_times_more_often_as_asked() -> None:
+def test_sources_are_drawn_as_asked() -> None:
     nothing, one = np.empty((0, 4), np.float32), np.ones((1, 4), np.float32)
     photos = [face_data.Photo(Path(name), name, one, nothing) for name in ("street", "web")]
     np.testing.assert_allclose(face_data.source_weights(photos, draw={"street": 3.0}), [3 / 4, 1 / 4])
@@ -321,7 +319,7 @@ def test_a_source_is_drawn_as_many_times_more_often_as_asked() -> None:
         face_data.source_weights(photos, draw={"streets": 3.0})
 
 
-def test_photos_without_a_face_get_the_share_asked_for() -> None:
+def test_empty_photos_get_their_share() -> None:
     nothing, one = np.empty((0, 4), np.float32), np.ones((1, 4), np.float32)
     photos = [face_data.Photo(Path("a"), "people", one, nothing)] * 3
     photos += [face_data.Photo(Path("b"), "rooms", nothing, nothing)] * 2
@@ -329,7 +327,7 @@ def test_photos_without_a_face_get_the_share_asked_for() -> None:
     np.testing.assert_allclose([weights[:3].sum(), weights[3:].sum()], [0.8, 0.2])
 
 
-def test_a_face_that_was_missed_is_drawn_more_often_and_so_is_its_photo() -> None:
+def test_missed_faces_are_drawn_more_often() -> None:
     nothing, two = np.empty((0, 4), np.float32), np.ones((2, 4), np.float32)
     easy = face_data.Photo(Path("a"), "", two, nothing, hardness=np.float32([0, 0]))
     hard = face_data.Photo(Path("b"), "", two, nothing, hardness=np.float32([0.5, 1]))
@@ -338,7 +336,7 @@ def test_a_face_that_was_missed_is_drawn_more_often_and_so_is_its_photo() -> Non
     np.testing.assert_allclose(face_data.source_weights([easy, hard]), [1 / 2, 1 / 2])
 
 
-def test_a_face_is_as_hard_as_its_surest_box_is_unsure() -> None:
+def test_hardness_follows_the_surest_box() -> None:
     boxes = np.float32([(0, 0, 40, 40), (100, 0, 140, 40), (200, 0, 240, 40)])
     found = [Face(BBox(0, 0, 40, 40), 0.9), Face(BBox(1, 0, 41, 40), 0.3), Face(BBox(100, 0, 118, 18), 0.8)]
     found.append(Face(BBox(200, 0, 240, 30), 0.25))
@@ -348,7 +346,7 @@ def test_a_face_is_as_hard_as_its_surest_box_is_unsure() -> None:
 # The data
 
 
-def test_any_category_is_a_face_and_crowds_count_neither_way(tmp_path: Path) -> None:
+def test_every_category_is_a_face(tmp_path: Path) -> None:
     photos = face_data.read_coco(coco(tmp_path / "faces"))
     assert [photo.boxes.tolist() for photo in photos] == [[[28, 14, 52, 46]]] * 6
     crowds = face_data.read_coco(coco(tmp_path / "crowds", iscrowd=1))
@@ -356,7 +354,7 @@ def test_any_category_is_a_face_and_crowds_count_neither_way(tmp_path: Path) -> 
     assert [photo.ignore.tolist() for photo in crowds] == [[[28, 14, 52, 46]]] * 6
 
 
-def test_the_held_out_photos_are_never_trained_on_and_always_the_same(tmp_path: Path) -> None:
+def test_held_out_photos_never_change(tmp_path: Path) -> None:
     photos = face_data.read_coco(coco(tmp_path, photos=10))
     rest, held = face_data.hold_out(photos, 0.3, seed=5)
     assert (len(rest), len(held)) == (7, 3)
@@ -365,7 +363,7 @@ def test_the_held_out_photos_are_never_trained_on_and_always_the_same(tmp_path: 
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
-def test_a_file_that_is_not_coco_is_named_in_one_sentence(tmp_path: Path, content: str | None) -> None:
+def test_files_that_are_not_coco_are_named(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "faces.json"
     if content is not None:
         path.write_text(content)
@@ -373,7 +371,7 @@ def test_a_file_that_is_not_coco_is_named_in_one_sentence(tmp_path: Path, conten
         face_data.read_coco(path)
 
 
-def test_an_absent_picture_and_an_undecodable_one_are_named(tmp_path: Path) -> None:
+def test_absent_and_broken_pictures_are_named(tmp_path: Path) -> None:
     path = coco(tmp_path)
     (tmp_path / "images/3.png").write_bytes(b"not a picture")
     with pytest.raises(ConfigError, match=r"3\.png"):
@@ -383,16 +381,14 @@ def test_an_absent_picture_and_an_undecodable_one_are_named(tmp_path: Path) -> N
         face_data.read_coco(path)
 
 
-def test_a_teacher_that_is_no_model_is_named(tmp_path: Path) -> None:
+def test_wrong_teachers_are_named(tmp_path: Path) -> None:
     teacher = tmp_path / "teacher.onnx"
     teacher.write_bytes(b"nothing")
     with pytest.raises(ConfigError, match=r"teacher\.onnx"):
         face_teacher.look([], teacher, tmp_path / "cache.json", print)
 
 
-def test_the_teacher_is_asked_once_and_its_boxes_are_drawn_larger(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_teacher_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Told:
         looks = 0
 
@@ -410,21 +406,21 @@ def test_the_teacher_is_asked_once_and_its_boxes_are_drawn_larger(
     assert Told.looks == 1
 
 
-def test_what_the_teacher_finds_is_added_where_nobody_annotated_it() -> None:
+def test_the_teacher_adds_unannotated_faces() -> None:
     found = np.float32([(2, 2, 52, 62, 0.9), (100, 0, 115, 30, 0.8), (200, 0, 210, 12, 0.5)])
     taught = face_teacher.with_missed(photo((0, 0, 50, 60)), found, face_teacher.YUNET)
     assert taught.boxes.tolist() == [[0, 0, 50, 60], [100, 0, 115, 30]]
     assert taught.ignore.tolist() == [[200, 0, 210, 12]]
 
 
-def test_what_the_teacher_finds_in_an_ignore_region_stays_ignored() -> None:
+def test_the_teacher_respects_ignore_regions() -> None:
     uncertain = replace(photo(), ignore=np.float32([(0, 0, 50, 60)]))
     taught = face_teacher.with_missed(uncertain, np.float32([(2, 2, 52, 62, 0.9)]), face_teacher.FUSED)
     assert taught.boxes.tolist() == []
     assert taught.ignore.tolist() == [[0, 0, 50, 60]]
 
 
-def test_labels_of_several_detectors_are_read_and_drawn_larger(tmp_path: Path) -> None:
+def test_fused_labels_are_drawn_larger(tmp_path: Path) -> None:
     photos = face_data.read_coco(coco(tmp_path, photos=1))
     labels = tmp_path / "teachers.json"
     labels.write_text(json.dumps({"photos": {str(photos[0].path.resolve()): [[20, 10, 40, 50, 0.6]]}}))
@@ -433,7 +429,7 @@ def test_labels_of_several_detectors_are_read_and_drawn_larger(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"photos": {}}'])
-def test_labels_that_lack_a_photo_or_are_broken_are_named(tmp_path: Path, content: str) -> None:
+def test_broken_labels_are_named(tmp_path: Path, content: str) -> None:
     labels = tmp_path / "teachers.json"
     labels.write_text(content)
     with pytest.raises(ConfigError, match=r"teachers\.json"):
@@ -444,18 +440,18 @@ def seen(*rows: tuple[float, ...]) -> np.ndarray:
     return np.float32(rows).reshape(-1, 5)
 
 
-def test_a_face_that_all_detectors_see_is_sure_and_its_box_is_their_mean() -> None:
+def test_agreement_gives_the_mean_box() -> None:
     (face,) = face_fuse.fuse({"yunet": seen((10, 10, 50, 60, 0.95)), "0204": seen((14, 10, 54, 60, 1.0))})
     np.testing.assert_allclose(face[:4], [12, 10, 52, 60], atol=0.2)
     assert face[4] > 0.9
 
 
-def test_a_face_that_one_of_two_detectors_sees_is_doubtful() -> None:
+def test_disagreement_is_doubt() -> None:
     (face,) = face_fuse.fuse({"yunet": seen((10, 10, 50, 60, 0.95)), "0205": seen()})
     assert 0.42 < face[4] < 0.5
 
 
-def test_two_boxes_of_one_detector_are_two_faces() -> None:
+def test_boxes_of_one_detector_stay_apart() -> None:
     pair = seen((0, 0, 40, 40, 0.9), (30, 0, 70, 40, 0.9))
     faces = face_fuse.fuse({"yunet": pair, "centerface": pair})
     np.testing.assert_allclose(np.sort(faces[:, 0]), [0, 30], atol=0.1)
@@ -465,18 +461,18 @@ def test_what_no_detector_believes_is_left_out() -> None:
     assert face_fuse.fuse({"yunet": seen((10, 10, 50, 60, 0.3)), "0204": seen()}).shape == (0, 5)
 
 
-def test_labelling_names_a_detector_it_does_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_detectors_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert face_fuse.main(["--data", str(coco(tmp_path)), "--detector", "mtcnn=a.onnx"]) == 2
     assert "NAME one of 0204, 0205, yunet, centerface" in capsys.readouterr().err
 
 
-def test_a_face_that_the_teacher_found_gets_its_box_and_no_other_face_does() -> None:
+def test_found_faces_get_the_teachers_box() -> None:
     annotated = photo((10, 10, 30, 40), (100, 100, 120, 130))
     (redrawn,) = face_convention.redraw([annotated], [np.float32([(8, 5, 32, 42), (300, 300, 320, 320)])])
     assert redrawn.boxes.tolist() == [[8, 5, 32, 42], [100, 100, 120, 130]]
 
 
-def test_faces_that_the_teacher_missed_change_as_others_of_their_source_do() -> None:
+def test_missed_faces_change_like_their_source() -> None:
     taller = np.float32([(0, -10, 40, 50)])  # the same centre line, from a fifth above to the same chin
     pairs = [photo((0, 0, 40, 50))] * face_convention.LEAST_PAIRS
     missed, elsewhere = photo((100, 200, 180, 300)), replace(photo((100, 200, 180, 300)), source="another")
@@ -486,7 +482,7 @@ def test_faces_that_the_teacher_missed_change_as_others_of_their_source_do() -> 
     assert untouched.boxes.tolist() == elsewhere.boxes.tolist()
 
 
-def test_of_two_boxes_on_a_face_the_better_is_taken_once() -> None:
+def test_the_better_box_is_taken_once() -> None:
     annotated = photo((0, 0, 40, 40), (20, 0, 60, 40))
     (redrawn,) = face_convention.redraw([annotated], [np.float32([(18, 0, 60, 40)])])
     assert redrawn.boxes.tolist() == [[0, 0, 40, 40], [18, 0, 60, 40]]
@@ -499,7 +495,7 @@ def photo(*boxes: tuple[float, float, float, float]) -> face_data.Photo:
     return face_data.Photo(Path("p"), "", np.float32(boxes).reshape(-1, 4), np.empty((0, 4), np.float32))
 
 
-def test_recall_is_by_the_size_of_the_face_and_the_rest_is_unmatched() -> None:
+def test_recall_is_split_by_size() -> None:
     photos = [photo((0, 0, 50, 60), (100, 0, 115, 30)), photo((0, 0, 25, 25))]
     found = [
         [Face(BBox(2, 2, 52, 62), 0.9), Face(BBox(200, 200, 230, 230), 0.45)],
@@ -511,14 +507,14 @@ def test_recall_is_by_the_size_of_the_face_and_the_rest_is_unmatched() -> None:
     assert figures["at_0.5"] == {"recall": {"8_20": 0.0, "20_40": 0.0, "40_up": 1.0}, "unmatched": 0.0}
 
 
-def test_average_precision_is_one_for_the_truth_and_nothing_for_nothing() -> None:
+def test_average_precision_spans_zero_to_one() -> None:
     photos = [photo((0, 0, 50, 60)), photo((10, 10, 40, 40))]
     truth = [[Face(BBox(0, 0, 50, 60), 0.9)], [Face(BBox(10, 10, 40, 40), 0.8)]]
     assert face_eval.average_precision(photos, truth) == {"ap": 1.0, "ap50": 1.0}
     assert face_eval.average_precision(photos, [[], []]) == {"ap": 0.0, "ap50": 0.0}
 
 
-def test_found_boxes_are_in_pixels_of_the_picture_whatever_its_size() -> None:
+def test_boxes_are_in_picture_pixels() -> None:
     def predict(images: np.ndarray) -> dict[str, np.ndarray]:
         maps = {f"score_{s}": np.zeros((len(images), 64 // s, 64 // s, 1), np.float32) for s in face_model.STRIDES}
         maps |= {f"bbox_{s}": np.zeros((len(images), 64 // s, 64 // s, 4), np.float32) for s in face_model.STRIDES}
@@ -568,7 +564,7 @@ def stop_after_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(face_fit.Run, "choose", stop)
 
 
-def test_the_average_follows_all_weights_batch_norm_statistics_too() -> None:
+def test_the_average_includes_batch_norm() -> None:
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
     average = Average(model)
@@ -582,7 +578,7 @@ def test_the_average_follows_all_weights_batch_norm_statistics_too() -> None:
     np.testing.assert_allclose(np.concatenate(average.weights), 10, rtol=0.05)
 
 
-def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_saved_averages_continue(tmp_path: Path) -> None:
     inputs = keras.Input((2,))
     model = keras.Model(inputs, keras.layers.BatchNormalization()(inputs))
     one, other = Average(model), Average(model)
@@ -597,7 +593,7 @@ def test_a_saved_average_goes_on_where_it_was(tmp_path: Path) -> None:
         other.load(tmp_path / "absent.npz")
 
 
-def test_a_deeper_model_takes_over_what_a_trained_one_knows(tmp_path: Path) -> None:
+def test_deeper_models_inherit_trained_weights(tmp_path: Path) -> None:
     def chain(*layers: keras.layers.Layer) -> keras.Model:
         inputs = keras.Input((8, 8, 3))
         return keras.Model(inputs, keras.Sequential(list(layers))(inputs)).layers[-1]
@@ -616,7 +612,7 @@ def test_a_deeper_model_takes_over_what_a_trained_one_knows(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("tiny_model")
-def test_a_run_that_seeks_hard_faces_weighs_them_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hard_faces_are_weighed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = coco(tmp_path), tmp_path / "out"
     assert face.run(arguments(path, tmp_path / "first")) == 0
     hard = ["--weights", str(tmp_path / "first/face.keras"), "--seek-hard", "3", "--epochs", "1"]
@@ -629,9 +625,7 @@ def test_a_run_that_seeks_hard_faces_weighs_them_once(tmp_path: Path, capsys: py
 
 
 @pytest.mark.usefixtures("tiny_model")
-def test_an_interrupted_and_resumed_run_ends_where_an_uninterrupted_one_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_runs_end_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = coco(tmp_path)
     assert face.run(arguments(path, tmp_path / "whole", "--validation", str(path))) == 0
     with monkeypatch.context() as patch:
@@ -666,12 +660,12 @@ def test_an_interrupted_and_resumed_run_ends_where_an_uninterrupted_one_does(
         (["--train-size", "100"], "multiples of 32"),
     ],
 )
-def test_options_that_cannot_be_are_refused_in_one_sentence(tmp_path: Path, more: list[str], words: str) -> None:
+def test_impossible_options_are_refused(tmp_path: Path, more: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         face.run(arguments(coco(tmp_path), tmp_path / "out", *more))
 
 
-def test_a_run_is_neither_overwritten_nor_resumed_with_other_settings(tmp_path: Path) -> None:
+def test_runs_keep_their_settings(tmp_path: Path) -> None:
     path, out = coco(tmp_path), tmp_path / "out"
     (out / "backup").mkdir(parents=True)
     (out / "metrics.json").write_text(json.dumps({"settings": {"seed": 7}}))

@@ -34,7 +34,7 @@ def listed() -> list[HardFace]:
     return [face for case in read_cases(LISTED) for face in case.faces]
 
 
-def test_every_case_has_faces_and_there_are_at_least_150() -> None:
+def test_cases_hold_at_least_150_faces() -> None:
     assert {case.name for case in read_cases(LISTED) if case.faces} == NAMES
     assert len(listed()) >= 150
 
@@ -43,7 +43,7 @@ def test_no_face_is_listed_twice() -> None:
     assert len({(face.photo, face.bbox) for face in listed()}) == len(listed())
 
 
-def test_every_entry_is_a_photo_a_box_of_whole_pixels_and_whether_it_calls_for_an_alarm() -> None:
+def test_entries_have_photo_box_and_alarm() -> None:
     for case in json.loads(LISTED.read_text("utf-8"))["cases"].values():
         assert set(case) <= {"note", "faces"}
         for face in case["faces"]:
@@ -54,7 +54,7 @@ def test_every_entry_is_a_photo_a_box_of_whole_pixels_and_whether_it_calls_for_a
             assert not Path(face["photo"]).is_absolute()
 
 
-def test_a_case_with_few_real_examples_says_so() -> None:
+def test_sparse_cases_say_so() -> None:
     few = {case.name: case.note for case in read_cases(LISTED) if len(case.faces) < 20}
     assert few
     assert all(note for name, note in few.items() if name != "chin mask")
@@ -67,7 +67,7 @@ def test_badly_worn_masks_call_for_an_alarm() -> None:
 
 
 @pytest.mark.skipif(not DATA.is_file(), reason=f"no validation photos at {DATA}; name a COCO file with DATA=")
-def test_every_entry_is_exactly_one_annotated_face() -> None:
+def test_entries_match_one_annotated_face() -> None:
     truths = {photo.path: photo.truths for photo in read_photos(DATA)}
     meant = {face: sum(face.is_at(truth.bbox) for truth in truths[DATA.parent / face.photo]) for face in listed()}
     assert [face for face, count in meant.items() if count != 1] == []
@@ -76,7 +76,7 @@ def test_every_entry_is_exactly_one_annotated_face() -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"cases": {"far": {}}}', '{"cases": {"far": {"faces": [{"photo": "a.jpg"}]}}}']
 )
-def test_a_list_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+def test_other_list_forms_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "cases.json").write_text(text)
     with pytest.raises(ConfigError, match="not a list of hard cases"):
         read_cases(tmp_path / "cases.json")

@@ -74,13 +74,13 @@ def sample(group: str = "g", label: Label = Label.WITHOUT_MASK, **more: object) 
 
 
 class TestReaders:
-    def test_a_folder_gives_each_picture_the_label_of_its_folder(self, tmp_path: Path) -> None:
+    def test_folders_name_labels(self, tmp_path: Path) -> None:
         samples = read(folders(tmp_path, count=2))
         assert [(s.path.parent.name, s.label.value) for s in samples] == [
             (label, label) for label in sorted(map(str, LABELS)) for _ in range(2)
         ]
 
-    def test_a_csv_gives_label_source_group_and_split(self, tmp_path: Path) -> None:
+    def test_csv_gives_source_group_and_split(self, tmp_path: Path) -> None:
         path = tmp_path / "labels.csv"
         path.write_text(
             "file,label,source,group,split\na.jpg,with_mask,web,3,train\nb.jpg,mask_worn_incorrectly,drawn,4,val\n"
@@ -95,7 +95,7 @@ class TestReaders:
         assert second.validation
         assert first.group != second.group
 
-    def test_a_coco_json_gives_corner_boxes_and_takes_unstated_faces_as_bare(self, tmp_path: Path) -> None:
+    def test_coco_takes_unstated_faces_as_bare(self, tmp_path: Path) -> None:
         masked, bare = read(coco(tmp_path, [("with_mask", [10, 20, 30, 40]), ("without_mask", [0, 0, 5, 6])]))
         (unstated,) = read(coco(tmp_path, [("face", [0, 0, 5, 6])]))
         assert masked.bbox == BBox(10, 20, 40, 60)
@@ -111,11 +111,11 @@ class TestReaders:
             (lambda root: folders(root).joinpath("with_mask/0.png"), "neither a folder"),
         ],
     )
-    def test_data_that_is_not_there_or_not_data_is_said_so(self, tmp_path: Path, make, words: str) -> None:  # type: ignore[no-untyped-def]
+    def test_missing_data_is_reported(self, tmp_path: Path, make, words: str) -> None:  # type: ignore[no-untyped-def]
         with pytest.raises(ConfigError, match=words):
             read(make(tmp_path))
 
-    def test_an_unknown_label_is_named_with_the_nearest_one(self, tmp_path: Path) -> None:
+    def test_unknown_labels_name_the_nearest(self, tmp_path: Path) -> None:
         picture(tmp_path / "with_masks" / "a.png", (1, 2, 3))
         with pytest.raises(ConfigError, match=r"Unknown label 'with_masks'.*did you mean with_mask\?"):
             read(tmp_path)
@@ -125,7 +125,7 @@ class TestReaders:
         with pytest.raises(ConfigError, match="not a COCO json"):
             read(tmp_path / "x.json")
 
-    def test_an_unreadable_picture_is_named_once_and_its_faces_left_out(self, tmp_path: Path) -> None:
+    def test_unreadable_pictures_are_named_once(self, tmp_path: Path) -> None:
         root = folders(tmp_path, count=1)
         broken = root / "with_mask" / "broken.jpg"
         broken.write_bytes(b"not a picture")
@@ -138,13 +138,13 @@ class TestReaders:
 
 class TestSplit:
     @given(groups=st.lists(st.integers(0, 20), min_size=1, max_size=60), seed=st.integers(0, 99))
-    def test_a_group_is_never_on_both_sides_and_no_face_is_lost(self, groups: list[int], seed: int) -> None:
+    def test_groups_stay_on_one_side(self, groups: list[int], seed: int) -> None:
         samples = [sample(str(group)) for group in groups]
         train, held = hold_out(samples, 0.3, seed)
         assert not {s.group for s in train} & {s.group for s in held}
         assert len(train) + len(held) == len(samples)
 
-    def test_the_order_of_the_data_does_not_change_the_split(self) -> None:
+    def test_data_order_keeps_the_split(self) -> None:
         samples = [sample(str(number)) for number in range(30)]
         there = {s.group for s in hold_out(samples, 0.2, 5)[1]}
         back = {s.group for s in hold_out(samples[::-1], 0.2, 5)[1]}
@@ -173,7 +173,7 @@ def demo_frame() -> np.ndarray:
 
 
 class TestBoxes:
-    def test_a_crop_without_a_box_gets_the_detectors_and_is_not_looked_at_again(self, tmp_path: Path) -> None:
+    def test_crops_get_the_detectors_box_once(self, tmp_path: Path) -> None:
         samples = read(folders(tmp_path / "data", count=1))
         detector = FoundOnce()
         for _ in range(2):
@@ -181,19 +181,17 @@ class TestBoxes:
             assert all(s.bbox == BBox(4, 5, 30, 35) and s.landmarks == LANDMARKS for s in located)
         assert detector.asked == len(samples)
 
-    def test_without_a_detector_a_crop_is_taken_a_tenth_in_from_its_border(self) -> None:
+    def test_crops_without_boxes_shrink_by_a_tenth(self) -> None:
         assert face_box(sample(), np.zeros((50, 100, 3), np.uint8)) == pytest.approx(BBox(6, 3, 94, 47))
 
-    def test_an_annotated_box_is_kept_as_it_is(self, tmp_path: Path) -> None:
+    def test_annotated_boxes_are_kept(self, tmp_path: Path) -> None:
         (face,) = read(coco(tmp_path, [("with_mask", [10, 20, 40, 45])]))
         (located,) = locate([face], FoundOnce(), tmp_path / "boxes.json", 30, print)
         assert located.bbox == face.bbox
 
 
 class TestDeviceBoxes:
-    def test_an_annotated_face_is_cut_as_the_detector_draws_it_and_a_missed_one_as_it_would(
-        self, tmp_path: Path
-    ) -> None:
+    def test_faces_are_cut_as_the_detector_draws(self, tmp_path: Path) -> None:
         samples = read(coco(tmp_path, [("with_mask", [10, 10, 30, 30]), ("without_mask", [50, 40, 20, 20])]))
         elsewhere, there = Face(BBox(0, 60, 10, 70), 0.9), Face(BBox(12, 6, 44, 38), 0.8)
         seen, missed = draw_anew(samples, lambda _: [elsewhere, there], print)
@@ -202,7 +200,7 @@ class TestDeviceBoxes:
         assert face_box(missed, image) == pytest.approx(BBox(49, 39, 71, 61))
         assert seen.bbox == samples[0].bbox
 
-    def test_a_crop_is_shown_with_a_border_and_its_largest_face_is_in_pixels_of_the_crop(self, tmp_path: Path) -> None:
+    def test_crops_are_shown_with_a_border(self, tmp_path: Path) -> None:
         (face,) = read(folders(tmp_path, labels=(Label.WITH_MASK,), count=1))
         shown: list[tuple[int, ...]] = []
 
@@ -214,7 +212,7 @@ class TestDeviceBoxes:
         assert shown == [(58, 58, 3)]
         assert drawn.drawn == BBox(5, 10, 35, 40)
 
-    def test_every_picture_is_looked_at_once_and_the_order_stays(self, tmp_path: Path) -> None:
+    def test_each_picture_is_looked_at_once(self, tmp_path: Path) -> None:
         photo = read(coco(tmp_path / "photo", [("with_mask", [10, 10, 30, 30]), ("without_mask", [50, 40, 20, 20])]))
         crops = read(folders(tmp_path / "crops", count=2))
         asked, said = [], []  # type: ignore[var-annotated]
@@ -228,7 +226,7 @@ class TestDeviceBoxes:
         assert len(asked) == 1 + len(crops)
         assert said == [f"0 of {len(drawn)} faces have the box that the device draws"]
 
-    def test_the_shipped_detector_finds_a_face_that_fills_its_crop(self, tmp_path: Path) -> None:
+    def test_faces_that_fill_crops_are_found(self, tmp_path: Path) -> None:
         find = DeviceDetector()
         frame = demo_frame()
         box = find(frame)[0].bbox
@@ -240,7 +238,7 @@ class TestDeviceBoxes:
 
 
 class TestViews:
-    def test_every_class_is_drawn_about_as_often_as_its_share_whatever_the_counts(self) -> None:
+    def test_classes_are_drawn_by_their_share(self) -> None:
         many = [sample(str(n)) for n in range(500)]
         few = [sample("m", Label.WITH_MASK), sample("i", Label.MASK_WORN_INCORRECTLY)]
         deck, rng = Deck([*many, *few], LABELS), np.random.default_rng(0)
@@ -250,7 +248,7 @@ class TestViews:
             CLASS_SHARES[Label.MASK_WORN_INCORRECTLY], abs=0.03
         )
 
-    def test_only_bare_faces_with_landmarks_are_painted_on(self) -> None:
+    def test_only_bare_faces_are_painted(self) -> None:
         box = BBox(30, 25, 70, 75)
         bare = sample("bare", bbox=box, landmarks=LANDMARKS)
         masked = sample("masked", Label.WITH_MASK, bbox=box, landmarks=LANDMARKS)
@@ -283,7 +281,7 @@ class TestViews:
         seed=st.integers(0, 2**16),
     )
     @settings(max_examples=40, deadline=None)
-    def test_any_box_gives_a_view_of_the_models_size(
+    def test_views_have_the_models_size(
         self, corner: tuple[float, float], extent: tuple[float, float], size: int, seed: int
     ) -> None:
         image = np.full((120, 160, 3), 128, np.uint8)
@@ -339,7 +337,7 @@ class TestPaint:
             (Wearing.OVER_NOSE_ONLY, True, False),
         ],
     )
-    def test_a_drawn_mask_covers_what_its_way_of_wearing_says(self, wearing: Wearing, nose: bool, mouth: bool) -> None:
+    def test_painted_masks_cover_what_they_should(self, wearing: Wearing, nose: bool, mouth: bool) -> None:
         assert (self.share_covered(wearing, 50, 52) > 0.9) is nose
         assert (self.share_covered(wearing, 50, 62) > 0.9) is mouth
         assert self.share_covered(wearing, 50, 38) == 0
@@ -356,14 +354,14 @@ class TestPaint:
         assert FaceAxes(self.landmarks).paintable
         assert not FaceAxes(profile).paintable
 
-    def test_the_cloth_of_a_real_mask_is_taken_from_around_its_mouth(self) -> None:
+    def test_cloth_comes_from_around_the_mouth(self) -> None:
         image = self.face.copy()
         image[50:] = (10, 20, 200)
         assert np.abs(mask_paint.cloth_of(image, LANDMARKS).reshape(-1, 3).mean(axis=0) - (10, 20, 200)).max() < 12
 
 
 class TestFigures:
-    def test_an_alarm_is_any_answer_other_than_with_mask(self) -> None:
+    def test_every_other_answer_alarms(self) -> None:
         truth = np.array([0, 0, 1, 1, 2, 2])
         answers = np.array([0, 1, 1, 2, 0, 2])
         found = figures(truth, np.eye(3)[answers])
@@ -378,7 +376,7 @@ class TestFigures:
 
 
 class TestSoup:
-    def test_the_mean_of_the_members_leaves_a_share_to_their_start(self, tmp_path: Path) -> None:
+    def test_the_mean_keeps_a_share_of_the_start(self, tmp_path: Path) -> None:
         start, one, other = (
             [np.full(shape, value, np.float32) for shape in ((2, 3), (4,))] for value in (8.0, 1.0, 3.0)
         )
@@ -421,7 +419,7 @@ class TestCommand:
             ),
         ],
     )
-    def test_a_wrong_option_is_one_sentence_and_exit_code_2(
+    def test_wrong_options_exit_with_2(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
     ) -> None:
         data = folders(tmp_path / "data", count=1)
@@ -451,9 +449,7 @@ def eager() -> Iterator[None]:
 
 @pytest.mark.usefixtures("eager")
 class TestTraining:
-    def test_the_default_recipe_writes_model_figures_and_plots_and_resumes_exactly(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_default_recipe_resumes_exactly(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         boxes = [(str(label), [5.0 + 20 * n, 10.0, 18.0, 20.0]) for n, label in enumerate(LABELS)]
         validation = coco(tmp_path / "val", [*boxes, ("with_mask", [10, 10, 50, 60])])
         data = folders(tmp_path / "data")
@@ -491,7 +487,7 @@ class TestTraining:
         for name in ("curves_loss", "curves_accuracy", "curves_rates", "confusion_validation"):
             assert cv2.imread(str(whole / f"{name}.png")) is not None
 
-    def test_a_source_left_out_is_measured_on_and_not_learned_from(self, tmp_path: Path) -> None:
+    def test_left_out_sources_are_only_measured(self, tmp_path: Path) -> None:
         own, foreign = folders(tmp_path / "own"), folders(tmp_path / "foreign", count=2)
         recipe = ["--faces", "4", "--epochs", "1", "--members", "1", "--leave-out", "foreign"]
         assert main(["mask", "--data", str(own), "--data", str(foreign), *FAST, *recipe, "--out", str(tmp_path)]) == 0
@@ -499,9 +495,7 @@ class TestTraining:
         assert metrics["left_out"]["faces"] == 6
         assert sum(metrics["training_faces"].values()) + metrics["held_out"]["faces"] == 18
 
-    def test_a_model_learns_the_mean_answer_of_its_teachers_as_they_would_give_it_in_training(
-        self, tmp_path: Path
-    ) -> None:
+    def test_teachers_answer_with_their_mean(self, tmp_path: Path) -> None:
         from train.mask.model import classifier, for_door
         from train.mask.teachers import Teachers
 
@@ -523,7 +517,7 @@ class TestTraining:
         learn = ["--teacher", str(paths[0]), "--faces", "4", "--epochs", "1", "--members", "1", "--warmup-epochs", "0"]
         assert main(["mask", "--data", str(data), *FAST, *learn, "--out", str(tmp_path / "out")]) == 0
 
-    def test_a_teacher_that_cannot_be_used_is_one_sentence(self, tmp_path: Path) -> None:
+    def test_unusable_teachers_are_explained(self, tmp_path: Path) -> None:
         from train.mask.model import classifier
         from train.mask.teachers import Teachers
 
@@ -558,7 +552,7 @@ class TestTraining:
         with pytest.raises(ConfigError, match="made with another seed"):
             RunFolder(tmp_path, {"seed": 2, "size": 128}).resume()
 
-    def test_a_run_broken_off_while_it_saves_keeps_all_files_of_the_epoch_before(self, tmp_path: Path) -> None:
+    def test_interrupted_saves_keep_the_last_epoch(self, tmp_path: Path) -> None:
         import keras
 
         def disk_full(path: Path) -> None:
@@ -572,7 +566,7 @@ class TestTraining:
             folder.save(model, {"history": [1, 2]}, {folder.average: disk_full})
         assert {name: (tmp_path / name).read_bytes() for name in before} == before
 
-    def test_the_report_preset_trains_two_classes_and_writes_its_report(self, tmp_path: Path) -> None:
+    def test_the_report_preset_trains_two_classes(self, tmp_path: Path) -> None:
         data = folders(tmp_path / "data", (Label.WITH_MASK, Label.WITHOUT_MASK), count=10)
         (data / "with_mask" / "broken.jpg").write_bytes(b"")
         out = tmp_path / "out"
@@ -599,7 +593,7 @@ class TestTraining:
         assert model.get_layer("dropout").rate == 0.5
         assert len(model.trainable_variables) == 4
 
-    def test_the_model_for_the_door_answers_by_bayes_rule_and_leaves_the_trained_one_alone(self) -> None:
+    def test_the_door_model_follows_bayes_rule(self) -> None:
         from train.mask.model import classifier, for_door
 
         model = classifier(32, 0.35, "none", len(LABELS), dropout=0.3)
@@ -611,9 +605,7 @@ class TestTraining:
         np.testing.assert_allclose(answered, expected, atol=1e-5)
         np.testing.assert_array_equal(np.asarray(model(image)), before)
 
-    def test_one_class_alone_cannot_be_trained_by_the_report(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_the_report_needs_two_classes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         data = folders(tmp_path / "data", (Label.WITH_MASK,), count=2)
         assert main(["mask", "--preset", "report", "--data", str(data), *FAST, "--out", str(tmp_path / "o")]) == 2
         assert "Two classes are needed" in capsys.readouterr().err

@@ -55,17 +55,17 @@ def photo(folder: Path, *truths: Truth) -> Photo:
 # Decoders
 
 
-def test_a_grid_is_the_middle_of_each_cell_row_by_row() -> None:
+def test_grids_are_cell_centres() -> None:
     assert grid(2, 1).tolist() == [[0.25, 0.5], [0.75, 0.5]]
 
 
-def test_faces_are_clipped_to_the_picture_and_those_outside_are_dropped() -> None:
+def test_faces_are_clipped_to_the_picture() -> None:
     found = np.array([[-0.5, 0, 0.5, 1], [1.2, 0, 1.4, 1]], np.float32)
     (face,) = boxes.not_empty(boxes.faces(np.zeros((10, 20, 3), np.uint8), found, np.array([0.9, 0.8], np.float32)))
     assert face.bbox == BBox(0, 0, 10, 10)
 
 
-def test_aizoo_has_the_anchors_of_its_published_model() -> None:
+def test_aizoo_anchors_are_the_published_ones() -> None:
     centres, sides = aizoo.anchors()
     assert centres.shape == sides.shape == (5972, 2)
     assert centres[0] == pytest.approx([0.5 / 33, 0.5 / 33])
@@ -81,20 +81,20 @@ def test_aizoo_offsets_move_and_stretch_an_anchor() -> None:
     assert decoded == pytest.approx([0.42, 0.1, 0.62, 0.9])
 
 
-def test_blazeface_has_the_anchors_of_its_published_model() -> None:
+def test_blazeface_anchors_are_the_published_ones() -> None:
     centres = blazeface.anchors()
     assert centres.shape == (896, 2)
     assert centres[[0, 1]] == pytest.approx(np.full((2, 2), 1 / 32))
     assert centres[[512, 517]] == pytest.approx(np.full((2, 2), 1 / 16))
 
 
-def test_blazeface_offsets_are_in_pixels_of_its_input() -> None:
+def test_blazeface_offsets_are_input_pixels() -> None:
     regressors = np.zeros((1, 16), np.float32)
     regressors[0, :4] = 32, 0, 64, 64
     assert blazeface.decode(regressors, np.array([[0.5, 0.5]], np.float32))[0] == pytest.approx([0.5, 0.25, 1, 0.75])
 
 
-def test_boxes_that_overlap_are_blended_by_their_scores() -> None:
+def test_overlapping_boxes_are_blended() -> None:
     found = np.array([[0, 0, 1, 1], [0.1, 0, 1.1, 1], [5, 5, 6, 6]], np.float32)
     blended, scores = blazeface.blend(found, np.array([0.8, 0.4, 0.9], np.float32), 0.3)
     assert blended[0] == pytest.approx([5, 5, 6, 6])
@@ -111,7 +111,7 @@ def test_no_box_is_no_face() -> None:
 # One run
 
 
-def test_systems_that_share_a_detector_look_once_at_each_picture(tmp_path: Path) -> None:
+def test_shared_detectors_look_once(tmp_path: Path) -> None:
     detector = Finds(Face(square(0), 0.9))
     systems = [System("a", detector, detector, 0.5, ""), System("b", detector, UNJUDGED, 0.95, "")]
     measured = measure(systems, [photo(tmp_path, Truth(square(0), "without_mask"))] * 2)
@@ -139,7 +139,7 @@ def test_a_curve_trades_recall_for_unmatched_boxes(tmp_path: Path) -> None:
     assert unmatched_at(points[:2], 0.7) is None
 
 
-def test_the_table_leaves_masks_empty_for_a_detector_alone(tmp_path: Path) -> None:
+def test_detectors_alone_have_no_mask_figures(tmp_path: Path) -> None:
     detector = Finds(Face(square(0), 0.9), Face(square(200), 0.9))
     systems = [
         System(peers_report.OURS, Finds(Face(square(0), 0.9)), Finds(), 0.4, "ours"),
@@ -159,7 +159,7 @@ def test_the_table_leaves_masks_empty_for_a_detector_alone(tmp_path: Path) -> No
     assert cv2.imread(str(tmp_path / "plot.png")) is not None
 
 
-def test_a_folder_without_the_peers_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_peers_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = photo(tmp_path)
     content = {"images": [{"id": 1, "file_name": shown.path.name}], "categories": [], "annotations": []}
     (tmp_path / "val.json").write_text(json.dumps(content))
@@ -205,7 +205,7 @@ def portrait() -> tuple[Image, BBox]:
 
 
 @needs_peers
-def test_every_published_detector_finds_a_near_face_where_maskgate_does() -> None:
+def test_published_detectors_find_near_faces() -> None:
     image, bbox = portrait()
     for system in published(PEERS):
         found = system.detector.detect(Frame.still(image), system.threshold)
@@ -213,7 +213,7 @@ def test_every_published_detector_finds_a_near_face_where_maskgate_does() -> Non
 
 
 @needs_peers
-def test_every_published_classifier_gives_a_reading_a_face() -> None:
+def test_published_classifiers_judge_each_face() -> None:
     image, _ = portrait()
     for system in published(PEERS):
         faces = system.detector.detect(Frame.still(image), system.threshold)
@@ -223,7 +223,7 @@ def test_every_published_classifier_gives_a_reading_a_face() -> None:
 
 
 @needs_peers
-def test_a_damaged_model_is_told_by_its_name(tmp_path: Path) -> None:
+def test_damaged_models_are_named(tmp_path: Path) -> None:
     for path in PEERS.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes() if path.name != "yunet_n_320.onnx" else b"none")
     with pytest.raises(ConfigError, match=r"yunet_n_320\.onnx"):
