@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
@@ -122,8 +123,10 @@ class Appliance:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=ANSWER_WITHIN) as answer:
                 return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as refusal:
-            return refusal.code, refusal.read().decode("utf-8", "replace")
-        except (OSError, ValueError):
+            with contextlib.suppress(OSError, http.client.HTTPException):  # the reason may be cut off
+                return refusal.code, refusal.read().decode("utf-8", "replace")
+            return refusal.code, ""
+        except (OSError, ValueError, http.client.HTTPException):
             return None
 
     def health(self) -> dict[str, Any]:
