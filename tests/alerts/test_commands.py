@@ -13,7 +13,7 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 from edge.alerts import pins as pins_module
 from edge.alerts.choose import open_alert
 from edge.alerts.policy import AlertPolicy
-from edge.config import AlertSettings
+from edge.config import AlertSettings, Settings, load
 from edge.control import (
     MOST_WAITING,
     ChangeSettings,
@@ -53,12 +53,16 @@ class Desk:
     def __init__(self, clock: ManualClock | None = None, **settings: Any) -> None:
         given = {"output": "gpio", "relay_pin": RELAY, "duration": 5.0, "refractory": 0.0} | settings
         self.settings = AlertSettings(**given)
-        self.policy = AlertPolicy(self.settings, open_alert(self.settings), clock or ManualClock())
+        self.alerts = AlertPolicy(self.settings, open_alert(self.settings), clock or ManualClock())
+        self.adopted: list[Settings] = []
         self.commands = Commands()
+
+    def adopt(self, settings: Settings) -> None:
+        self.adopted.append(settings)
 
     def ask(self, command: Command, at: float = 0.0) -> str:
         answer = self.commands.ask(command)
-        obey(self.commands, self.policy, at)
+        obey(self.commands, self, at)
         return answer.result(timeout=0)
 
 
@@ -72,7 +76,7 @@ def open_desk(pins: Callable[[int], Any]) -> Iterator[Callable[..., Desk]]:
 
     yield open_one
     for desk in desks:
-        desk.policy.close()
+        desk.alerts.close()
 
 
 class TestMute:
@@ -81,17 +85,17 @@ class TestMute:
     ) -> None:
         desk = open_desk()
         assert desk.ask(Mute(300)) == "Buzzer and sound are muted for 300 s."
-        desk.policy.update([], [BARE], 1.0)
+        desk.alerts.update([], [BARE], 1.0)
         wait_until(lambda: pins(LED).state)
         assert not pins(BUZZER).state
-        assert desk.policy.state(1.0).muted_until == 300.0
-        assert not desk.policy.state(1.0).audible
+        assert desk.alerts.state(1.0).muted_until == 300.0
+        assert not desk.alerts.state(1.0).audible
 
     def test_it_ends_by_itself(self, open_desk: Callable[..., Desk]) -> None:
         desk = open_desk()
         desk.ask(Mute(10))
-        desk.policy.update([], [], 10.5)
-        state = desk.policy.state(10.5)
+        desk.alerts.update([], [], 10.5)
+        state = desk.alerts.state(10.5)
         assert state.muted_until is None
         assert state.audible
 
@@ -100,7 +104,7 @@ class TestMute:
     ) -> None:
         desk = open_desk()
         desk.ask(Mute())
-        desk.policy.update([], [BARE], 1.0)
+        desk.alerts.update([], [BARE], 1.0)
         wait_until(lambda: pins(LED).state)
         assert desk.ask(Unmute(), at=2.0) == "Buzzer and sound are heard again."
         wait_until(lambda: pins(BUZZER).state)
@@ -108,14 +112,14 @@ class TestMute:
     def test_without_a_length_it_lasts_as_configured(self, open_desk: Callable[..., Desk]) -> None:
         desk = open_desk(mute_for=45.0)
         desk.ask(Mute(), at=100.0)
-        assert desk.policy.state(100.0).muted_until == 145.0
+        assert desk.alerts.state(100.0).muted_until == 145.0
 
     def test_quiet_hours_outlast_it_and_are_named(self, open_desk: Callable[..., Desk]) -> None:
         here = NIGHT.astimezone()
         desk = open_desk(ManualClock(NIGHT), quiet_hours=f"{here:%H}:00-{(here.hour + 1) % 24:02}:00")
         assert desk.ask(Unmute()) == "They stay silent: it is in the quiet hours."
-        assert desk.policy.state(0.0).quiet_hours
-        assert not desk.policy.state(0.0).audible
+        assert desk.alerts.state(0.0).quiet_hours
+        assert not desk.alerts.state(0.0).audible
 
     @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 86401])
     def test_a_senseless_length_is_refused(self, seconds: float) -> None:
@@ -133,7 +137,7 @@ class TestTryOutput:
         wait_until(lambda: pins(pin).state)
         assert not any(pins(other).state for other in {LED, GREEN, BUZZER, RELAY} - {pin})
         wait_until(lambda: not pins(pin).state)
-        assert not desk.policy.sounding
+        assert not desk.alerts.sounding
 
     def test_a_muted_buzzer_is_heard_when_tried(
         self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]
@@ -161,7 +165,7 @@ class TestTryOutput:
 
 class TestState:
     def test_it_lists_what_is_wired(self, open_desk: Callable[..., Desk]) -> None:
-        state = open_desk(buzzer_pin=-1).policy.state(0.0)
+        state = open_desk(buzzer_pin=-1).alerts.state(0.0)
         assert [output.kind for output in state.outputs] == ["led", "welcome", "relay"]
         assert not state.audible
 
@@ -170,10 +174,10 @@ class TestState:
     ) -> None:
         monkeypatch.setattr("shutil.which", lambda _: None)
         desk = open_desk(sound="tone", buzzer_pin=-1)
-        (sound,) = [output for output in desk.policy.state(0.0).outputs if output.kind == "sound"]
+        (sound,) = [output for output in desk.alerts.state(0.0).outputs if output.kind == "sound"]
         assert sound.trouble
         assert "there is no aplay" in sound.trouble
-        assert not desk.policy.state(0.0).audible
+        assert not desk.alerts.state(0.0).audible
         with pytest.raises(RefusedError, match="there is no aplay"):
             desk.ask(TryOutput("sound"))
 
@@ -183,7 +187,7 @@ class TestQueue:
         desk = open_desk()
         answer = desk.commands.ask(Mute(5))
         assert not answer.done()
-        obey(desk.commands, desk.policy, 0.0)
+        obey(desk.commands, desk, 0.0)
         assert answer.result(timeout=0) == "Buzzer and sound are muted for 5 s."
 
     def test_it_is_bounded(self) -> None:
@@ -196,8 +200,8 @@ class TestQueue:
     def test_a_command_that_is_no_longer_wanted_is_dropped(self, open_desk: Callable[..., Desk]) -> None:
         desk = open_desk()
         assert desk.commands.ask(Mute(60)).cancel()
-        obey(desk.commands, desk.policy, 0.0)
-        assert desk.policy.state(0.0).muted_until is None
+        obey(desk.commands, desk, 0.0)
+        assert desk.alerts.state(0.0).muted_until is None
 
     def test_stop_and_restart_end_the_run_at_once(self) -> None:
         commands = Commands()
@@ -214,6 +218,7 @@ class TestQueue:
             with pytest.raises(RefusedError, match="The door is stopping"):
                 answer.result(timeout=0)
 
-    def test_settings_name_the_file_to_change(self, open_desk: Callable[..., Desk]) -> None:
-        with pytest.raises(RefusedError, match="change the configuration file"):
-            open_desk().ask(ChangeSettings({"alerts.quiet_hours": ""}))
+    def test_changed_settings_are_adopted(self, open_desk: Callable[..., Desk]) -> None:
+        desk, settings = open_desk(), load(environment={})
+        assert desk.ask(ChangeSettings(settings, "Quiet hours end.")) == "Quiet hours end."
+        assert desk.adopted == [settings]
