@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from convert import calibrate, parity, provenance, publish, quantize, tables
@@ -16,7 +17,7 @@ from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import InputSize, MaskEntry
 from train.common.device_boxes import DeviceDetector, draw_anew
 from train.common.reproducible import METRICS_FILE
-from train.mask.data import Sample, label_named, read
+from train.mask.data import Sample, read
 
 OUTPUT = quantize.ONLY_OUTPUT_NAME
 
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     stages = provenance.stages(metrics_path, "margin", "labels")
     cases = parity.listed_cases(args)
     metrics = stages[-1]
-    labels = tuple(label_named(name, metrics_path) for name in metrics["labels"])
+    labels = tuple(_label(name, metrics_path) for name in metrics["labels"])
     samples = [sample for path in args.data for sample in read(path)]
     chosen = calibrate.some_of(validation_faces(args, labels), args.limit, args.seed)
     judged = draw_anew(chosen, DeviceDetector(), print)
@@ -112,3 +113,10 @@ def compare(
     said = parity.masks_alarmed(faces, {"float": before, "int8": after}, entry.alarm_below)
     by_case = parity.case_parity(cases, said, lambda face: face.alarm)
     return {**parity.mask_parity(faces, before, after, entry.alarm_below), "cases": by_case}
+
+
+def _label(name: str, where: Path) -> Label:
+    try:
+        return Label(name)
+    except ValueError:
+        raise ConfigError(f"{where} names the label {name!r}, which no mask model has: train it again.") from None

@@ -106,9 +106,9 @@ class TestReaders:
     @pytest.mark.parametrize(
         ("make", "words"),
         [
-            (lambda root: root / "nowhere", "No data at"),
-            (lambda root: root, "No images found in"),
-            (lambda root: folders(root).joinpath("with_mask/0.png"), "neither a folder"),
+            (lambda root: root / "nowhere", "There is no data at"),
+            (lambda root: root, "contains no photo"),
+            (lambda root: folders(root).joinpath("with_mask/0.png"), "has no layout"),
         ],
     )
     def test_missing_data_is_reported(self, tmp_path: Path, make, words: str) -> None:  # type: ignore[no-untyped-def]
@@ -116,13 +116,13 @@ class TestReaders:
             read(make(tmp_path))
 
     def test_unknown_labels_name_the_nearest(self, tmp_path: Path) -> None:
-        picture(tmp_path / "with_masks" / "a.png", (1, 2, 3))
-        with pytest.raises(ConfigError, match=r"Unknown label 'with_masks'.*did you mean with_mask\?"):
+        picture(tmp_path / "wiht_mask" / "a.png", (1, 2, 3))
+        with pytest.raises(ConfigError, match=r"'wiht_mask' is not known; did you mean with_mask\?"):
             read(tmp_path)
 
     def test_a_json_of_another_shape_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text('{"images": []}')
-        with pytest.raises(ConfigError, match="not a COCO json"):
+        with pytest.raises(ConfigError, match="not a COCO file"):
             read(tmp_path / "x.json")
 
     def test_unreadable_pictures_are_named_once(self, tmp_path: Path) -> None:

@@ -16,24 +16,44 @@ from edge.errors import ConfigError
 from train.common.options import add_shared, parse_draws, require_at_least
 
 EPILOG = """\
-data layouts (--data may be repeated and mixed):
-  a folder          with_mask/, without_mask/, mask_worn_incorrectly/ with pictures in them
-  labels.csv        file,label[,source,group,split]; rows with split=val are kept for validation
-  COCO json         boxes in whole photos; categories with_mask, without_mask, mask_worn_incorrectly,
-                    and face (mask state not annotated: taken as without_mask)
+data layouts (several may be given and mixed):
+  folders           with_mask/, without_mask/, mask_worn_incorrectly/, in any usual spelling (Mask, No Mask,
+                    mask_weared_incorrect ...; others with --label), also below or above train/, val/, test/
+  .csv              file,label[,source,group,split], or with boxes file,x0,y0,x1,y1,label
+  COCO .json        boxes in whole photos; a category face is one whose mask state is not annotated
+  Pascal VOC        a folder with .xml files; YOLO: a data.yaml, or the folder it is in
+  Photos that the data keeps for validation or test are only reported on.
 
 what is written to --out (default runs/mask, which git ignores):
   mask.keras        the members' mean so far, from the first epoch on; takes RGB in [-1, 1], gives probabilities
   last.keras        the last epoch with its optimiser; state.json, *.npz: what --resume continues from
   metrics.json      command, seed, seconds, versions and figures; curves*.png, confusion*.png
   boxes.json        faces that --detector found, so that the next run need not look again
+  dataset.*         the check of the photos: a table, everything found, examples of each class
 
 examples:
   python -m train mask --data faces/train.json --data masks/labels.csv --validation faces/val.json \\
       --weights imagenet --detector yunet.onnx
   python -m train mask --data faces/train.json --resume           goes on where it was stopped
-  python -m train mask --preset report --data dataset             two folders: with_mask, without_mask
+  python -m train mask photos/ --preset report                    two folders: with_mask, without_mask
 """
+
+IGNORED_BY_REPORT = (
+    "leave_out",
+    "split",
+    "start_from",
+    "teacher",
+    "detector",
+    "margin",
+    "warmup_epochs",
+    "members",
+    "keep_start",
+    "faces",
+    "train_from",
+    "no_paint",
+    "validation",
+)
+"""Options that mean nothing to the report's recipe."""
 
 AT_LEAST = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1, "warmup_epochs": 0, "members": 1}
 
@@ -43,7 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--data", action="append", type=Path, required=True, metavar="PATH", help="folder, labels.csv or COCO json")
+    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="data sets to learn from; layouts below")
+    add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
+    add(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=LABEL",
+        help="what a class of the data is called here: a label, face (state unknown) or skip; may be repeated",
+    )
     add("--preset", choices=("default", "report"), default="default", help="recipe; report: the student report's")
     add("--weights", default="imagenet", metavar="imagenet|PATH|none", help="of the backbone (default: %(default)s)")
     add(
@@ -150,6 +178,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    args.data = [*args.photos, *args.data]
+    if not args.data:
+        raise ConfigError("Name the photos to learn from: python -m train mask photos/")
+    if args.preset == "report":
+        _refuse_ignored(args)
     require_at_least(args, AT_LEAST)
     if not 0 <= args.margin <= 2:
         raise ConfigError(f"--margin is {args.margin}: give a fraction of the face between 0 and 2.")
@@ -159,3 +192,13 @@ def _check(args: argparse.Namespace) -> None:
         )
     if not 0 <= args.keep_start < 1:
         raise ConfigError(f"--keep-start is {args.keep_start}: give a share of at least 0 and below 1.")
+
+
+def _refuse_ignored(args: argparse.Namespace) -> None:
+    """Refuse options that the report's recipe would swallow."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    set_ = [name for name in IGNORED_BY_REPORT if getattr(args, name) != parser.get_default(name)]
+    if set_:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in set_)
+        raise ConfigError(f"--preset report does not use {named}: leave it out, or take the default recipe.")

@@ -1,39 +1,24 @@
-"""Pictures for the mask classifier: readers for the three layouts, grouped splits.
+"""Faces for the mask classifier: taken from data sets and split by group.
 
-Nothing here needs keras. A face is a `Sample`: a picture, a label and, where it is known, a box.
-
-    folder per class      with_mask/*.jpg, without_mask/*.jpg, mask_worn_incorrectly/*.jpg
-    labels.csv            file,label[,source,group,split]; paths relative to the csv
-    COCO json             images[], annotations[] with bbox [x, y, width, height]; paths relative to the json
+Nothing here needs keras. A face is a `Sample`: a picture, a label and, where it is known, a box. `train.common.dataset`
+reads the layouts.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
-import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from edge.errors import ConfigError
-from edge.values import LABELS, BBox, Image, Label
+from edge.values import BBox, Image, Label
+from train.common import dataset
 from train.common.box_size import larger
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-
-UNSTATED_FACE = "face"
-"""The COCO category of a face whose mask state nobody annotated.
-
-Such faces are nearly always bare, except where the state of another face in the photo is annotated: there they are left
-out.
-"""
-
+from train.common.dataset import Names, Part, Photo
 
 Point = tuple[float, float]
 
@@ -79,111 +64,44 @@ class Sample:
         return f"{self.path}#{','.join(f'{edge:.1f}' for edge in self.bbox)}"
 
 
-def read(path: Path) -> list[Sample]:
-    """Read one data set, whatever its layout.
+def read(path: Path, names: Names | None = None) -> list[Sample]:
+    """Read the faces of one data set, whatever its layout; no picture is opened.
 
     Args:
-        path: A folder with one folder a class, a labels.csv, or a COCO json.
-
-    Returns:
-        Its faces, in a stable order.
+        path: See `train.common.dataset.read`.
+        names: How classes are called in it.
 
     Raises:
-        ConfigError: Nothing is there, a label is unknown, or a file has the wrong shape.
+        ConfigError: It cannot be used; the text says where and why.
     """
-    if path.is_dir():
-        samples = _read_folders(path)
-    elif not path.exists():
-        raise ConfigError(f"No data at {path}: give a folder with one folder a class, a labels.csv or a COCO json.")
-    elif path.suffix == ".csv":
-        samples = _read_csv(path)
-    elif path.suffix == ".json":
-        samples = _read_coco(path)
-    else:
-        raise ConfigError(f"{path} is neither a folder, a .csv nor a .json: give one of these as --data.")
-    if not samples:
-        raise ConfigError(
-            f"No images found in {path}: expected pictures in folders named {', '.join(LABELS)}, "
-            "or rows or annotations that name them."
-        )
-    return samples
+    return samples_of(dataset.read(path, names).photos)
 
 
-def label_named(name: str, where: Path) -> Label:
-    """The label called ``name``; a ConfigError that names ``where`` and the nearest label if there is none."""
-    try:
-        return Label(name)
-    except ValueError:
-        nearest = difflib.get_close_matches(name, list(LABELS), n=1, cutoff=0.5)
-        hint = f"; did you mean {nearest[0]}?" if nearest else "."
-        raise ConfigError(f"Unknown label {name!r} in {where}: the labels are {', '.join(LABELS)}{hint}") from None
+def samples_of(photos: Iterable[Photo]) -> list[Sample]:
+    """The labelled faces of some photos, in a stable order.
+
+    A face whose mask state nobody annotated is nearly always bare, except in a photo where the state of another face
+    is annotated: there it is left out, and so is what the data set says to ignore. Photos of a validation or test part
+    are kept from training.
+    """
+    return [sample for photo in photos for sample in _samples(photo)]
 
 
-def _read_folders(root: Path) -> list[Sample]:
-    folders = sorted(folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    samples = []
-    for folder in folders:
-        label = label_named(folder.name, root)
-        pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-        samples += [Sample(path, label, root.name, str(path)) for path in pictures]
-    return samples
-
-
-def _read_csv(path: Path) -> list[Sample]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"file", "label"} - set(reader.fieldnames or ())
-        if missing:
-            raise ConfigError(
-                f"{path} has no column {' or '.join(sorted(missing))}: its first line must name file,label."
+def _samples(photo: Photo) -> Iterator[Sample]:
+    faces = [face for face in photo.faces if not face.ignore]
+    any_stated = any(face.label is not None for face in faces)
+    for face in faces:
+        if face.label is not None or not any_stated:
+            yield Sample(
+                path=photo.path,
+                label=face.label or Label.WITHOUT_MASK,
+                source=photo.source,
+                group=photo.group,
+                validation=photo.part in (Part.VALIDATION, Part.TEST),
+                bbox=face.bbox,
+                stated=face.label is not None,
+                annotated=face.bbox is not None,
             )
-        return [_csv_sample(row, path) for row in reader]
-
-
-def _csv_sample(row: dict[str, str], path: Path) -> Sample:
-    source = row.get("source") or path.parent.name
-    return Sample(
-        path=path.parent / row["file"],
-        label=label_named(row["label"], path),
-        source=source,
-        group=f"{path.parent.name}/{row.get('group') or row['file']}",
-        validation=row.get("split") == "val",
-    )
-
-
-def _read_coco(path: Path) -> list[Sample]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        names = {category["id"]: category["name"] for category in data["categories"]}
-        pictures = {picture["id"]: picture for picture in data["images"]}
-        faces = [
-            (face["image_id"], names[face["category_id"]], face["bbox"])
-            for face in data["annotations"]
-            if not (face.get("iscrowd") or face.get("ignore"))
-        ]
-        stated = {picture for picture, name, _ in faces if name != UNSTATED_FACE}
-        return [
-            _coco_sample(pictures[picture], name, bbox, path)
-            for picture, name, bbox in faces
-            if name != UNSTATED_FACE or picture not in stated
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"{path} is not a COCO json with images, annotations and categories: {error!r}.") from error
-
-
-def _coco_sample(picture: dict[str, Any], name: str, bbox: Sequence[float], path: Path) -> Sample:
-    x, y, width, height = bbox
-    return Sample(
-        path=path.parent / picture["file_name"],
-        label=Label.WITHOUT_MASK if name == UNSTATED_FACE else label_named(name, path),
-        source=picture.get("source", path.parent.name),
-        group=picture["file_name"],
-        bbox=BBox(x, y, x + width, y + height),
-        stated=name != UNSTATED_FACE,
-        annotated=True,
-    )
 
 
 def hold_out(samples: Sequence[Sample], fraction: float, seed: int) -> tuple[list[Sample], list[Sample]]:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
+from train.common.dataset import Names
 from train.common.device_boxes import Find, draw_anew
 from train.common.options import say
-from train.mask.data import Sample, drop_unreadable, hold_out, read
+from train.mask.data import Sample, hold_out
 from train.mask.locate import YuNet, locate
+from train.mask.photos import read_checked, refuse_shared
 from train.mask.views import LEAST_PAINTED_SIDE
 
 LEAST_TRAINED_SIDE = 12.0
@@ -69,12 +71,18 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
         args: Of ``python -m train mask``.
         find: The device's detector.
     """
-    samples = [sample for path in args.data for sample in read(path)]
+    names = Names.parse(args.label)
+    samples, report = read_checked(args.data, names, args.out)
     _check_sources(args.leave_out, samples)
-    reported = [replace(sample, validation=True) for path in args.validation for sample in read(path)]
+    unreadable = list(report.unreadable)
+    reported: list[Sample] = []
+    if args.validation:
+        found, validated = read_checked(args.validation, names, args.out, "validation")
+        refuse_shared(report, validated)
+        reported = [replace(sample, validation=True) for sample in found]
+        unreadable += validated.unreadable
     samples = [s for s in samples if s.short_side >= LEAST_TRAINED_SIDE]
-    kept, unreadable = drop_unreadable([*samples, *reported], say)
-    kept = draw_anew(kept, find, say)
+    kept = draw_anew([*samples, *reported], find, say)
     if args.detector is not None:
         kept = locate(kept, YuNet(args.detector), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
     named = {sample.path for sample in reported}
@@ -89,8 +97,6 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
     for name, part in (("training", train), ("held out", held), ("left out", left), ("validation", validation)):
         counts = Counter(str(sample.label) for sample in part)
         say(f"{name}: {len(part)} faces, " + ", ".join(f"{label} {counts[label]}" for label in LABELS))
-    if unreadable:
-        say(f"Skipped {len(unreadable)} unreadable images")
     return Faces(train, held, left, validation, unreadable)
 
 

@@ -2,8 +2,9 @@
 
 224 pixels, frozen MobileNetV2, AveragePooling2D 7x7, Flatten, Dense 128 ReLU, dropout 0.5, softmax over the classes
 found, Adam at 1e-4, 20 epochs, batches of 32, a stratified 80/20 split, rotation 20 degrees, zoom 0.15, shift 0.2,
-shear 0.15 and mirroring. Whole pictures are used, as face crops; annotated boxes are cut out tightly. It splits by
-picture, not by group, so near-duplicates make its figures kinder than the default recipe's.
+shear 0.15 and mirroring. Whole pictures are used, as face crops; annotated boxes are cut out tightly. Where it is not
+the report's: near duplicates stay on one side of the split, and photos that the data set itself keeps for validation
+or test are the test set.
 """
 
 from __future__ import annotations
@@ -22,26 +23,33 @@ from edge.values import LABELS, Image, Label
 from edge.vision.preprocess import crop_face, resize
 from train.common import plots
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
+from train.common.dataset import Names
 from train.common.options import say
 from train.common.reproducible import command, versions, write_json
-from train.mask.data import Sample, drop_unreadable, load, read
+from train.mask.data import Sample, load
 from train.mask.figures import describe, figures, indices
+from train.mask.photos import read_checked
 
 TEST_SHARE = 0.2
 ROTATION, ZOOM, SHIFT, SHEAR = 20.0, 0.15, 0.2, 0.15
 
 
 def stratified(samples: Sequence[Sample], seed: int) -> tuple[list[Sample], list[Sample]]:
-    """80 % to train on and 20 % to test on, with the classes in the same proportions."""
-    from sklearn.model_selection import train_test_split
+    """80 % to train on and 20 % to test on, with the classes in the same proportions and groups whole.
 
+    A split that the data set names is kept.
+    """
+    if any(sample.validation for sample in samples):
+        return [s for s in samples if not s.validation], [s for s in samples if s.validation]
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = StratifiedGroupKFold(round(1 / TEST_SHARE), shuffle=True, random_state=seed)
+    labels, groups = [str(sample.label) for sample in samples], [sample.group for sample in samples]
     try:
-        train, test = train_test_split(
-            list(samples), test_size=TEST_SHARE, stratify=[str(sample.label) for sample in samples], random_state=seed
-        )
+        train, test = next(folds.split(labels, labels, groups))
     except ValueError as error:
         raise ConfigError(f"Too few pictures for a stratified 80/20 split, add some to each class: {error}") from error
-    return train, test
+    return [samples[index] for index in train], [samples[index] for index in test]
 
 
 def picture(sample: Sample, size: int) -> Image:
@@ -84,7 +92,8 @@ class ReportRun:
         self.size: int = args.size or 224
         self.epochs: int = args.epochs or 20
         self.rate: float = args.learning_rate or 1e-4
-        samples, self.unreadable = drop_unreadable([sample for path in args.data for sample in read(path)], say)
+        samples, found_in = read_checked(args.data, Names.parse(args.label), args.out)
+        self.unreadable = list(found_in.unreadable)
         self.labels = [label for label in LABELS if any(sample.label is label for sample in samples)]
         if len(self.labels) < 2:
             found = ", ".join(self.labels) or "no readable picture"

@@ -21,6 +21,9 @@ Progress = Callable[[Sequence[Path]], Iterable[Path]]
 SIDE = 16
 """Rows and columns of the pattern that photos are compared by."""
 
+LEAST_PATTERN = 16
+"""A photo with fewer set bits is nearly plain: it is like others by chance, and only the same file counts."""
+
 ALIKE = 10
 """Bits of 256 in which two photos may differ and still be near duplicates."""
 
@@ -106,9 +109,13 @@ def alike(looks: Sequence[Look]) -> list[list[int]]:
     patterns = np.array([np.frombuffer(bytes.fromhex(look.pattern), np.uint8) for look in looks])
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1).astype(np.uint16)
     leader = np.arange(len(looks))
-    for index in range(1, len(looks)):
-        near = _nearest(patterns, index, bits)
-        if near is not None:
+    plain = bits[patterns].sum(axis=1) < LEAST_PATTERN
+    same: dict[str, int] = {}
+    for index, look in enumerate(looks):
+        near = same.setdefault(look.digest, index)
+        if near == index and not plain[index]:
+            near = _nearest(patterns, index, bits)
+        if near != index:
             leader[leader == leader[index]] = leader[near]
     groups: dict[int, list[int]] = {}
     for index, first in enumerate(leader.tolist()):
@@ -116,8 +123,10 @@ def alike(looks: Sequence[Look]) -> list[list[int]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _nearest(patterns: NDArray[np.uint8], index: int, bits: NDArray[np.uint16]) -> int | None:
-    """The earlier photo that is most like the one at ``index``, if any is alike."""
+def _nearest(patterns: NDArray[np.uint8], index: int, bits: NDArray[np.uint16]) -> int:
+    """The photo up to ``index`` that is most like the one there, if any is alike; else ``index``."""
+    if not index:
+        return 0
     distances = bits[patterns[:index] ^ patterns[index]].sum(axis=1)
     best = int(distances.argmin())
-    return best if distances[best] <= ALIKE else None
+    return best if distances[best] <= ALIKE else index
