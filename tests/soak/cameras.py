@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from edge.cameras.source import HUNG_AFTER
 from edge.config import CameraSettings
 from tests.soak.appliance import Appliance, expect, expect_nothing_lost, running, wait_for
 from tests.soak.faults import Trial, fault
 from tests.soak.network_camera import NetworkCamera, network_camera
+from tests.soak.video_camera import video_camera
 
 SHIPPED = CameraSettings()
 QUICK = CameraSettings(frozen_after=2.0, dark_after=2.0, reopen_after=0.2)
@@ -22,8 +26,15 @@ SLACK = 8.0
 @contextlib.contextmanager
 def door(trial: Trial, camera: NetworkCamera, program: tuple[str, ...] = ("-m", "edge")) -> Iterator[Appliance]:
     """A daemon that watches ``camera`` and is well; at the end it must stop cleanly with nothing lost."""
+    with watching(trial, camera.url, program) as appliance:
+        yield appliance
+
+
+@contextlib.contextmanager
+def watching(trial: Trial, source: str, program: tuple[str, ...] = ("-m", "edge")) -> Iterator[Appliance]:
+    """The same of a source."""
     settings = {f"camera.{name}": value for name, value in limits(trial).model_dump(exclude_unset=True).items()}
-    with running(Appliance(trial.folder, {"camera.source": camera.url} | settings, program)) as appliance:
+    with running(Appliance(trial.folder, {"camera.source": source} | settings, program)) as appliance:
         wait_for(appliance.is_well, "the door is watched")
         yield appliance
         expect(appliance.stop() == 0, f"it ended with code {appliance.process.returncode}: {appliance.last_words()}")
@@ -97,6 +108,55 @@ def black(trial: Trial) -> None:
 @fault("camera", "connected, but sends nothing more", short=1, long=5)
 def silent(trial: Trial) -> None:
     break_down(trial, "silent", "", limits(trial).stale_after)
+
+
+@fault("camera", "a picture that announces 2 GB and does not end", short=1, long=5)
+def endless(trial: Trial) -> None:
+    with network_camera() as camera, door(trial, camera) as appliance:
+        memory = appliance.resident()
+        camera.fault = "endless"
+        lost_after = lose(appliance, "16 MB", limits(trial).stale_after)
+        trial.note("memory grew (MiB)", grown := appliance.resident() - memory)
+        expect(grown < 80, f"memory grew by {grown:.1f} MiB")
+        camera.fault = None
+        recover(trial, appliance, lost_after)
+
+
+@fault("camera", "the decoder of a network video is killed", short=1, long=10)
+def decoder_killed(trial: Trial) -> None:
+    with video_camera(trial.folder) as source, watching(trial, source) as appliance:
+        appliance.goes_on()
+        (decoder,) = children(appliance)
+        os.kill(decoder, trial.rng.choice((signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT)))
+        began = time.monotonic()
+        wait_for(lambda: [one for one in children(appliance) if one != decoder], "it is started again")
+        wait_for(appliance.is_well, "it is well again")
+        trial.note("back after (s)", time.monotonic() - began)
+        appliance.goes_on()
+
+
+@fault("camera", "a quiet hall: the same pixels at new times", short=0, long=1)
+def quiet(trial: Trial) -> None:
+    with video_camera(trial.folder, still=True) as source, watching(trial, source) as appliance:
+        watch_health(appliance, 120)
+        expect(not appliance.told("camera_lost"), "a quiet hall was held to be a frozen camera")
+
+
+@fault("camera", "told to end while it is silent", short=2, long=18)
+def ended_while_silent(trial: Trial) -> None:
+    with network_camera() as camera, door(trial, camera) as appliance:
+        camera.fault = "silent"
+        time.sleep(trial.rng.uniform(0, 1 if trial.short else 12))  # also while it is opened again
+        began = time.monotonic()
+        expect(appliance.stop() == 0, f"it ended with code {appliance.process.returncode}: {appliance.last_words()}")
+        trial.note("ended after (s)", time.monotonic() - began)
+
+
+def children(appliance: Appliance) -> list[int]:
+    """Processes of a daemon."""
+    pid = appliance.process.pid
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text("ascii").split()]
 
 
 @fault("camera", "read() that blocks for ever", short=0, long=3)

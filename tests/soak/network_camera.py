@@ -37,7 +37,8 @@ class NetworkCamera:
     """Serves pictures on a port of its own.
 
     Attributes:
-        fault: None while it works; ``frozen``, ``ring``, ``black``, ``silent`` (connected, sends nothing).
+        fault: None while it works; ``frozen``, ``ring``, ``black``, ``silent`` (connected, sends nothing), ``endless``
+            (a part that announces 2 GB and does not end).
         fps: Pictures a second.
         size: Width and height, in pixels.
         sent: Pictures that went out so far.
@@ -101,6 +102,10 @@ class NetworkCamera:
         for number in itertools.count():
             while self.fault == "silent":
                 time.sleep(0.05)
+            if self.fault == "endless":
+                request.wfile.write(b"--frame\r\nContent-Length: 2000000000\r\n\r\n" + self._jpeg(number)[:-2])
+            while self.fault == "endless":
+                request.wfile.write(bytes(1 << 18))
             jpeg = self._jpeg(number)
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
             request.wfile.write(head.encode() + jpeg + b"\r\n")

@@ -1,0 +1,36 @@
+"""A network camera that sends H.264 in an MPEG transport stream over HTTP, in real time, of the demo clip."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.soak.network_camera import SIZE, clip_pictures
+from tests.stand_ins import recordings
+from tests.stand_ins.http_camera import http_camera
+
+PACKETS = 188 * 7
+
+
+@contextlib.contextmanager
+def video_camera(folder: Path, still: bool = False) -> Iterator[str]:
+    """Its address, while the block lasts; ``still`` sends one picture again and again, as new frames."""
+    pictures = clip_pictures()
+    pictures = [pictures[0]] * len(pictures) if still else pictures
+    content = recordings.write(folder / "camera.ts", pictures, size=SIZE, **recordings.SMALL).read_bytes()
+    pause = PACKETS / len(content) * len(pictures) / recordings.FPS
+
+    def answer(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")
+        due = time.monotonic()
+        while True:
+            for at in range(0, len(content), PACKETS):
+                connection.sendall(content[at : at + PACKETS])
+                due += pause
+                time.sleep(max(0.0, due - time.monotonic()))
+
+    with http_camera(answer) as port:
+        yield f"http://127.0.0.1:{port}/door.ts"
