@@ -5,6 +5,7 @@ The device finds the packages in a folder in place of the internet. `make test-s
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +37,8 @@ pytestmark = [pytest.mark.system, pytest.mark.skipif(missing() is not None, reas
 
 def shop(folder: Path) -> Path:
     """All that the device would fetch, the tools that build a wheel included."""
-    wheels = CACHE / "wheels" / f"clone-{DEVICE}"
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:8]
+    wheels = CACHE / "wheels" / f"clone-{DEVICE}-{wanted}"
     if not wheels.exists():
         part = wheels.with_name(f"part-{wheels.name}")
         download_wheels([str(build_wheel(folder / "wheel")), "pip", "hatchling", "setuptools"], DEVICE, part)
