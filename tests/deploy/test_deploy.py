@@ -125,9 +125,7 @@ def test_a_host_whose_key_has_changed_is_not_trusted(door: Door, capsys: pytest.
 
 
 @needs_sshd
-def test_a_key_that_the_host_does_not_accept_is_said_to_be_the_reason(
-    door: Door, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rejected_keys_are_named(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     new_key(door.folder / "wrong_key")
     config = door.config(IdentityFile=door.folder / "wrong_key")
     assert main(["install", "door", "--ssh-config", str(config)]) == 1
@@ -135,7 +133,7 @@ def test_a_key_that_the_host_does_not_accept_is_said_to_be_the_reason(
 
 
 @needs_sshd
-def test_a_32_bit_system_is_refused_with_the_image_to_take(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
+def test_32_bit_systems_are_refused(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     door.command("uname", "echo armv7l")
     door.command("getconf", "echo 32")
     assert main(["install", "door", "--ssh-config", str(door.config())]) == 1
@@ -143,7 +141,7 @@ def test_a_32_bit_system_is_refused_with_the_image_to_take(door: Door, capsys: p
 
 
 @needs_sshd
-def test_a_32_bit_system_on_a_64_bit_kernel_is_refused_too(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
+def test_32_bit_on_64_bit_kernels_is_refused(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     door.command("uname", "echo aarch64")
     door.command("getconf", "echo 32")
     assert main(["install", "door", "--ssh-config", str(door.config())]) == 1
@@ -151,7 +149,7 @@ def test_a_32_bit_system_on_a_64_bit_kernel_is_refused_too(door: Door, capsys: p
 
 
 @needs_sshd
-def test_a_connection_that_is_cut_while_sending_is_told_in_one_sentence(door: Door, tmp_path: Path) -> None:
+def test_cut_connections_are_explained(door: Door, tmp_path: Path) -> None:
     door.command("rsync", "kill -9 $PPID")
     sent = tmp_path / "release"
     sent.mkdir()
@@ -163,7 +161,7 @@ def test_a_connection_that_is_cut_while_sending_is_told_in_one_sentence(door: Do
 
 
 @needs_sshd
-def test_a_device_without_rsync_is_told_how_to_get_it(door: Door, tmp_path: Path) -> None:
+def test_missing_rsync_is_explained(door: Door, tmp_path: Path) -> None:
     door.command("rsync", 'echo "sh: 1: rsync: not found" >&2; exit 127')
     connection = Connection("door", door.config())
     with pytest.raises(DeployError, match="sudo apt install rsync"):
@@ -172,7 +170,7 @@ def test_a_device_without_rsync_is_told_how_to_get_it(door: Door, tmp_path: Path
 
 
 @needs_sshd
-def test_a_release_is_sent_to_a_folder_in_the_home_whatever_the_homes_name(door: Door, tmp_path: Path) -> None:
+def test_releases_go_into_the_home(door: Door, tmp_path: Path) -> None:
     sent = tmp_path / "release"
     sent.mkdir()
     (sent / "VERSION").write_text("1.0\n")
@@ -189,7 +187,7 @@ def test_a_release_is_sent_to_a_folder_in_the_home_whatever_the_homes_name(door:
 
 
 @needs_sshd
-def test_a_home_that_cannot_take_a_release_is_told_and_left_as_it_was(door: Door, tmp_path: Path) -> None:
+def test_unfit_homes_stay_unchanged(door: Door, tmp_path: Path) -> None:
     photos = tmp_path / "home of pi" / "photos"
     photos.mkdir()
     os.utime(photos, (0, 0))
@@ -202,7 +200,7 @@ def test_a_home_that_cannot_take_a_release_is_told_and_left_as_it_was(door: Door
 
 
 @needs_sshd
-def test_a_login_script_that_prints_is_named_as_the_reason(door: Door, tmp_path: Path) -> None:
+def test_printing_login_scripts_are_named(door: Door, tmp_path: Path) -> None:
     door.command("rsync", 'echo Welcome to this door; exec /usr/bin/rsync "$@"')
     connection = Connection("door", door.config())
     with pytest.raises(DeployError, match="A login script on door prints text"):
@@ -221,7 +219,7 @@ def test_a_device_is_asked_over_ssh_what_it_is(door: Door) -> None:
 
 
 @needs_sshd
-def test_what_a_host_is_told_reaches_its_shell_as_given(door: Door) -> None:
+def test_commands_reach_the_shell_unchanged(door: Door) -> None:
     words = ["printf", "%s|", "a b", "$HOME", "'", "; echo injected", "*"]
     connection = Connection("door", door.config())
     assert connection.run(words) == "a b|$HOME|'|; echo injected|*|"
@@ -237,15 +235,13 @@ def test_what_a_host_is_told_reaches_its_shell_as_given(door: Door) -> None:
         ("Received disconnect: Too many authentication failures", "pi@door1 does not accept your SSH key"),
     ],
 )
-def test_what_ssh_and_rsync_complain_of_becomes_one_sentence(complaint: str, sentence: str) -> None:
+def test_ssh_errors_become_one_sentence(complaint: str, sentence: str) -> None:
     told = explain("pi@door1", 255, f"some line before\n{complaint}\n")
     assert told.startswith(sentence)
     assert "\n" not in told
 
 
-def test_every_host_gets_its_line_though_one_fails_before_the_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_host_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "ssh_config"
     config.write_text(f"Host closed\nHostName 127.0.0.1\nPort {free_port()}\n")
     assert main(["install", "no-such-host.invalid", "closed", "--ssh-config", str(config)]) == 1
@@ -254,7 +250,7 @@ def test_every_host_gets_its_line_though_one_fails_before_the_other(
     assert any(line.startswith("closed") and "closed refuses SSH" in line for line in lines)
 
 
-def test_hosts_come_from_the_command_line_the_environment_and_the_inventory(
+def test_hosts_come_from_three_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inventory = tmp_path / "hosts.txt"
@@ -273,14 +269,14 @@ def test_a_machine_without_a_temporary_folder_says_so(
     assert f"No such file or directory: '{tmp_path}/missing" in capsys.readouterr().err
 
 
-def test_an_inventory_that_is_not_utf_8_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inventories_must_be_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inventory = tmp_path / "hosts.txt"
     inventory.write_text("one.invalid\n", "utf-16")
     assert main(["rollback", "--inventory", str(inventory)]) == 2
     assert "is not text in UTF-8" in capsys.readouterr().err
 
 
-def test_a_full_disk_of_this_machine_fails_one_host_and_not_the_others(tmp_path: Path) -> None:
+def test_local_disk_errors_fail_one_host(tmp_path: Path) -> None:
     def work(job: Job) -> None:
         if job.connection.host == "one":
             (tmp_path / "no such folder" / "file").write_text("")
@@ -310,9 +306,7 @@ def test_a_full_disk_of_this_machine_fails_one_host_and_not_the_others(tmp_path:
         (["pi@door1:2222"], "a port belongs in ~/.ssh/config"),
     ],
 )
-def test_a_wrong_call_is_told_apart_from_a_failed_deployment(
-    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_calls_have_their_own_code(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["install", *words]) == 2
     assert sentence in capsys.readouterr().err
 
@@ -327,7 +321,7 @@ def test_a_device_is_what_it_answers() -> None:
     ("answer", "sudo"),
     [("root", Sudo.NEEDLESS), ("free", Sudo.FREE), ("sudo: a password is required", Sudo.PASSWORD)],
 )
-def test_a_user_becomes_root_the_way_the_device_asks_for(answer: str, sudo: Sudo) -> None:
+def test_users_become_root_as_required(answer: str, sudo: Sudo) -> None:
     assert read_answers("pi@door", {**BOOKWORM_PI, "sudo": answer}).sudo is sudo
 
 
@@ -346,12 +340,12 @@ def test_a_user_becomes_root_the_way_the_device_asks_for(answer: str, sudo: Sudo
         ({"sudo": "guest is not in the sudoers file."}, "gives you no sudo"),
     ],
 )
-def test_a_device_that_cannot_run_maskgate_is_told_what_would(answers: dict[str, str], sentence: str) -> None:
+def test_unsuitable_devices_are_explained(answers: dict[str, str], sentence: str) -> None:
     with pytest.raises(DeployError, match=sentence):
         read_answers("pi@door", {**BOOKWORM_PI, **answers})
 
 
-def test_wheels_for_a_newer_glibc_than_the_devices_are_not_taken() -> None:
+def test_wheels_fit_the_devices_glibc() -> None:
     assert JAMMY.platforms[0] == "manylinux_2_35_aarch64"
     assert "manylinux_2_28_aarch64" in JAMMY.platforms
     assert JAMMY.platforms[-1] == "manylinux2014_aarch64"
@@ -366,7 +360,7 @@ def write_wheel(folder: Path, name: str, *requirements: str) -> None:
         )
 
 
-def test_markers_are_those_of_the_device_not_of_the_workstation(tmp_path: Path) -> None:
+def test_markers_are_the_devices(tmp_path: Path) -> None:
     write_wheel(
         tmp_path,
         "door",
@@ -396,7 +390,7 @@ def test_wheels_are_gathered_until_none_is_missing(tmp_path: Path, monkeypatch: 
     assert {wheel.name.split("-")[0] for wheel in (tmp_path / "wheels").iterdir()} == {"door"}
 
 
-def test_wheels_that_only_the_workstation_needs_are_not_sent(tmp_path: Path) -> None:
+def test_workstation_wheels_are_not_sent(tmp_path: Path) -> None:
     write_wheel(tmp_path, "maskgate", "numpy", 'tomli; python_version < "3.11"', 'colorama; sys_platform == "win32"')
     for name in ("pip", "numpy", "colorama"):
         write_wheel(tmp_path, name)
@@ -429,7 +423,7 @@ def test_a_release_is_named_by_version_and_commit(checkout: Path, tmp_path: Path
     assert payload.release_name(wheel) == f"1.2.3-{commit}"
 
 
-def test_two_releases_with_different_uncommitted_changes_differ_by_name(checkout: Path, tmp_path: Path) -> None:
+def test_uncommitted_changes_alter_the_name(checkout: Path, tmp_path: Path) -> None:
     wheel = tmp_path / "maskgate-1.2.3-py3-none-any.whl"
     wheel.write_bytes(b"wheel")
     unit = checkout / "systemd" / "maskgate.service"

@@ -180,7 +180,7 @@ def test_both_file_systems_and_the_partition_table_are_sound(workbench: Workbenc
     }
 
 
-def test_the_base_stays_as_it_is_and_one_packed_by_xz_gives_the_same(workbench: Workbench) -> None:
+def test_packed_bases_give_the_same_image(workbench: Workbench) -> None:
     before = hashlib.sha256(workbench.base.read_bytes()).hexdigest()
     first = workbench.build()
     packed = workbench.folder / "raspios.img.xz"
@@ -197,7 +197,7 @@ def test_the_digest_told_is_that_of_the_file(workbench: Workbench) -> None:
     assert (workbench.folder / "card.img.sha256").read_text() == f"{made.sha256}  card.img\n"
 
 
-def test_the_line_told_for_flashing_works_on_linux_and_macos(workbench: Workbench, tmp_path: Path) -> None:
+def test_the_flash_command_suits_the_system(workbench: Workbench, tmp_path: Path) -> None:
     image = workbench.build()
     (line,) = [line for line in describe(image, "pi", "door1").splitlines() if "dd if=" in line]
     operands = dict(word.split("=") for word in line.partition(";")[0].split() if "=" in word)
@@ -223,7 +223,7 @@ def test_locking_passwords_twice_is_locking_them_once() -> None:
     assert lock_passwords(once) == once
 
 
-def test_what_cards_of_one_base_must_not_share_is_gone(workbench: Workbench) -> None:
+def test_cards_share_no_identity(workbench: Workbench) -> None:
     image = workbench.build().file
     assert "ssh_host" in debugfs(workbench.base, "ls /etc/ssh")
     assert "ssh_host" not in debugfs(image, "ls /etc/ssh")
@@ -236,7 +236,7 @@ def test_the_screen_asks_no_questions_at_first_boot(workbench: Workbench) -> Non
     assert "rename_user" not in debugfs(image, "ls /etc/ssh/sshd_config.d")
 
 
-def test_name_time_zone_locale_kiosk_and_settings_are_those_chosen(workbench: Workbench, tmp_path: Path) -> None:
+def test_cards_have_the_chosen_settings(workbench: Workbench, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text("[camera]\nsource = 'demo'\n")
     card = replace(
@@ -255,9 +255,7 @@ def test_name_time_zone_locale_kiosk_and_settings_are_those_chosen(workbench: Wo
     assert any("chromium" in note and "needs the internet" in note for note in made.notes)
 
 
-def test_wifi_is_readable_by_root_alone_and_never_told(
-    workbench: Workbench, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wifi_secrets_stay_with_root(workbench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
     """The name is written as bytes, and blanks and backslashes of the password are escaped."""
     made = workbench.build(replace(CARD, wifi=Wifi("12;Tür", "DE", SECRET)))
     path = "/etc/NetworkManager/system-connections/maskgate.nmconnection"
@@ -315,9 +313,7 @@ def changed(base: Path, folder: Path, change: str) -> Path:
         ("short", r"changed.img is not whole: 5242880 bytes are missing at its end; download it again"),
     ],
 )
-def test_another_layout_is_refused_with_what_was_found_and_what_is_expected(
-    workbench: Workbench, tmp_path: Path, change: str, sentence: str
-) -> None:
+def test_other_layouts_are_refused(workbench: Workbench, tmp_path: Path, change: str, sentence: str) -> None:
     with pytest.raises(DeployError, match=sentence):
         workbench.build(base=changed(workbench.base, tmp_path, change))
     assert list(workbench.folder.iterdir()) == []
@@ -328,7 +324,7 @@ def test_an_empty_file_is_no_image() -> None:
         read_layout(b"", "empty.img")
 
 
-def test_a_download_that_broke_off_is_told_from_a_wrong_one(workbench: Workbench, tmp_path: Path) -> None:
+def test_incomplete_downloads_are_recognised(workbench: Workbench, tmp_path: Path) -> None:
     packed = lzma.compress(workbench.base.read_bytes(), preset=0)
     for number, data in enumerate((packed[: len(packed) // 2], packed[:-4000] + bytes(4000))):
         broken = tmp_path / f"raspios{number}.img.xz"
@@ -338,7 +334,7 @@ def test_a_download_that_broke_off_is_told_from_a_wrong_one(workbench: Workbench
     assert list(workbench.folder.iterdir()) == []
 
 
-def test_a_damaged_root_file_system_is_refused_and_nothing_is_left(workbench: Workbench, tmp_path: Path) -> None:
+def test_damaged_file_systems_are_refused(workbench: Workbench, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.img"
     data = bytearray(workbench.base.read_bytes())
     data[ROOT + 1024 : ROOT + 4096] = os.urandom(3072)
@@ -356,7 +352,7 @@ def test_a_damaged_root_file_system_is_refused_and_nothing_is_left(workbench: Wo
         ("var/lib/dpkg/status", "", "is no Debian"),
     ],
 )
-def test_a_system_that_cannot_run_maskgate_is_refused_with_the_image_to_take(
+def test_unsuitable_bases_are_refused(
     workbench: Workbench, tmp_path: Path, file: str, text: str, sentence: str
 ) -> None:
     root = tree(tmp_path / "tree")
@@ -427,7 +423,7 @@ def card_file(folder: Path, text: str) -> Path:
     return file
 
 
-def test_a_card_is_what_its_file_says_and_the_environment_wins(tmp_path: Path) -> None:
+def test_environment_variables_win(tmp_path: Path) -> None:
     (tmp_path / "key.pub").write_text(KEY)
     text = (
         f'hostname = "door1"\nssh_key = "{tmp_path}/key.pub"\nkiosk = true\npackages = ["vim", "python3-picamera2"]\n'
@@ -496,7 +492,7 @@ def test_a_networks_name_has_up_to_32_bytes(tmp_path: Path, ssid: str) -> None:
         ("[kamera]\n", "there is no section"),
     ],
 )
-def test_a_config_that_the_service_would_refuse_is_refused_before_it_is_on_a_card(
+def test_wrong_configurations_are_refused_early(
     tmp_path: Path, text: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is set in the workstation's environment says nothing about the card."""
@@ -521,7 +517,7 @@ def test_the_bases_first_user_may_be_the_operator(workbench: Workbench) -> None:
     assert workbench.build(replace(CARD, user="pi")).file.exists()
 
 
-def test_bytes_that_are_no_text_are_not_written_to_a_card(tmp_path: Path) -> None:
+def test_binary_values_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DeployError, match=r"IMAGE_SSH_KEY: ssh_key must be"):
         read_card(None, {"IMAGE_SSH_KEY": f"{KEY.strip()} \udcff"})
 

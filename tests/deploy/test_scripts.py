@@ -37,7 +37,7 @@ def test_shellcheck_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", shell_scripts())
-def test_every_script_ends_at_the_first_command_that_fails(name: str) -> None:
+def test_scripts_end_at_the_first_failure(name: str) -> None:
     assert "set -eu" in (ROOT / name).read_text("utf-8").splitlines()[:20]
 
 
@@ -89,7 +89,7 @@ def test_what_is_not_a_checkout_is_not_cleaned(checkout: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "variable"), [("run", "VENV"), ("lint", "DEV"), ("deploy", "DEPLOY")], ids=["run", "lint", "deploy"]
 )
-def test_an_environment_that_cannot_be_made_costs_no_files(tmp_path: Path, target: str, variable: str) -> None:
+def test_failed_environments_delete_nothing(tmp_path: Path, target: str, variable: str) -> None:
     """The folder may be one that somebody named by mistake."""
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\n[ "$1" != -m ]\n')

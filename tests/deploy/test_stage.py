@@ -133,25 +133,25 @@ def test_only_releases_are_removed_from_their_own_folder(home: Home) -> None:
 
 
 @as_root
-def test_a_cache_that_is_roots_leaves_the_home_as_it_was(home: Home) -> None:
+def test_root_owned_caches_change_nothing(home: Home) -> None:
     home.cache.mkdir()
     assert "cannot be made" in home.refuses()
 
 
-def test_a_cache_that_is_a_file_leaves_the_home_as_it_was(home: Home) -> None:
+def test_cache_files_change_nothing(home: Home) -> None:
     home.cache.write_text("not a folder")
     home.own()
     assert "cannot be made" in home.refuses()
 
 
-def test_a_cache_that_cannot_be_written_leaves_the_home_as_it_was(home: Home) -> None:
+def test_read_only_caches_change_nothing(home: Home) -> None:
     home.cache.mkdir()
     home.own()
     home.cache.chmod(0o555)
     assert "cannot be made" in home.refuses()
 
 
-def test_a_folder_for_releases_that_cannot_be_written_is_refused(home: Home) -> None:
+def test_read_only_release_folders_are_refused(home: Home) -> None:
     home.photos(home.releases)
     home.own()
     home.releases.chmod(0o555)
@@ -159,7 +159,7 @@ def test_a_folder_for_releases_that_cannot_be_written_is_refused(home: Home) -> 
 
 
 @as_root
-def test_a_folder_for_releases_that_is_another_users_is_refused(home: Home) -> None:
+def test_foreign_release_folders_are_refused(home: Home) -> None:
     home.cache.mkdir()
     home.own()
     home.photos(home.releases)
@@ -168,7 +168,7 @@ def test_a_folder_for_releases_that_is_another_users_is_refused(home: Home) -> N
 
 
 @pytest.mark.parametrize("words", [("prepare", "1.0"), ("forget",)])
-def test_a_folder_for_releases_that_is_a_link_is_refused(home: Home, words: tuple[str, ...]) -> None:
+def test_linked_release_folders_are_refused(home: Home, words: tuple[str, ...]) -> None:
     home.cache.mkdir()
     home.releases.symlink_to(home.folder)
     home.own()

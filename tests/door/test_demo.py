@@ -132,12 +132,12 @@ class TestTheTruth:
         assert 0.5 < away < PeopleSettings().lost_after
         assert sum(visit["note"] == walk.note for visit in SHIPPED["visits"]) == 1
 
-    def test_has_someone_who_comes_back_after_long_as_a_new_visit(self):
+    def test_late_returns_are_new_visits(self):
         back = next(walk for walk in SCENES if "a new visit" in walk.note)
         before = next(walk for walk in SCENES if walk.person == back.person)
         assert back.begins - before.ends > PeopleSettings().lost_after
 
-    def test_leaves_the_alarm_time_to_sound_anew_for_everyone(self):
+    def test_everyone_gets_a_separate_alarm(self):
         enters = [visit["enters"] for visit in ALARMING]
         assert min(np.diff(enters)) > AlertSettings().refractory
 
@@ -151,7 +151,7 @@ class TestARunOnIt:
     def test_finds_every_visit_in_order_with_its_verdict(self, heard):
         assert [verdict for verdict, _, _ in visits_heard(heard)] == [visit["verdict"] for visit in SHIPPED["visits"]]
 
-    def test_finds_when_they_entered_and_left_to_the_second(self, heard):
+    def test_finds_entries_and_exits_to_the_second(self, heard):
         first = SHIPPED["visits"][0]["enters"]
         expected = [(visit["enters"] - first, visit["leaves"] - first) for visit in SHIPPED["visits"]]
         np.testing.assert_allclose([times for _, *times in visits_heard(heard)], expected, atol=1.0)

@@ -55,7 +55,7 @@ def ends(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_a_signal_takes_effect_while_a_silent_camera_is_opened(tmp_path: Path, scheme: str) -> None:
+def test_signals_interrupt_opening_a_camera(tmp_path: Path, scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         source = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}/live"
         with running(tmp_path, source) as process:
@@ -67,7 +67,7 @@ def test_a_signal_takes_effect_while_a_silent_camera_is_opened(tmp_path: Path, s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(TRIES))
-def test_a_camera_that_falls_silent_does_not_hold_up_the_end(tmp_path: Path, attempt: int) -> None:
+def test_silent_cameras_do_not_delay_the_end(tmp_path: Path, attempt: int) -> None:
     image = np.random.default_rng(attempt).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
     silent, over = threading.Event(), threading.Event()
@@ -103,7 +103,7 @@ cli.end_process(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-def test_libraries_are_not_taken_away_from_under_a_thread_that_hangs(tmp_path: Path) -> None:
+def test_hanging_threads_keep_their_libraries(tmp_path: Path) -> None:
     reached, over = threading.Event(), threading.Event()
 
     def answer(connection: socket.socket, _: bytes) -> None:

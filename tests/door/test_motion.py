@@ -52,7 +52,7 @@ def looked_at(images: Sequence[Image], occupied: bool = False) -> list[float]:
 
 
 @pytest.mark.slow
-def test_a_still_doorway_is_looked_at_now_and_then_in_spite_of_the_sensors_noise() -> None:
+def test_still_doorways_are_looked_at_rarely() -> None:
     opened = looked_at([noisy(WALL, seed) for seed in range(3 * FPS)])
     assert len(opened) <= 3 / IDLE_EVERY + 1
     assert max(b - a for a, b in pairwise(opened)) <= 0.2
@@ -65,7 +65,7 @@ def test_light_that_changes_slowly_is_no_motion() -> None:
 
 @given(x=st.integers(0, 616), y=st.integers(0, 456), side=st.integers(24, 200), lighter=st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_whoever_steps_in_is_looked_at_in_that_very_picture(x: int, y: int, side: int, lighter: bool) -> None:
+def test_newcomers_are_looked_at_at_once(x: int, y: int, side: int, lighter: bool) -> None:
     gate = MotionGate(IDLE_EVERY)
     assert gate.opens(Frame(WALL, 0.0, 0), False)
     somebody = WALL.astype(int)
@@ -73,11 +73,11 @@ def test_whoever_steps_in_is_looked_at_in_that_very_picture(x: int, y: int, side
     assert gate.opens(Frame(somebody.astype(np.uint8), 1 / FPS, 1), False)
 
 
-def test_while_somebody_is_there_every_picture_is_looked_at() -> None:
+def test_occupied_doors_look_at_every_frame() -> None:
     assert len(looked_at([WALL] * 20, occupied=True)) == 20
 
 
-def test_who_comes_unnoticed_is_looked_at_within_a_fifth_of_a_second() -> None:
+def test_unnoticed_people_are_found_soon() -> None:
     opened = looked_at([WALL] * 60)
     assert max(b - a for a, b in pairwise(opened)) <= 0.2
 
@@ -186,7 +186,7 @@ def watch(
     return door, sink
 
 
-def test_frames_that_are_not_looked_at_are_frames_all_the_same(tmp_path: Path) -> None:
+def test_skipped_frames_still_count(tmp_path: Path) -> None:
     empty = np.zeros((480, 640, 3), np.uint8)
     keeper = CountKeeper(CountStore(tmp_path / "counts.db", 5.0, 31, ManualClock()))
     pipeline = Somebody()
@@ -198,7 +198,7 @@ def test_frames_that_are_not_looked_at_are_frames_all_the_same(tmp_path: Path) -
     keeper.close()
 
 
-def test_a_visit_is_told_the_same_with_and_without_the_gate() -> None:
+def test_the_gate_does_not_change_visits() -> None:
     empty, somebody = np.zeros((480, 640, 3), np.uint8), np.full((480, 640, 3), 120, np.uint8)
     scene = [empty] * 61 + [somebody] * 45 + [empty] * 90
     gated, always = (watch(Scripted(scene), Somebody(), gate)[1].told for gate in (MotionGate(IDLE_EVERY), None))
@@ -208,7 +208,7 @@ def test_a_visit_is_told_the_same_with_and_without_the_gate() -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_clips_visits_are_the_same_with_and_without_the_gate() -> None:
+def test_the_gate_keeps_the_demo_clips_visits() -> None:
     pipeline = load_pipeline(Config())
     gated, always = (watch(VideoFile(DEMO_CLIP), pipeline, gate)[1].told for gate in (MotionGate(IDLE_EVERY), None))
     assert gated == always

@@ -30,17 +30,17 @@ class Scene:
         return self.pace.limit
 
 
-def test_every_picture_is_taken_while_the_board_is_well() -> None:
+def test_healthy_boards_take_every_frame() -> None:
     scene = Scene(rate=20)
     assert [scene.look(slowed=False) for _ in range(20)] == [None] * 20
     assert scene.pace.interval(scene.now, 0, False) == 0.0
 
 
-def test_the_first_step_is_below_what_the_board_reached_not_below_what_the_camera_sends() -> None:
+def test_the_first_step_follows_the_real_rate() -> None:
     assert Scene(rate=12).look(slowed=True) == pytest.approx(12 * STEP)
 
 
-def test_it_goes_down_step_by_step_and_never_below_what_tracking_needs() -> None:
+def test_the_rate_has_a_lower_limit() -> None:
     scene = Scene(rate=12)
     limits = [scene.look(slowed=True) for _ in range(10)]
     assert limits == sorted(limits, key=lambda limit: -(limit or 0))
@@ -48,7 +48,7 @@ def test_it_goes_down_step_by_step_and_never_below_what_tracking_needs() -> None
     assert scene.pace.interval(scene.now, 0, True) == pytest.approx(1 / LEAST)
 
 
-def test_it_goes_up_again_one_step_a_minute_of_being_well() -> None:
+def test_the_rate_recovers_step_by_step() -> None:
     scene = Scene(rate=30)
     low = scene.look(slowed=True)
     assert low == pytest.approx(30 * STEP)
@@ -66,14 +66,14 @@ def test_heat_that_returns_begins_the_minute_anew() -> None:
     assert [scene.look(slowed=False) for _ in range(4)] == [lower] * 4
 
 
-def test_between_two_looks_nothing_changes_however_often_it_is_asked() -> None:
+def test_the_rate_changes_only_between_looks() -> None:
     pace = Pace(30.0)
     for step in range(90):
         pace.interval(step / 10, step, True)
     assert pace.limit is None
 
 
-def test_the_watch_tells_what_it_saw_last_and_stops() -> None:
+def test_the_watch_reports_its_last_reading() -> None:
     seen = iter([("under voltage",), (), ()])
     looked = threading.Event()
 
@@ -107,7 +107,7 @@ class Counting:
         """Nothing is held."""
 
 
-def test_pictures_that_are_not_asked_for_are_not_counted_as_dropped() -> None:
+def test_paced_frames_are_not_dropped_ones() -> None:
     camera, clock = Counting(), ManualClock()
     source = LatestFrame(camera, lambda: camera, clock, stale_after=3.0, reopen_after=1.0)
     source.pace(0.5)

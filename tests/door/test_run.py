@@ -151,7 +151,7 @@ def stop_timeout() -> float:
 
 
 class TestRecording:
-    def test_the_events_log_tells_the_visits_in_order_and_ends_with_the_summary(
+    def test_the_event_log_ends_with_the_summary(
         self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
     ) -> None:
         log = tmp_path / "events.jsonl"
@@ -172,9 +172,7 @@ class TestRecording:
         assert list(summary)[:4] == ["event", "frames", "fps", "dropped"]
         assert summary["fps"] > 0
 
-    def test_times_are_those_of_the_scene_from_the_moment_it_began_to_play(
-        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
-    ) -> None:
+    def test_times_follow_the_scene(self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
         log = tmp_path / "events.jsonl"
         began = datetime.now(timezone.utc)
         run(clip, store, events=str(log))
@@ -187,20 +185,16 @@ class TestRecording:
         run(clip, store)
         assert stored_visits(store) == ["with_mask", "without_mask"]
 
-    def test_lamps_follow_the_verdicts_and_everything_is_let_go_at_the_end(
-        self, clip: Path, store: Path, alert: FakeAlert
-    ) -> None:
+    def test_lamps_follow_the_verdicts(self, clip: Path, store: Path, alert: FakeAlert) -> None:
         run(clip, store)
         assert alert.told == ["welcome on", "welcome off", "alarm on", "alarm off", "closed"]
 
-    def test_it_stops_after_the_frames_asked_for_and_open_visits_are_counted(
-        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
-    ) -> None:
+    def test_max_frames_counts_open_visits(self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
         run(clip, store, events=str(tmp_path / "events.jsonl"), max_frames=25)
         summary = lines(tmp_path / "events.jsonl")[-1]
         assert (summary["frames"], summary["visits"], summary["with_mask"]) == (25, 1, 1)
 
-    def test_with_events_on_standard_output_all_else_goes_to_standard_error(
+    def test_events_have_standard_output_alone(
         self, clip: Path, store: Path, alert: FakeAlert, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert run(clip, store, events="-") == 0
@@ -287,7 +281,7 @@ class TestWhenSomethingFails:
         assert store.read_bytes() == before
 
     @pytest.mark.usefixtures("alert")
-    def test_parts_that_hang_at_the_end_are_left_behind_in_time(
+    def test_hanging_parts_are_left_behind(
         self, clip: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
     ) -> None:
         hung = threading.Event()
@@ -305,7 +299,7 @@ class TestWhenSomethingFails:
         assert took < stop_timeout() - 2
         assert "left behind: " in caplog.text or "does not answer" in caplog.text
 
-    def test_a_full_disk_under_the_events_log_is_said_once_and_alerts_and_counts_go_on(
+    def test_full_event_logs_stop_nothing(
         self, clip: Path, store: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
     ) -> None:
         assert run(clip, store, events="/dev/full") == StoreError.exit_code
@@ -313,13 +307,13 @@ class TestWhenSomethingFails:
         assert "alarm on" in alert.told
         assert stored_visits(store) == ["with_mask", "without_mask"]
 
-    def test_an_events_log_that_cannot_be_opened_is_refused_before_the_run(
+    def test_unwritable_event_logs_are_refused_early(
         self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
     ) -> None:
         with pytest.raises(StoreError, match=r"Cannot write events to .*nowhere/events"):
             run(clip, store, events=str(tmp_path / "nowhere" / "events.jsonl"))
 
-    def test_counts_that_cannot_be_written_are_said_once_and_alerts_go_on(
+    def test_unwritable_counts_keep_alerts(
         self, clip: Path, tmp_path: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
     ) -> None:
         (tmp_path / "file").write_text("in the way")
@@ -329,7 +323,7 @@ class TestWhenSomethingFails:
         assert "2 visits were not written" in caplog.text
         assert "alarm on" in alert.told
 
-    def test_on_a_full_disk_alerts_go_on_and_the_visits_that_are_lost_are_counted(
+    def test_full_disks_keep_alerts(
         self, clip: Path, full_disk: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
     ) -> None:
         code = run(clip, full_disk / "counts.db", events=str(full_disk / "events.jsonl"))
@@ -339,7 +333,7 @@ class TestWhenSomethingFails:
         assert "9 events were not written" in caplog.text
         assert "alarm on" in alert.told
 
-    def test_a_disk_that_does_not_answer_at_the_start_delays_counts_and_nothing_else(
+    def test_slow_disks_delay_only_counts(
         self, clip: Path, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch, caplog: Any
     ) -> None:
         answers, real = threading.Event(), database.open_for_writing
@@ -371,7 +365,7 @@ class TestWhenSomethingFails:
             run(clip, store)
         assert alert.told == ["closed"]
 
-    def test_a_reader_who_has_had_enough_ends_the_run_cleanly(self, clip: Path, store: Path) -> None:
+    def test_departed_readers_end_the_run(self, clip: Path, store: Path) -> None:
         command = f"{DRIVER} run --source {clip} --events - | head -n 1; echo ${{PIPESTATUS[0]}}"
         environment = os.environ | {"MASKGATE_COUNTS_PATH": str(store), "PYTHONPATH": str(Path(__file__).parents[2])}
         done = subprocess.run(
@@ -476,9 +470,7 @@ def interrupt() -> Iterator[Callable[[], None]]:
 
 
 class TestLive:
-    def test_a_camera_runs_until_a_signal_and_open_visits_are_counted(
-        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
-    ) -> None:
+    def test_signals_count_open_visits(self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
         doorway.scene = BARE
         code, events = live(store, tmp_path / "log", ("alert_on", stop))
         assert code == 0
@@ -487,7 +479,7 @@ class TestLive:
         assert stored_visits(store) == ["without_mask"]
 
     @pytest.mark.usefixtures("alert")
-    def test_an_interrupt_from_the_keyboard_ends_it_the_same_way(
+    def test_keyboard_interrupts_end_it_too(
         self, doorway: Doorway, store: Path, tmp_path: Path, interrupt: Callable[[], None]
     ) -> None:
         doorway.scene = MASKED
@@ -495,7 +487,7 @@ class TestLive:
         assert code == 0
         assert events[-1] == "summary"
 
-    def test_a_lost_camera_ends_the_visits_and_silences_the_alarm_until_it_is_back(
+    def test_lost_cameras_end_visits_and_alarm(
         self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
     ) -> None:
         doorway.scene = BARE
@@ -513,7 +505,7 @@ class TestLive:
         assert events[2:] == ["alert_on", "camera_lost", "visit_ended", "alert_off", "camera_back", "summary"]
         assert alert.told[:2] == ["alarm on", "alarm off"]
 
-    def test_a_covered_lens_is_a_lost_camera_until_it_sees_again(
+    def test_covered_lenses_are_lost_cameras(
         self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
     ) -> None:
         doorway.scene = BARE
@@ -536,7 +528,7 @@ class TestLive:
         assert events[2:] == ["alert_on", "camera_lost", "visit_ended", "alert_off", "camera_back", "summary"]
         assert "is its lens covered, or the light off?" in (tmp_path / "log").read_text()
 
-    def test_an_alarm_ends_in_time_though_the_camera_hangs(
+    def test_hanging_cameras_do_not_extend_alarms(
         self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
     ) -> None:
         doorway.scene = BARE
@@ -554,7 +546,7 @@ class TestLive:
         doorway.scene = NOBODY
         assert "camera_lost" not in events
 
-    def test_a_board_that_slows_itself_down_is_given_fewer_pictures(
+    def test_throttled_boards_get_fewer_frames(
         self, doorway: Doorway, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         taken: list[float] = []
@@ -587,7 +579,7 @@ class TestLive:
         assert taken[-1] - taken[-4] >= 3 / LEAST
         assert taken[3] - taken[0] < 3 / LEAST
 
-    def test_a_second_signal_breaks_off_and_leaves_everything_off(
+    def test_second_signals_interrupt_safely(
         self, doorway: Doorway, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Stuck(FakePipeline):
@@ -604,9 +596,7 @@ class TestLive:
         assert time.monotonic() - began < 10
         assert alert.told == ["closed"]
 
-    def test_signals_mean_what_they_meant_before_once_it_has_ended(
-        self, clip: Path, store: Path, alert: FakeAlert
-    ) -> None:
+    def test_signal_handlers_are_restored(self, clip: Path, store: Path, alert: FakeAlert) -> None:
         before = [signal.getsignal(number) for number in daemon.STOP_SIGNALS]
         run(clip, store)
         assert [signal.getsignal(number) for number in daemon.STOP_SIGNALS] == before
@@ -629,7 +619,7 @@ class TestWindow:
         with pytest.raises(ConfigError, match="run `make desktop` in a graphical session"):
             Window()
 
-    def test_it_shows_each_frame_marked_and_closing_it_ends_the_run_cleanly(
+    def test_closing_the_window_ends_the_run(
         self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class FakeWindow:
@@ -678,7 +668,7 @@ class TestServiceManager:
             Notifier({"NOTIFY_SOCKET": f"@{name}"}).frame(StageTimes())
             assert manager.recv(100) == b"WATCHDOG=1"
 
-    def test_a_manager_that_is_gone_is_no_reason_to_stop(self, tmp_path: Path) -> None:
+    def test_an_absent_manager_is_ignored(self, tmp_path: Path) -> None:
         Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).frame(StageTimes())
         Notifier({}).frame(StageTimes())
 

@@ -75,7 +75,7 @@ def is_told(text: str) -> bool:
 
 @given(addresses())
 @hypothesis_settings(max_examples=500, deadline=None)
-def test_an_address_is_shown_as_scheme_host_and_port_or_not_at_all(address: str) -> None:
+def test_addresses_show_scheme_host_and_port(address: str) -> None:
     said = shown(address)
     assert re.fullmatch(r"[a-z+.-]+://(127\.0\.0\.1:9|\*\*\*)|\*\*\*", said), said
     assert shown(said) == said
@@ -152,7 +152,7 @@ def standard_error(heard: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("character", "/#?")
-def test_the_error_says_how_to_write_what_cuts_a_password(character: str) -> None:
+def test_errors_explain_password_escapes(character: str) -> None:
     address = f"rtsp://admin:{FIRST}{character}{SECOND}@cam/live"
     assert scheme_of(address) == "rtsp"
     assert has_no_host(address)
@@ -217,7 +217,7 @@ def test_a_wrong_setting_is_not_repeated(section: str, line: str, tmp_path: Path
     ],
 )
 @pytest.mark.slow
-def test_a_door_whose_stream_fails_tells_nobody(address: str, tmp_path: Path) -> None:
+def test_failing_streams_reveal_no_secret(address: str, tmp_path: Path) -> None:
     broker = Broker(tmp_path).start()
     listener, port, events = Listener(broker.port), free_port(), tmp_path / "events.jsonl"
     settings = {"CAMERA_SOURCE": address, "WEB_PORT": str(port), "MQTT_HOST": "127.0.0.1", "MQTT_EVENTS": "true"}

@@ -60,7 +60,7 @@ def reached(process: subprocess.Popen[bytes]) -> set[tuple[str, int]]:
 
 @pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
 @pytest.mark.slow
-def test_with_everything_on_one_port_is_open_and_only_to_the_device_itself(start: Start, tmp_path: Path) -> None:
+def test_one_local_port_is_open(start: Start, tmp_path: Path) -> None:
     broker, port = Broker(tmp_path).start(), free_port()
     try:
         process = start(web_port=str(port), mqtt_host=LOOPBACK, mqtt_port=str(broker.port), web_live_picture="true")
@@ -74,7 +74,7 @@ def test_with_everything_on_one_port_is_open_and_only_to_the_device_itself(start
 
 
 @pytest.mark.slow
-def test_without_screens_and_broker_no_socket_is_held(start: Start, tmp_path: Path) -> None:
+def test_without_pages_no_socket_is_open(start: Start, tmp_path: Path) -> None:
     process = start(web_enabled="false", counts_path=str(tmp_path / "counts.db"), counts_recordings="true")
     wait_for(lambda: (tmp_path / "counts.db").exists() or process.poll() is not None)
     assert process.poll() is None

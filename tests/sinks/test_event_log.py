@@ -100,9 +100,7 @@ class TestEventLog:
             "seconds": 3.2,
         }
 
-    def test_the_summary_is_the_last_line_with_exactly_its_keys_in_order(
-        self, outbox: Outbox, collector: Collector
-    ) -> None:
+    def test_the_summary_is_the_last_line(self, outbox: Outbox, collector: Collector) -> None:
         totals = {Verdict.WITH_MASK: 9, Verdict.WITHOUT_MASK: 2, Verdict.MASK_WORN_INCORRECTLY: 1}
         log = EventLog(outbox, ManualClock())
         log.finish(Summary(900, 37.344, 3, totals))
@@ -112,10 +110,10 @@ class TestEventLog:
             ' "without_mask": 2, "mask_worn_incorrectly": 1, "unsure": 0}\n'
         )
 
-    def test_a_run_without_a_frame_has_a_summary_too(self) -> None:
+    def test_empty_runs_have_a_summary(self) -> None:
         assert Summary().fields()["fps"] == 0.0
 
-    def test_events_reach_the_file_one_by_one_and_are_added_to_it(self, tmp_path: Path) -> None:
+    def test_events_are_appended_one_by_one(self, tmp_path: Path) -> None:
         path = tmp_path / "events.jsonl"
         path.write_text('{"event": "summary"}\n')
         log = EventLog(open_file(str(path), patient=True), ManualClock())
@@ -127,7 +125,7 @@ class TestEventLog:
         log.finish(Summary())
         log.close()
 
-    def test_a_clock_that_is_set_during_the_run_gives_right_times_from_then_on(self) -> None:
+    def test_set_clocks_give_right_times(self) -> None:
         clock = ManualClock(START)
         clock.advance(10)
         assert wall_time(clock, 4.0) == START + timedelta(seconds=4)
@@ -154,9 +152,7 @@ class TestEventLog:
         log.close()
         assert [line["event"] for line in written(path)] == ["summary"] * (1 + bool(content))
 
-    def test_a_named_pipe_without_a_reader_holds_up_nothing(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_pipes_without_readers_block_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(outbox_module, "FAREWELL", 0.2)
         path = tmp_path / "pipe"
         os.mkfifo(path)
@@ -167,7 +163,7 @@ class TestEventLog:
         assert time.monotonic() - began < 3.0
         assert log.incomplete
 
-    def test_a_named_pipe_with_a_reader_gets_every_line(self, tmp_path: Path) -> None:
+    def test_pipe_readers_get_every_line(self, tmp_path: Path) -> None:
         path = tmp_path / "pipe"
         os.mkfifo(path)
         read: list[str] = []
@@ -182,9 +178,7 @@ class TestEventLog:
 
 
 class TestOutbox:
-    def test_text_arrives_in_order_though_the_file_takes_it_in_pieces(
-        self, outbox: Outbox, collector: Collector
-    ) -> None:
+    def test_partial_writes_keep_order(self, outbox: Outbox, collector: Collector) -> None:
         for number in range(50):
             outbox.put(f"line {number}\n")
         outbox.close()
@@ -209,7 +203,7 @@ class TestOutbox:
         outbox.close()
         assert outbox.reader_left
 
-    def test_a_reader_who_stalls_holds_up_neither_a_live_camera_nor_its_end(self, unread_pipe: Outbox) -> None:
+    def test_stalled_readers_block_no_camera(self, unread_pipe: Outbox) -> None:
         began = time.monotonic()
         for number in range(CAPACITY + 200):
             unread_pipe.put(f"{number}\n")
@@ -218,7 +212,7 @@ class TestOutbox:
         unread_pipe.close()
         assert time.monotonic() - began < 6.0
 
-    def test_a_recording_waits_for_a_slow_reader_and_loses_nothing(self) -> None:
+    def test_recordings_wait_for_slow_readers(self) -> None:
         reader, writer = os.pipe()
         outbox = Outbox(lambda: os.fdopen(writer, "wb", buffering=0), "a slow pipe", patient=True)
         text = "x" * 199 + "\n"
@@ -257,9 +251,7 @@ class TestScreen:
             assert describe(Event(kind, 0.0, person=1, verdict=Verdict.UNSURE, seconds=1.0))
         assert describe(Event(EventKind.CAMERA_LOST, 0.0, detail="unplugged.")) == "camera lost (unplugged.)"
 
-    def test_on_a_terminal_one_line_is_rewritten_four_times_a_second(
-        self, outbox: Outbox, collector: Collector
-    ) -> None:
+    def test_the_live_line_is_rewritten(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock()
         screen = self.screen(outbox, clock, terminal=True)
         for frame in range(40):
@@ -282,9 +274,7 @@ class TestScreen:
         assert first.endswith("unsure 0 | 5 frames dropped")
         assert others == [first, first]
 
-    def test_in_the_journal_which_stamps_lines_itself_an_event_is_a_bare_line_and_nothing_else_is(
-        self, outbox: Outbox, collector: Collector
-    ) -> None:
+    def test_journal_lines_are_bare_events(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock()
         screen = Screen(outbox, clock, terminal=False, quiet=False, journal=True)
         clock.advance(60)
@@ -293,7 +283,7 @@ class TestScreen:
         outbox.close()
         assert collector.text == "person 3: arrived\n"
 
-    def test_the_journal_is_known_by_the_device_and_inode_that_systemd_names(self, tmp_path: Path) -> None:
+    def test_systemd_identifies_the_journal(self, tmp_path: Path) -> None:
         with (tmp_path / "journal").open("w") as journal, (tmp_path / "other").open("w") as other:
             status = os.fstat(journal.fileno())
             environment = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
@@ -301,7 +291,7 @@ class TestScreen:
             assert not is_journal(other, environment)
             assert not is_journal(journal, {})
 
-    def test_what_is_said_does_not_mix_with_the_live_line(self, outbox: Outbox, collector: Collector) -> None:
+    def test_messages_do_not_mix_with_the_live_line(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock()
         screen = self.screen(outbox, clock, terminal=True)
         clock.advance(1)
@@ -323,7 +313,7 @@ class TestScreen:
         screen.close()
         assert collector.text == ""
 
-    def test_the_demo_is_named_on_the_live_line_and_in_the_summary(self, outbox: Outbox, collector: Collector) -> None:
+    def test_the_demo_is_named(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock()
         screen = self.screen(outbox, clock, terminal=True)
         clock.advance(1)

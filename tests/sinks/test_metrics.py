@@ -85,7 +85,7 @@ def person(number: int) -> Person:
     return Person(number, BBox(0, 0, 50, 50), Verdict.WITH_MASK, 0.0, 1.0)
 
 
-def test_frames_visits_and_people_are_those_of_the_status(appliance: Appliance) -> None:
+def test_values_come_from_the_status(appliance: Appliance) -> None:
     totals = {Verdict.WITH_MASK: 12, Verdict.WITHOUT_MASK: 3}
     appliance.frame()
     appliance.frame(dropped=7, people=(person(1), person(2)), totals=totals, alarm=True)
@@ -106,7 +106,7 @@ def test_alerts_and_reconnects_are_counted_from_the_events(appliance: Appliance)
     assert appliance.read("maskgate_camera_losses_total") == 4
 
 
-def test_each_stage_has_a_histogram_into_which_each_frame_goes_once(appliance: Appliance) -> None:
+def test_each_stage_has_a_histogram(appliance: Appliance) -> None:
     appliance.show()
     for detect in (0.004, 0.04, 0.4, 4.0):
         appliance.frame(detect=detect, classify=0.0001)
@@ -120,7 +120,7 @@ def test_each_stage_has_a_histogram_into_which_each_frame_goes_once(appliance: A
     assert appliance.read(f"{name}_bucket", stage="classify", le="0.001") == 4
 
 
-def test_the_frame_rate_is_that_of_the_last_ten_seconds(appliance: Appliance, clock: ManualClock) -> None:
+def test_the_frame_rate_covers_ten_seconds(appliance: Appliance, clock: ManualClock) -> None:
     for fps, seconds in ((30, 20), (12, 20)):
         for _ in range(fps * seconds):
             clock.advance(1 / fps)
@@ -128,9 +128,7 @@ def test_the_frame_rate_is_that_of_the_last_ten_seconds(appliance: Appliance, cl
     assert appliance.read("maskgate_frames_per_second") == pytest.approx(12, rel=0.1)
 
 
-def test_a_loop_that_hangs_shows_as_an_age_that_grows_and_a_rate_that_falls(
-    appliance: Appliance, clock: ManualClock
-) -> None:
+def test_hanging_loops_show_a_growing_age(appliance: Appliance, clock: ManualClock) -> None:
     for _ in range(300):
         clock.advance(0.1)
         appliance.frame()
@@ -142,14 +140,14 @@ def test_a_loop_that_hangs_shows_as_an_age_that_grows_and_a_rate_that_falls(
     assert appliance.read("maskgate_frames_per_second") == 0
 
 
-def test_a_camera_that_never_sent_a_frame_grows_old_from_the_start(appliance: Appliance, clock: ManualClock) -> None:
+def test_age_counts_from_the_start(appliance: Appliance, clock: ManualClock) -> None:
     appliance.show()
     clock.advance(25)
     assert appliance.read("maskgate_last_frame_age_seconds") == 25
     assert appliance.read("maskgate_camera_up") == 0
 
 
-def test_before_the_loop_runs_there_is_a_page_already(appliance: Appliance) -> None:
+def test_the_page_exists_before_the_loop(appliance: Appliance) -> None:
     assert appliance.read("maskgate_frames_total") is None
     assert appliance.read("maskgate_build_info", version="1.2.3", face="b6446fc2", mask="0892ab75") == 1
     assert appliance.read("maskgate_alerts_total") == 0
@@ -157,9 +155,7 @@ def test_before_the_loop_runs_there_is_a_page_already(appliance: Appliance) -> N
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_each_board_is_told_with_its_temperature_and_what_slows_it_down(
-    tmp_path: Path, clock: ManualClock, name: str
-) -> None:
+def test_boards_report_temperature_and_throttling(tmp_path: Path, clock: ManualClock, name: str) -> None:
     root = build(tmp_path, name)
     one = Appliance(clock, root=root)
     report = read_board(root)
@@ -172,14 +168,14 @@ def test_each_board_is_told_with_its_temperature_and_what_slows_it_down(
         assert one.read("maskgate_throttled", cause=cause) == now
 
 
-def test_a_pi_whose_firmware_slows_it_down_says_by_what(tmp_path: Path, clock: ManualClock) -> None:
+def test_a_pi_names_its_throttling(tmp_path: Path, clock: ManualClock) -> None:
     pi = Appliance(clock, root=build(tmp_path, "5"))
     assert pi.read("maskgate_throttled", cause="soft_temperature_limit") == 1
     assert pi.read("maskgate_throttled", cause="under_voltage") == 0
     assert pi.read("maskgate_power_warnings") == 3
 
 
-def test_other_boards_tell_of_heat_by_the_cooling_that_the_kernel_uses(tmp_path: Path, clock: ManualClock) -> None:
+def test_other_boards_report_kernel_cooling(tmp_path: Path, clock: ManualClock) -> None:
     root = build(tmp_path, "jetson-orin-nano")
     one = Appliance(clock, root=root)
     assert one.read("maskgate_throttled", cause="heat") == 0
@@ -195,7 +191,7 @@ def test_a_machine_that_measures_nothing_says_nothing(appliance: Appliance) -> N
 
 
 @pytest.mark.parametrize("state", [True, False])
-def test_the_store_and_the_broker_are_told_as_flags(clock: ManualClock, state: bool) -> None:
+def test_store_and_broker_are_flags(clock: ManualClock, state: bool) -> None:
     one = Appliance(clock)
     one.show(counts=CountsState(Path("counts.db"), "the disk is full" if state else None), broker=state)
     assert one.read("maskgate_counts_degraded") == state
@@ -262,9 +258,7 @@ def test_promtool_finds_nothing_to_mend_in_the_page(clock: ManualClock, tmp_path
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
 
 
-def test_every_name_in_the_rules_and_the_documentation_is_on_the_page_and_the_other_way_round(
-    clock: ManualClock, tmp_path: Path
-) -> None:
+def test_documentation_and_page_agree(clock: ManualClock, tmp_path: Path) -> None:
     root = build(tmp_path, "4b")
     whole = Appliance(clock, root=root)
     whole.frame(broker=True, accelerated=True, alerts=AlertState((OutputState("led", "red lamp"),)))

@@ -116,7 +116,7 @@ class TestHealth:
         answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
         assert answer.json() == {"status": "out of service", "reasons": ["usb:0 is unplugged."]}
 
-    def test_a_loop_that_hangs_is_out_of_service_though_it_says_nothing(self, door: Door, client: httpx.Client) -> None:
+    def test_hanging_loops_are_out_of_service(self, door: Door, client: httpx.Client) -> None:
         door.stalled = True
         answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
         assert re.fullmatch(r"The newest picture is \d+ s old\.", answer.json()["reasons"][0])
@@ -128,9 +128,7 @@ class TestHealth:
         answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
         assert answer.json()["status"] == "starting"
 
-    def test_trouble_that_leaves_the_alert_working_degrades_but_does_not_fail(
-        self, door: Door, client: httpx.Client
-    ) -> None:
+    def test_trouble_degrades_without_failing(self, door: Door, client: httpx.Client) -> None:
         door.troubles = ("The disk is full.",)
         answer = until(lambda: (got := client.get("/health")).json()["status"] != "ok" and got)
         assert (answer.status_code, answer.json()) == (200, {"status": "degraded", "reasons": ["The disk is full."]})
@@ -172,14 +170,14 @@ class TestStatus:
         assert 0 <= said["frame_age"] < LONG
         assert said["since_start"]["with_mask"] == 5
 
-    def test_events_carry_utc_and_the_newest_fifty_are_kept(self, door: Door, client: httpx.Client) -> None:
+    def test_the_newest_fifty_events_are_kept(self, door: Door, client: httpx.Client) -> None:
         door.tell(*(Event(EventKind.VISIT_STARTED, door.ago(100 - n), n) for n in range(80)))
         events = client.get("/api/status").json()["events"]
         assert [event["person"] for event in events] == list(range(30, 80))
         moment = datetime.fromisoformat(events[-1]["time"].replace("Z", "+00:00"))
         assert abs((datetime.now(timezone.utc) - moment).total_seconds() - 21) < LONG
 
-    def test_the_frame_rate_is_that_of_the_last_seconds(self, door: Door, client: httpx.Client) -> None:
+    def test_the_frame_rate_is_recent(self, door: Door, client: httpx.Client) -> None:
         fps = until(lambda: client.get("/api/status").json()["fps"])
         assert 1 < fps <= 21
 
@@ -208,13 +206,13 @@ class TestStatus:
 
 
 class TestEvents:
-    def test_a_listener_hears_the_state_at_once_and_every_second(self, door: Door) -> None:
+    def test_listeners_hear_the_state_every_second(self, door: Door) -> None:
         listener = Listener(door)
         until(lambda: len(listener.of("state")) >= 4)
         assert {state["mode"] for state in listener.of("state")} == {"welcome"}
         assert max(later - earlier for earlier, later in pairwise(listener.times)) < LONG / 4
 
-    def test_a_change_is_told_at_once_and_people_stand_as_in_a_mirror(self, door: Door) -> None:
+    def test_changes_are_told_at_once_and_mirrored(self, door: Door) -> None:
         listener = Listener(door)
         until(lambda: listener.of("state"))
         door.people = (person(7, Verdict.WITH_MASK, x=0, width=64),)
@@ -234,15 +232,13 @@ class TestEvents:
             ((Verdict.MASK_WORN_INCORRECTLY, Verdict.WITHOUT_MASK), "without_mask"),
         ],
     )
-    def test_of_several_people_the_one_who_must_act_is_addressed(
+    def test_whoever_must_act_is_addressed(
         self, door: Door, client: httpx.Client, verdicts: tuple[Verdict, ...], mode: str
     ) -> None:
         door.people = tuple(person(number, verdict) for number, verdict in enumerate(verdicts))
         assert until(lambda: (got := client.get("/api/status").json())["mode"] == mode and got)
 
-    def test_who_has_just_gone_is_addressed_only_while_nobody_else_is_there(
-        self, door: Door, client: httpx.Client
-    ) -> None:
+    def test_recent_leavers_are_addressed_last(self, door: Door, client: httpx.Client) -> None:
         bare, masked = person(1, Verdict.WITHOUT_MASK), person(2, Verdict.WITH_MASK)
         door.unseen = frozenset({bare.id})
         for people, mode in (((bare,), "without_mask"), ((bare, masked), "with_mask")):
@@ -259,20 +255,20 @@ class TestEvents:
         assert [(one["number"], one["event"], one["verdict"]) for one in happened] == [(1, "verdict", "without_mask")]
         assert listener.of("happened") == happened
 
-    def test_a_listener_that_was_cut_off_goes_on_where_it_was(self, door: Door) -> None:
+    def test_listeners_resume_after_a_cut(self, door: Door) -> None:
         door.tell(*(Event(EventKind.VISIT_STARTED, door.ago(1), n) for n in range(5)))
         listener = Listener(door, **{"Last-Event-ID": "3"})
         until(lambda: listener.of("happened"))
         assert [one["number"] for one in listener.of("happened")] == [4, 5]
 
-    def test_when_the_daemon_stops_listeners_are_told_and_the_stream_ends(self, tmp_path: Path) -> None:
+    def test_stopping_ends_the_stream(self, tmp_path: Path) -> None:
         with open_door(tmp_path) as door:
             listener = Listener(door)
             until(lambda: listener.of("state"))
         until(lambda: listener.ended)
         assert listener.heard[-1] == ("bye", {})
 
-    def test_more_listeners_than_there_is_room_for_are_refused_and_room_comes_back(
+    def test_excess_listeners_are_refused(
         self, door: Door, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client.get("/health")
@@ -282,7 +278,7 @@ class TestEvents:
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
         until(lambda: httpx.stream("GET", f"{door.url}events").__enter__().status_code == 200)
 
-    def test_of_sixty_four_places_the_last_four_are_the_kiosks(self) -> None:
+    def test_four_places_are_the_kiosks(self) -> None:
         audience = streams.Audience(streams.MOST_LISTENERS)
         room = []
         for audience.size in (59, 60, 63, 64):
@@ -300,16 +296,14 @@ class TestEvents:
         assert codes == [200, 503, 503, *[200] * streams.KIOSKS, 503]
 
     @pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000, "-1", "3.5", "\u0663", ""])
-    def test_a_last_event_id_that_we_never_gave_is_harmless(self, door: Door, number: str) -> None:
+    def test_unknown_event_ids_are_harmless(self, door: Door, number: str) -> None:
         door.tell(Event(EventKind.VISIT_STARTED, door.ago(1), 1))
         listener = Listener(door, **{"Last-Event-ID": number.encode("utf-8")})
         until(lambda: listener.of("state"))
         door.tell(Event(EventKind.VISIT_STARTED, door.ago(1), 2))
         until(lambda: 2 in [one["person"] for one in listener.of("happened")])
 
-    def test_a_browser_that_never_reads_is_cut_off_and_others_hear_on(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_browsers_that_never_read_are_cut_off(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("edge.sinks.web.listen.READ_WITHIN", 500)
         with open_door(tmp_path) as door, socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -419,7 +413,7 @@ class TestStrictness:
         for name, value in gate.HEADERS.items():
             assert f"\r\n{name}: {value}\r\n".lower().encode() in answer
 
-    def test_pages_take_nothing_from_elsewhere_and_carry_no_inline_style_or_script(self, client: httpx.Client) -> None:
+    def test_pages_load_nothing_from_elsewhere(self, client: httpx.Client) -> None:
         for path in ("/", "/operator", "/login"):
             page = client.get(path).text
             assert re.findall(r'(?:src|href|action)="(?!/|#)[^"]*"', page) == []
@@ -465,9 +459,7 @@ class TestStrictness:
             b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
         ],
     )
-    def test_malformed_http_is_refused_and_the_server_goes_on(
-        self, door: Door, client: httpx.Client, request_bytes: bytes
-    ) -> None:
+    def test_malformed_http_is_refused(self, door: Door, client: httpx.Client, request_bytes: bytes) -> None:
         assert exchange(door, request_bytes).startswith(b"HTTP/1.1 4")
         assert client.get("/health").status_code == 200
 
@@ -476,7 +468,7 @@ class TestStrictness:
         assert b" 200 " not in answer
         assert client.get("/health").status_code == 200
 
-    def test_a_body_that_is_longer_than_any_token_is_refused(self, client: httpx.Client) -> None:
+    def test_overlong_bodies_are_refused(self, client: httpx.Client) -> None:
         assert client.post("/login", content=b"token=" + b"a" * 1_000_000).status_code == 400
 
     def test_a_request_that_never_ends_is_cut_off(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -485,7 +477,7 @@ class TestStrictness:
         assert exchange_until_cut_off(door, b"GET / HTTP/1.1\r\nHost: local") == b""
         assert exchange_until_cut_off(door, b"") == b""
 
-    def test_connections_that_say_nothing_do_not_take_all_files(
+    def test_idle_connections_leave_files_free(
         self, door: Door, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client.get("/health")
@@ -507,9 +499,7 @@ class TestStrictness:
             until(lambda: sum(map(is_open, idle)) <= 20)
             assert httpx.get(f"{door.url}health", timeout=LONG).status_code == 200
 
-    def test_a_page_that_fails_is_one_sentence_and_the_others_go_on(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_failing_page_spares_the_others(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         def fail() -> tuple[bytes, str]:
             raise RuntimeError("a fault made for this test")
 
@@ -522,7 +512,7 @@ class TestStrictness:
             "The page /metrics failed (RuntimeError: a fault made for this test); the door is watched all the same."
         ) == 1
 
-    def test_faults_that_repeat_what_was_sent_are_said_once(
+    def test_repeated_faults_are_logged_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def fail(_: object, request: Any, error: object) -> None:
@@ -533,7 +523,7 @@ class TestStrictness:
             assert {client.get(f"/{number}").status_code for number in range(20)} == {500}
         assert len([record for record in caplog.records if "failed" in record.getMessage()]) == 1
 
-    def test_a_request_that_turns_out_malformed_is_no_fault_of_the_page(
+    def test_malformed_requests_are_not_page_faults(
         self, door: Door, client: httpx.Client, caplog: pytest.LogCaptureFixture
     ) -> None:
         chunked = b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -543,7 +533,7 @@ class TestStrictness:
         assert client.get("/health").status_code == 200
         assert "failed" not in caplog.text
 
-    def test_nobody_writes_a_line_of_their_own_into_the_log(
+    def test_requests_cannot_forge_log_lines(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def fail(*_: object) -> None:
@@ -641,9 +631,7 @@ class TestNetwork:
     def test_a_token_in_the_address_counts_for_nothing(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
         assert stranger.get(f"/api/status?token={made[1]}").status_code == 401
 
-    def test_the_form_sets_a_cookie_that_scripts_and_other_sites_do_not_get(
-        self, stranger: httpx.Client, made: tuple[Path, str]
-    ) -> None:
+    def test_the_cookie_is_protected(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
         answer = stranger.post("/login", data={"token": made[1]}, headers={"Origin": "http://door1.local:8080"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/operator")
         cookie = answer.headers["set-cookie"]
@@ -665,9 +653,7 @@ class TestNetwork:
         assert "This is not the token." in answer.text
         assert "set-cookie" not in answer.headers
 
-    def test_a_stranger_who_guesses_has_to_wait_and_the_right_token_does_not(
-        self, stranger: httpx.Client, made: tuple[Path, str]
-    ) -> None:
+    def test_guessing_waits_and_the_token_does_not(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
         guesses = [stranger.get("/", headers={"Authorization": "Bearer x"}).status_code for _ in range(12)]
         assert guesses[:5] == [401] * 5
         assert guesses[-1] == 429
@@ -688,16 +674,14 @@ class TestNetwork:
     def test_a_loopback_address_is_no_token(self, lan: Door, path: str) -> None:
         assert httpx.get(f"{lan.url}{path[1:]}", timeout=LONG).status_code == 401
 
-    def test_a_token_that_was_made_is_asked_for_where_only_the_device_is_served(
-        self, tmp_path: Path, made: tuple[Path, str]
-    ) -> None:
+    def test_loopback_needs_the_token_too(self, tmp_path: Path, made: tuple[Path, str]) -> None:
         with open_door(tmp_path, {"web.token_file": str(made[0])}) as door:
             assert httpx.get(f"{door.url}operator", timeout=LONG).status_code == 401
             right = {"Authorization": f"Bearer {made[1]}"}
             assert httpx.get(f"{door.url}operator", headers=right, timeout=LONG).status_code == 200
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
-    def test_what_a_proxy_passes_on_is_refused_where_there_is_no_token(self, door: Door, header: str) -> None:
+    def test_proxied_requests_need_a_token(self, door: Door, header: str) -> None:
         answer = httpx.get(f"{door.url}api/status", headers={header: "127.0.0.1"}, timeout=LONG)
         assert (answer.status_code, "maskgate token" in answer.text) == (403, True)
 
@@ -716,7 +700,7 @@ class TestKiosk:
     def test_it_needs_no_token(self, lan: Door, path: str) -> None:
         assert httpx.get(f"{lan.url}{path}", timeout=LONG).status_code == 200
 
-    def test_it_is_served_only_under_the_devices_own_names(self, lan: Door) -> None:
+    def test_only_the_devices_names_are_served(self, lan: Door) -> None:
         assert httpx.get(f"{lan.url}operator", headers={"Host": "evil.example"}, timeout=LONG).status_code == 401
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
@@ -760,7 +744,7 @@ class TestOwner:
 
 
 class TestLimiter:
-    def test_the_wait_doubles_up_to_five_minutes_and_is_forgotten(self) -> None:
+    def test_the_wait_doubles_and_is_forgotten(self) -> None:
         clock = ManualClock()
         limiter = guard.Limiter(clock)
         waits = []
@@ -780,14 +764,14 @@ class TestLimiter:
             limiter.wrong("10.0.0.1")
         assert limiter.wait("10.0.0.2") == 0
 
-    def test_an_ipv6_host_cannot_change_its_address_to_guess_on(self) -> None:
+    def test_ipv6_hosts_share_their_guesses(self) -> None:
         limiter = guard.Limiter(ManualClock())
         for number in range(10):
             limiter.wrong(f"2001:db8::{number:x}")
         assert limiter.wait("2001:db8::ffff") > 0
         assert limiter.wait("2001:db8:1::1") == 0
 
-    def test_many_who_guess_at_once_all_have_to_wait(self) -> None:
+    def test_many_guessers_all_wait(self) -> None:
         clock = ManualClock()
         limiter = guard.Limiter(clock)
         for number in range(guard.GLOBAL_TRIES):
@@ -807,9 +791,7 @@ class TestToken:
     def run(self, *arguments: str) -> int:
         return cli.main(["token", *arguments])
 
-    def test_it_is_shown_once_and_only_its_hash_is_kept_for_the_owner_alone(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_only_the_tokens_hash_is_kept(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "new folder" / "token"
         assert self.run("--file", str(path)) == 0
         said = capsys.readouterr().out
@@ -825,16 +807,14 @@ class TestToken:
         secret = token.read(tmp_path / "token", "0.0.0.0")
         assert (secret.opens(first), secret.opens(second)) == (False, True)
 
-    def test_made_by_root_it_belongs_to_whom_the_folder_belongs(self, tmp_path: Path) -> None:
+    def test_the_folders_owner_owns_the_token(self, tmp_path: Path) -> None:
         if os.geteuid() != 0:
             pytest.skip("only root can give files away")
         os.chown(tmp_path, 1234, 1234)
         token.make(tmp_path / "token")
         assert (tmp_path / "token").stat().st_uid == 1234
 
-    def test_a_place_that_cannot_be_written_is_one_sentence(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_unwritable_places_are_explained(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "file").write_text("")
         assert self.run("--file", str(tmp_path / "file" / "token")) == 5
         assert "Cannot write the token file" in capsys.readouterr().err
@@ -876,7 +856,7 @@ class TestRefusals:
     def test_a_language_that_does_not_exist(self, tmp_path: Path) -> None:
         assert "en, fr, auto" in self.refusal(tmp_path, language="tlh")
 
-    def test_a_token_file_that_others_may_read_is_a_warning(
+    def test_readable_token_files_are_warned_of(
         self, tmp_path: Path, made: tuple[Path, str], caplog: pytest.LogCaptureFixture
     ) -> None:
         made[0].chmod(0o644)
@@ -886,9 +866,7 @@ class TestRefusals:
 
 
 class TestPort:
-    def test_one_that_is_in_use_is_a_warning_and_is_taken_when_it_is_free(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_busy_ports_are_taken_when_free(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             opened = open_door(tmp_path, {"web.port": port})
@@ -903,7 +881,7 @@ class TestPort:
         opened.__exit__(None, None, None)
 
     @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-    def test_an_address_that_is_not_ours_is_a_warning(self, tmp_path: Path, made: tuple[Path, str], host: str) -> None:
+    def test_foreign_addresses_are_a_warning(self, tmp_path: Path, made: tuple[Path, str], host: str) -> None:
         with open_door(tmp_path, {"web.host": host, "web.token_file": str(made[0])}) as door:
             assert f"{host} is no address of this machine" in (door.screens.trouble or "")
 
@@ -936,14 +914,14 @@ class TestDoctor:
     def test_a_port_that_maskgate_itself_has_is_well(self, tmp_path: Path, door: Door) -> None:
         assert self.finding(tmp_path, port=port_of(door))[0] == "ok"
 
-    def test_a_port_that_another_program_has_is_a_warning(self, tmp_path: Path) -> None:
+    def test_busy_ports_are_a_warning(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0), backlog=1) as other:
             state, text, remedy = self.finding(tmp_path, port=other.getsockname()[1])
         assert (state, "is in use" in text) == ("warning", True)
         assert remedy
         assert "web.port" in remedy
 
-    def test_a_missing_token_is_a_problem_with_the_command_that_mends_it(self, tmp_path: Path) -> None:
+    def test_missing_tokens_name_the_command(self, tmp_path: Path) -> None:
         state, text, remedy = self.finding(tmp_path, host="0.0.0.0", token_file=str(tmp_path / "t"), port=free_port())
         assert (state, "will not start" in text) == ("problem", True)
         assert remedy == f"maskgate token --file {tmp_path / 't'}"
@@ -1021,13 +999,13 @@ class TestDaemon:
         assert process.stdout
         assert f"Watch it at {url} (for visitors) and {url}operator (for you)." in process.stdout.read()
 
-    def test_a_recording_as_fast_as_it_goes_is_not_served(self, tmp_path: Path) -> None:
+    def test_fast_recordings_are_not_served(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "edge", "run", "--source", "demo", "--max-frames", "5"]
         environment = {**os.environ, "HOME": str(tmp_path), "MASKGATE_WEB_PORT": "0"}
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         assert "Watch it" not in ran.stdout
 
-    def test_looping_tells_in_its_first_lines_where_to_watch(self, tmp_path: Path) -> None:
+    def test_first_lines_say_where_to_watch(self, tmp_path: Path) -> None:
         options = ["--source", "demo", "--loop", "--port", "0", "--max-frames", "5"]
         environment = {**os.environ, "HOME": str(tmp_path)}
         command = [sys.executable, "-m", "edge", "run", *options]
@@ -1036,7 +1014,7 @@ class TestDaemon:
         assert re.search(r"Watch it at http://127\.0\.0\.1:\d+/ ", first)
         assert ran.stderr == "", "the runtime's own notes stay off the terminal"
 
-    def test_nothing_of_the_server_is_imported_before_its_thread_runs(self) -> None:
+    def test_the_server_is_imported_late(self) -> None:
         code = "import sys, edge.door.wiring, edge.sinks.web.sink; print({'uvicorn', 'starlette'} & set(sys.modules))"
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert ran.stdout == "set()\n"

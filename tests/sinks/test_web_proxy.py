@@ -168,7 +168,7 @@ EVERYTHING = dict.fromkeys(SHOWN, 200)
 
 
 @needs_nginx
-def test_nginx_with_nothing_but_proxy_pass_lets_nobody_in(plain_nginx: str, made: str) -> None:
+def test_a_bare_proxy_lets_nobody_in(plain_nginx: str, made: str) -> None:
     assert _codes(plain_nginx) == NOTHING
     assert _codes(plain_nginx, Authorization=f"Bearer {made}") == EVERYTHING
 
@@ -186,7 +186,7 @@ class Documented:
         assert _codes(proxy) == NOTHING
         assert _codes(proxy, Authorization=f"Bearer {made}") == EVERYTHING
 
-    def test_who_guesses_behind_it_does_not_keep_others_out(self, proxy: str, made: str) -> None:
+    def test_guessers_behind_it_block_nobody(self, proxy: str, made: str) -> None:
         guesses = [httpx.get(proxy, headers={"Authorization": "Bearer x"}, verify=False).status_code for _ in range(8)]
         assert (guesses[0], guesses[-1]) == (401, 429)
         assert _codes(proxy, Authorization=f"Bearer {made}") == EVERYTHING
@@ -197,7 +197,7 @@ class Documented:
             assert browser.post("login", data={"token": made}, headers=origin).status_code == 303
             assert browser.get("operator").status_code == 200
 
-    def test_events_and_pictures_come_through_it_as_they_happen(self, proxy: str, made: str, door: Door) -> None:
+    def test_streams_pass_through_it_live(self, proxy: str, made: str, door: Door) -> None:
         headers = {"Authorization": f"Bearer {made}"}
         with httpx.Client(base_url=proxy, verify=False, headers=headers, timeout=LONG) as client:
             with client.stream("GET", "events") as answer:
