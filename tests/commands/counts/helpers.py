@@ -16,7 +16,8 @@ from tests.stand_ins.clock import ManualClock
 ROOT = Path(__file__).parents[3]
 
 
-MASKED, BARE, BADLY, UNSURE = Verdict
+MASKED, BARE = Verdict.WITH_MASK, Verdict.WITHOUT_MASK
+BADLY, UNSURE = Verdict.MASK_WORN_INCORRECTLY, Verdict.UNSURE
 
 
 MONDAY = datetime(2025, 3, 3, 8, 30, tzinfo=timezone.utc)
