@@ -35,7 +35,8 @@ HALVES = 2
 
 def main() -> int:
     """Serve until the parent hangs up; the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the parent
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # are for the parent, with which this process ends
+        signal.signal(number, signal.SIG_IGN)
     channel, memory = channel_and_memory()
     order = json.loads(channel.recv(MESSAGE_BYTES))
     complaints = Complaints()

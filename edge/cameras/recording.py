@@ -78,5 +78,5 @@ class Recording:
 
     def _end(self) -> None:
         self.ended = True
-        if self._start is not None and not self._lit:
+        if self.trouble is None and self._start is not None and not self._lit:
             self.trouble = f"Every frame of {self.name} is exactly black, so nothing was seen; give another source."

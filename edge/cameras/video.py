@@ -152,7 +152,7 @@ class VideoFile:
         known = self._sequence + self._lost
         # Where containers do not say how many frames there are, FFmpeg estimates it: by time stamps, for one.
         missing = self._stated_frames - known
-        if not self._times.jumps and missing > MANY * self._stated_frames:
+        if not self._times.jumps and missing > (0 if self._lost else MANY * self._stated_frames):
             self._lost += round(missing)
         if not self._lost:
             return
