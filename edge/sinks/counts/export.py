@@ -10,12 +10,10 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import reduce
-from operator import add
 from typing import Any, TextIO
 
 from edge.sinks.counts.database import VERDICT_COLUMNS
-from edge.sinks.counts.reading import Row, Visit
+from edge.sinks.counts.reading import Row, Visit, total
 
 HEADINGS = ("start", "local", "door", *VERDICT_COLUMNS, "visits", "compliance", "frames", "uptime_seconds")
 VISIT_HEADINGS = ("start", "local", "door", "seconds", "verdict")
@@ -41,9 +39,10 @@ def write_visits_csv(visits: Iterable[Visit], door: str, out: TextIO) -> None:
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
     """``periods`` and their ``total``, JSON-ready."""
-    total = reduce(add, rows).verdicts if rows else (0,) * len(VERDICT_COLUMNS)
-    whole = Row(datetime.min, total, sum(row.frames for row in rows), sum(row.uptime for row in rows))
-    return {"periods": [{"start": row.start.isoformat(), **_figures(row)} for row in rows], "total": _figures(whole)}
+    return {
+        "periods": [{"start": row.start.isoformat(), **figures(row)} for row in rows],
+        "total": figures(total(rows, datetime.min)),
+    }
 
 
 def visits_as_json(visits: Iterable[Visit]) -> list[dict[str, Any]]:
@@ -58,7 +57,8 @@ def visits_as_json(visits: Iterable[Visit]) -> list[dict[str, Any]]:
     ]
 
 
-def _figures(row: Row) -> dict[str, Any]:
+def figures(row: Row) -> dict[str, Any]:
+    """JSON-ready; ``compliance`` is None where nobody was judged."""
     return {
         **dict(zip(VERDICT_COLUMNS, row.verdicts, strict=True)),
         "visits": row.visits,

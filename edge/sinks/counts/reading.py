@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import add
 from typing import Literal, get_args
 
 from edge.sinks.counts import database
@@ -58,6 +61,11 @@ class Row:
         """Both together, from the start of the first."""
         verdicts = tuple(a + b for a, b in zip(self.verdicts, other.verdicts, strict=True))
         return Row(self.start, verdicts, self.frames + other.frames, self.uptime + other.uptime)
+
+
+def total(rows: Iterable[Row], start: datetime) -> Row:
+    """All together, from ``start``; zeros where there are none."""
+    return reduce(add, rows, Row(start, (0,) * len(VERDICT_COLUMNS), 0, 0.0))
 
 
 @dataclass(frozen=True, slots=True)

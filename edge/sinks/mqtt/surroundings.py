@@ -5,15 +5,13 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 
 from edge.board import temperature_celsius, throttled
 from edge.clock import Clock
 from edge.errors import StoreError
 from edge.sinks.counts import database
-from edge.sinks.counts.reading import Row, period_start, read_rows
+from edge.sinks.counts.reading import Row, period_start, read_rows, total
 from edge.worker import Worker
 
 LOOK_EVERY = 15.0
@@ -76,4 +74,4 @@ class Lookout:
                 rows = read_rows(connection, midnight, "day")
         except (StoreError, sqlite3.Error):  # the status says what is wrong with the store
             return None
-        return reduce(add, rows, Row(midnight, (0,) * len(database.VERDICT_COLUMNS), 0, 0.0))
+        return total(rows, midnight)

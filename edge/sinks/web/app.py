@@ -23,10 +23,11 @@ from edge.clock import Clock
 from edge.config import WebSettings
 from edge.control import Commands
 from edge.sinks import Page
-from edge.sinks.web import state, texts, verdicts
+from edge.sinks.web import header, state, texts, verdicts
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.gate import COOKIE, Gate, is_kiosk, peer
 from edge.sinks.web.guard import Guard, Standing, Visitor
+from edge.sinks.web.history import History
 from edge.sinks.web.report import About, Report
 from edge.sinks.web.steer import Steering, may_not
 from edge.sinks.web.streams import Events, Pictures, framed
@@ -89,6 +90,7 @@ class Site:
         self.streams = (self.events, self.pictures, self.preview)
         self._steering = Steering(screens.feed, screens.commands, screens.clock.monotonic)
         self._report = Report(screens.feed, screens.clock, screens.about)
+        self._history = History(screens.feed, screens.clock, screens.about.door)
         self.app = Gate(Starlette(routes=self._routes(), exception_handlers={404: self._absent}), screens.guard)
 
     def _routes(self) -> list[Route]:
@@ -98,7 +100,10 @@ class Site:
             Route("/setup", self._setup),
             Route("/camera/preview", self._look),
             *self._steering.routes(),
+            Route("/history", self._look_back),
+            *self._history.routes(),
             Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/logout", header.logout, methods=["POST"]),
             Route("/events", self._stream_of(self.events)),
             Route("/api/status", self._status),
             Route("/health", self._health),
@@ -121,6 +126,9 @@ class Site:
     async def _look(self, request: Request) -> Response:
         """What the camera sees, for signed-in operators."""
         return may_not(request) or await self._stream_of(self.preview)(request)
+
+    async def _look_back(self, request: Request) -> Response:
+        return self._page("history", request)
 
     async def _status(self, request: Request) -> Response:
         del request
@@ -150,7 +158,7 @@ class Site:
         visitor = self._screens.guard.judge(peer(request.scope), token)
         if visitor.standing is not Standing.TRUSTED:
             return self._refused(request, visitor)
-        response = RedirectResponse("/operator", 303)
+        response = RedirectResponse(f"/operator{header.kept(request)}", 303)
         if secret := self._screens.guard.secret:
             response.set_cookie(
                 COOKIE, secret.session, max_age=COOKIE_DAYS * 86400, httponly=True, samesite="strict", path="/"
@@ -200,6 +208,8 @@ class Site:
         words = texts.texts(language)
         values = {
             **words,
+            **header.values(language, self._screens.clock, self._screens.guard),
+            "kept": header.kept(request),
             "lang": language,
             "release": self._release(),
             "version": self._screens.about.version,

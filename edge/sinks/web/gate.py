@@ -8,6 +8,7 @@ import re
 import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -95,7 +96,8 @@ class Gate:
             return None
         if visitor.standing is Standing.UNKNOWN and OPEN_TO_ALL.fullmatch(scope["path"]):
             return None
-        return _unwelcome(visitor, "text/html" in headers.get("accept", "") and scope["method"] == "GET")
+        browser = "text/html" in headers.get("accept", "") and scope["method"] == "GET"
+        return _unwelcome(visitor, browser, Request(scope).query_params.get("lang"))
 
     def _say(self, path: str, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
@@ -131,13 +133,14 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _unwelcome(visitor: Visitor, browser: bool) -> Response:
+def _unwelcome(visitor: Visitor, browser: bool, language: str | None) -> Response:
     if visitor.standing is Standing.BLOCKED:
         seconds = math.ceil(visitor.wait)
         headers = {"retry-after": str(seconds)}
         return Response(f"Too many wrong tokens; wait {seconds} s.\n", 429, headers, "text/plain")
     if visitor.standing is Standing.UNKNOWN and browser:
-        return RedirectResponse("/login", 303)
+        kept = f"?{urlencode({'lang': language})}" if language else ""
+        return RedirectResponse(f"/login{kept}", 303)
     word = "wrong" if visitor.standing is Standing.WRONG else "missing"
     headers = {"www-authenticate": "Bearer"}
     return Response(f"The token is {word}; `maskgate token` on the device makes one.\n", 401, headers, "text/plain")

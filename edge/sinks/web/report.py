@@ -33,11 +33,13 @@ class About:
         version: Of maskgate.
         models: What is loaded, a line each for people: task, name, hash.
         stale_after: A frame that is older, in seconds, is no picture of the door.
+        door: Its name in what is downloaded: letters, digits, ``_`` and ``-``.
     """
 
     version: str
     models: tuple[Mapping[str, str], ...]
     stale_after: float
+    door: str = "door"
 
 
 class Report:

@@ -162,6 +162,7 @@ def make_server(
                 version=facts["maskgate"],
                 models=tuple({"task": task, "name": name, "sha256": facts[task]} for task, name in models.items()),
                 stale_after=config.camera.stale_after,
+                door=config.mqtt.door_name,
             ),
             web=config.web,
             extra=extra,

@@ -40,7 +40,8 @@ def stylesheet() -> str:
     for verdict in Verdict:
         colours = verdict.row.colours
         rules += [
-            f".{verdict} {{ --verdict: {colours.chart}; --badge: {colours.ink}; --sign: {colours.ground}; }}",
+            f".{verdict} {{ --on-white: {colours.chart}; --on-black: {colours.picture};"
+            f" --badge: {colours.ink}; --sign: {colours.ground}; }}",
             f'body[data-mode="{verdict}"] {{ --ground: {colours.ground}; --deep: {colours.deep};'
             f" --ink: {colours.ink}; --accent: {colours.accent}; }}",
         ]

@@ -4,29 +4,23 @@
 const ASK_EVERY = 2000;
 const ASK_SOON = 200;
 const ANSWER_WITHIN = 5000;
-const SVG = "http://www.w3.org/2000/svg";
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
 const VERDICTS = TABLE.map((verdict) => verdict.key);
 const MARKS = { alert_on: "▲", alert_off: "△", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●" };
 const BAD = TABLE.filter((verdict) => verdict.alarming).map((verdict) => verdict.key);
 const GOOD = TABLE.filter((verdict) => verdict.welcome).map((verdict) => verdict.key);
-const CHART = { height: 260, left: 48, right: 10, top: 14, bottom: 34 };
+
+const OFFSET = Number(document.getElementById("bar").dataset.offset) * 60000;
+/* Of the door from UTC, in milliseconds. */
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const language = document.documentElement.lang;
 const number = new Intl.NumberFormat(language);
-const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" });
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23", timeZone: "UTC" });
 const byId = (id) => document.getElementById(id);
 const say = (key, values = {}) =>
   (texts[`operator.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
 let timer = 0;
-
-function element(name, text = "", className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
 
 function nameVerdicts() {
   const visits = byId("hours-head").lastElementChild;
@@ -42,12 +36,6 @@ function nameVerdicts() {
     head.scope = "col";
     visits.before(head);
   }
-}
-
-/* Replace children only where their text changed, so that a reader's place and focus stay. */
-function fill(parent, children) {
-  const text = (nodes) => [...nodes].map((node) => node.outerHTML).join("");
-  if (text(parent.children) !== text(children)) parent.replaceChildren(...children);
 }
 
 function showHealth(health, reasons, source, counted) {
@@ -80,57 +68,11 @@ function showHours(hours) {
     return row;
   });
   fill(byId("hours"), rows);
-  drawChart(hours);
-}
-
-function shape(name, attributes, text = "") {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
-}
-
-function drawChart(hours) {
-  const { height, left, right, top, bottom } = CHART;
-  const width = byId("chart").clientWidth;
-  byId("chart").setAttribute("viewBox", `0 0 ${width} ${height}`);
-  const [floor, span] = [height - bottom, height - bottom - top];
-  const most = nice(Math.max(4, ...hours.map((hour) => hour.visits)));
-  const drawn = [];
-  for (let step = 0; step <= 4; step += 1) {
-    const y = floor - (span * step) / 4;
-    drawn.push(shape("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }));
-    drawn.push(shape("text", { x: left - 8, y: y + 5, "text-anchor": "end" }, number.format((most * step) / 4)));
-  }
-  const slot = (width - left - right) / 24;
-  const narrow = width <= 480;
-  for (let hour = 0; hour < 24; hour += narrow ? 6 : 3) {
-    drawn.push(shape("text", { x: left + slot * (hour + 0.5), y: height - 8, "text-anchor": "middle" }, `${hour}:00`));
-  }
-  for (const hour of hours) drawn.push(...bars(hour, left + slot * startOf(hour), slot, floor, span / most));
-  if (!hours.some((hour) => hour.visits)) {
-    drawn.push(shape("text", { class: "none", x: (width + left) / 2, y: height / 2 }, say("no_visits")));
-  }
-  fill(byId("chart"), drawn);
+  const bars = hours.map((hour) => ({ slot: startOf(hour), ...hour }));
+  drawStack(byId("chart"), bars, hourLabels(byId("chart").clientWidth), VERDICTS, number, say("no_visits"));
 }
 
 const startOf = (hour) => Number(hour.start.slice(0, 2)) + Number(hour.start.slice(3)) / 60;
-
-function bars(hour, x, slot, floor, scale) {
-  let y = floor;
-  return VERDICTS.filter((verdict) => hour[verdict]).map((verdict) => {
-    const height = hour[verdict] * scale;
-    y -= height;
-    return shape("rect", { class: verdict, x: x + slot * 0.14, y, width: slot * 0.72, height });
-  });
-}
-
-/* A round number of four equal whole steps at or above `most`. */
-function nice(most) {
-  const step = most / 4;
-  const power = 10 ** Math.floor(Math.log10(step));
-  return 4 * power * [1, 2, 5, 10].find((factor) => factor * power >= step);
-}
 
 function describe(event) {
   const verdict = event.verdict ? say(`verdict.${event.verdict}`) : "";
@@ -143,7 +85,7 @@ function showEvents(events) {
     const bad = event.event !== "alert_off" && (event.event === "camera_lost" || BAD.includes(event.verdict));
     const good = event.event === "camera_back" || GOOD.includes(event.verdict);
     const row = element("li", "", bad ? "bad" : good ? "good" : "");
-    const time = element("time", clock.format(new Date(event.time)));
+    const time = element("time", clock.format(new Date(Date.parse(event.time) + OFFSET)));
     time.dateTime = event.time;
     const mark = element("span", MARKS[event.event] ?? "", "mark");
     mark.ariaHidden = "true";

@@ -1,0 +1,69 @@
+"use strict";
+/* Stacked bars as SVG, and the small helpers of the pages for operators. */
+
+const SVG = "http://www.w3.org/2000/svg";
+const CHART = { height: 260, left: 48, right: 10, top: 14, bottom: 34, steps: 4, gap: 0.14, narrow: 480 };
+
+function element(name, text = "", className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+/* Replace children only where their text changed, so that a reader's place and focus stay. */
+function fill(parent, children) {
+  const text = (nodes) => [...nodes].map((node) => node.outerHTML).join("");
+  if (text(parent.children) !== text(children)) parent.replaceChildren(...children);
+}
+
+function shape(name, attributes, text = "") {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+}
+
+/* A round number of four equal whole steps at or above `most`. */
+function nice(most) {
+  const step = most / CHART.steps;
+  const power = 10 ** Math.floor(Math.log10(step));
+  return CHART.steps * power * [1, 2, 5, 10].find((factor) => factor * power >= step);
+}
+
+/* Draw `bars`, each {slot, visits, <verdict>: count}, over `labels`, one for each slot; an empty label is not drawn. */
+function drawStack(svg, bars, labels, verdicts, number, none) {
+  const { height, left, right, top, bottom, steps, gap } = CHART;
+  const width = svg.clientWidth;
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const [floor, span] = [height - bottom, height - bottom - top];
+  const most = nice(Math.max(steps, ...bars.map((bar) => bar.visits)));
+  const slot = (width - left - right) / labels.length;
+  const drawn = [];
+  for (let step = 0; step <= steps; step += 1) {
+    const y = floor - (span * step) / steps;
+    drawn.push(shape("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }));
+    drawn.push(shape("text", { x: left - 8, y: y + 5, "text-anchor": "end" }, number.format((most * step) / steps)));
+  }
+  labels.forEach((label, index) => {
+    const middle = { x: left + slot * (index + 0.5), y: height - 8, "text-anchor": "middle" };
+    if (label) drawn.push(shape("text", middle, label));
+  });
+  for (const bar of bars) {
+    let y = floor;
+    for (const verdict of verdicts.filter((one) => bar[one])) {
+      const tall = (bar[verdict] * span) / most;
+      y -= tall;
+      const x = left + slot * (bar.slot + gap);
+      drawn.push(shape("rect", { class: verdict, x, y, width: slot * (1 - 2 * gap), height: tall }));
+    }
+  }
+  if (!bars.some((bar) => bar.visits)) {
+    drawn.push(shape("text", { class: "none", x: (width + left) / 2, y: height / 2 }, none));
+  }
+  fill(svg, drawn);
+}
+
+/* Hours of a day, every third or sixth named. */
+const hourLabels = (width) =>
+  [...Array(24).keys()].map((hour) => (hour % (width <= CHART.narrow ? 6 : 3) ? "" : `${hour}:00`));

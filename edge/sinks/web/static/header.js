@@ -1,0 +1,35 @@
+"use strict";
+/* The head of a page for operators: the door's own clock, links in the language that was chosen, other languages. */
+
+{
+  const bar = document.getElementById("bar");
+  const chosen = new URLSearchParams(location.search).get("lang");
+
+  const show = () => {
+    const [date, time] = [{ weekday: "short", day: "numeric", month: "short" }, { hour: "2-digit", minute: "2-digit" }];
+    const format = { ...date, ...time, hourCycle: "h23", timeZone: "UTC" };
+    const now = Date.parse(bar.dataset.now) + performance.now() - loaded;
+    const local = new Date(now + Number(bar.dataset.offset) * 60000);
+    const clock = document.getElementById("clock");
+    clock.textContent = new Intl.DateTimeFormat(document.documentElement.lang, format).format(local);
+    clock.dateTime = new Date(now).toISOString();
+  };
+  const loaded = performance.now();
+  show();
+  setInterval(show, 1000);
+
+  for (const [code, name] of JSON.parse(bar.dataset.languages)) {
+    const address = new URL(location.href);
+    address.searchParams.set("lang", code);
+    const link = document.createElement("a");
+    link.href = address.pathname + address.search;
+    link.lang = link.hreflang = code;
+    link.textContent = name;
+    document.getElementById("languages").append(link);
+  }
+  if (chosen) {
+    for (const link of document.querySelectorAll("nav a[href^='/']")) link.href += `?lang=${encodeURIComponent(chosen)}`;
+    const form = document.getElementById("signout");
+    form.action += `?lang=${encodeURIComponent(chosen)}`;
+  }
+}

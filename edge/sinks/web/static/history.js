@@ -1,0 +1,143 @@
+"use strict";
+/* Looking back: asks for a day, a week or a month, which the address names, and draws it. */
+
+const ANSWER_WITHIN = 15000;
+const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
+const VERDICTS = TABLE.map((verdict) => verdict.key);
+const texts = JSON.parse(document.getElementById("texts").textContent);
+const language = document.documentElement.lang;
+const number = new Intl.NumberFormat(language);
+const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
+const signed = new Intl.NumberFormat(language, { signDisplay: "exceptZero" });
+const byId = (id) => document.getElementById(id);
+const say = (key, values = {}) =>
+  (texts[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
+const day = (date, format) =>
+  new Intl.DateTimeFormat(language, { timeZone: "UTC", ...format }).format(new Date(`${date}T00:00:00Z`));
+const MONDAY = "2024-01-01";
+const weekday = (index, format) => {
+  const date = new Date(`${MONDAY}T00:00:00Z`);
+  date.setUTCDate(date.getUTCDate() + index);
+  return new Intl.DateTimeFormat(language, { timeZone: "UTC", weekday: format }).format(date);
+};
+let shown = null;
+
+function address(by, at) {
+  const search = new URLSearchParams({ by, ...(at ? { at } : {}) });
+  const chosen = new URLSearchParams(location.search).get("lang");
+  if (chosen) search.set("lang", chosen);
+  return `?${search}`;
+}
+
+function title({ by, at }) {
+  if (by === "month") return day(at, { month: "long", year: "numeric" });
+  const date = day(at, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  return by === "week" ? say("history.week_of", { date: day(at, { dateStyle: "long" }) }) : date;
+}
+
+function showWays(answer) {
+  byId("span").textContent = title(answer);
+  document.title = `${title(answer)} · ${byId("door").textContent}`;
+  for (const link of document.querySelectorAll("#spans a")) {
+    link.href = address(link.dataset.by, answer.at);
+    if (link.dataset.by === answer.by) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  byId("previous").href = address(answer.by, answer.previous);
+  byId("next").hidden = answer.next === null;
+  if (answer.next) byId("next").href = address(answer.by, answer.next);
+  const asked = `?${new URLSearchParams({ by: answer.by, at: answer.at })}`;
+  byId("hours-csv").href = `/history/hours.csv${asked}`;
+  byId("visits-csv").href = `/history/visits.csv${asked}`;
+}
+
+function tile(name, value, note, className) {
+  const made = element("div", "", `tile ${className}`);
+  made.append(element("dt", name), element("dd", value), element("dd", note, "change"));
+  return made;
+}
+
+function change(now, before) {
+  return say("history.before", { value: number.format(before), change: signed.format(now - before) });
+}
+
+function showTiles({ total, before }) {
+  const rate = total.compliance === null ? "–" : percent.format(total.compliance);
+  const of = say("history.of", { masked: number.format(total.with_mask), judged: number.format(total.judged) });
+  const earlier = before.compliance === null ? "" : say("history.rate_before", { value: percent.format(before.compliance) });
+  fill(byId("tiles"), [
+    tile(say("history.compliance"), rate, [of, earlier].filter(Boolean).join("; "), "visits rate"),
+    tile(say("operator.visits"), number.format(total.visits), change(total.visits, before.visits), "visits"),
+    ...VERDICTS.map((verdict) =>
+      tile(say(`operator.verdict.${verdict}`), number.format(total[verdict]), change(total[verdict], before[verdict]), verdict),
+    ),
+  ]);
+}
+
+function row(name, figures) {
+  const made = element("tr");
+  const head = element("th", name);
+  head.scope = "row";
+  const rate = figures.compliance === null ? "–" : percent.format(figures.compliance);
+  const cells = [...VERDICTS.map((verdict) => number.format(figures[verdict])), number.format(figures.visits), rate];
+  made.append(head, ...cells.map((cell) => element("td", cell)));
+  return made;
+}
+
+function showTable(id, names, groups) {
+  const head = [say(`history.${id}`), ...VERDICTS.map((verdict) => say(`operator.verdict.${verdict}`))];
+  const titles = [...head, say("operator.visits"), say("history.compliance")].map((name) => element("th", name));
+  for (const one of titles) one.scope = "col";
+  const top = element("tr");
+  top.append(...titles);
+  fill(byId(`${id}-head`), [top]);
+  const rows = groups.map((figures, index) => [figures, index]).filter(([figures]) => figures.visits);
+  fill(byId(`${id}-rows`), rows.map(([figures, index]) => row(names[index], figures)));
+}
+
+function draw() {
+  const slots = (groups) => groups.map((figures, slot) => ({ slot, ...figures }));
+  const none = say("history.none");
+  const chart = byId("hours-chart");
+  drawStack(chart, slots(shown.hours), hourLabels(chart.clientWidth), VERDICTS, number, none);
+  const week = byId("weekdays-chart");
+  if (byId("weekdays").hidden) return;
+  drawStack(week, slots(shown.weekdays), shown.weekdays.map((_, index) => weekday(index, "short")), VERDICTS, number, none);
+}
+
+function showCounts(answer) {
+  shown = answer;
+  showTiles(answer);
+  byId("note").textContent = answer.partial ? say(`history.partial.${answer.by}`) : say("history.compared");
+  byId("weekdays").hidden = answer.by === "day";
+  showTable("hours", answer.hours.map((_, hour) => `${hour}:00`), answer.hours);
+  showTable("weekdays", answer.weekdays.map((_, index) => weekday(index, "long")), answer.weekdays);
+  draw();
+}
+
+function showTrouble(sentence) {
+  byId("attention").hidden = false;
+  byId("reason").textContent = sentence;
+  byId("counted").hidden = true;
+}
+
+async function ask() {
+  try {
+    const answer = await fetch(`/api/history${location.search}`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
+    if (answer.status === 401) location.reload();
+    const said = await answer.json();
+    if (!answer.ok) return showTrouble(say("history.no_such_time"));
+    showWays(said);
+    if (said.trouble) return showTrouble(said.trouble);
+    if (!said.stored) return showTrouble(say("history.not_stored"));
+    return showCounts(said);
+  } catch (error) {
+    console.warn(error);
+    return showTrouble(say("operator.unreachable"));
+  }
+}
+
+for (const verdict of VERDICTS) byId("legend").append(element("li", say(`operator.verdict.${verdict}`), verdict));
+byId("print").addEventListener("click", () => print());
+addEventListener("resize", () => shown && draw());
+ask();

@@ -1,0 +1,284 @@
+"""Looking back: the counts of a day, a week or a month, as a page and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.sinks.counts import database
+from edge.sinks.web import token
+from edge.sinks.web.history import Span, UnknownSpanError, look_back, span
+from tests.stand_ins.browser import browser, violations
+from tests.stand_ins.screens import Door, open_door
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+__all__ = ["browser"]
+
+WEDNESDAY = datetime(2025, 1, 29, 10, 30, tzinfo=timezone.utc)
+SIZES = {"laptop": (1280, 800), "small screen": (800, 480), "phone": (390, 844)}
+LONG = 30_000
+
+
+@pytest.fixture(autouse=True)
+def paris(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Paris")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def store(folder: Path, hours: dict[datetime, tuple[int, int]], visits: int = 0) -> Path:
+    """Masked and bare visits by hour, and some single visits in the last one."""
+    path = folder / "counts.db"
+    connection = database.open_for_writing(path)
+    connection.execute("INSERT INTO boots (name, wall_offset) VALUES ('a boot', 0)")
+    for hour, counts in hours.items():
+        at = hour.timestamp() // 3600 * 3600
+        row = (at, *counts)
+        connection.execute("INSERT INTO hours (boot, hour, with_mask, without_mask) VALUES (1, ?, ?, ?)", row)
+    for number in range(visits):
+        ended = max(hours).timestamp() + number
+        row = (ended - 2.5, ended)
+        connection.execute("INSERT INTO visits (boot, started, ended, verdict) VALUES (1, ?, ?, 'with_mask')", row)
+    connection.close()
+    return path
+
+
+class TestSpan:
+    @pytest.mark.parametrize(
+        ("by", "start", "end"),
+        [
+            ("day", "2025-01-29T00:00:00+01:00", "2025-01-30T00:00:00+01:00"),
+            ("week", "2025-01-27T00:00:00+01:00", "2025-02-03T00:00:00+01:00"),
+            ("month", "2025-01-01T00:00:00+01:00", "2025-02-01T00:00:00+01:00"),
+        ],
+    )
+    def test_spans_begin_at_local_midnight(self, by: str, start: str, end: str) -> None:
+        one = span(by, "2025-01-29", WEDNESDAY)
+        assert (one.start.isoformat(), one.end.isoformat()) == (start, end)
+
+    def test_one_before_ends_where_this_begins(self) -> None:
+        for by in ("day", "week", "month"):
+            one = span(by, "2025-03-30", WEDNESDAY)
+            assert one.before.end == one.start
+
+    def test_day_of_the_clock_change_is_shorter(self) -> None:
+        one = span("day", "2025-03-30", WEDNESDAY)
+        assert one.end.astimezone(timezone.utc) - one.start.astimezone(timezone.utc) == timedelta(hours=23)
+
+    def test_today_is_the_default(self) -> None:
+        assert span(None, None, WEDNESDAY) == Span.around("day", WEDNESDAY)
+
+    @pytest.mark.parametrize(
+        ("by", "at"),
+        [("year", None), ("day", "yesterday"), ("day", "2025-02-30"), ("week", "0001-01-01"), ("month", "9999-12-31")],
+    )
+    def test_other_times_are_refused(self, by: str, at: str | None) -> None:
+        with pytest.raises(UnknownSpanError):
+            span(by, at, WEDNESDAY)
+
+
+class TestFigures:
+    def test_hours_and_weekdays_are_summed(self, tmp_path: Path) -> None:
+        monday, tuesday = (datetime(2025, 1, day, 8, tzinfo=timezone.utc) for day in (27, 28))
+        path = store(tmp_path, {monday: (3, 1), tuesday: (6, 0)})
+        said = look_back(path, span("week", "2025-01-29", WEDNESDAY), WEDNESDAY)
+        assert said["total"]["visits"] == 10
+        assert said["total"]["compliance"] == 0.9
+        assert {number: one["visits"] for number, one in enumerate(said["hours"]) if one["visits"]} == {9: 10}
+        assert [one["visits"] for one in said["weekdays"]] == [4, 6, 0, 0, 0, 0, 0]
+        assert [one["compliance"] for one in said["weekdays"][:3]] == [0.75, 1.0, None]
+
+    def test_unfinished_week_is_compared_with_the_same_part(self, tmp_path: Path) -> None:
+        tuesday, thursday = (datetime(2025, 1, day, 8, tzinfo=timezone.utc) for day in (21, 23))
+        path = store(tmp_path, {tuesday: (5, 0), thursday: (50, 0)})
+        said = look_back(path, span("week", None, WEDNESDAY), WEDNESDAY)
+        assert said["partial"] is True
+        assert said["before"]["visits"] == 5
+
+    def test_finished_week_is_compared_with_the_whole(self, tmp_path: Path) -> None:
+        thursday = datetime(2025, 1, 23, 8, tzinfo=timezone.utc)
+        said = look_back(
+            store(tmp_path, {thursday: (50, 0)}), span("week", "2025-01-29", WEDNESDAY), WEDNESDAY + timedelta(days=30)
+        )
+        assert (said["partial"], said["before"]["visits"]) == (False, 50)
+
+
+def fetched(door: Door, path: str) -> tuple[int, dict[str, str], str]:
+    try:
+        with urllib.request.urlopen(f"{door.url}{path}", timeout=20) as answer:
+            return answer.status, dict(answer.headers), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read().decode()
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    hour = datetime.now(timezone.utc).replace(minute=0, second=0, microsecond=0)
+    path = store(tmp_path, {hour - timedelta(days=7): (4, 4), hour: (7, 3)}, visits=3)
+    with open_door(tmp_path, {"mqtt.door": "front"}, counts=path) as opened:
+        yield opened
+
+
+class TestAddresses:
+    def test_figures_are_served(self, door: Door) -> None:
+        code, _, text = fetched(door, "api/history?by=week")
+        said = json.loads(text)
+        assert (code, said["stored"], said["trouble"], said["next"]) == (200, True, None, None)
+        assert said["total"]["visits"] == 10
+
+    def test_other_times_are_bad_requests(self, door: Door) -> None:
+        assert fetched(door, "api/history?by=year")[0] == 400
+        assert fetched(door, "history/hours.csv?at=tomorrow")[0] == 400
+
+    def test_hours_are_a_table_for_programs(self, door: Door) -> None:
+        code, headers, text = fetched(door, "history/hours.csv?by=day")
+        (row,) = csv.DictReader(io.StringIO(text))
+        assert (code, headers["content-type"]) == (200, "text/csv; charset=utf-8")
+        today = datetime.now().astimezone()
+        assert headers["content-disposition"] == f'attachment; filename="maskgate-front-hours-day-{today:%Y-%m-%d}.csv"'
+        assert (row["door"], row["with_mask"], row["visits"], row["compliance"]) == ("front", "7", "10", "0.7")
+        assert datetime.fromisoformat(row["start"]).utcoffset() == today.utcoffset()
+
+    def test_visits_are_a_table_for_programs(self, door: Door) -> None:
+        rows = list(csv.DictReader(io.StringIO(fetched(door, "history/visits.csv?by=day")[2])))
+        assert [(row["door"], row["verdict"], row["seconds"]) for row in rows] == [("front", "with_mask", "2.5")] * 3
+
+    def test_demo_has_no_past(self, tmp_path: Path) -> None:
+        with open_door(tmp_path) as opened:
+            assert json.loads(fetched(opened, "api/history")[2])["stored"] is False
+            assert fetched(opened, "history/hours.csv")[0] == 404
+
+    def test_unreadable_store_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "counts.db").write_text("no store at all")
+        with open_door(tmp_path, counts=tmp_path / "counts.db") as opened:
+            assert "not a store of maskgate" in json.loads(fetched(opened, "api/history")[2])["trouble"]
+            assert fetched(opened, "history/hours.csv")[0] == 503
+
+    def test_past_is_not_open_to_strangers(self, tmp_path: Path) -> None:
+        token.make(tmp_path / "web-token")
+        with open_door(tmp_path, {"web.token_file": str(tmp_path / "web-token")}) as opened:
+            for path in ("api/history", "history/hours.csv", "history/visits.csv"):
+                assert fetched(opened, path)[0] == 401
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(LONG)
+    faults: list[str] = []
+    page = context.new_page()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    context.close()
+    assert faults == []
+
+
+@pytest.mark.slow
+class TestPage:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("language", ["en", "fr"])
+    def test_pages_are_accessible_and_nothing_is_cut(
+        self, browser: Browser, door: Door, language: str, scheme: Any
+    ) -> None:
+        context = browser.new_context(color_scheme=scheme, bypass_csp=True)  # axe-core brings styles of its own
+        page = context.new_page()
+        for path in ("history?by=week&", "operator?", "login?"):
+            page.goto(f"{door.url}{path}lang={language}")
+            if path.startswith("history"):
+                page.wait_for_selector("#hours-rows tr")
+            for width, height in SIZES.values():
+                page.set_viewport_size({"width": width, "height": height})
+                assert violations(page) == []
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        context.close()
+
+    def test_week_shows_rate_counts_and_change(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}operator")
+        page.click("text=Look back")
+        page.click("#spans >> text=Week")
+        page.wait_for_selector("#spans a[data-by=week][aria-current]")
+        page.wait_for_selector("#hours-rows tr")
+        tiles = page.inner_text("#tiles")
+        assert "70%\n7 of 10; before: 50%" in tiles
+        assert "before: 8 (+2)" in tiles
+        assert page.locator("#weekdays-chart rect").count() == 2
+
+    def test_earlier_and_later_lead_there_and_back(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}history?by=week&lang=fr")
+        page.wait_for_selector("#hours-rows tr")
+        assert page.is_hidden("#next")
+        now = page.inner_text("#span")
+        page.click("#previous")
+        page.wait_for_selector("#next:visible")
+        assert page.inner_text("#span") != now
+        assert "lang=fr" in page.url
+        assert "4 sur 8" in page.inner_text("#tiles")
+        page.click("#next")
+        page.wait_for_function("now => document.getElementById('span').textContent === now", arg=now)
+
+    def test_download_carries_the_span(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}history?by=month")
+        page.wait_for_selector("#hours-rows tr")
+        with page.expect_download() as waiting:
+            page.click("#hours-csv")
+        assert waiting.value.suggested_filename.startswith("maskgate-front-hours-month-")
+
+    def test_print_leaves_out_what_only_a_screen_needs(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}history")
+        page.wait_for_selector("#hours-rows tr")
+        page.emulate_media(media="print")
+        assert not any(page.is_visible(part) for part in ("nav", "#bar", "#print", "#spans"))
+        assert page.is_visible("#hours-table")
+
+    def test_day_that_is_none_is_said(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}history?at=2025-02-30")
+        page.wait_for_selector("#reason >> text=There is no such day")
+
+    def test_language_is_kept_from_page_to_page(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}operator")
+        page.click("#languages >> text=Français")
+        page.click("text=Historique")
+        page.wait_for_selector("text=Par heure de la journée")
+        page.click("text=Exploitation")
+        page.wait_for_selector("text=Aujourd’hui")
+
+    def test_clock_is_the_doors(self, browser: Browser, door: Door) -> None:
+        context = browser.new_context(timezone_id="America/New_York")
+        page = context.new_page()
+        page.goto(f"{door.url}operator")
+        shown = page.inner_text("#clock")
+        now = datetime.now().astimezone()
+        assert any(f"{now - timedelta(minutes=late):%H:%M}" in shown for late in (0, 1))
+        context.close()
+
+    def test_signing_out_closes_every_page(self, tmp_path: Path, page: Page) -> None:
+        word = token.make(tmp_path / "web-token")
+        with open_door(tmp_path, {"web.token_file": str(tmp_path / "web-token")}) as opened:
+            page.goto(f"{opened.url}history?lang=fr")
+            assert page.url.endswith("/login?lang=fr")
+            page.fill("#token", word)
+            page.click("button")
+            page.wait_for_url("**/operator?lang=fr")
+            page.click("text=Se déconnecter")
+            page.wait_for_url("**/login?lang=fr")
+            page.goto(f"{opened.url}history")
+            assert "/login" in page.url
+
+    def test_nothing_to_sign_out_of_on_the_device(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}operator")
+        assert page.is_hidden("#signout")
