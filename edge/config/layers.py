@@ -39,7 +39,7 @@ Layer = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """What each source says, by section and key.
+    """What each source says, by section and key. ``repr`` shows no values: some are secret.
 
     Attributes:
         file: The configuration file, if there is one.
@@ -51,11 +51,11 @@ class Layers:
     """
 
     file: Path | None = None
-    in_file: Layer = field(default_factory=dict)
+    in_file: Layer = field(default_factory=dict, repr=False)
     page_file: Path | None = None
-    on_page: Layer = field(default_factory=dict)
-    environment: Layer = field(default_factory=dict)
-    command_line: Layer = field(default_factory=dict)
+    on_page: Layer = field(default_factory=dict, repr=False)
+    environment: Layer = field(default_factory=dict, repr=False)
+    command_line: Layer = field(default_factory=dict, repr=False)
 
     def __iter__(self) -> Iterator[tuple[str, Layer]]:
         """Origin and content of each, the weakest first."""
@@ -150,9 +150,10 @@ def _read_environment(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"The environment sets {name}, which is not a setting{_nearest(name, keys)}.")
         key = keys[name]
         if key in SECRETS:
+            file = f", or name a file with {name}_FILE" if f"{key}_file" in fields() else ""
             raise ConfigError(
                 f"The environment sets {name}, where other programs can see it; put it into the configuration "
-                f"file as {key}, or name a file with {name}_FILE."
+                f"file as {key}{file}."
             )
         said[key] = _from_text(text, fields()[key])
     return nest(said)

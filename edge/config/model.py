@@ -15,6 +15,7 @@ from edge.config.sections.alerts import AlertSettings
 from edge.config.sections.cameras import CameraSettings
 from edge.config.sections.counts import CountSettings
 from edge.config.sections.mqtt import MqttSettings
+from edge.config.sections.notify import NotifySettings
 from edge.config.sections.people import PeopleSettings
 from edge.config.sections.runtime import RuntimeSettings
 from edge.config.sections.vision import FaceSettings, MaskSettings
@@ -23,7 +24,7 @@ from edge.config.sections.web import WebSettings
 if TYPE_CHECKING:
     from edge.config.layers import Layers
 
-SECRETS = frozenset({"mqtt.password"})
+SECRETS = frozenset({"mqtt.password", "notify.webhook", "notify.urls"})
 """Settings that are never shown, and never taken from where other programs could see them."""
 SECRET_FILES = frozenset({"mqtt.password_file", "web.token_file"})
 """Settings that name a file with a secret, and might be given the secret instead."""
@@ -43,6 +44,7 @@ class Config(Section):
     web: WebSettings = WebSettings()
     counts: CountSettings = CountSettings()
     mqtt: MqttSettings = MqttSettings()
+    notify: NotifySettings = NotifySettings()
 
 
 class Declared(NamedTuple):

@@ -57,5 +57,11 @@ def _setting(key: str, one: Setting, origins: bool) -> Iterator[str]:
 
 def _plain(one: Setting) -> Any:
     """Its value, JSON-ready and without secrets."""
-    value = str(one.value) if isinstance(one.value, Path | SecretStr) else one.value
+    value = _printable(one.value)
     return shown(value) if one.key in SOURCES else shown_value(value)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_printable, value))
+    return str(value) if isinstance(value, Path | SecretStr) else value

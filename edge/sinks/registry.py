@@ -86,6 +86,7 @@ SINKS: Sequence[Entry] = (
     Entry("edge.sinks.window", lambda opening: opening.window),
     Entry("edge.sinks.systemd", lambda _: "NOTIFY_SOCKET" in os.environ),
     Entry("edge.sinks.mqtt.publisher", lambda opening: bool(opening.config.mqtt.host)),
+    Entry("edge.sinks.notify", lambda opening: opening.config.notify.wanted and opening.counted),
     Entry("edge.sinks.metrics", _serves_pages),
     Entry("edge.sinks.web.sink", _serves_pages),
 )

@@ -134,7 +134,7 @@ class TestEnd:
 
 class TestRegistry:
     def opening(self, **changes: Any) -> Opening:
-        overrides = {"mqtt.host": changes.pop("host", ""), "web.port": 0}
+        overrides = {"mqtt.host": changes.pop("host", ""), "web.port": 0, "notify.webhook": changes.pop("hook", None)}
         return Opening(load(environment={}, overrides=overrides), ManualClock(), Commands(), **changes)
 
     def wanted(self, **changes: Any) -> list[str]:
@@ -150,7 +150,7 @@ class TestRegistry:
 
     def test_settings_and_options_ask_for_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-        wanted = self.wanted(host="broker", events="-", window=True)
+        wanted = self.wanted(host="broker", hook="http://localhost/", events="-", window=True)
         assert wanted == [entry.module.removeprefix("edge.sinks.") for entry in SINKS]
 
     def test_a_new_sink_is_a_module_and_a_line(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -427,14 +427,14 @@ class TestOperator:
         page.goto(f"{door.url}operator")
         page.wait_for_selector("#events .what")
         reached = []
-        for _ in range(5):
+        for _ in range(7):
             page.keyboard.press("Tab")
             reached.append(
                 page.evaluate(
                     "document.activeElement.className || document.activeElement.id || document.activeElement.tagName"
                 )
             )
-        assert reached == ["skip", "A", "A", "SUMMARY", "events"]
+        assert reached == ["skip", "A", "A", "A", "A", "SUMMARY", "events"]
 
     def test_the_skip_link_shows_when_it_is_reached_and_leads_to_the_counts(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,17 +23,28 @@ FLAGS = [
 ]
 
 
+_running: list[tuple[Any, Browser]] = []
+_users = 0
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, headless."""
+    """Chromium, headless: one for all modules that import this fixture, since Playwright runs once in a thread."""
+    global _users  # noqa: PLW0603 - each module that imports a fixture has its own
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt install chromium")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
+    if not _running:
+        playwright = sync_playwright().start()
+        _running.append((playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)))
+    _users += 1
+    yield _running[0][1]
+    _users -= 1
+    if not _users:
+        playwright, chromium = _running.pop()
+        chromium.close()
+        playwright.stop()
 
 
 def violations(page: Page) -> list[str]:
