@@ -113,6 +113,7 @@ def test_what_is_shown_of_a_source(source: str, said: str) -> None:
 @example(f"RTSP://admin:{FIRST} {SECOND}@{DEAD}/live")
 @example(f"http://{DEAD}/live?loginpas={FIRST}{SECOND}")
 @hypothesis_settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_no_command_and_no_camera_tells(address: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with standard_error(Path(folder, "errors")) as heard:

@@ -246,6 +246,7 @@ class TestAim:
         assert body.index(b"\xff\xd8") < body.index(b"\xff\xd9")
 
 
+@pytest.mark.slow
 class TestPage:
     @pytest.fixture
     def page(self, browser: Browser, door: Door, key: str) -> Iterator[Page]:

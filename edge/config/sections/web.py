@@ -44,7 +44,6 @@ class WebSettings(Section):
     @field_validator("language")
     @classmethod
     def _language_exists(cls, language: str) -> str:
-        from edge.sinks.web import texts
-
-        texts.check_language(language)
+        if language not in (*LANGUAGES, "auto"):
+            raise ValueError(f"the pages do not speak it; there are: {', '.join((*LANGUAGES, 'auto'))}")
         return language

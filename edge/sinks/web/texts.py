@@ -30,17 +30,6 @@ def texts(language: str) -> Texts:
     return {**words, **verdicts.words(language)}
 
 
-def check_language(setting: str) -> None:
-    """Refuse a language that is not there.
-
-    Raises:
-        ValueError: The text names those that are.
-    """
-    if setting != AUTO and setting not in languages():
-        known = ", ".join((*languages(), AUTO))
-        raise ValueError(f"the pages do not speak it; there are: {known}")
-
-
 def choose(setting: str, asked: str | None, accepted: str) -> str:
     """The language of a page.
 
