@@ -2,7 +2,7 @@
 /* Stacked bars as SVG, and the small helpers of the pages for operators. */
 
 const SVG = "http://www.w3.org/2000/svg";
-const CHART = { height: 260, left: 48, right: 10, top: 14, bottom: 34, steps: 4, gap: 0.14, narrow: 480 };
+const CHART = { height: 260, left: 48, right: 10, top: 14, bottom: 34, steps: 4, gap: 0.14, narrow: 480, least: 240 };
 
 function element(name, text = "", className = "") {
   const made = document.createElement(name);
@@ -33,8 +33,8 @@ function nice(most) {
 
 /* Draw `bars`, each {slot, visits, <verdict>: count}, over `labels`, one for each slot; an empty label is not drawn. */
 function drawStack(svg, bars, labels, verdicts, number, none) {
-  const { height, left, right, top, bottom, steps, gap } = CHART;
-  const width = svg.clientWidth;
+  const { height, left, right, top, bottom, steps, gap, least } = CHART;
+  const width = Math.max(svg.clientWidth, least); // a page that is being printed has none for a moment
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const [floor, span] = [height - bottom, height - bottom - top];
   const most = nice(Math.max(steps, ...bars.map((bar) => bar.visits)));
