@@ -17,12 +17,15 @@ SOFTNESS = 0.5
 """In logits. A face this near to the threshold counts partly on either side, as its next picture may fall on it."""
 
 
+ERRORS = 2.0
+"""How many standard errors apart two costs must be to differ for certain."""
+
 EVEN = 0.5
 """What calibrated probabilities ask for."""
 
 
 def cheapest(judged: Judged, weights: NDArray[np.float64] | None = None) -> float:
-    """The threshold nearest to even among those whose errors cost the least, give or take a standard error.
+    """The threshold nearest to even among those whose errors cost, as far as can be told, the least.
 
     Args:
         judged: Faces that the model has not learned from.
@@ -34,7 +37,7 @@ def cheapest(judged: Judged, weights: NDArray[np.float64] | None = None) -> floa
     wrong = np.where((judged.truth == masked)[:, None], alarmed, 1 - alarmed)
     costs = wrong * _price(judged.truth, np.ones(len(surety)) if weights is None else weights)[:, None]
     excess = costs - costs[:, [costs.sum(axis=0).argmin()]]
-    as_good = excess.sum(axis=0) <= np.sqrt((excess**2).sum(axis=0))
+    as_good = excess.sum(axis=0) <= ERRORS * np.sqrt((excess**2).sum(axis=0))
     return float(min(CANDIDATES[as_good], key=lambda threshold: abs(threshold - EVEN)))
 
 
