@@ -15,6 +15,7 @@ from edge.control import Commands
 from edge.door.motion import MotionGate
 from edge.door.operator import obey
 from edge.door.pace import BoardPace
+from edge.door.reach import warn_beyond_reach
 from edge.people import PeopleTracker
 from edge.sinks.together import Sinks
 from edge.status import CameraState, SourceKind, Status, Summary
@@ -45,6 +46,10 @@ class Judge(Protocol):
         """Whether models run on an accelerator now; None where none is used."""
         ...
 
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """Of the face model, for frames of ``width`` x ``height``."""
+        ...
+
     def detect(self, frame: Frame) -> list[Face]:
         """The faces in a frame."""
         ...
@@ -72,6 +77,7 @@ class Progress:
         frames: Processed since then.
         image: The newest; None before the first, and while the camera is out of service.
         people: Everyone whose visit is open.
+        frame_size: Width and height of the frames; None before the first.
     """
 
     camera: CameraState
@@ -79,6 +85,7 @@ class Progress:
     frames: int = 0
     image: Image | None = None
     people: tuple[Person, ...] = ()
+    frame_size: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -163,6 +170,7 @@ class Door:
         """A frame's journey: faces, readings, people, what happened to them, who is told."""
         height, width = frame.image.shape[:2]
         progress, at = self.progress, frame.captured_at
+        self._check_reach((width, height))
         faces = self._look(frame)
         plan = self.people.match(faces, at, (width, height))
         readings = self.pipeline.judge(frame.image, plan.to_judge)
@@ -173,6 +181,11 @@ class Door:
         progress.image = None if progress.camera.trouble else frame.image
         progress.camera = replace(progress.camera, last_frame_at=self.clock.monotonic())
         self.sinks.frame(self.pipeline.times)
+
+    def _check_reach(self, size: tuple[int, int]) -> None:
+        if size != self.progress.frame_size:
+            self.progress.frame_size = size
+            warn_beyond_reach(self.source.name, size, self.pipeline.input_size(*size))
 
     def _look(self, frame: Frame) -> list[Face]:
         """The faces in a frame; none where nothing has changed since nobody was there."""

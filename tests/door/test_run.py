@@ -218,6 +218,22 @@ class TestRecording:
         assert run(folder, store) == 0
         assert stored_visits(store) == ["without_mask"]
 
+    def test_frames_that_are_shrunk_very_much_are_told_once(
+        self,
+        store: Path,
+        tmp_path: Path,
+        alert: FakeAlert,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        folder = tmp_path / "stills"
+        folder.mkdir()
+        for number in range(2):
+            cv2.imwrite(str(folder / f"{number}.png"), np.full((1600, 2000, 3), NOBODY, np.uint8))
+        monkeypatch.setattr(FakePipeline, "input_size", lambda *_: (320, 256))
+        assert run(folder, store) == 0
+        assert caplog.text.count("sends frames of 2000x1600") == 1
+
 
 class TestWhatIsOnlyTried:
     def test_a_recording_is_not_counted(
