@@ -142,7 +142,11 @@ def listed_cases(args: argparse.Namespace) -> ListedCases:
     """
     folders = [path.parent for path in args.validation]
     cases = read_cases(args.cases) if args.cases else []
-    return {case.name: [(folder / face.photo, face) for face in case.faces for folder in folders] for case in cases}
+    return {
+        case.name: [(folder / face.photo, face) for face in case.faces for folder in folders]
+        for case in cases
+        if not case.no_face
+    }
 
 
 def faces_found(photos: Sequence[Photo], found: Mapping[str, Found]) -> Said:

@@ -357,6 +357,13 @@ def test_unwritable_reports_are_explained(one_bare_face: Path, capsys: pytest.Ca
     assert "give --json another file" in capsys.readouterr().err
 
 
+def test_a_box_without_a_face_is_right_where_nothing_is_found(tmp_path: Path) -> None:
+    outcome = seen(photo(tmp_path, 0), told([read_as(square(100, 20, 40), BARE)]))
+    faces = [HardFace("0.png", (100, 20, 40, 40), False), HardFace("0.png", (10, 20, 40, 40), False)]
+    case = Case("fist", faces, "", no_face=True)
+    assert count_cases([case], [outcome], [tmp_path]) == [CaseCount("fist", faces=2, found=1, right=1)]
+
+
 def test_each_source_has_a_row(tmp_path: Path) -> None:
     near, far = square(20, 20, 50), square(100, 20, 25)
     street = replace(photo(tmp_path, 0, Truth(near, "without_mask"), Truth(far, "face")), source="street")

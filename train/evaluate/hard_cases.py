@@ -37,11 +37,19 @@ class HardFace(NamedTuple):
 
 
 class Case(NamedTuple):
-    """A name, its faces, and what is to be known of them, as where few could be found."""
+    """A name, its faces, and what is to be known of them, as where few could be found.
+
+    Attributes:
+        name: In the list.
+        faces: Or, with ``no_face``, boxes in which nobody is to be found.
+        note: For people.
+        no_face: The boxes hold hands, signs and the like.
+    """
 
     name: str
     faces: Sequence[HardFace]
     note: str
+    no_face: bool = False
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -63,7 +71,9 @@ def _case(name: str, content: Mapping[str, object]) -> Case:
     faces = content["faces"]
     if not isinstance(faces, list):
         raise TypeError(f"the faces of {name!r} are no list")
-    return Case(name, [_face(face) for face in faces], str(content.get("note", "")))
+    return Case(
+        name, [_face(face) for face in faces], str(content.get("note", "")), bool(content.get("no_face", False))
+    )
 
 
 def _face(entry: Mapping[str, object]) -> HardFace:

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.values import LABELS, BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
-from train.evaluate.hard_cases import Case
+from train.evaluate.hard_cases import Case, HardFace
 from train.evaluate.photos import CATEGORIES, UNKNOWN, Photo, Truth
 from train.mask.calibration import Calibration, Judged, calibration
 
@@ -214,7 +214,10 @@ def alarm_calibration(faces: Judged) -> Calibration | None:
 
 
 class CaseCount(NamedTuple):
-    """Of a case's faces: in the photos measured, found, and among these judged right as to an alarm."""
+    """Of a case's faces: in the photos measured, found, and among these judged right as to an alarm.
+
+    Of a case without faces: its boxes in the photos measured, those taken for faces, and the others.
+    """
 
     name: str
     faces: int
@@ -233,6 +236,9 @@ def count_cases(cases: Iterable[Case], outcomes: Iterable[Outcome], folders: Seq
     by_photo = {outcome.photo.path: outcome for outcome in outcomes}
     counts = []
     for case in cases:
+        if case.no_face:
+            counts.append(_count_false(case, by_photo, folders))
+            continue
         known = [
             (face.alarm, reading)
             for face in case.faces
@@ -244,6 +250,21 @@ def count_cases(cases: Iterable[Case], outcomes: Iterable[Outcome], folders: Seq
         found = [(alarm, reading.label != Label.WITH_MASK) for alarm, reading in known if reading is not None]
         counts.append(CaseCount(case.name, len(known), len(found), sum(due == said for due, said in found)))
     return counts
+
+
+def _count_false(case: Case, by_photo: Mapping[Path, Outcome], folders: Sequence[Path]) -> CaseCount:
+    taken = [
+        any(reading.face.bbox.iou(_box(face)) >= SAME_FACE for reading in outcome.unmatched)
+        for face in case.faces
+        for folder in folders
+        if (outcome := by_photo.get(folder / face.photo)) is not None
+    ]
+    return CaseCount(case.name, len(taken), sum(taken), len(taken) - sum(taken))
+
+
+def _box(face: HardFace) -> BBox:
+    left, top, width, height = face.bbox
+    return BBox(left, top, left + width, top + height)
 
 
 def average_precision(outcomes: Sequence[Outcome]) -> dict[float, float] | None:

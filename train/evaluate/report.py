@@ -114,7 +114,7 @@ def case_table(counts: Sequence[CaseCount]) -> str:
     if not any(count.faces for count in counts):
         return "None of the hard cases is among these photos."
     rows = [(count.name, *(str(number) for number in count[1:])) for count in counts]
-    return markdown_table(("Hard case", "faces", "found", "of these judged right"), rows)
+    return markdown_table(("Hard case", "faces", "found", "right"), rows)
 
 
 def _temperature(path: Path, pipeline: Pipeline, faces: Judged) -> str:
