@@ -15,6 +15,7 @@ from edge.vision.models import (
     MaskEntry,
     ModelEntry,
     ModelFile,
+    ShapeVariant,
     edgetpu_content,
     load_model,
     load_shapes,
@@ -109,6 +110,7 @@ def render_card(name: str, entry: Entry) -> str:
         height=entry.input.height,
         margin=getattr(entry, "margin", None),
         alarm_below=getattr(entry, "alarm_below", None),
+        shapes=", ".join(f"`{shape.file}` ({shape.input.width}x{shape.input.height})" for shape in _shapes(entry)),
         labels=", ".join(entry.labels),
         bytes=f"{conversion['bytes']:,}",
         operations=operations,
@@ -119,6 +121,10 @@ def render_card(name: str, entry: Entry) -> str:
         validation_data=_lines(figures["validation"]["data"]),
         parity=tables.parity_tables(figures["validation"]),
     )
+
+
+def _shapes(entry: Entry) -> Sequence[ShapeVariant]:
+    return entry.shapes if isinstance(entry, FaceEntry) else ()
 
 
 def enter(manifest: Path, name: str, entry: Entry) -> None:
