@@ -37,6 +37,7 @@ from train.face import fuse as face_fuse  # noqa: E402
 from train.face import hard as face_hard  # noqa: E402
 from train.face import loss as face_loss  # noqa: E402
 from train.face import model as face_model  # noqa: E402
+from train.face import scores as face_scores  # noqa: E402
 from train.face import teacher as face_teacher  # noqa: E402
 
 SIZE = 64
@@ -524,6 +525,38 @@ def test_boxes_are_in_picture_pixels() -> None:
     picture = np.zeros((128, 256, 3), np.uint8)
     found = face_eval.detect([picture, picture[:64, :64]], predict, 64, 64)
     assert [faces[0].bbox for faces in found] == [BBox(128, 64, 192, 128), BBox(32, 16, 48, 32)]
+
+
+# What scores mean
+
+
+def test_two_scores_get_the_meaning_of_the_thresholds_and_all_keep_their_order() -> None:
+    chosen = face_scores.meaning(live=0.62, still=0.43)
+    old = np.array([0.3, 0.43, 0.5, 0.62, 0.9])
+    new = 1 / (1 + np.exp(-(np.log(old / (1 - old)) * chosen.scale + chosen.shift)))
+    np.testing.assert_allclose(new[[1, 3]], [0.4, 0.5])
+    assert np.all(np.diff(new) > 0)
+
+
+def test_a_detector_without_room_between_the_thresholds_is_refused() -> None:
+    with pytest.raises(ConfigError, match="train the detector further"):
+        face_scores.meaning(live=0.4, still=0.45)
+
+
+def test_the_lowest_score_that_draws_few_enough_boxes_is_taken() -> None:
+    steps = np.array([0.2, 0.4, 0.6, 0.8])
+    assert face_scores.lowest(steps, [0.9, 0.3, 0.02, 0.0], 0.02) == 0.6
+    with pytest.raises(ConfigError, match="Too many boxes"):
+        face_scores.lowest(steps, [0.9, 0.3, 0.2, 0.1], 0.02)
+
+
+def test_the_detector_says_its_new_scores() -> None:
+    model = face_model.build_face_model(SIZE, SIZE)
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
+    before = np.asarray(model(picture)["score_8"])
+    face_scores.set_meaning(model, face_scores.Meaning(0.5, 0.25))
+    expected = 1 / (1 + np.exp(-(np.log(before / (1 - before)) * 0.5 + 0.25)))
+    np.testing.assert_allclose(np.asarray(model(picture)["score_8"]), expected, rtol=1e-4)
 
 
 # A run

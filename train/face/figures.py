@@ -71,7 +71,7 @@ def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str,
         for photo, faces in zip(photos, found, strict=True):
             matched = which_found(photo, faces, threshold)
             hits.extend(matched)
-            unmatched += sum(face.score >= threshold and not _ignored(photo, face) for face in faces) - sum(matched)
+            unmatched += unmatched_boxes(photo, faces, threshold)
         hit = np.array(hits, bool)
         figures[f"at_{threshold}"] = {
             "recall": {name: _mean(hit[_within(sides, name)]) for name in SIZES},
@@ -92,6 +92,12 @@ def _ignored(photo: Photo, face: Face) -> bool:
     return any(face.bbox.iou(BBox(*box.tolist())) >= SAME_FACE for box in photo.ignore) and not any(
         face.bbox.iou(BBox(*box.tolist())) >= SAME_FACE for box in photo.boxes
     )
+
+
+def unmatched_boxes(photo: Photo, faces: Sequence[Face], threshold: float) -> int:
+    """How many of the faces with at least that score are on no annotated face and on no ignore region."""
+    sure = [face for face in faces if face.score >= threshold and not _ignored(photo, face)]
+    return len(sure) - sum(which_found(photo, faces, threshold))
 
 
 def describe(figures: dict[str, Any]) -> str:
