@@ -27,6 +27,10 @@ LARGEST_FACE = 0.4
 BORDER = 0.02
 """A box this near to a border inside the still, as a share of the tile's side, may be a part of a face."""
 
+SURER = 0.05
+"""Added to the minimum score in tiles: there are many of them, and each can be mistaken."""
+
+MOST_SCORE = 0.99
 SAME_IOU = 0.45
 INSIDE = 0.7
 """Of two boxes with this share of the smaller one in common, only the surer is a face."""
@@ -67,7 +71,7 @@ class CloserDetector(Detector):
         height, width = frame.image.shape[:2]
         for side in tile_sides(width, height):
             for tile in tiles(width, height, side):
-                faces = self._detector.detect(Frame.still(tile.cut(frame.image)), threshold)
+                faces = self._detector.detect(Frame.still(tile.cut(frame.image)), min(threshold + SURER, MOST_SCORE))
                 found += [_moved(face, tile) for face in faces if _whole(face.bbox, tile, width, height, side)]
         return _merged(found)[: self._max_faces]
 

@@ -124,7 +124,9 @@ def test_the_shipped_models_tell_all_that_made_them() -> None:
     labels = [command for command in labelling if command.startswith("python -m train.face.fuse ")]
     trainings = [command for command in labelling if command not in labels]
     assert labels == labelling[: len(labels)]
+    *trainings, scores = trainings
     assert all(command.startswith("python -m train face ") for command in trainings)
+    assert scores.startswith("python -m train.face.scores ")
     assert conversion.startswith("python -m convert face ")
     made: set[Path] = set()
     for words in map(str.split, recorded(manifest, "mask")):

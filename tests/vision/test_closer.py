@@ -68,6 +68,19 @@ def test_faces_far_too_small_for_one_look_are_found() -> None:
     assert found(still(4000, 3000, faces)) == [(x, y, x + side, y + side) for x, y, side in faces]
 
 
+def test_faces_in_tiles_must_be_surer() -> None:
+    asked: list[float] = []
+
+    class Asked(Eye):
+        def detect(self, frame: Frame, threshold: float) -> list[Face]:
+            asked.append(threshold)
+            return []
+
+    found(still(640, 480, []), Asked())
+    assert asked[0] == 0.5
+    assert set(asked[1:]) == {0.55}
+
+
 def test_a_face_in_several_tiles_and_levels_is_found_once() -> None:
     assert found(still(2000, 1500, [(900, 700, 200)])) == [(900, 700, 1100, 900)]
 

@@ -30,9 +30,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def command() -> str:
+def command(module: str = "train") -> str:
     """What makes this run from its start, ready to paste: ``python -m train ...`` without ``--resume``."""
-    return shlex.join(["python", "-m", "train", *(word for word in sys.argv[1:] if word != "--resume")])
+    return shlex.join(["python", "-m", module, *(word for word in sys.argv[1:] if word != "--resume")])
 
 
 def write_json(path: Path, data: Any) -> None:
