@@ -201,4 +201,4 @@ def _open_detector(
     if not others:
         return own
     openers = {(shape.entry.input.width, shape.entry.input.height): opener(shape) for shape in others}
-    return ShapedDetector(own, openers, only_own=lambda: bool(accelerator and accelerator.active))
+    return ShapedDetector(own, openers, only_own=lambda: bool(accelerator and accelerator.preferred))

@@ -98,7 +98,13 @@ def _run(args: argparse.Namespace, started: float) -> None:
     set_meaning(detector, found)
     save_model(detector, args.out / MODEL_FILE)
     said = {"live": live, "still": still, "scale": round(found.scale, 4), "shift": round(found.shift, 4)}
-    metrics = {"task": "face", "command": command("train.face.scores"), "seed": args.seed, "versions": versions(), "scores": said}
+    metrics = {
+        "task": "face",
+        "command": command("train.face.scores"),
+        "seed": args.seed,
+        "versions": versions(),
+        "scores": said,
+    }
     write_json(args.out / METRICS_FILE, {**metrics, "seconds": round(time.monotonic() - started, 1)})
     print(f"As trained {live:.3f} is now {LIVE}, {still:.3f} is now {STILL}. Wrote {args.out / MODEL_FILE}")
 

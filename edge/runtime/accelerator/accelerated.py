@@ -119,6 +119,11 @@ class Accelerator:
         """Whether models run on the Edge TPU now."""
         return self._tpu is not None
 
+    @property
+    def preferred(self) -> bool:
+        """Whether to run what it holds: an Edge TPU was asked for or found, or nobody has looked for one yet."""
+        return self.expected or self._attempt is None
+
     def invoke(self, number: int, values: NDArray[Any]) -> Sequence[Tensor] | None:
         """Run a model on the Edge TPU; None where it is to run on the processor.
 
