@@ -102,7 +102,7 @@ def mask_parity(
         see ``_by_source``.
     """
     sides = np.array([sample.short_side for sample in samples])
-    chosen = {"all": np.ones(len(samples), bool)}
+    chosen: dict[str, NDArray[np.bool_]] = {"all": np.ones(len(samples), bool)}
     chosen |= {name: (sides >= low) & (sides < high) for name, (low, high) in reversed(face_eval.SIZES.items())}
     found = {
         name: _compare(

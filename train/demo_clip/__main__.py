@@ -122,7 +122,7 @@ def _warped(walk: Walk, second: float) -> tuple[Map, Map]:
     scale = width / levels[0].landmarks.width
     level = levels[min(len(levels) - 1, max(0, int(np.floor(np.log2(1 / scale)))))]
     bridge = level.landmarks.bridge
-    matrix = cv2.getRotationMatrix2D(bridge, tilt, width / level.landmarks.width)
+    matrix = np.asarray(cv2.getRotationMatrix2D(bridge, tilt, width / level.landmarks.width), np.float64)
     matrix[:, 2] += np.array((x - bridge[0], y - bridge[1]))
     alpha = cv2.warpAffine(level.alpha, matrix, (WIDTH, HEIGHT))
     image = cv2.warpAffine(level.image, matrix, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)

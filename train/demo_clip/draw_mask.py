@@ -120,7 +120,7 @@ def draw_mask(portrait: Image, landmarks: Landmarks, mask: Mask, seed: int = 0) 
     """
     random = np.random.default_rng(seed)
     outline = mask_outline(landmarks, mask)
-    size = portrait.shape[:2]
+    size = (portrait.shape[0], portrait.shape[1])
     cover = _coverage(outline, size, landmarks.width)
     across, down = _surface(outline, cover, landmarks)
     shade = _light(portrait, cover, landmarks) * _relief(mask, across, down, landmarks, random)
@@ -148,7 +148,7 @@ def mask_outline(landmarks: Landmarks, mask: Mask) -> NDArray[np.float32]:
     off_middle = (top_x - (left_x + right_x) / 2) * (1 - np.abs(span))
     side = np.linspace(left_y, right_y, UPPER_POINTS)
     upper = np.stack([np.linspace(left_x, right_x, UPPER_POINTS) + off_middle, side + (top_y - side) * peak], axis=1)
-    return np.concatenate([upper, lower]).astype(np.float32)
+    return np.asarray(np.concatenate([upper, lower]), np.float32)
 
 
 def _upper_edge(landmarks: Landmarks, wear: Wear) -> tuple[Point, float]:
@@ -210,7 +210,7 @@ def _surface(outline: NDArray[np.float32], cover: Map, landmarks: Landmarks) -> 
 def _light(portrait: Image, cover: Map, landmarks: Landmarks) -> Map:
     """The light on the face, smoothed: about 1 in the middle of the mask, less where the face turns away."""
     grey = cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    smooth = cv2.GaussianBlur(grey, (0, 0), landmarks.width * 0.09)
+    smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), landmarks.width * 0.09), np.float32)
     inside = smooth[cover > 0.5]
     return np.asarray(np.clip((smooth / np.percentile(inside, 70)) ** 0.45, 0.6, 1.1), np.float32)
 

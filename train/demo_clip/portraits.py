@@ -90,11 +90,11 @@ def _without_background(picture: Image, alpha: Map) -> Image:
     """The colours just inside the silhouette, carried on outwards."""
     sure = cv2.erode(alpha, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
     sure = np.where(sure > 0.95, np.float32(1), np.float32(0))
-    spread = cv2.GaussianBlur(picture.astype(np.float32) * sure[..., None], (0, 0), 2.5)
+    spread = cv2.GaussianBlur(np.asarray(picture * sure[..., None], np.float32), (0, 0), 2.5)
     weight = cv2.GaussianBlur(sure, (0, 0), 2.5)[..., None]
     around = spread / np.maximum(weight, 1e-4)
     keep = sure[..., None]
-    return np.clip(picture * keep + around * (1 - keep), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture * keep + around * (1 - keep), 0, 255), np.uint8)
 
 
 def _with_longer_jacket(portrait: Portrait) -> Portrait:
@@ -114,9 +114,9 @@ def _with_longer_jacket(portrait: Portrait) -> Portrait:
         cloth *= 1 - 0.6 * cv2.GaussianBlur(fold.astype(np.float32) / 255, (0, 0), 3)[..., None]
     inside = np.zeros(alpha.shape, np.float32)
     inside[: old_height - 30, left : left + old_width - 20] = 1
-    inside = cv2.GaussianBlur(inside, (0, 0), 12) * alpha
+    blend = np.asarray(cv2.GaussianBlur(inside, (0, 0), 12) * alpha, np.float32)
     button = image[570:600, 230 + left : 262 + left].copy()
-    image = cloth + inside[..., None] * (image - cloth)
+    image = cloth + blend[..., None] * (image - cloth)
     disc = np.zeros(button.shape[:2], np.uint8)
     cv2.circle(disc, (15, 18), 13, 255, -1, cv2.LINE_AA)
     for y in (570, 702, 834, 966):

@@ -144,7 +144,7 @@ def _wall(random: np.random.Generator) -> tuple[Map, Map]:
     """The wall that faces the camera: light from above, a poster, a dispenser, a switch, and the door frame."""
     picture = _canvas((204, 214, 218))
     rough = random.standard_normal(picture.shape[:2]).astype(np.float32)
-    picture += cv2.GaussianBlur(rough, (0, 0), _FINE)[..., None] * 3
+    picture += np.asarray(cv2.GaussianBlur(rough, (0, 0), _FINE), np.float32)[..., None] * 3
     x = np.linspace(-1, 1, picture.shape[1], dtype=np.float32)
     y = np.linspace(-1, 1, picture.shape[0], dtype=np.float32)[:, None]
     picture *= (1.02 - 0.1 * x**2 - 0.07 * (y + 0.5) ** 2)[..., None]

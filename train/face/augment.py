@@ -203,9 +203,9 @@ def _backlight(image: Image, boxes: NDArray[np.float32], rng: Generator) -> Imag
     for x0, y0, x1, y1, _ in boxes / 8:
         axes = (max(1, int((x1 - x0) * 0.9)), max(1, int((y1 - y0) * 1.2)))
         cv2.ellipse(shade, (int((x0 + x1) / 2), int((y0 + y1) / 2)), axes, 0, 0, 360, 1.0, -1)
-    shade = cv2.resize(cv2.GaussianBlur(shade, (0, 0), 2), (size, size))[..., None]
+    soft = np.asarray(cv2.resize(cv2.GaussianBlur(shade, (0, 0), 2), (size, size)), np.float32)[..., None]
     dark, bright = rng.uniform(0.25, 0.7), rng.uniform(1.0, 1.7)
-    return np.clip(image * (shade * dark + (1 - shade) * bright), 0, 255).astype(np.uint8)
+    return np.clip(image * (soft * dark + (1 - soft) * bright), 0, 255).astype(np.uint8)
 
 
 def _blur(image: Image, rng: Generator) -> Image:

@@ -78,7 +78,7 @@ def _changed(boxes: Boxes, change: NDArray[np.floating]) -> Boxes:
     sides = boxes[:, 2:] - boxes[:, :2]
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2 + sides * change[:2]
     half = sides * np.exp(change[2:]) / 2
-    return np.concatenate([centres - half, centres + half], axis=1).astype(np.float32)
+    return np.asarray(np.concatenate([centres - half, centres + half], axis=1), np.float32)
 
 
 def _areas(boxes: Boxes) -> NDArray[np.float32]:

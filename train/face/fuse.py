@@ -119,7 +119,7 @@ def _overlap(group: Sequence[Seen], one: Seen) -> float:
 
 def _mean_box(group: Sequence[Seen]) -> NDArray[np.float32]:
     weights = [one.certainty for one in group]
-    return np.average([one.box for one in group], axis=0, weights=weights)
+    return np.asarray(np.average([one.box for one in group], axis=0, weights=weights), np.float32)
 
 
 def _without_doubles(rows: Found) -> Found:

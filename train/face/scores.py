@@ -56,7 +56,7 @@ def meaning(live: float, still: float) -> Meaning:
     return Meaning(scale, _logit(LIVE) - scale * _logit(live))
 
 
-def lowest(steps: NDArray[np.float64], values: Sequence[float], most: float) -> float:
+def lowest(steps: NDArray[np.floating[Any]], values: Sequence[float], most: float) -> float:
     """The lowest of ``steps`` from which on the value, which falls with it, is at most ``most``.
 
     Raises:

@@ -136,7 +136,8 @@ def _larger(found: Found) -> Found:
 def with_missed(photo: Photo, found: Found, trust: Trust) -> Photo:
     """``photo`` with what of ``found`` overlaps no annotation: sure finds as faces, doubtful ones as ignore regions."""
     known = np.concatenate([photo.boxes, photo.ignore])
-    missed = np.array([row for row in found if not overlaps(row[:4], known)], np.float32).reshape(-1, 5)
+    rows = [row for row in found if not overlaps(row[:4], known)]
+    missed: NDArray[np.float32] = np.array(rows, np.float32).reshape(-1, 5)
     missed = missed[missed[:, 4] >= trust.doubtful]
     sure = missed[:, 4] >= trust.sure
     return replace(
