@@ -87,8 +87,8 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
         load_pipeline(settings.config)
 
 
-@pytest.mark.parametrize("name", ["mask", "mask-224"])
-def test_either_mask_model_can_be_chosen(name: str) -> None:
+@pytest.mark.parametrize("name", ["mask", "mask-small", "mask-224"])
+def test_every_mask_model_can_be_chosen(name: str) -> None:
     chosen = config.Config.model_validate({"mask": {"model": name}})
     image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     (reading,) = load_pipeline(chosen).judge(image, [SURE])
