@@ -18,7 +18,7 @@ from edge.values import LABELS
 from edge.vision.models import read_manifest
 
 ROOT = Path(__file__).parents[2]
-TABLE = ["sizes", "--weights", "0.35=none", "--sizes", "32", "--data", "faces.json", "--validation", "faces.json"]
+TABLE = ["sizes", "--weights", "0.35=none", "--sizes", "32", "--data", "faces.json", "--validation", "others.json"]
 TABLE += ["--out", "sizes", "--", "--faces", "8", "--batch", "4", "--epochs", "1", "--workers", "1"]
 
 
@@ -54,8 +54,18 @@ def test_a_training_that_fails_is_named(tmp_path: Path, capsys: pytest.CaptureFi
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The working folder, with photos in it and a table of one small model in ``sizes``."""
     folder = tmp_path_factory.mktemp("project")
+    _write_photos(folder, "faces.json", range(12))
+    _write_photos(folder, "others.json", range(12, 24))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.chdir(folder)
+        assert main(TABLE) == 0
+        yield folder
+
+
+def _write_photos(folder: Path, name: str, numbers: range) -> None:
     images, annotations = [], []
-    for number in range(12):
+    for number in numbers:
         rng = np.random.default_rng(number)
         tiles = rng.choice([0, 90, 180, 255], (9, 12, 3))
         cv2.imwrite(str(folder / f"{number}.png"), np.kron(tiles, np.ones((8, 8, 1))).astype(np.uint8))
@@ -64,12 +74,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         annotations.append({"id": number, "image_id": number, "category_id": kind, "bbox": [20, 10, 44, 50]})
     categories = [{"id": kind, "name": str(label)} for kind, label in enumerate(LABELS, 1)]
     coco = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "faces.json").write_text(json.dumps(coco))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.chdir(folder)
-        assert main(TABLE) == 0
-        yield folder
+    (folder / name).write_text(json.dumps(coco))
 
 
 def test_each_size_is_measured_once(project: Path) -> None:
