@@ -23,6 +23,7 @@ CONTENTS = {
     "face.tflite": b"face",
     "mask.tflite": b"mask",
     "mask-224.tflite": b"large",
+    "mask-small.tflite": b"small",
     "face_edgetpu.tflite": b"edge",
 }
 """Stand-ins with a hash of their own; what runs are the shipped models."""
