@@ -17,7 +17,7 @@ from edge.alerts.policy import AlertPolicy
 from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.recording import Recording
 from edge.cameras.video import VideoFile
-from edge.config import Config, Settings
+from edge.config import Config, MaskSettings, Settings
 from edge.control import Commands
 from edge.door.loop import Door, Judge
 from edge.door.motion import MotionGate
@@ -125,6 +125,12 @@ class Somebody:
 
     def __init__(self) -> None:
         self.looks = 0
+
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        return width, height
+
+    def configure(self, settings: MaskSettings) -> None:
+        """Nothing depends on them."""
 
     def detect(self, frame: Frame) -> list[Face]:
         self.looks += 1
