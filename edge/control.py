@@ -99,7 +99,7 @@ class Commands:
     """The queue. Its length is bounded, so a page that asks too often is refused and costs the loop nothing.
 
     Attributes:
-        stopped: Set when the run should end; whoever waits in the loop's thread waits on this.
+        stopped: Set when the run should end; waits in the loop's thread wait on this.
         restart: Whether the door should start again after its end.
         reopen: The settings to open the door with again after its end, in the same process; None ends it.
     """

@@ -99,7 +99,7 @@ class BoardPace:
 
     Args:
         pace: Decides.
-        watch: Looks at the board; closed by whoever opened it.
+        watch: Looks at the board; closed by its opener.
     """
 
     def __init__(self, pace: Pace, watch: BoardWatch) -> None:

@@ -562,7 +562,7 @@ def test_overwritten_starts_are_refused(tmp_path: Path) -> None:
         ("train --detector /opt/peers/yunet.onnx", "train --detector PEERS/yunet.onnx"),
         ("train --data faces/train.json --out runs/mask", "train --data faces/train.json --out runs/mask"),
         ("train --weights yunet=/opt/peers/yunet.onnx", "train --weights yunet=PEERS/yunet.onnx"),
-        ("train --out /work/runs/face/two", "train --out runs/face/two"),
+        ("train --out /home/anna/runs/face/two", "train --out runs/face/two"),
         ("train --data '/a/data/my faces/train.json'", "train --data 'DATA/my faces/train.json'"),
     ],
 )

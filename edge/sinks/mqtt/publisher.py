@@ -172,7 +172,7 @@ class Publisher(Sink):
             self._say_goodbye(link)
         except BrokerError as error:
             self._note(str(error), None if link.stuck else began)
-        except Exception as error:  # whatever the library throws, the answer is to connect anew
+        except Exception as error:  # whatever the library throws, the answer is to reconnect
             log.exception("MQTT failed in a way that maskgate does not know.")
             self._note(f"MQTT failed: {error!r}", began)
         finally:
@@ -193,7 +193,7 @@ class Publisher(Sink):
         log.info("Connected to the MQTT broker %s.", self._settings.host)
 
     def _note(self, trouble: str, began: float | None) -> None:
-        """Remember what is wrong; warn of it once, and not of a loss that the next attempt mends."""
+        """Remember what is wrong; warn of it once, and not of a loss that the next attempt repairs."""
         if began is not None and self._lasted(began) < STEADY:
             trouble += f" It was made just before: is there another door with mqtt.door = {self._topics.door!r}?"
         self.trouble = trouble

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -24,6 +24,7 @@ from edge.config import WebSettings
 from edge.control import Commands
 from edge.sinks import Page
 from edge.sinks.web import header, state, texts, verdicts
+from edge.sinks.web.body import read_body
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.gate import COOKIE, Gate, is_kiosk, peer
 from edge.sinks.web.guard import Guard, Standing, Visitor
@@ -44,8 +45,6 @@ CONTENT_TYPES = {
 COOKIE_DAYS = 30
 LONGEST_FORM = 4096
 """In bytes."""
-FORM_WITHIN = 5.0
-"""A form that takes longer to arrive is refused, in seconds."""
 PREVIEW_EVERY = 0.2
 """Between two pictures of the operator's preview, in seconds."""
 CROWDED = "Too many are looking at once; close a page that is not needed."
@@ -245,19 +244,10 @@ def _answered_by(answer: Page) -> Callable[[Request], Awaitable[Response]]:
 async def _token_in(request: Request) -> str | None:
     """The field of the login form; None for anything else, or too much of it."""
     try:
-        body = await asyncio.wait_for(_short_body(request), FORM_WITHIN)
+        body = await read_body(request, LONGEST_FORM)
         return parse_qs(body.decode("ascii"), strict_parsing=True, max_num_fields=4)["token"][0]
-    except (asyncio.TimeoutError, ClientDisconnect, ValueError, KeyError):
+    except (ValueError, KeyError):
         return None
-
-
-async def _short_body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_FORM:
-            raise ValueError("longer than any token")
-    return body
 
 
 def _digest(static: Mapping[str, bytes], pages: Mapping[str, str]) -> str:

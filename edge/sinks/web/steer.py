@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -25,6 +25,7 @@ from edge.config.page import changeable, write_page_layer
 from edge.control import ChangeSettings, Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
 from edge.errors import ConfigError
 from edge.sinks.web import texts
+from edge.sinks.web.body import read_body
 from edge.sinks.web.feed import Feed
 from edge.vision.aim import advise
 
@@ -32,8 +33,6 @@ ANSWER_WITHIN = 3.0
 """The loop answers between two frames; one that takes longer hangs, in seconds."""
 LARGEST_BODY = 16 * 1024
 """In bytes; a zone of 64 corners takes about 2,500."""
-BODY_WITHIN = 5.0
-"""A request that takes longer to arrive is refused, in seconds."""
 AT_MOST, WITHIN = 20, 10.0
 """Changes that all operators together may ask for in so many seconds."""
 
@@ -272,22 +271,12 @@ async def _json(request: Request) -> dict[str, Any]:
         BadRequestError: It is anything else, too large or too slow.
     """
     try:
-        body = await asyncio.wait_for(_body(request), BODY_WITHIN)
-        said = json.loads(body)
-    except (asyncio.TimeoutError, ClientDisconnect, ValueError, RecursionError) as error:
+        said = json.loads(await read_body(request, LARGEST_BODY))
+    except (ValueError, RecursionError) as error:
         raise BadRequestError("The body is not JSON of a reasonable size.") from error
     if not isinstance(said, dict):
         raise BadRequestError("The body must be a JSON object.")
     return said
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            raise ValueError("too large")
-    return body
 
 
 def _error(code: int, text: str) -> Response:
