@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,6 +37,8 @@ from edge.status import SourceKind
 from edge.vision.pipeline import Live, expected_input, load_pipeline
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAME_REQUEST = 0.3
+"""A signal repeated sooner is the same request, in seconds: timeout(1) signals the process and then its group."""
 RESTART = 75
 """The exit code after which the service manager should start the door again (EX_TEMPFAIL)."""
 
@@ -197,13 +201,18 @@ def _source(
 
 @contextmanager
 def _signals(stopped: threading.Event) -> Iterator[None]:
-    """Stop at the next frame on the first signal; break off, still leaving everything off, on the second."""
+    """Stop at the next frame on the first signal; interrupt, still leaving everything off, on the second."""
+    asked_at = -math.inf
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stopped.is_set():
+        nonlocal asked_at
+        now = time.monotonic()
+        if stopped.is_set() and now - asked_at > SAME_REQUEST:
             raise KeyboardInterrupt
-        log.info("Stopping on %s.", signal.Signals(number).name)
-        stopped.set()
+        if not stopped.is_set():
+            log.info("Stopping on %s.", signal.Signals(number).name)
+            asked_at = now
+            stopped.set()
 
     heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
     previous = {number: signal.signal(number, handle) for number in heeded}

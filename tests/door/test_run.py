@@ -601,6 +601,7 @@ class TestLive:
         class Stuck(FakePipeline):
             def detect(self, frame: Frame) -> list[Face]:
                 stop()
+                time.sleep(daemon.SAME_REQUEST + 0.1)
                 stop()
                 time.sleep(20)
                 return []
@@ -611,6 +612,18 @@ class TestLive:
             run(Path("doorway"), store)
         assert time.monotonic() - began < 10
         assert alert.told == ["closed"]
+
+    def test_a_doubled_signal_is_one_request(
+        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert
+    ) -> None:
+        doorway.scene = MASKED
+
+        def stop_twice() -> None:
+            stop()
+            stop()
+
+        _, events = live(store, tmp_path / "log", ("verdict", stop_twice))
+        assert events == ["visit_started", "verdict", "visit_ended", "summary"]
 
     def test_signal_handlers_are_restored(self, clip: Path, store: Path, alert: FakeAlert) -> None:
         before = [signal.getsignal(number) for number in daemon.STOP_SIGNALS]
