@@ -295,8 +295,10 @@ def test_temperature_comes_from_held_out_faces(
 ) -> None:
     folder = one_bare_face.parent
     (folder / "labels.csv").write_text(
-        "file,label,split\n0.png,without_mask,val\n0.png,with_mask,val\n0.png,without_mask,train\n"
+        "file,label,split\n0.png,without_mask,val\n1.png,with_mask,val\n2.png,without_mask,train\n"
     )
+    for copy in ("1.png", "2.png"):
+        (folder / copy).write_bytes((folder / "0.png").read_bytes())
     whole = read_as(square(0, 0, 60), BARE)
 
     class Bare(Told):

@@ -4,6 +4,7 @@
 const ANSWER_WITHIN = 15000;
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
 const VERDICTS = TABLE.map((verdict) => verdict.key);
+const WELCOME = TABLE.filter((verdict) => verdict.welcome).map((verdict) => verdict.key);
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const language = document.documentElement.lang;
 const number = new Intl.NumberFormat(language);
@@ -63,7 +64,8 @@ function change(now, before) {
 
 function showTiles({ total, before }) {
   const rate = total.compliance === null ? "–" : percent.format(total.compliance);
-  const of = say("history.of", { masked: number.format(total.with_mask), judged: number.format(total.judged) });
+  const masked = WELCOME.reduce((sum, verdict) => sum + total[verdict], 0);
+  const of = say("history.of", { masked: number.format(masked), judged: number.format(total.judged) });
   const earlier = before.compliance === null ? "" : say("history.rate_before", { value: percent.format(before.compliance) });
   fill(byId("tiles"), [
     tile(say("history.compliance"), rate, [of, earlier].filter(Boolean).join("; "), "visits rate"),
