@@ -310,10 +310,13 @@ beat() {
     property WatchdogTimestampMonotonic
 }
 
+# A process that the watchdog started again has another time, too, so it must be the same process.
 judges_frames() {
     systemctl --quiet is-active "$SERVICE" || return 1
+    same=$(property MainPID)
     last_beat=$(beat)
     sleep 3
+    [ "$(property MainPID)" = "$same" ] || return 1
     [ "$(beat)" != "$last_beat" ]
 }
 

@@ -151,9 +151,10 @@ class Device:
 
     def judging(self) -> bool:
         """Whether the service is up and judges frames: they alone feed the watchdog."""
-        before = self.property("WatchdogTimestampMonotonic")
+        process, before = self.property("MainPID"), self.property("WatchdogTimestampMonotonic")
         time.sleep(1)
-        return self.property("ActiveState") == "active" and self.property("WatchdogTimestampMonotonic") != before
+        same = self.property("ActiveState") == "active" and self.property("MainPID") == process
+        return same and self.property("WatchdogTimestampMonotonic") != before
 
     def as_user(self, user: str) -> Login:
         """The way in as another user."""
