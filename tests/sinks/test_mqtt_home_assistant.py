@@ -134,7 +134,7 @@ def described(listener: Listener) -> dict[str, Any]:
 
 
 class TestDevice:
-    def test_one_document_describes_the_whole_device(self, open_door: OpenDoor, listener: Listener) -> None:
+    def test_one_document_describes_the_device(self, open_door: OpenDoor, listener: Listener) -> None:
         open_door()
         document = described(listener)
         assert document["device"]["identifiers"] == ["maskgate_front"]
@@ -143,7 +143,7 @@ class TestDevice:
         assert listener.latest[document["availability_topic"]] == document["payload_available"]
         assert [topic for topic in listener.latest if topic.startswith("homeassistant/")] == [DEVICE]
 
-    def test_each_entity_is_read_from_what_is_retained(self, open_door: OpenDoor, listener: Listener) -> None:
+    def test_entities_read_retained_topics(self, open_door: OpenDoor, listener: Listener) -> None:
         open_door()
         for key in ("counts", "diagnostics", "camera", "alerts", "people", "alarm", "version"):
             wait_for(lambda key=key: f"maskgate/front/{key}" in listener.latest)
@@ -169,7 +169,7 @@ class TestDevice:
         open_door()
         assert {*map(str, Verdict), "people", "alarm", "camera"} <= set(described(listener)["components"])
 
-    def test_restarted_home_assistant_hears_it_again(self, open_door: OpenDoor, listener: Listener) -> None:
+    def test_home_assistant_restart_hears_again(self, open_door: OpenDoor, listener: Listener) -> None:
         open_door()
         wait_for(lambda: listener.times(DEVICE) == 1 and listener.times("maskgate/front/counts") == 1)
         listener.say("homeassistant/status", "offline")
@@ -192,10 +192,10 @@ class TestDevice:
             ({"host": "0.0.0.0", "enabled": False}, "192.0.2.7", None),
         ],
     )
-    def test_page_is_linked_where_others_reach_it(self, web: dict[str, Any], own: str, page: str | None) -> None:
+    def test_link_is_reachable_by_others(self, web: dict[str, Any], own: str, page: str | None) -> None:
         assert operator_page(WebSettings(**web), own) == page
 
-    def test_page_beside_the_broker_has_the_machine_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_link_uses_the_machine_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(socket, "gethostname", lambda: "door1.example.org")
         assert operator_page(WebSettings(host="0.0.0.0"), "127.0.0.1") == "http://door1.local:8080/operator"
 
@@ -215,9 +215,7 @@ def rendered(entity: dict[str, Any], payload: str) -> str:
 
 
 class TestMigration:
-    def test_old_descriptions_are_handed_over_in_order(
-        self, broker: Broker, open_door: OpenDoor, listener: Listener
-    ) -> None:
+    def test_old_descriptions_are_handed_over(self, broker: Broker, open_door: OpenDoor, listener: Listener) -> None:
         for topic in OLD:
             listener.retain(topic, '{"name": "of an earlier version"}')
         open_door()
@@ -253,9 +251,7 @@ class TestMigration:
 
 
 class TestStates:
-    def test_compliance_of_today_comes_from_the_store(
-        self, open_door: OpenDoor, listener: Listener, tmp_path: Path
-    ) -> None:
+    def test_compliance_comes_from_the_store(self, open_door: OpenDoor, listener: Listener, tmp_path: Path) -> None:
         clock = SystemClock()
         store = CountStore(tmp_path / "counts.db", 0.0, 30, clock)
         for number, verdict in enumerate([MASKED, MASKED, MASKED, BARE, Verdict.UNSURE]):
@@ -295,7 +291,7 @@ class TestStates:
             time.sleep(0.1)
         assert listener.times("maskgate/front/alerts") == 1
 
-    def test_diagnostics_do_not_flood_the_broker(self, open_door: OpenDoor, listener: Listener) -> None:
+    def test_diagnostics_do_not_flood(self, open_door: OpenDoor, listener: Listener) -> None:
         door = open_door()
         for number in range(30):
             door.show(a_status(frames=10 * number))
@@ -308,7 +304,7 @@ class TestStates:
         assert told(listener, "camera")["source"] == "demo"
         assert "maskgate/front/counts" not in listener.latest
 
-    def test_verdicts_are_events_where_events_are_on(self, open_door: OpenDoor, listener: Listener) -> None:
+    def test_verdicts_are_events(self, open_door: OpenDoor, listener: Listener) -> None:
         door = open_door(events=True)
         entity = described(listener)["components"]["verdict"]
         door.tell([Event(EventKind.VERDICT, time.monotonic(), 7, BARE, confidence=0.93)])
@@ -358,7 +354,7 @@ class TestCommands:
         assert loop.obeyed == [command]
         assert answer == {"command": "mute", "done": True, "said": f"Done: {type(command).__name__}."}
 
-    def test_test_tries_each_output_but_the_relay(
+    def test_test_button_spares_the_relay(
         self, commanded: Publisher, remote: Remote, loop: Loop, listener: Listener
     ) -> None:
         commanded.show(a_status(alerts=AlertState((LAMP, BUZZER, RELAY))))
@@ -370,13 +366,13 @@ class TestCommands:
         assert remote.ask("restart", "PRESS")["done"] is True
         assert loop.commands.restart
 
-    def test_restart_right_after_a_start_is_refused(self, commanded: Publisher, remote: Remote, loop: Loop) -> None:
+    def test_early_restart_is_refused(self, commanded: Publisher, remote: Remote, loop: Loop) -> None:
         commanded.show(a_status(uptime=5.0))
         answer = remote.ask("restart", "PRESS")
         assert (answer["done"], loop.commands.restart) == (False, False)
         assert "started 5 s ago" in answer["said"]
 
-    def test_what_the_door_cannot_do_is_answered(self, commanded: Publisher, remote: Remote, loop: Loop) -> None:
+    def test_impossible_command_is_answered(self, commanded: Publisher, remote: Remote, loop: Loop) -> None:
         loop.broken = "The buzzer's pin is taken."
         assert remote.ask("mute", "ON") == {"command": "mute", "done": False, "said": "The buzzer's pin is taken."}
 
@@ -399,7 +395,7 @@ class TestCommands:
             ("restart", '{"do": "PRESS"' + " " * 500 + "}"),
         ],
     )
-    def test_malformed_commands_are_refused_and_said(
+    def test_malformed_commands_are_refused(
         self, commanded: Publisher, remote: Remote, loop: Loop, name: str, payload: str
     ) -> None:
         answer = remote.ask(name, payload)
@@ -407,13 +403,13 @@ class TestCommands:
         assert "The payload is not" in answer["said"]
         assert (loop.obeyed, loop.commands.restart) == ([], False)
 
-    def test_payload_that_is_no_text_is_refused(self, commanded: Publisher, listener: Listener, loop: Loop) -> None:
+    def test_binary_payload_is_refused(self, commanded: Publisher, listener: Listener, loop: Loop) -> None:
         listener.say("maskgate/front/command/restart", b"\xff\xfe\x00")
         assert "The payload is not" in told(listener, "answer")["said"]
         assert not loop.commands.restart
 
     @pytest.mark.parametrize("seconds", [-3600, 3600])
-    def test_command_of_another_time_is_refused(
+    def test_old_command_is_refused(
         self, commanded: Publisher, remote: Remote, loop: Loop, seconds: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(inbox, "clock_is_set", lambda: True)
@@ -427,13 +423,13 @@ class TestCommands:
         at = datetime.now(timezone(timedelta(hours=5))).isoformat()
         assert remote.ask("mute", json.dumps({"do": "ON", "at": at}))["done"] is True
 
-    def test_door_without_the_time_takes_commands_of_any_age(
+    def test_door_without_time_ignores_age(
         self, commanded: Publisher, remote: Remote, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(inbox, "clock_is_set", lambda: False)
         assert remote.ask("mute", '{"do": "ON", "at": "2025-01-31T08:15:30Z"}')["done"] is True
 
-    def test_retained_command_is_refused_at_each_start(
+    def test_retained_command_is_refused(
         self, open_door: OpenDoor, listener: Listener, loop: Loop, caplog: pytest.LogCaptureFixture
     ) -> None:
         listener.retain("maskgate/front/command/restart", "PRESS")
@@ -442,7 +438,7 @@ class TestCommands:
         assert "The MQTT command restart was not carried out: It is retained" in caplog.text
         assert not loop.commands.restart
 
-    def test_flood_fills_neither_memory_nor_log(
+    def test_flood_is_bounded(
         self, commanded: Publisher, listener: Listener, loop: Loop, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.WARNING)
@@ -453,7 +449,7 @@ class TestCommands:
         assert len(caplog.records) == 1
         assert commanded.connected
 
-    def test_without_the_setting_nothing_is_obeyed(self, open_door: OpenDoor, listener: Listener, loop: Loop) -> None:
+    def test_commands_are_off_by_default(self, open_door: OpenDoor, listener: Listener, loop: Loop) -> None:
         open_door()
         components = described(listener)["components"]
         listener.say("maskgate/front/command/restart", "PRESS")
@@ -473,7 +469,7 @@ class TestCommands:
 class TestDocumentation:
     PAGE = (Path(__file__).parents[2] / "docs/reference/mqtt.md").read_text("utf-8")
 
-    def test_automation_and_card_name_entities_that_exist(self, commanded: Publisher, listener: Listener) -> None:
+    def test_examples_name_real_entities(self, commanded: Publisher, listener: Listener) -> None:
         document = described(listener)
         there = {
             f"{one['platform']}.{document['device']['name']} {one['name']}".lower().replace(" ", "_")

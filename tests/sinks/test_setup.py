@@ -10,11 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
 import pytest
+from playwright.sync_api import Browser, Page, expect
 
 from edge.sinks.web import texts, token
 from edge.values import BBox, EventKind, Verdict
@@ -22,9 +23,6 @@ from edge.vision.aim import advise
 from tests.stand_ins.broker import free_port
 from tests.stand_ins.browser import browser, violations
 from tests.stand_ins.screens import Door, open_door, person
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
 
 __all__ = ["browser"]
 
@@ -73,12 +71,12 @@ def setting(client: httpx.Client, key: str) -> Mapping[str, Any]:
 
 class TestWhoMay:
     @pytest.mark.parametrize("address", ["/api/control", "/api/settings"])
-    def test_nobody_without_the_token(self, door: Door, address: str) -> None:
+    def test_token_is_required(self, door: Door, address: str) -> None:
         answer = httpx.post(f"{door.url}{address[1:]}", json={"do": "mute", "changes": {"web.language": "fr"}})
         assert answer.status_code == 401
         assert door.alerts.state(door.clock.monotonic()).muted_until is None
 
-    def test_without_any_token_looking_is_free_and_changing_is_not(self, tmp_path: Path) -> None:
+    def test_no_token_no_changes(self, tmp_path: Path) -> None:
         with open_door(tmp_path) as free:
             until(lambda: answers(free.url))
             said = httpx.get(f"{free.url}api/settings").json()
@@ -88,7 +86,7 @@ class TestWhoMay:
                 method = "GET" if address in ("api/aim", "camera/preview") else "POST"
                 assert httpx.request(method, f"{free.url}{address}", json={"do": "mute"}).status_code == 403
 
-    def test_a_form_of_another_site_changes_nothing(self, door: Door, key: str, operator: httpx.Client) -> None:
+    def test_other_sites_change_nothing(self, door: Door, key: str, operator: httpx.Client) -> None:
         signed_in = {"Cookie": f"maskgate_session={door.screens._guard.secret.session}"}  # type: ignore[union-attr]
         elsewhere = {**signed_in, "Origin": "http://evil.example"}
         assert httpx.post(f"{door.url}api/control", json={"do": "mute"}, headers=elsewhere).status_code == 403
@@ -96,7 +94,7 @@ class TestWhoMay:
         assert form.status_code == 415
         assert httpx.post(f"{door.url}api/control", json={"do": "mute"}, headers=signed_in).status_code == 200
 
-    def test_too_many_changes_are_slowed_down(self, operator: httpx.Client) -> None:
+    def test_too_many_changes_slow_down(self, operator: httpx.Client) -> None:
         codes = [operator.post("/api/control", json={"do": "unmute"}).status_code for _ in range(25)]
         assert codes[:20] == [200] * 20
         assert set(codes[20:]) == {429}
@@ -111,13 +109,13 @@ class TestCommands:
         operator.post("/api/control", json={"do": "unmute"})
         until(lambda: operator.get("/api/status").json()["alerts"]["muted_for"] is None)
 
-    def test_an_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
+    def test_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
         assert operator.post("/api/control", json={"do": "try", "output": "led"}).json() == {
             "said": "Tried: LED on pin 17."
         }
         assert door.output.tried == ["led"]
 
-    def test_a_relay_needs_a_confirmation(self, door: Door, operator: httpx.Client) -> None:
+    def test_relay_needs_confirmation(self, door: Door, operator: httpx.Client) -> None:
         asked = {"do": "try", "output": "relay"}
         refused = operator.post("/api/control", json=asked)
         assert (refused.status_code, door.output.tried) == (409, [])
@@ -125,7 +123,7 @@ class TestCommands:
         assert operator.post("/api/control", json={**asked, "confirmed": True}).status_code == 200
         assert door.output.tried == ["relay"]
 
-    def test_a_failed_output_says_why(self, operator: httpx.Client) -> None:
+    def test_failed_output_says_why(self, operator: httpx.Client) -> None:
         answer = operator.post("/api/control", json={"do": "try", "output": "buzzer"})
         assert (answer.status_code, answer.json()["error"]) == (409, "The pin 27 cannot be switched.")
 
@@ -144,12 +142,12 @@ class TestCommands:
             b'"' + b"x" * 20_000 + b'"',
         ],
     )
-    def test_nonsense_is_refused_in_one_sentence(self, operator: httpx.Client, body: bytes) -> None:
+    def test_nonsense_is_refused(self, operator: httpx.Client, body: bytes) -> None:
         answer = operator.post("/api/control", content=body, headers={"content-type": "application/json"})
         assert answer.status_code in (400, 409)
         assert answer.json()["error"].endswith(".")
 
-    def test_each_is_an_event(self, operator: httpx.Client) -> None:
+    def test_commands_are_events(self, operator: httpx.Client) -> None:
         operator.post("/api/control", json={"do": "mute", "seconds": 60})
         events = until(lambda: operator.get("/api/status").json()["events"])
         assert (events[-1]["event"], events[-1]["detail"]) == (
@@ -159,7 +157,7 @@ class TestCommands:
 
 
 class TestSettings:
-    def test_a_change_holds_at_once_and_on_the_disk(self, door: Door, operator: httpx.Client, tmp_path: Path) -> None:
+    def test_change_is_applied_and_stored(self, door: Door, operator: httpx.Client, tmp_path: Path) -> None:
         answer = operator.post("/api/settings", json={"changes": {"alerts.quiet_hours": "22:00-06:30"}})
         assert answer.json()["said"] == "Changed: alerts.quiet_hours = 22:00-06:30."
         assert door.settings
@@ -168,7 +166,7 @@ class TestSettings:
         (file,) = tmp_path.rglob("page.toml")
         assert 'quiet_hours = "22:00-06:30"' in file.read_text("utf-8")
 
-    def test_a_change_can_be_reverted(self, operator: httpx.Client) -> None:
+    def test_change_can_be_reverted(self, operator: httpx.Client) -> None:
         operator.post("/api/settings", json={"changes": {"web.door_name": "East"}})
         operator.post("/api/settings", json={"changes": {"web.door_name": None}})
         assert setting(operator, "web.door_name") | {"description": ""} == setting(operator, "web.door_name") | {
@@ -187,7 +185,7 @@ class TestSettings:
             ({"mask.alarm_below": 7}, "alarm_below"),
         ],
     )
-    def test_a_wrong_value_changes_nothing(
+    def test_wrong_value_changes_nothing(
         self, door: Door, operator: httpx.Client, changes: dict[str, Any], said: str
     ) -> None:
         before = door.settings
@@ -196,7 +194,7 @@ class TestSettings:
         assert said in answer.json()["error"]
         assert door.settings is before
 
-    def test_the_last_of_two_operators_wins_and_both_keep_their_other_changes(self, operator: httpx.Client) -> None:
+    def test_last_of_two_operators_wins(self, operator: httpx.Client) -> None:
         operator.post("/api/settings", json={"changes": {"web.door_name": "East", "alerts.mute_for": 30}})
         operator.post("/api/settings", json={"changes": {"web.door_name": "West"}})
         assert (setting(operator, "web.door_name")["value"], setting(operator, "alerts.mute_for")["value"]) == (
@@ -204,11 +202,11 @@ class TestSettings:
             30,
         )
 
-    def test_the_pages_change_their_language(self, operator: httpx.Client) -> None:
+    def test_pages_change_language(self, operator: httpx.Client) -> None:
         operator.post("/api/settings", json={"changes": {"web.language": "fr"}})
         until(lambda: 'lang="fr"' in operator.get("/operator").text)
 
-    def test_every_setting_has_words_in_every_language(self, operator: httpx.Client) -> None:
+    def test_settings_have_words_everywhere(self, operator: httpx.Client) -> None:
         keys = [one["key"] for one in operator.get("/api/settings").json()["settings"] if one["kind"] != "zone"]
         assert keys
         for language in texts.languages():
@@ -217,7 +215,7 @@ class TestSettings:
 
 
 class TestAim:
-    def test_it_says_how_large_faces_are(self, door: Door, operator: httpx.Client) -> None:
+    def test_small_faces_get_advice(self, door: Door, operator: httpx.Client) -> None:
         door.people = (person(1, Verdict.WITH_MASK, width=28),)
         aim = until(lambda: (now := operator.get("/api/aim").json())["faces"] and now)
         assert aim["faces"][0]["pixels"] == 28
@@ -234,7 +232,7 @@ class TestAim:
         image[80:160, 120:200] = face
         assert [one.key for one in advise(image, [BBox(120, 80, 200, 160)], 32)] == keys
 
-    def test_the_preview_shows_what_the_camera_sees(self, door: Door, key: str) -> None:
+    def test_preview_shows_the_camera(self, door: Door, key: str) -> None:
         headers = {"Authorization": f"Bearer {key}"}
         with httpx.stream("GET", f"{door.url}camera/preview", headers=headers, timeout=LONG) as answer:
             assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")
@@ -261,42 +259,36 @@ class TestPage:
         yield page
         context.close()
 
-    def test_the_zone_is_drawn_with_the_keyboard(self, door: Door, page: Page) -> None:
+    def test_zone_drawn_with_keyboard(self, door: Door, page: Page) -> None:
         page.click("#look")
         page.click("#zone-draw")
         page.focus(".corner >> nth=0")
         for _ in range(5):
             page.keyboard.press("ArrowRight")
         page.click("#zone-save")
-        page.wait_for_function("document.getElementById('said').textContent.includes('people.zone')")
+        expect(page.locator("#said")).to_contain_text("people.zone")
         assert door.settings
         assert door.settings.config.people.zone[0] == (0.15, 0.1)
 
-    def test_the_zone_is_dragged_with_the_mouse(self, door: Door, page: Page) -> None:
+    def test_zone_dragged_with_mouse(self, door: Door, page: Page) -> None:
         page.click("#look")
         page.wait_for_function("document.getElementById('preview').naturalWidth > 0")
         page.click("#zone-draw")
-        picture, corner = page.locator("#zone").bounding_box(), page.locator(".corner >> nth=2").bounding_box()
-        assert picture
-        assert corner
-        page.mouse.move(corner["x"] + corner["width"] / 2, corner["y"] + corner["height"] / 2)
-        page.mouse.down()
-        page.mouse.move(picture["x"] + picture["width"] / 2, picture["y"] + picture["height"] / 2, steps=4)
-        page.mouse.up()
+        page.locator(".corner").nth(2).drag_to(page.locator("#zone"))
         page.click("#zone-save")
-        page.wait_for_function("document.getElementById('said').textContent.includes('people.zone')")
+        expect(page.locator("#said")).to_contain_text("people.zone")
         assert door.settings
         assert door.settings.config.people.zone[2] == pytest.approx((0.5, 0.5), abs=0.02)
 
-    def test_a_setting_is_changed_in_the_form(self, door: Door, page: Page) -> None:
+    def test_setting_changed_in_form(self, door: Door, page: Page) -> None:
         field = page.locator(".field", has=page.locator("[id='set-web.door_name']"))
         field.locator("input").fill("Side entrance")
         field.get_by_role("button", name="Save").click()
-        page.wait_for_function("document.getElementById('said').textContent.includes('Side entrance')")
+        expect(page.locator("#said")).to_contain_text("Side entrance")
         assert door.settings
         assert door.settings.config.web.door_name == "Side entrance"
 
-    def test_nothing_is_wrong_for_assistive_technology(self, page: Page) -> None:
+    def test_setup_is_accessible(self, page: Page) -> None:
         page.click("#look")
         page.click("#zone-draw")
         assert violations(page) == []
@@ -326,7 +318,7 @@ class TestRunningDoor:
                 yield process, client, log
             process.kill()
 
-    def test_a_change_is_in_force_within_seconds_and_an_event(
+    def test_change_takes_effect_within_seconds(
         self, running: tuple[subprocess.Popen[str], httpx.Client, Path]
     ) -> None:
         _, client, log = running
@@ -340,9 +332,7 @@ class TestRunningDoor:
         events = until(lambda: [line for line in log.read_text("utf-8").splitlines() if '"operator"' in line])
         assert json.loads(events[0])["detail"] == "Changed: people.zone = 3 corners."
 
-    def test_a_camera_setting_opens_the_camera_again_in_the_same_process(
-        self, running: tuple[subprocess.Popen[str], httpx.Client, Path]
-    ) -> None:
+    def test_camera_setting_reopens_the_camera(self, running: tuple[subprocess.Popen[str], httpx.Client, Path]) -> None:
         process, client, _ = running
         until(lambda: client.get("/api/settings").json()["settings"])
         answer = client.post("/api/settings", json={"changes": {"camera.exposure": "backlight"}})

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from edge.sinks.counts import database
 from edge.sinks.web import texts, token
 from edge.status import CameraState, SourceKind
 from edge.values import BBox, Event, EventKind, Person, Verdict
-from tests.stand_ins.browser import browser, violations
-from tests.stand_ins.screens import PICTURE, Door, open_door, person
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+from tests.stand_ins.browser import LONG, browser, fits_across, violations
+from tests.stand_ins.screens import Door, open_door, person
 
 __all__ = ["browser"]
 
 pytestmark = pytest.mark.slow
-LONG = 30_000
-"""Longest wait for what should come at once, in milliseconds: the machine may be busy."""
 SIZES = {"monitor": (1920, 1080), "small screen of a Pi": (800, 480), "phone": (390, 844)}
 LOST = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=0.0)
 SCENES: dict[str, tuple[Verdict, ...]] = {
@@ -95,10 +92,9 @@ def await_mode(page: Page, mode: str) -> None:
     page.wait_for_function("mode => document.body.dataset.mode === mode && document.body.dataset.ready", arg=mode)
 
 
-def fits(page: Page) -> bool:
-    """Whether all of the page is in view, without scrollbars, and no word is cut."""
-    return bool(
-        page.evaluate("""() => {
+def await_fit(page: Page) -> None:
+    """Wait until all of the page is in view, without scrollbars, and no word is cut."""
+    page.wait_for_function("""() => {
             const root = document.documentElement;
             const inside = (node) => {
                 const box = node.getBoundingClientRect();
@@ -110,7 +106,6 @@ def fits(page: Page) -> bool:
             return root.scrollWidth <= innerWidth && root.scrollHeight <= innerHeight && shown.every(inside)
                 && message.scrollHeight <= message.clientHeight && message.scrollWidth <= message.clientWidth;
         }""")
-    )
 
 
 def contrast(page: Page) -> float:
@@ -131,30 +126,29 @@ def contrast(page: Page) -> float:
     )
 
 
-def heads_outside_the_mirror(page: Page) -> list[str]:
-    """Heads and signs that the mirror's edge cuts, by what they are."""
-    return list(
-        page.evaluate("""() => {
-            const mirror = document.querySelector(".mirror").getBoundingClientRect();
-            const inside = (box) => box.left >= mirror.left - 1 && box.top >= mirror.top - 1
-                && box.right <= mirror.right + 1 && box.bottom <= mirror.bottom + 1;
-            return [...document.querySelectorAll(".person use")].slice(1)
-                .filter((use) => !inside(use.getBoundingClientRect())).map((use) => use.getAttribute("href"));
-        }""")
+def await_font_size(part: Locator, least: float) -> None:
+    """Wait until a part's letters are ``least`` pixels large."""
+    page, handle = part.page, part.element_handle()
+    page.wait_for_function(
+        "([part, least]) => parseFloat(getComputedStyle(part).fontSize) >= least", arg=[handle, least]
     )
 
 
-def width_of_picture(page: Page) -> int:
-    """In pixels; 0 before the first has come."""
-    return int(page.evaluate("() => document.getElementById('picture').naturalWidth"))
+def await_heads_in_mirror(page: Page) -> None:
+    """Wait until there are heads and signs, and the mirror's edge cuts none."""
+    page.wait_for_function("""() => {
+            const mirror = document.querySelector(".mirror").getBoundingClientRect();
+            const inside = (box) => box.left >= mirror.left - 1 && box.top >= mirror.top - 1
+                && box.right <= mirror.right + 1 && box.bottom <= mirror.bottom + 1;
+            const drawn = [...document.querySelectorAll(".person:not(.ghost) use")].slice(1);
+            return drawn.length > 0 && drawn.every((use) => inside(use.getBoundingClientRect()));
+        }""")
 
 
 class TestKiosk:
     @pytest.mark.parametrize("language", texts.languages())
     @pytest.mark.parametrize("size", SIZES)
-    def test_each_message_is_large_whole_and_accessible(
-        self, door: Door, audited: Page, size: str, language: str
-    ) -> None:
+    def test_messages_are_large_and_whole(self, door: Door, audited: Page, size: str, language: str) -> None:
         page = audited
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
@@ -163,66 +157,60 @@ class TestKiosk:
         for scene in SCENES:
             with_people(door, scene)
             await_mode(page, scene)
-            assert page.inner_text("h1") == words[f"kiosk.{scene}.headline"]
-            assert page.inner_text("#detail") == words[f"kiosk.{scene}.detail"]
-            assert fits(page), scene
+            expect(page.locator("h1")).to_have_text(words[f"kiosk.{scene}.headline"])
+            expect(page.locator("#detail")).to_have_text(words[f"kiosk.{scene}.detail"])
+            await_fit(page)
+            await_font_size(page.locator("h1"), 52)
             assert contrast(page) >= 7, scene
-            assert page.evaluate("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)") >= 52, scene
             assert violations(page) == [], scene
 
-    def test_on_the_seven_inch_screen_letters_can_be_read_from_three_metres(self, door: Door, page: Page) -> None:
+    def test_headline_is_readable_at_3_metres(self, door: Door, page: Page) -> None:
         """1 cm of capital height for 3 m, at 154 mm across 800 pixels; capitals are 0.67 of the font's size."""
         page.set_viewport_size({"width": 800, "height": 480})
         page.goto(door.url)
         for scene in SCENES:
             with_people(door, scene)
             await_mode(page, scene)
-            size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('h1')).fontSize)")
-            assert size * 0.67 * 154 / 800 >= 9.5, scene
+            await_font_size(page.locator("h1"), 9.5 / 0.67 / 154 * 800)
 
-    def test_each_message_has_its_own_sign_and_ground(self, door: Door, page: Page) -> None:
+    def test_messages_differ_in_sign_and_colour(self, door: Door, page: Page) -> None:
         page.goto(door.url)
         seen = set()
         for scene in SCENES:
             with_people(door, scene)
             await_mode(page, scene)
-            sign = page.get_attribute("#icon", "href")
-            assert page.locator(f"symbol{sign}").count() == 1
-            seen.add((sign, page.evaluate("getComputedStyle(document.body).getPropertyValue('--ground')")))
+            sign, ground = page.evaluate("""() => [document.getElementById("icon").getAttribute("href"),
+                getComputedStyle(document.body).getPropertyValue("--ground")]""")
+            expect(page.locator(f"symbol{sign}")).to_have_count(1)
+            seen.add((sign, ground))
         assert len({sign for sign, _ in seen}) == len({ground for _, ground in seen}) == len(SCENES)
 
-    def test_visitors_are_shapes_that_move_as_in_a_mirror_and_no_picture_is_loaded(
-        self, door: Door, page: Page
-    ) -> None:
+    def test_mirror_draws_figures_not_pictures(self, door: Door, page: Page) -> None:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(door.url)
         door.people = (person(1, Verdict.WITHOUT_MASK, x=0, width=64), person(2, Verdict.WITH_MASK, x=576, width=64))
-        page.wait_for_function("() => document.querySelectorAll('.person:not(.ghost)').length === 2")
-        page.wait_for_timeout(400)
-        bare = page.locator(".person.without_mask").bounding_box()
-        masked = page.locator(".person.with_mask").bounding_box()
-        assert bare
-        assert masked
-        assert bare["x"] > masked["x"], "who is on the left of the picture stands on the right of the mirror"
-        assert page.locator(".person.without_mask use").nth(1).get_attribute("href") == "#missing"
-        assert page.locator(".person.with_mask use").nth(1).get_attribute("href") == "#worn"
-        assert page.locator("#picture").is_hidden()
+        page.wait_for_function("""() => {
+            const left = (who) => document.querySelector(`.person.${who}`)?.getBoundingClientRect().x;
+            return left("without_mask") > left("with_mask");
+        }""")  # who is on the left of the picture stands on the right of the mirror
+        expect(page.locator(".person.without_mask use").nth(1)).to_have_attribute("href", "#missing")
+        expect(page.locator(".person.with_mask use").nth(1)).to_have_attribute("href", "#worn")
+        expect(page.locator("#picture")).to_be_hidden()
         assert not any("picture" in url for url in asked)
         assert all(url.startswith(door.url) for url in asked)
 
     @pytest.mark.parametrize("size", [*SIZES.values(), (1080, 1920)], ids=str)
-    def test_heads_and_signs_stay_in_the_mirror(self, door: Door, page: Page, size: tuple[int, int]) -> None:
+    def test_heads_and_signs_stay_inside(self, door: Door, page: Page, size: tuple[int, int]) -> None:
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.goto(door.url)
         for x, y in ((2, 2), (520, 2), (2, 330), (520, 330)):
             bbox = BBox(x, y, x + 110, y + 140)
             door.people = (Person(1, bbox, Verdict.WITHOUT_MASK, 0, 0),)
             await_mode(page, "without_mask")
-            page.wait_for_timeout(500)
-            assert heads_outside_the_mirror(page) == [], (x, y)
+            await_heads_in_mirror(page)
 
-    def test_the_mirror_is_never_empty_while_it_speaks_to_somebody(self, door: Door, page: Page) -> None:
+    def test_mirror_shows_those_addressed(self, door: Door, page: Page) -> None:
         page.goto(door.url)
         door.people, door.unseen = (person(1, Verdict.WITHOUT_MASK),), frozenset({1})
         try:
@@ -231,42 +219,42 @@ class TestKiosk:
         finally:
             door.unseen = frozenset()
 
-    def test_far_people_have_feet_on_the_ground(self, door: Door, page: Page) -> None:
+    def test_far_people_have_feet(self, door: Door, page: Page) -> None:
         page.goto(door.url)
         door.people = (person(1, Verdict.WITH_MASK, width=20),)
         await_mode(page, "with_mask")
-        page.wait_for_timeout(500)
-        body = page.locator(".person use").first.bounding_box()
-        assert body
-        assert body["height"] > 2 * body["width"], "a whole body, not a bust in the air"
+        page.wait_for_function("""() => {
+            const body = document.querySelector(".person.with_mask use")?.getBoundingClientRect();
+            return body && body.height > 2 * body.width;
+        }""")  # a whole body, not a bust in the air
 
-    def test_the_second_line_can_be_read_from_three_metres(self, door: Door, page: Page) -> None:
+    def test_detail_is_readable_at_3_metres(self, door: Door, page: Page) -> None:
         """6 mm of capital height (7 arc minutes) at 154 mm across 800 pixels; capitals are 0.67 of the font's size."""
         page.set_viewport_size({"width": 800, "height": 480})
         page.goto(door.url)
         for scene in SCENES:
             with_people(door, scene)
             await_mode(page, scene)
-            size = page.evaluate("parseFloat(getComputedStyle(document.querySelector('#detail')).fontSize)")
-            assert size * 0.67 * 154 / 800 >= 6, scene
+            await_font_size(page.locator("#detail"), 6 / 0.67 / 154 * 800)
 
-    def test_when_nobody_is_there_a_shadow_shows_where_to_stand(self, door: Door, page: Page) -> None:
+    def test_shadow_shows_where_to_stand(self, door: Door, page: Page) -> None:
         page.goto(door.url)
         page.wait_for_selector(".person.ghost", state="attached")
 
-    def test_the_screen_says_what_happens_next_to_those_who_listen(self, door: Door, page: Page) -> None:
+    def test_screen_readers_hear_messages(self, door: Door, page: Page) -> None:
         page.goto(door.url)
-        assert page.get_attribute(".message", "aria-live") == "polite"
-        assert page.locator("main").count() == page.locator("h1").count() == 1
+        expect(page.locator(".message")).to_have_attribute("aria-live", "polite")
+        expect(page.locator("main")).to_have_count(1)
+        expect(page.locator("h1")).to_have_count(1)
 
-    def test_nothing_moves_for_those_who_asked_for_that(self, browser: Browser, door: Door) -> None:
+    def test_reduced_motion_is_respected(self, browser: Browser, door: Door) -> None:
         with_people(door, "unsure")
         for page in opened_page(browser, reduced_motion="reduce"):
             page.goto(door.url)
             await_mode(page, "unsure")
-            assert page.evaluate("document.getAnimations().length") == 0
+            page.wait_for_function("document.getAnimations().length === 0")
 
-    def test_the_demo_says_that_it_is_one(self, browser: Browser, tmp_path: Path) -> None:
+    def test_demo_is_named(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path) as one:
             one.more = {"counted": False}
             with_people(one, "with_mask")
@@ -274,20 +262,19 @@ class TestKiosk:
             for page in opened_page(browser, viewport={"width": 800, "height": 480}):
                 page.goto(one.url)
                 page.get_by_text("Demo: these people are not at the door").wait_for()
-                assert fits(page)
+                await_fit(page)
                 page.goto(f"{one.url}operator")
                 page.get_by_text("demo, nothing is counted").wait_for()
 
-    def test_it_speaks_the_browsers_language_where_that_is_wanted(self, browser: Browser, tmp_path: Path) -> None:
+    def test_auto_language_follows_browser(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path, {"web.language": "auto"}) as own:
             for page in opened_page(browser, locale="fr-CH"):
                 page.goto(own.url)
                 await_mode(page, "welcome")
-                assert (page.inner_text("h1"), page.get_attribute("html", "lang")) == ("Bienvenue", "fr")
+                expect(page.locator("h1")).to_have_text("Bienvenue")
+                expect(page.locator("html")).to_have_attribute("lang", "fr")
 
-    def test_it_goes_out_of_service_when_the_daemon_stops_and_comes_back_with_it(
-        self, browser: Browser, tmp_path: Path
-    ) -> None:
+    def test_daemon_stops_and_returns(self, browser: Browser, tmp_path: Path) -> None:
         for page in opened_page(browser):
             with open_door(tmp_path) as own:
                 page.goto(own.url)
@@ -298,7 +285,7 @@ class TestKiosk:
                 assert own.screens.url
                 await_mode(page, "welcome")
 
-    def test_it_goes_out_of_service_when_the_server_falls_silent(self, browser: Browser, door: Door) -> None:
+    def test_silent_server_is_out_of_service(self, browser: Browser, door: Door) -> None:
         """As if the cable were cut: no farewell, no closed connection, only silence."""
         with_people(door, "welcome")
         for page in opened_page(browser):
@@ -310,11 +297,10 @@ class TestKiosk:
             """)
             page.goto(door.url)
             await_mode(page, "welcome")
-            begun = page.evaluate("window.cut = true, performance.now()")
+            page.evaluate("window.cut = true")
             await_mode(page, "out_of_service")
-            assert page.evaluate("performance.now()") - begun < LONG
 
-    def test_it_asks_anew_when_a_stream_was_cut_off_without_a_word(self, browser: Browser, door: Door) -> None:
+    def test_cut_stream_is_reopened(self, browser: Browser, door: Door) -> None:
         with_people(door, "welcome")
         for page in opened_page(browser):
             page.add_init_script("""
@@ -330,7 +316,7 @@ class TestKiosk:
             await_mode(page, "out_of_service")
             await_mode(page, "welcome")
 
-    def test_it_goes_out_of_service_when_the_loop_hangs(self, browser: Browser, tmp_path: Path) -> None:
+    def test_hanging_loop_is_out_of_service(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path) as own:
             for page in opened_page(browser):
                 page.goto(own.url)
@@ -340,122 +326,105 @@ class TestKiosk:
                 own.stalled = False
                 await_mode(page, "welcome")
 
-    def test_an_older_page_loads_itself_anew_after_an_update(self, browser: Browser, tmp_path: Path) -> None:
+    def test_older_page_reloads_after_update(self, browser: Browser, tmp_path: Path) -> None:
         for page in opened_page(browser):
             with open_door(tmp_path) as own:
                 page.goto(own.url)
                 await_mode(page, "welcome")
                 port = int(own.url.rstrip("/").rpartition(":")[2])
             with open_door(tmp_path, {"web.port": port, "web.language": "fr"}):
-                page.wait_for_function("() => document.documentElement.lang === 'fr'")
+                expect(page.locator("html")).to_have_attribute("lang", "fr")
 
-    def test_the_live_picture_is_shown_mirrored_where_it_is_allowed(self, browser: Browser, tmp_path: Path) -> None:
+    def test_live_picture_is_mirrored(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path, {"web.live_picture": True}) as own:
             for page in opened_page(browser, bypass_csp=True):
                 page.goto(own.url)
                 await_mode(page, "welcome")
-                for _ in range(100):
-                    own.picture = PICTURE.copy()
-                    page.wait_for_timeout(100)
-                    if width_of_picture(page):
-                        break
-                assert width_of_picture(page) == 640
-                style = page.evaluate("() => getComputedStyle(document.getElementById('picture')).transform")
-                assert style.startswith("matrix(-1")
-                assert "No picture is kept" in page.inner_text("footer")
+                page.wait_for_function("document.getElementById('picture').naturalWidth === 640")
+                expect(page.locator("#picture")).to_have_css("transform", "matrix(-1, 0, 0, 1, 0, 0)")
+                expect(page.locator("footer")).to_contain_text("No picture is kept")
                 assert violations(page) == []
                 own.camera = LOST
                 await_mode(page, "out_of_service")
-                assert page.locator("#picture").get_attribute("src") is None
+                expect(page.locator("#picture")).not_to_have_attribute("src", re.compile(".*"))
 
 
 class TestOperator:
     @pytest.mark.parametrize("language", texts.languages())
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize("scene", ["without_mask", "out_of_service"])
-    def test_it_is_accessible_and_nothing_is_cut(
-        self, door: Door, audited: Page, size: str, language: str, scene: str
-    ) -> None:
+    def test_accessible_at_every_size(self, door: Door, audited: Page, size: str, language: str, scene: str) -> None:
         page = audited
         width, height = SIZES[size]
         with_people(door, scene)
         page.set_viewport_size({"width": width, "height": height})
         page.goto(f"{door.url}operator?lang={language}")
         expected = "out of service" if scene == "out_of_service" else "ok"
-        page.wait_for_function("health => document.getElementById('health').dataset.health === health", arg=expected)
+        expect(page.locator("#health")).to_have_text(texts.texts(language)[f"operator.health.{expected}"])
         page.locator("summary").click()
-        assert page.inner_text("#health") == texts.texts(language)[f"operator.health.{expected}"]
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        fits_across(page)
         assert violations(page) == []
 
-    def test_it_shows_counts_chart_events_and_system(self, door: Door, page: Page) -> None:
+    def test_counts_chart_events_and_system(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
-        page.wait_for_function("() => document.getElementById('total-visits').textContent === '10'")
-        assert [page.inner_text(f"#total-{verdict}") for verdict in Verdict] == ["7", "2", "1", "0"]
-        assert page.locator("#chart rect").count() == 3
+        expect(page.locator("#tiles dd")).to_have_text(["10", "7", "2", "1", "0"])
+        expect(page.locator("#chart rect")).to_have_count(3)
         page.locator("summary").click()
-        cells = page.locator("#hours tr").last.locator("td").all_inner_texts()
-        assert cells[1:] == ["7", "2", "1", "0", "10"]
-        events = page.locator("#events .what").all_inner_texts()
-        assert events[0] == "Alarm off"
-        assert "Person 1 left after 3.4 s: With mask" in events
-        assert "Camera lost. The camera sends no pictures." in events
-        system = page.inner_text("#system")
+        expect(page.locator("#hours tr").last.locator("td")).to_have_text([re.compile(":00"), "7", "2", "1", "0", "10"])
+        expect(page.locator("#events .what").first).to_have_text("Alarm off")
+        for event in ("Person 1 left after 3.4 s: With mask", "Camera lost. The camera sends no pictures."):
+            expect(page.locator("#events")).to_contain_text(event)
         for fact in ("a camera made for this test", "litert, 2 threads", "face (", "s ago"):
-            assert fact in system
+            expect(page.locator("#system")).to_contain_text(fact)
 
-    def test_what_happens_appears_by_itself(self, door: Door, page: Page) -> None:
+    def test_events_appear_by_themselves(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         page.wait_for_selector("#events .what")
         door.tell(Event(EventKind.VERDICT, door.ago(0), 4711, Verdict.MASK_WORN_INCORRECTLY))
         page.get_by_text("Person 4711: Badly worn").wait_for()
 
-    def test_how_long_there_has_been_no_picture_is_told_in_words(self, door: Door, page: Page) -> None:
+    def test_age_of_picture_in_words(self, door: Door, page: Page) -> None:
         door.camera = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=door.ago(200))
         page.goto(f"{door.url}operator")
         page.get_by_text("3 minutes ago").wait_for()
 
-    def test_troubles_are_told_and_cannot_smuggle_in_markup(self, door: Door, page: Page) -> None:
+    def test_troubles_are_shown_as_text(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         door.troubles = ("<img src=x onerror=alert(1)> is full.",)
         page.get_by_text("<img src=x onerror=alert(1)> is full.").wait_for()
-        assert page.inner_text("#health") == "In service, with trouble"
+        expect(page.locator("#health")).to_have_text("In service, with trouble")
         door.troubles = ()
-        page.wait_for_function("() => document.getElementById('attention').hidden")
+        expect(page.locator("#attention")).to_be_hidden()
 
-    def test_a_keyboard_reaches_everything_in_the_order_of_the_page(self, door: Door, page: Page) -> None:
+    def test_tab_order_follows_the_page(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         page.wait_for_selector("#events .what")
         reached = []
         for _ in range(7):
             page.keyboard.press("Tab")
             reached.append(
-                page.evaluate(
-                    "document.activeElement.className || document.activeElement.id || document.activeElement.tagName"
-                )
+                page.evaluate("(({ className, id, tagName }) => className || id || tagName)(document.activeElement)")
             )
         assert reached == ["skip", "A", "A", "A", "A", "SUMMARY", "events"]
 
-    def test_the_skip_link_shows_when_it_is_reached_and_leads_to_the_counts(self, door: Door, page: Page) -> None:
+    def test_skip_link_leads_to_counts(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         page.keyboard.press("Tab")
-        box = page.locator(".skip").bounding_box()
-        assert box
-        assert box["y"] >= 0
+        expect(page.locator(".skip")).to_be_in_viewport(ratio=1)
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "today"
+        expect(page.locator("#today")).to_be_focused()
 
-    def test_the_table_opens_from_the_keyboard(self, door: Door, page: Page) -> None:
+    def test_table_opens_from_keyboard(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         page.locator("summary").focus()
         page.keyboard.press("Enter")
         page.locator("#hours-table").wait_for(state="visible")
 
-    def test_a_server_that_is_gone_is_told(self, browser: Browser, tmp_path: Path) -> None:
+    def test_unreachable_server_is_reported(self, browser: Browser, tmp_path: Path) -> None:
         for page in opened_page(browser, bypass_csp=True):
             with open_door(tmp_path) as own:
                 page.goto(f"{own.url}operator")
-                page.wait_for_function("() => document.getElementById('health').dataset.health === 'ok'")
+                expect(page.locator("#health")).to_have_attribute("data-health", "ok")
             page.get_by_text("No connection to maskgate").wait_for()
             assert violations(page) == []
 
@@ -471,11 +440,11 @@ class TestLogin:
             port = own.url.rstrip("/").rpartition(":")[2]
             yield f"http://{own_address()}:{port}/", made
 
-    def test_the_token_is_asked_for_once(self, browser: Browser, secured: tuple[str, str]) -> None:
+    def test_token_is_asked_once(self, browser: Browser, secured: tuple[str, str]) -> None:
         url, made = secured
         for page in opened_page(browser):
             page.goto(f"{url}operator")
-            assert page.url == f"{url}login"
+            expect(page).to_have_url(f"{url}login")
             page.keyboard.type("wrong")
             page.keyboard.press("Enter")
             page.get_by_text("This is not the token.").wait_for()
@@ -489,7 +458,7 @@ class TestLogin:
             assert page.evaluate("() => document.cookie") == ""
 
     @pytest.mark.parametrize("language", texts.languages())
-    def test_its_form_is_accessible(self, browser: Browser, secured: tuple[str, str], language: str) -> None:
+    def test_form_is_accessible(self, browser: Browser, secured: tuple[str, str], language: str) -> None:
         for page in opened_page(browser, bypass_csp=True):
             page.goto(f"{secured[0]}login?lang={language}")
             assert violations(page) == []
@@ -508,6 +477,6 @@ def own_address() -> str:
     return found
 
 
-def test_the_words_in_the_page_cannot_end_their_element(door: Door, page: Page) -> None:
+def test_words_stay_in_their_element(door: Door, page: Page) -> None:
     page.goto(door.url)
-    assert json.loads(page.inner_text("#texts") or page.evaluate("document.getElementById('texts').textContent"))
+    assert json.loads(page.locator("#texts").text_content() or "")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
-
+LONG = 30_000
+"""Longest wait for what should come at once, in milliseconds: the machine may be busy."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox",
@@ -22,6 +22,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
+expect.set_options(timeout=LONG)
 
 _running: list[tuple[Any, Browser]] = []
 _users = 0
@@ -33,8 +34,6 @@ def browser() -> Iterator[Browser]:
     global _users  # noqa: PLW0603 - each module that imports a fixture has its own
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt install chromium")
-    from playwright.sync_api import sync_playwright
-
     if not _running:
         playwright = sync_playwright().start()
         _running.append((playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)))
@@ -45,6 +44,11 @@ def browser() -> Iterator[Browser]:
         playwright, chromium = _running.pop()
         chromium.close()
         playwright.stop()
+
+
+def fits_across(page: Page) -> None:
+    """Wait until nothing of the page is wider than the window."""
+    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
 
 
 def violations(page: Page) -> list[str]:

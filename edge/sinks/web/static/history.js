@@ -48,6 +48,7 @@ function showWays(answer) {
   byId("next").hidden = answer.next === null;
   if (answer.next) byId("next").href = address(answer.by, answer.next);
   const asked = `?${new URLSearchParams({ by: answer.by, at: answer.at })}`;
+  byId("steps").hidden = false;
   byId("hours-csv").href = `/history/hours.csv${asked}`;
   byId("visits-csv").href = `/history/visits.csv${asked}`;
 }
@@ -107,6 +108,7 @@ function draw() {
   drawStack(week, slots(shown.weekdays), shown.weekdays.map((_, index) => weekday(index, "short")), VERDICTS, number, none);
 }
 
+/* Shown once it is filled; only the charts are drawn afterwards, as they need their width. */
 function showCounts(answer) {
   shown = answer;
   showTiles(answer);
@@ -114,6 +116,7 @@ function showCounts(answer) {
   byId("weekdays").hidden = answer.by === "day";
   showTable("hours", answer.hours.map((_, hour) => `${hour}:00`), answer.hours);
   showTable("weekdays", answer.weekdays.map((_, index) => weekday(index, "long")), answer.weekdays);
+  byId("counted").hidden = false;
   draw();
 }
 
