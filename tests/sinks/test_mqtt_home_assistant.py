@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
+import signal
 import socket
 import threading
 import time
@@ -21,7 +23,7 @@ from edge.clock import SystemClock
 from edge.config import WebSettings, load
 from edge.control import Command, Commands, Mute, RefusedError, TryOutput, Unmute
 from edge.sinks.counts.store import CountStore
-from edge.sinks.mqtt import Publisher, discovery, inbox
+from edge.sinks.mqtt import Publisher, discovery, inbox, link
 from edge.sinks.mqtt.discovery import Discovery, operator_page
 from edge.sinks.mqtt.topics import Topics
 from edge.status import CameraState, CountsState, SourceKind, Status
@@ -327,10 +329,27 @@ class Remote:
         self._listener = listener
 
     def ask(self, name: str, payload: str) -> dict[str, Any]:
-        before = self._listener.times("maskgate/front/answer")
-        self._listener.say(f"maskgate/front/command/{name}", payload)
-        wait_for(lambda: self._listener.times("maskgate/front/answer") > before)
+        self.send(name, payload)
+        return self.next_answer()
+
+    def send(self, name: str, payload: str) -> None:
+        self._before = self._listener.times("maskgate/front/answer")
+        self._listener.send(f"maskgate/front/command/{name}", payload)
+
+    def next_answer(self) -> dict[str, Any]:
+        wait_for(lambda: self._listener.times("maskgate/front/answer") > self._before)
         return dict(json.loads(self._listener.latest["maskgate/front/answer"]))
+
+
+@contextlib.contextmanager
+def stalled(broker: Broker) -> Iterator[None]:
+    """A broker that neither takes nor passes on anything until the end of the block."""
+    assert broker.process
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
 
 
 @pytest.fixture
@@ -343,6 +362,11 @@ def commanded(open_door: OpenDoor, listener: Listener) -> Publisher:
     door = open_door(commands=True)
     described(listener)
     return door
+
+
+@pytest.fixture
+def soon_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "HELD_UP", 0.5)
 
 
 class TestCommands:
@@ -437,6 +461,43 @@ class TestCommands:
         assert "It is retained by the broker" in told(listener, "answer")["said"]
         assert "The MQTT command restart was not carried out: It is retained" in caplog.text
         assert not loop.commands.restart
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("soon_held_up")
+    @pytest.mark.parametrize("name", ["test", "restart", "mute"])
+    def test_command_held_up_on_its_way_is_refused(
+        self, broker: Broker, commanded: Publisher, remote: Remote, loop: Loop, name: str
+    ) -> None:
+        with stalled(broker):
+            commanded.show(a_status(alerts=AlertState((LAMP,))))
+            remote.send(name, inbox.WORDS[name][0])
+            time.sleep(3.0)
+        answer = remote.next_answer()
+        assert answer["done"] is False
+        assert "had stalled, so this may be old" in answer["said"]
+        assert (loop.obeyed, loop.commands.restart) == ([], False)
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("soon_held_up")
+    def test_command_with_its_time_may_be_held_up(
+        self, broker: Broker, commanded: Publisher, remote: Remote, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(inbox, "clock_is_set", lambda: True)
+        with stalled(broker):
+            commanded.show(a_status(alerts=AlertState((LAMP,))))
+            remote.send("mute", json.dumps({"do": "ON", "at": datetime.now(timezone.utc).isoformat()}))
+            time.sleep(3.0)
+        assert remote.next_answer()["done"] is True
+
+    @pytest.mark.slow
+    @pytest.mark.usefixtures("soon_held_up")
+    def test_commands_are_obeyed_again_after_a_stall(
+        self, broker: Broker, commanded: Publisher, remote: Remote
+    ) -> None:
+        with stalled(broker):
+            commanded.show(a_status(alerts=AlertState((LAMP,))))
+            time.sleep(3.0)
+        wait_for(lambda: remote.ask("mute", "ON")["done"])
 
     def test_flood_is_bounded(
         self, commanded: Publisher, listener: Listener, loop: Loop, caplog: pytest.LogCaptureFixture

@@ -96,6 +96,10 @@ class Listener:
     def say(self, topic: str, payload: str | bytes) -> None:
         self._client.publish(topic, payload, 1).wait_for_publish(PATIENCE)
 
+    def send(self, topic: str, payload: str | bytes) -> None:
+        """The same, without waiting until the broker has it."""
+        self._client.publish(topic, payload, 1)
+
     def retain(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, 1, retain=True).wait_for_publish(PATIENCE)
 

@@ -1,7 +1,8 @@
 """Counts on their way to the disk.
 
 Recording never touches the disk: visits and frames gather in memory, and ``tick`` writes them in batches. What cannot
-be written (a full, read-only or locked disk) stays in memory, is said once in ``degraded``, and is written later.
+be written (a full, read-only or locked disk, a store of a newer version) stays in memory, up to ``MOST_VISITS`` visits,
+is said once in ``degraded``, and is written later.
 
 **Time.** Events carry monotonic seconds. They are joined to wall time when they are written, and every row remembers
 which boot of the machine it is from. A Pi has no real-time clock: it boots with a stale one, and a time server sets it
@@ -22,9 +23,9 @@ import math
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge.clock import Clock
@@ -34,6 +35,7 @@ from edge.sinks.counts import database
 from edge.sinks.counts.boot import BootClock
 from edge.sinks.counts.hours import HOUR, add, hour_of, rebuild
 from edge.sinks.counts.ownership import StoreBusyError, is_corrupt, refuse_foreign, set_aside
+from edge.sinks.counts.waiting import MOST_VISITS, Batch, Waiting, WaitingVisit
 from edge.text import plural
 from edge.values import Event, EventKind, Verdict
 
@@ -51,14 +53,7 @@ RETRY_AFTER = 5.0
 
 RETRY_AT_MOST = 60.0
 
-
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """A visit that is not written yet, in seconds since boot."""
-
-    started: float
-    ended: float
-    verdict: Verdict
+FULL = f"More than {MOST_VISITS:,} visits wait, so the oldest are dropped."
 
 
 class CountStore:
@@ -86,10 +81,9 @@ class CountStore:
         self._retention = retention_days * 24.0 * HOUR
         self._clock = clock
         self._boot = BootClock(clock)
-        self._memory = threading.Lock()
         self._disk = threading.Lock()
-        self._visits: list[_Visit] = []
-        self._frames = 0
+        self._waiting = Waiting()
+        self._told_dropped = 0
         self._counted_until = self._visit_due_from = self._boot.seconds()
         self._lock_file: int | None = None
         self._connection: sqlite3.Connection | None = None
@@ -113,6 +107,11 @@ class CountStore:
         """The file."""
         return self._path
 
+    @property
+    def waiting(self) -> int:
+        """Visits that are not on the disk yet."""
+        return len(self._waiting)
+
     def open(self) -> None:
         """Open the file before there is anything to write; may wait for the disk.
 
@@ -127,15 +126,12 @@ class CountStore:
         if event.kind is not EventKind.VISIT_ENDED or event.verdict is None:
             return
         ended = self._boot.seconds() - (self._clock.monotonic() - event.at)
-        with self._memory:
-            if not self._visits:
-                self._visit_due_from = self._boot.seconds()
-            self._visits.append(_Visit(ended - (event.seconds or 0.0), ended, event.verdict))
+        if self._waiting.add(WaitingVisit(ended - (event.seconds or 0.0), ended, event.verdict)):
+            self._visit_due_from = self._boot.seconds()
 
     def add_frames(self, n: int) -> None:
         """Remember that ``n`` more frames were processed."""
-        with self._memory:
-            self._frames += n
+        self._waiting.add_frames(n)
 
     def tick(self) -> None:
         """Write what is due. Call it often; it looks at the clock."""
@@ -150,10 +146,10 @@ class CountStore:
         What still cannot be written is lost with the process; ``degraded`` then says so.
         """
         with self._disk:
-            if self._lock_file is not None or self._visits or self._frames:
+            if self._lock_file is not None or self._waiting.anything:
                 self._try(self._write)
-            if self._visits and self.degraded:
-                lost = plural(len(self._visits), "visit was", "visits were")
+            if self._waiting and self.degraded:
+                lost = plural(len(self._waiting), "visit was", "visits were")
                 self.degraded = f"{self.degraded} {lost} not written."
             self._disconnect()
             self._let_go_of_lock()
@@ -161,7 +157,7 @@ class CountStore:
     def _is_due(self, now: float) -> bool:
         if self.degraded:
             return True
-        if self._visits and now - self._visit_due_from >= self._commit_every:
+        if self._waiting and now - self._visit_due_from >= self._commit_every:
             return True
         return now - self._counted_until >= FRAMES_EVERY
 
@@ -183,10 +179,17 @@ class CountStore:
                 raise
             self._disconnect()
             self._retry_at = self._boot.seconds() + self._backoff.next()
-            self.degraded = self._sentence(error)
+            self.degraded = self._sentence(error) + (f" {FULL}" if self._waiting.dropped > self._told_dropped else "")
         else:
+            self._tell_dropped()
             self._retry_at, self.degraded = -math.inf, None
             self._backoff.reset()
+
+    def _tell_dropped(self) -> None:
+        dropped, self._told_dropped = self._waiting.dropped - self._told_dropped, self._waiting.dropped
+        if dropped:
+            visits = plural(dropped, "visit is", "visits are")
+            self.notice = f"{visits} missing in the counts: too many waited while {self._path} could not be written."
 
     def _sentence(self, error: Exception) -> str:
         if isinstance(error, StoreError):
@@ -273,35 +276,36 @@ class CountStore:
             self.notice = f"The counts in {self._path} were removed; a new file was begun."
         assert self._connection is not None
         now = self._boot.seconds()
-        with self._memory:
-            visits, frames = self._visits[:], self._frames
+        batch = self._waiting.batch()
         prune = now >= self._prune_at
 
         def work(connection: sqlite3.Connection) -> None:
             self._follow_clock(connection)
-            self._insert(connection, visits, frames, now)
+            self._insert(connection, batch, now)
             if prune:
                 oldest = now + self._wall_offset - self._retention
                 connection.execute("DELETE FROM visits WHERE ended < ?", (oldest,))
 
         database.transaction(self._connection, work)
-        with self._memory:
-            del self._visits[: len(visits)]
-            self._frames -= frames
-            self._visit_due_from = now
+        self._waiting.written(batch)
+        self._visit_due_from = now
         self._counted_until = now
         if prune:
             self._prune_at = now + HOUR
 
-    def _insert(self, connection: sqlite3.Connection, visits: list[_Visit], frames: int, now: float) -> None:
+    def _insert(self, connection: sqlite3.Connection, batch: Batch, now: float) -> None:
         offset = self._wall_offset
         connection.executemany(
             "INSERT INTO visits (boot, started, ended, verdict) VALUES (?, ?, ?, ?)",
-            [(self._boot_row, visit.started + offset, visit.ended + offset, visit.verdict.value) for visit in visits],
+            [
+                (self._boot_row, visit.started + offset, visit.ended + offset, visit.verdict.value)
+                for visit in batch.visits
+            ],
         )
-        for visit in visits:
-            add(connection, self._boot_row, hour_of(visit.ended + offset), {visit.verdict.value: 1})
-        worked = {"frames": frames, "uptime": now - self._counted_until}
+        hours = Counter((hour_of(visit.ended + offset), visit.verdict.value) for visit in batch.visits)
+        for (hour, verdict), count in hours.items():
+            add(connection, self._boot_row, hour, {verdict: count})
+        worked = {"frames": batch.frames, "uptime": now - self._counted_until}
         add(connection, self._boot_row, hour_of(now + offset), worked)
 
     def _follow_clock(self, connection: sqlite3.Connection) -> None:

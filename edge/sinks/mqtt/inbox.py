@@ -1,7 +1,8 @@
 """Commands that come over MQTT: checked strictly, then asked of the loop like those of the operator page.
 
 A command is its word (``ON``), or JSON with the time it was given: ``{"do": "ON", "at": "2025-01-31T08:15:30Z"}``. One
-that the broker retains, that is too old, or that is anything else is not carried out, and the answer says why.
+that the broker retains, that is too old, or that is anything else is not carried out, and the answer says why. Nor is
+one without the time that arrives after the connection has stalled: nothing tells how old it is.
 """
 
 from __future__ import annotations
@@ -54,10 +55,17 @@ class Inbox:
         self._commands, self._clock, self._status = commands, clock, status
         self._say = SayOnce(log)
 
-    def hear(self, name: str, payload: bytes, retained: bool) -> None:
-        """Carry out a command, or say why not. Returns at once."""
+    def hear(self, name: str, payload: bytes, retained: bool, held_up: bool = False) -> None:
+        """Carry out a command, or say why not. Returns at once.
+
+        Args:
+            name: One of ``WORDS``.
+            payload: As it came.
+            retained: Whether the broker keeps it for everyone who comes.
+            held_up: Whether it may have been on its way for long.
+        """
         try:
-            wanted = list(self._meant(name, self._word(name, payload, retained)))
+            wanted = list(self._meant(name, self._word(name, payload, retained, held_up)))
         except RefusedError as refusal:
             self._answer(name, str(refusal), done=False)
             return
@@ -65,11 +73,11 @@ class Inbox:
         for command in wanted:
             self._commands.ask(command).add_done_callback(partial(self._told, name))
 
-    def _word(self, name: str, payload: bytes, retained: bool) -> str:
+    def _word(self, name: str, payload: bytes, retained: bool, held_up: bool) -> str:
         """What is to be done: one of ``WORDS``.
 
         Raises:
-            RefusedError: It is retained, malformed, or too old.
+            RefusedError: It is retained, malformed, too old, or perhaps so.
         """
         if retained:
             raise RefusedError("It is retained by the broker, so it may be of any age; send it without retain.")
@@ -79,13 +87,17 @@ class Inbox:
         except ValueError as error:
             raise self._malformed(name) from error
         word = said.pop("do", None)
-        if "at" in said:
-            self._check_age(name, said.pop("at"))
+        age_known = "at" in said and self._check_age(name, said.pop("at"))
         if said or word not in WORDS[name]:
             raise self._malformed(name)
+        if held_up and not age_known:
+            raise RefusedError(
+                "The connection to the broker had stalled, so this may be old; if it is new, send it again."
+            )
         return str(word)
 
-    def _check_age(self, name: str, given: object) -> None:
+    def _check_age(self, name: str, given: object) -> bool:
+        """Whether the age is known, and young enough."""
         try:
             at = datetime.fromisoformat(str(given).replace("Z", "+00:00"))
         except ValueError as error:
@@ -93,9 +105,12 @@ class Inbox:
         if at.tzinfo is None:
             raise self._malformed(name)
         age = (self._clock.now() - at.astimezone(timezone.utc)).total_seconds()
-        if abs(age) > TOO_OLD and clock_is_set() is not False:
+        if clock_is_set() is False:
+            return False
+        if abs(age) > TOO_OLD:
             when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s in the future"
             raise RefusedError(f"It was given {when}; if it is new, compare the clocks of both machines.")
+        return True
 
     @staticmethod
     def _malformed(name: str) -> RefusedError:

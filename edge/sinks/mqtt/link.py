@@ -6,6 +6,7 @@ acknowledged, and an old state could then overwrite a newer one.
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -26,6 +27,8 @@ ANSWER_WITHIN = 10.0
 """A broker that takes longer to accept a connection will not, in seconds."""
 MOST_UNACKNOWLEDGED = 20
 """Messages that may be under way; further ones wait, and of a state only the latest."""
+HELD_UP = 5.0
+"""What arrives after the broker, or this process, was silent for longer may be old, in seconds."""
 SILENT_FOR = 2.0
 """A broker that acknowledges nothing for so long, in keep-alives, counts as lost even if it answers pings."""
 LARGEST_PACKET = 2**20
@@ -64,7 +67,8 @@ class Link:
         self._hears: dict[str, Hear] = {**birth, **(hears or {})}
         self._answer: ReasonCode | None = None
         self._under_way: set[int] = set()
-        self._awaited_since = clock.monotonic()
+        self._awaited_since = self._attended_at = clock.monotonic()
+        self._held_up_at = -math.inf
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id=f"maskgate-{topics.door}", protocol=MQTTv311, clean_session=True
         )
@@ -84,6 +88,12 @@ class Link:
     def idle(self) -> bool:
         """Whether everything sent has been acknowledged."""
         return not self._under_way
+
+    @property
+    def held_up(self) -> bool:
+        """Whether what arrives now may have been on its way for long: the connection stalled, or did until now."""
+        now = self._clock.monotonic()
+        return self._silent(now) > HELD_UP or now - self._held_up_at < HELD_UP
 
     def open(self) -> None:
         """Connect and log in.
@@ -123,9 +133,12 @@ class Link:
         Raises:
             BrokerError: The connection is lost.
         """
+        now = self._clock.monotonic()
+        if now - self._attended_at > HELD_UP + seconds:
+            self._held_up_at = now
         self._loop(seconds, f"The connection to the MQTT broker {self._where} is lost.")
-        silent = 0.0 if self.idle else self._clock.monotonic() - self._awaited_since
-        if silent > SILENT_FOR * self._settings.keepalive:
+        self._attended_at = now = self._clock.monotonic()
+        if self._silent(now) > SILENT_FOR * self._settings.keepalive:
             self.stuck = True
             raise BrokerError(
                 f"The MQTT broker {self._where} is connected but acknowledges nothing; check its disk and memory, or "
@@ -139,6 +152,10 @@ class Link:
         self._client.on_connect = self._client.on_publish = None
         for topic in self._hears:
             self._client.message_callback_remove(topic)
+
+    def _silent(self, now: float) -> float:
+        """How long the broker has acknowledged nothing of what it should, in seconds."""
+        return 0.0 if self.idle else now - self._awaited_since
 
     def _trust(self) -> None:
         ca_file = str(self._settings.ca_file.expanduser()) if self._settings.ca_file else None
@@ -199,8 +216,11 @@ class Link:
         self._answer = answer
 
     def _on_publish(self, _client: Client, _data: Any, mid: int, _answer: ReasonCode, _: Properties) -> None:
+        now = self._clock.monotonic()
+        if self._silent(now) > HELD_UP:
+            self._held_up_at = now
         self._under_way.discard(mid)
-        self._awaited_since = self._clock.monotonic()
+        self._awaited_since = now
         self.proven = True
 
     def _on_birth(self, message: MQTTMessage) -> None:

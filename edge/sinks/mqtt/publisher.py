@@ -103,6 +103,7 @@ class Publisher(Sink):
         self._warned: str | None = None
         for sentence in exposures(settings):
             log.warning("%s", sentence)
+        self._link: Link | None = None
         self._worker = Worker("mqtt", self._run)
 
     def tell(self, events: Sequence[Event]) -> None:
@@ -140,7 +141,8 @@ class Publisher(Sink):
         return hears
 
     def _on_command(self, name: str, message: MQTTMessage) -> None:
-        self._inbox.hear(name, bytes(message.payload), message.retain)
+        held_up = self._link is not None and self._link.held_up
+        self._inbox.hear(name, bytes(message.payload), message.retain, held_up)
 
     def _on_description(self, message: MQTTMessage) -> None:
         """Earlier versions described each entity on a topic of its own."""
@@ -158,7 +160,7 @@ class Publisher(Sink):
     def _serve(self, worker: Worker) -> bool:
         """One connection, from its beginning to its end. Returns whether it was a steady one."""
         began = None
-        link = Link(self._settings, self._topics, self._clock, self._hears())
+        self._link = link = Link(self._settings, self._topics, self._clock, self._hears())
         try:
             link.open()
             began = self._clock.monotonic()

@@ -165,7 +165,7 @@ clock = SystemClock()
 store = CountStore(Path(sys.argv[1]), 0.01, 31, clock)
 for number in itertools.count(1):
     store.record(Event(EventKind.VISIT_ENDED, clock.monotonic(), number, Verdict.WITH_MASK, 1.0))
-    while store._visits:
+    while store.waiting:
         store.tick()
     print(number, flush=True)
 """
@@ -193,8 +193,8 @@ def test_recording_never_waits_for_the_disk(
     store.close()
     store.record(visit(0.0))
     store.add_frames(1)
-    store._visits.clear()
-    store._frames = 0
+    assert store.waiting == 1
+    monkeypatch.undo()
 
 
 def test_the_store_lies_where_set() -> None:
