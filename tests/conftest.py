@@ -25,10 +25,13 @@ def _lacking(config: pytest.Config) -> dict[str, set[str]]:
     return parts.lacking(report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI a part that is not tested fails the run."""
-    if os.environ.get("CI") and parts.required(_lacking(session.config)) and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    """In CI a part that is not tested fails the run. Nothing is left to try again, since that would test less."""
+    if os.environ.get("CI") and parts.required(_lacking(session.config)):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        if cache := getattr(session.config, "cache", None):
+            cache.set("cache/lastfailed", {})
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

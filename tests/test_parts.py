@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,13 +22,19 @@ def test_broker():
 """
 
 
-def run(folder: Path, package: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+FAILED = """
+def test_wrong():
+    assert False
+"""
+
+
+def run(folder: Path, package: str, environment: dict[str, str], more: str = "") -> subprocess.CompletedProcess[str]:
     """The suite's own hooks on one skipped test."""
     (folder / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text("utf-8"))
-    (folder / "test_one.py").write_text(SKIPPED.format(package=package))
+    (folder / "test_one.py").write_text(SKIPPED.format(package=package) + more)
     clean = {name: value for name, value in os.environ.items() if name != "CI"}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder, folder],
+        [sys.executable, "-m", "pytest", "-q", "--rootdir", folder, folder],
         cwd=folder,
         env={**clean, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -63,3 +70,8 @@ def test_the_last_line_names_packages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("package", "code"), [("mosquitto", 1), ("libreoffice-calc-nogui", 0)])
 def test_ci_needs_every_part(tmp_path: Path, package: str, code: int) -> None:
     assert run(tmp_path, package, {"CI": "true"}).returncode == code
+
+
+def test_a_missing_part_leaves_nothing_to_retry(tmp_path: Path) -> None:
+    assert run(tmp_path, "mosquitto", {"CI": "true"}, FAILED).returncode == 1
+    assert json.loads((tmp_path / ".pytest_cache/v/cache/lastfailed").read_text()) == {}
