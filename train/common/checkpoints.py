@@ -14,6 +14,9 @@ import numpy as np
 from edge.errors import ConfigError
 from train.common.reproducible import METRICS_FILE, write_json
 
+LAST_FILE = "last.keras"
+"""The last epoch's model with its optimiser, as it trains: not calibrated for a door."""
+
 
 class RunFolder:
     """Where a run keeps its checkpoints and results.
@@ -30,7 +33,7 @@ class RunFolder:
         self.metrics = path / METRICS_FILE
         self.average = path / "average.npz"
         self.soup = path / "soup.npz"
-        self._last = path / "last.keras"
+        self._last = path / LAST_FILE
         self._state = path / "state.json"
 
     def save(

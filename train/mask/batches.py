@@ -30,6 +30,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         workers: Threads.
         teach: Given what the model is given, tells what to answer, (N, classes).
         taught: The share of that in the truth, in [0, 1].
+        keep: Changes the truth of what the model is given, after ``teach``; see ``train.mask.kept``.
         size: The side that the pictures are scaled to for the model, after ``teach`` has seen them; None: as made.
     """
 
@@ -44,6 +45,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         workers: int = 2,
         teach: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
         taught: float = 0.0,
+        keep: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]] | None = None,
         size: int | None = None,
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
@@ -51,6 +53,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self._labels = None if labels is None else list(labels)
         self._seed = seed
         self._teach, self._taught = teach, np.float32(taught)
+        self._keep = keep
         self._size = size
 
     def __len__(self) -> int:
@@ -68,7 +71,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         targets = np.eye(len(self._labels), dtype=np.float32)[[self._labels.index(label) for label in truth]]
         if self._teach is not None:
             targets += (self._teach(inputs) - targets) * self._taught
-        return shown, targets
+        return shown, targets if self._keep is None else self._keep(shown, targets)
 
 
 def predict(model: Any, samples: Sequence[Sample], size: int, margin: float, batch: int = 64) -> NDArray[Any]:

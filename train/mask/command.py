@@ -14,6 +14,8 @@ from pathlib import Path
 
 from edge.errors import ConfigError
 from train.common.options import add_shared, parse_draws, require_at_least
+from train.common.start_models import SHIPPED
+from train.mask import recipe
 
 EPILOG = """\
 data layouts (several may be given and mixed):
@@ -32,8 +34,8 @@ what is written to --out (default runs/mask, which git ignores):
   dataset.*         the check of the photos: a table, everything found, examples of each class
 
 examples:
-  python -m train mask --data faces/train.json --data masks/labels.csv --validation faces/val.json \\
-      --weights imagenet --detector yunet.onnx
+  python -m train mask photos/                                    trains the shipped model further, in minutes
+  python -m train mask --data faces/train.json --data masks/labels.csv --validation faces/val.json --weights imagenet
   python -m train mask --data faces/train.json --resume           goes on where it was stopped
   python -m train mask photos/ --preset report                    two folders: with_mask, without_mask
 """
@@ -73,7 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a class of the data is called here: a label, face (state unknown) or skip; may be repeated",
     )
     add("--preset", choices=("default", "report"), default="default", help="recipe; report: the student report's")
-    add("--weights", default="imagenet", metavar="imagenet|PATH|none", help="of the backbone (default: %(default)s)")
+    add(
+        "--weights",
+        metavar="imagenet|PATH|none",
+        help="start from general image features instead (report: imagenet); needs thousands of photos",
+    )
     add(
         "--leave-out",
         action="append",
@@ -91,8 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--start-from",
         type=Path,
-        metavar="MODEL",
-        help="last.keras of a run, or a converted .tflite, to train further; with --hidden, a run's larger model",
+        metavar="shipped|MODEL",
+        help="model to train further: the shipped one, a .keras of a run, or a converted .tflite; with --hidden, a "
+        "larger one (default: shipped)",
     )
     add(
         "--teacher",
@@ -102,7 +109,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="mask.keras of an earlier run, whose answers to learn; give several, of other seeds",
     )
-    add("--detector", type=Path, metavar="PATH", help="YuNet .onnx: finds faces in crops, and landmarks to paint by")
+    add(
+        "--detector",
+        type=Path,
+        metavar="PATH|none",
+        help="YuNet .onnx: finds faces in crops, and landmarks to draw masks by (default: the project's own copy)",
+    )
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")
     add("--width", type=float, default=1.0, help="MobileNetV2's channel multiplier (default: %(default)s)")
     add(
@@ -126,24 +138,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2273,
         help="around a face, of the longer side of its box as the detector draws it, each side (default: %(default)s)",
     )
-    add("--epochs", type=int, help="of a member, warm-up included (default: 8; report: 20)")
-    add("--warmup-epochs", type=int, default=1, help="with the backbone frozen (default: %(default)s)")
+    add("--epochs", type=int, help="of a member, warm-up included (default: 6 from shipped, else 8; report: 20)")
+    add("--warmup-epochs", type=int, help="with the backbone frozen (default: 0 from shipped, else 1)")
     add(
         "--members",
         type=int,
-        default=4,
-        help="trainings from the same start, of whose weights the mean is taken (default: %(default)s)",
+        help="trainings from the same start, of whose weights the mean is taken (default: 1 from shipped, else 4)",
     )
     add(
         "--keep-start",
         type=float,
-        default=0.2,
         metavar="SHARE",
-        help="of the weights after warm-up, in that mean (default: %(default)s)",
+        help="of the weights after warm-up, in that mean (default: 0.5 from shipped, else 0.2)",
     )
-    add("--faces", type=int, default=3200, help="drawn an epoch (default: %(default)s)")
+    add("--faces", type=int, help="drawn per epoch (default: 800 from shipped, else 3200)")
     add("--batch", type=int, default=32, help="faces in a batch (default: %(default)s)")
-    add("--learning-rate", type=float, help="peak while fine-tuning (default: 3e-4; report: 1e-4)")
+    add(
+        "--learning-rate",
+        type=float,
+        help="at its peak (default: 1e-4 from shipped, else 3e-4; report: 1e-4)",
+    )
     add(
         "--train-from",
         default="block_4",
@@ -183,14 +197,19 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError("Name the photos to learn from: python -m train mask photos/")
     if args.preset == "report":
         _refuse_ignored(args)
+    recipe.complete(args)
     require_at_least(args, AT_LEAST)
+    if args.learning_rate is not None and not 0 < args.learning_rate <= 1:
+        raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0 and up to 1, such as 1e-4.")
+    if not 0 < args.width <= 2:
+        raise ConfigError(f"--width is {args.width}: give a number above 0 and up to 2, such as 0.5.")
     if not 0 <= args.margin <= 2:
         raise ConfigError(f"--margin is {args.margin}: give a fraction of the face between 0 and 2.")
-    if not 0 < args.hidden <= 1 or (args.hidden < 1 and args.start_from is None):
+    if not 0 < args.hidden <= 1 or (args.hidden < 1 and args.start_from in (None, Path(SHIPPED))):
         raise ConfigError(
             f"--hidden is {args.hidden}: give a share up to 1, and the model to take it of as --start-from."
         )
-    if not 0 <= args.keep_start < 1:
+    if args.keep_start is not None and not 0 <= args.keep_start < 1:
         raise ConfigError(f"--keep-start is {args.keep_start}: give a share of at least 0 and below 1.")
 
 

@@ -16,6 +16,7 @@ from train.common.options import say
 from train.mask.data import Sample, hold_out
 from train.mask.locate import YuNet, locate
 from train.mask.photos import read_checked, refuse_shared
+from train.mask.recipe import detector_file
 from train.mask.views import LEAST_PAINTED_SIDE
 
 LEAST_TRAINED_SIDE = 12.0
@@ -83,8 +84,9 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
         unreadable += validated.unreadable
     samples = [s for s in samples if s.short_side >= LEAST_TRAINED_SIDE]
     kept = draw_anew([*samples, *reported], find, say)
-    if args.detector is not None:
-        kept = locate(kept, YuNet(args.detector), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
+    landmarks = detector_file(args)
+    if landmarks is not None:
+        kept = locate(kept, YuNet(landmarks), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
     named = {sample.path for sample in reported}
     validation = [sample for sample in kept if sample.validation and sample.path in named]
     held_back = [sample for sample in kept if sample.validation and sample.path not in named]

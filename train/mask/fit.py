@@ -24,6 +24,8 @@ from train.mask.calibration import Judged, fit_temperature, tempered
 from train.mask.data import Sample
 from train.mask.faces import Faces, gather
 from train.mask.figures import RATES, balancing, describe, figures, indices
+from train.mask.kept import Kept
+from train.mask.recipe import start_file
 from train.mask.soup import Soup
 from train.mask.teachers import Teachers
 from train.mask.threshold import cheapest
@@ -54,14 +56,15 @@ class Run:
         self.args = args
         self.detector = DeviceDetector()
         self.size: int = args.size or 128
-        self.epochs: int = args.epochs or 8
-        self.peak: float = args.learning_rate or 3e-4
+        self.epochs: int = args.epochs
+        self.peak: float = args.learning_rate
         self.folder = RunFolder(args.out, self._settings())
         self.warmup: int = min(args.warmup_epochs, self.epochs - 1)
         self.total = self.warmup + args.members * (self.epochs - self.warmup)
         self.soup = Soup(args.keep_start if self.warmup or args.start_from else 0.0)
         self.average: Average
         self.teachers = Teachers(args.teacher) if args.teacher else None
+        self.kept: Kept | None = None
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "alarm_below": 0.5}
 
     def _settings(self) -> dict[str, Any]:
@@ -82,25 +85,19 @@ class Run:
         """Train what is left to train, then report on what it comes to."""
         import keras
 
-        from train.mask.model import classifier
-        from train.mask.start import adopt
-
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
             model, self.state = self.folder.resume()
             say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.total}")
         else:
-            start = self.args.weights if self.args.start_from is None else "none"
-            model = classifier(self.size, self.args.width, start, len(LABELS), 0.3, hidden=self.args.hidden)
+            model = self._classifier()
         self.average = Average(model)
         if self.args.resume:
             self.average.load(self.folder.average)
             self.soup.load(self.folder.soup)
         faces = gather(self.args, self.detector)
         deck = Deck(faces.train, LABELS, not self.args.no_paint, self.args.draw)
-        if self.args.start_from is not None and not self.args.resume:
-            adopt(model, self.args.start_from, self._some_views(deck))
-            self.average = Average(model)
+        self._start_from(model, deck)
         say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
         for epoch in range(len(self.state["history"]), self.total):
             began = time.monotonic()
@@ -112,6 +109,27 @@ class Run:
             others = {self.folder.average: self.average.save, self.folder.soup: self.soup.save}
             self.folder.save(model, self.state, others)
         self._report(faces)
+
+    def _classifier(self) -> Any:
+        from train.mask.model import classifier
+
+        return classifier(self.size, self.args.width, self.args.weights, len(LABELS), 0.3, hidden=self.args.hidden)
+
+    def _start_from(self, model: Any, deck: Deck) -> None:
+        """Give the model its start, and keep what that knows of classes without an example."""
+        from train.mask.start import adopt
+
+        path = start_file(self.args)
+        say_absent(deck, kept=path is not None)
+        if path is None or (self.args.resume and not deck.absent):
+            return
+        start = self._classifier()
+        adopt(start, path, self._some_views(deck))
+        if not self.args.resume:
+            model.set_weights(start.get_weights())
+            self.average = Average(model)
+        if deck.absent:
+            self.kept = Kept(start, deck.absent)
 
     def _enter_phase(self, model: Any, epoch: int) -> None:
         """Compile anew where a phase begins: the head alone, then each member's upper layers; else change nothing."""
@@ -181,6 +199,7 @@ class Run:
             workers=args.workers,
             teach=self.teachers,
             taught=TAUGHT,
+            keep=self.kept,
             size=self.size,
         )
         averaging = keras.callbacks.LambdaCallback(
@@ -271,6 +290,14 @@ class Run:
         self._write_metrics(found)
         draw_history(self.folder.path, self.state["history"])
         say(f"Wrote {self.folder.model} (of {self.soup.members} trainings) and {self.folder.metrics}")
+
+
+def say_absent(deck: Deck, kept: bool) -> None:
+    """Say what becomes of each class that has no example."""
+    for label in deck.absent:
+        drawn = "masks are drawn on bare faces instead" if deck.canvases else "nothing of it is learned"
+        start = "what the start model knows of it is kept" if kept else "start from the shipped model to keep it"
+        say(f"{label}: no example to learn from; {drawn}, and {start}.")
 
 
 def door_shares() -> dict[Label, float]:

@@ -32,19 +32,11 @@ def backbone(size: int, width: float, weights: str) -> Any:
     Raises:
         ConfigError: The file is missing or does not fit this width.
     """
-    import keras
-
     path = None if weights in ("imagenet", "none") else Path(weights)
     if path is not None and not path.is_file():
         raise ConfigError(f"No weights at {path}: give --weights imagenet, none, or the path of a .weights.h5 file.")
     try:
-        net = keras.applications.MobileNetV2(
-            (size, size, 3),
-            alpha=width,
-            include_top=False,
-            weights="imagenet" if weights == "imagenet" else None,
-            name=BACKBONE,
-        )
+        net = _mobilenet(size, width, "imagenet" if weights == "imagenet" else None)
         if path is not None:
             net.load_weights(path)
     except (ValueError, OSError) as error:
@@ -53,6 +45,22 @@ def backbone(size: int, width: float, weights: str) -> Any:
             f"Weights {weights} do not fit MobileNetV2 of width {width} at {size} pixels: {reason}"
         ) from error
     return net
+
+
+def _mobilenet(size: int, width: float, weights: str | None) -> Any:
+    import keras
+
+    try:
+        return keras.applications.MobileNetV2(
+            (size, size, 3), alpha=width, include_top=False, weights=weights, name=BACKBONE
+        )
+    except Exception as error:
+        if "URL fetch failure" not in str(error):  # Keras raises a bare Exception for a download that failed
+            raise
+        raise ConfigError(
+            "The ImageNet weights cannot be downloaded: connect to the internet once, leave --weights out to start "
+            "from the shipped model, or give --weights the path of a MobileNetV2 .weights.h5 file."
+        ) from error
 
 
 def slimmed(net: Any, hidden: float) -> Any:

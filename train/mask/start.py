@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
-from train.common.checkpoints import read_model
+from train.common.checkpoints import LAST_FILE, read_model
+from train.common.reproducible import METRICS_FILE
 from train.mask.int8_layers import read_layers
 from train.mask.model import BACKBONE
 
@@ -37,6 +39,8 @@ def adopt(model: Any, path: Path, views: Views) -> None:
         _adopt_int8(model, path, views)
         return
     trained = read_model(path, "--start-from")
+    if path.name != LAST_FILE:
+        without_door(trained, path.with_name(METRICS_FILE))
     if [weight.shape for weight in trained.weights] == [weight.shape for weight in model.weights]:
         model.set_weights(trained.get_weights())
         return
@@ -46,6 +50,18 @@ def adopt(model: Any, path: Path, views: Views) -> None:
         raise ConfigError(
             f"{path} has another shape: repeat its --size and --width, or give a smaller --hidden."
         ) from error
+
+
+def without_door(model: Any, metrics: Path) -> None:
+    """Take back what `train.mask.model.for_door` did to the model of a run, where its metrics tell of that."""
+    told = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
+    if "door_ratios" not in told:
+        return
+    kept = [row for row in told.get("history", []) if row.get("epoch") == told.get("kept_epoch")]
+    temperature = kept[0].get("held_out_temperature", 1.0) if kept else 1.0
+    kernel, bias = model.get_layer("probabilities").get_weights()
+    bias -= np.log(told["door_ratios"]).astype(np.float32)
+    model.get_layer("probabilities").set_weights([kernel * temperature, bias * temperature])
 
 
 def _adopt_widest(model: Any, trained: Any, views: Views) -> None:

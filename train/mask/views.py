@@ -74,6 +74,7 @@ class Deck:
         drawable = [label for label in labels if self._pools[label] or self.canvases]
         total = sum(CLASS_SHARES[label] for label in drawable)
         self._labels = drawable
+        self.absent = [label for label in labels if not self._pools[label]]
         self._shares = [CLASS_SHARES[label] / total for label in drawable]
 
     def draw(self, rng: np.random.Generator) -> Draw:

@@ -1,0 +1,17 @@
+"""The float models that come with the project, so that a training needs neither many photos nor a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "models"
+
+SHIPPED = "shipped"
+"""Stands for the float model of the shipped one, where a model to start from is named."""
+
+MASK, FACE = FOLDER / "mask" / "mask.keras", FOLDER / "face" / "face.keras"
+
+YUNET = FOLDER / "yunet" / "yunet_n_320.onnx"
+"""Finds faces in crops and their landmarks. MIT licence, see the LICENSE.txt next to it."""
+
+LICENCES = {MASK: "Apache-2.0", FACE: "Apache-2.0, from YuNet's weights (MIT)"}
