@@ -19,6 +19,8 @@ BOOT_LINK=/etc/systemd/system/multi-user.target.wants/$SERVICE
 KIOSK="maskgate-kiosk.service"
 KIOSK_LINK=/usr/local/lib/systemd/system/$KIOSK
 KIOSK_BOOT_LINK=/etc/systemd/system/multi-user.target.wants/$KIOSK
+COMMAND=/usr/local/bin/maskgate
+COMMAND_MARK="# Written by the installer of maskgate."
 TRIAL_UNIT=/run/systemd/system/$SERVICE
 # In a folder that only root writes to: elsewhere anybody could hold it.
 LOCK=/run/maskgate-install.lock
@@ -387,6 +389,43 @@ link() {
     [ "$(readlink -- "$2")" = "$1" ] || ln -sfn -- "$1" "$2"
 }
 
+# The command on the PATH, with the settings and the state of the service. Called by root it takes the service's own
+# rights, so that it sees what the service sees; but not where it reads or writes files that root names.
+print_command() {
+    cat <<EOF
+#!/bin/sh
+$COMMAND_MARK
+set -eu
+export STATE_DIRECTORY=$STATE RUNTIME_DIRECTORY=/run/maskgate GPIOZERO_PIN_FACTORY=lgpio
+[ ! -e $CONFIG ] || export MASKGATE_CONFIG="\${MASKGATE_CONFIG:-$CONFIG}"
+program=$BASE/current/venv/bin/maskgate
+case \$(id -u),\${1-} in
+    0,token | 0,look | 0,check | 0,bench | 0,run) ;;
+    0,*) exec runuser -u maskgate -- "\$program" "\$@" ;;
+esac
+exec "\$program" "\$@"
+EOF
+}
+
+command_is_ours() {
+    [ ! -L "$COMMAND" ] && [ -f "$COMMAND" ] && grep -Fqx -e "$COMMAND_MARK" "$COMMAND"
+}
+
+# What somebody else put there is left alone; without the command the door is watched all the same.
+put_command_on_path() {
+    if [ -e "$COMMAND" ] || [ -L "$COMMAND" ]; then
+        if ! command_is_ours; then
+            say "$COMMAND is another program and was left as it is; the command is $BASE/current/venv/bin/maskgate."
+            return 0
+        fi
+        [ "$(print_command)" != "$(cat "$COMMAND")" ] || return 0
+    fi
+    if ! { mkdir -p -- "$(dirname "$COMMAND")" && print_command >"$COMMAND.tmp" && chmod 755 "$COMMAND.tmp" &&
+        mv -T -- "$COMMAND.tmp" "$COMMAND"; }; then
+        say "$COMMAND could not be written; the command is $BASE/current/venv/bin/maskgate."
+    fi
+}
+
 link_unit() {
     link "$BASE/current/systemd/$SERVICE" "$UNIT_LINK"
     link "$UNIT_LINK" "$BOOT_LINK"
@@ -406,6 +445,7 @@ activate() {
     fi
     point_current_at "$1"
     link_unit
+    put_command_on_path
     rm -f "$TRIAL_UNIT"
     trying=
     systemctl daemon-reload
@@ -486,6 +526,7 @@ remember_and_prune() {
 # What follows a switch; done twice where the first time was cut short.
 settle() {
     link_unit
+    put_command_on_path
     remember_and_prune "$1" "$2"
     offer_config "$2"
 }
@@ -549,6 +590,7 @@ uninstall() {
     if [ -e "$BASE" ] || [ -L "$BASE" ]; then check_own "$BASE"; fi
     systemctl --quiet disable --now "$KIOSK" "$SERVICE" 2>/dev/null || :
     rm -f "$TRIAL_UNIT" "$UNIT_LINK" "$BOOT_LINK" "$KIOSK_LINK" "$KIOSK_BOOT_LINK" "$CONFIG.new"
+    ! command_is_ours || rm -f "$COMMAND"
     rmdir "$(dirname "$UNIT_LINK")" "$(dirname "$(dirname "$UNIT_LINK")")" 2>/dev/null || :
     reload
     default=$BASE/current/config.toml

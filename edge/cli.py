@@ -7,6 +7,7 @@ import functools
 import itertools
 import logging
 import os
+import shlex
 import sys
 import threading
 import traceback
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _configure_logging(args.verbose)
         return _dispatch(args)
     except MaskgateError as error:
-        print(f"maskgate: error: {error}", file=sys.stderr)
+        print(f"maskgate: error: {error}{_with_rights(error, words)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -102,6 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return UNEXPECTED
+
+
+def _with_rights(error: MaskgateError, words: Sequence[str]) -> str:
+    """How to call the command again, where a person on an installed device lacks the rights of the service."""
+    causes: list[BaseException] = [error]
+    while causes[-1].__cause__:
+        causes.append(causes[-1].__cause__)
+    on_device = "STATE_DIRECTORY" in os.environ and "NOTIFY_SOCKET" not in os.environ
+    if os.geteuid() == 0 or not on_device or not any(isinstance(cause, PermissionError) for cause in causes):
+        return ""
+    command = _masked(shlex.join(words), words)
+    return f"\nThis belongs to the maskgate service. Run: sudo maskgate {command}"
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import subprocess
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from deploy.ssh.connection import Connection
 from tests.stand_ins.checkout import Checkout
-from tests.stand_ins.container import GUEST, USER, Machine, missing, must, wait_for
+from tests.stand_ins.container import GUEST, USER, Machine, call, missing, must, wait_for
 
 CONFIG = """\
 # The operator's own words.
@@ -143,6 +144,43 @@ def test_systemd_on_the_device_finds_nothing_to_complain_of(machine: Machine) ->
     assert machine.must("systemctl show --property=FragmentPath --value maskgate") == (
         "/usr/local/lib/systemd/system/maskgate.service"
     )
+
+
+def as_login_user(machine: Machine, command: str) -> subprocess.CompletedProcess[str]:
+    """As somebody who logs in types it, with the PATH that SSH gives them."""
+    return call(["ssh", "-F", str(machine.ssh_config), machine.host, command])
+
+
+def test_the_login_user_finds_the_command_on_the_path(machine: Machine) -> None:
+    done = as_login_user(machine, "maskgate --version")
+    assert (done.returncode, done.stdout.startswith("maskgate ")) == (0, True), done
+
+
+@pytest.mark.parametrize("words", ["counts --by day", "config", "doctor", "token"])
+def test_without_rights_the_command_names_the_one_to_use(machine: Machine, words: str) -> None:
+    done = as_login_user(machine, f"maskgate {words}")
+    assert done.returncode == 2
+    assert f"Run: sudo maskgate {words}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_with_rights_the_command_shows_the_settings_and_counts_of_the_service(machine: Machine) -> None:
+    wait_for(lambda: visits(machine) > 0, 60, "a visit is stored")
+    table = as_login_user(machine, "sudo maskgate counts --csv --since 30d --by day").stdout
+    assert sum(int(row["visits"]) for row in csv.DictReader(io.StringIO(table))) > 0
+    assert "loop = true  # /etc/maskgate/config.toml" in as_login_user(machine, "sudo maskgate config").stdout
+    doctor = as_login_user(machine, "sudo maskgate doctor")
+    assert "/var/lib/maskgate/counts.db" in doctor.stdout
+    owners = machine.must("find /var/lib/maskgate -printf '%U\\n' | sort -u")
+    assert owners == machine.must("id -u maskgate")
+
+
+def test_somebody_elses_program_of_that_name_is_left_alone(machine: Machine, first: Checkout) -> None:
+    machine.must("mv /usr/local/bin/maskgate /srv/ours; printf '#!/bin/sh\\n' > /usr/local/bin/maskgate")
+    code, _ = first.deploy(machine)
+    theirs = machine.must("cat /usr/local/bin/maskgate")
+    machine.must("mv /srv/ours /usr/local/bin/maskgate")
+    assert (code, theirs) == (0, "#!/bin/sh")
 
 
 def test_deploying_the_same_again_changes_nothing(machine: Machine, first: Checkout) -> None:
@@ -310,6 +348,7 @@ def test_rollback_goes_to_the_release_before_and_no_further(machine: Machine, se
     assert machine.judging()
     code, line = second.deploy(machine, "rollback")
     assert (code, f"There is no release older than {older}" in line) == (1, True), line
+    assert as_login_user(machine, "sudo maskgate counts --since 30d").returncode == 0
     code, line = second.deploy(machine, "rollback", "--to", newer)
     assert (code, current(machine)) == (0, newer)
 
