@@ -3,59 +3,172 @@
 from __future__ import annotations
 
 import argparse
-import socket
+import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.errors import StoreError
+from edge.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from edge.config import Settings
+    from edge.sinks.web.token import Kept
 
-SUMMARY = "make the token that opens the pages to the network"
-ABOUT = "Make a token that opens the pages to the network, and print it once. Only its hash is kept."
+SUMMARY = "make, list and revoke the tokens that open the pages to the network"
+ABOUT = (
+    "Make a token that opens the pages to the network, and print it once. Only its hash is kept. A running maskgate "
+    "uses it at once."
+)
+EXAMPLES = """\
+examples:
+  maskgate token                  make the token, or replace it after a question
+  maskgate token --yes            the same without a question, for scripts
+  maskgate token add reception    a further token with a name, for a person or a program
+  maskgate token list             names, and when each was made
+  maskgate token revoke reception who signed in with it is signed out at once
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``maskgate token``."""
+    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    _add_file(parser, None)
+    parser.add_argument("--yes", action="store_true", help="replace the token that exists without a question")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="tokens with a name")
+    adding = actions.add_parser("add", help="make a further token", description="Make a further token with a name.")
+    adding.add_argument("name", metavar="NAME", help="whose it is, or what for: letters, digits, - and _")
+    listing = actions.add_parser("list", help="list the tokens", description="List the tokens; none is shown.")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    revoking = actions.add_parser(
+        "revoke", help="make a token void", description="Make a token void. Who signed in with it is signed out."
+    )
+    revoking.add_argument("name", metavar="NAME", help="as `maskgate token list` shows it")
+    for action in (adding, listing, revoking):
+        _add_file(action, argparse.SUPPRESS)
+
+
+def _add_file(parser: argparse.ArgumentParser, default: str | None) -> None:
     parser.add_argument(
         "--file",
         type=Path,
         metavar="FILE",
-        help="keep the hash there (default: web.token_file, else next to the counts)",
+        default=default,
+        help="keep the hash there, and those of named tokens next to it (default: web.token_file, else next to the "
+        "counts)",
     )
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Make a token, print it once, and return the exit code.
+    """Make, list or revoke a token, and return the exit code.
 
     Raises:
-        StoreError: Its file cannot be written.
+        ConfigError: The name is not one, or a script did not say ``--yes``.
+        StoreError: A file cannot be read or written.
     """
     from edge.sinks.web import token
-    from edge.sinks.web.loopback import is_loopback_name
 
-    web = settings.config.web
-    usual = token.token_path(web, settings.config.counts)
-    path = args.file or usual
+    path = args.file or token.token_path(settings.config.web, settings.config.counts)
     try:
-        made = token.make(path)
+        there = {one.name: one for one in token.kept(path)}
+        if args.action == "list":
+            return _list(there, args.json)
+        if args.action == "revoke":
+            return _revoke(args.name, there, settings)
+        return _make(args, path, there, settings)
     except OSError as error:
+        what = "Cannot read the tokens at" if args.action == "list" else "Cannot write the token file"
         raise StoreError(
-            f"Cannot write the token file {path}: {error.strerror}; run this as the user that maskgate runs as, or as "
+            f"{what} {error.filename or path}: {error.strerror}; run this as the user that maskgate runs as, or as "
             "root."
         ) from error
-    lines = [
-        f"Token: {made}",
-        f"It is shown this once; {path} keeps only its hash. A token made before is void.",
-    ]
-    if path != usual:
-        lines.append(f'Set token_file = "{path.absolute()}" under [web] in the configuration.')
-    if is_loopback_name(web.host):
-        lines.append('Set host = "0.0.0.0" under [web] in the configuration to be reached from the network.')
-    lines += [
-        "From then on programs on this device need it, too; only the kiosk does not.",
-        f"Restart maskgate, open http://{socket.gethostname()}:{web.port or '<port>'}/login and enter the token;",
-        "programs send it as a header: Authorization: Bearer <token>",
-    ]
-    print("\n".join(lines))
+
+
+def _make(args: argparse.Namespace, path: Path, there: dict[str, Kept], settings: Settings) -> int:
+    from edge.sinks.web import token
+
+    name = args.name if args.action == "add" else token.FIRST
+    file = token.file_of(name, path)
+    before = there.get(name)
+    if before and args.action == "add":
+        raise ConfigError(f"There is a token {name} already; `maskgate token revoke {name}` makes it void.")
+    if before and not args.yes and not _confirmed(before):
+        print("Nothing was changed.")
+        return 1
+    made = token.make(file)
+    print("\n".join(_said(made, file, bool(before), path, settings)))
+    return 0
+
+
+def _confirmed(before: Kept) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("There is a token already, and a new one makes it void; in a script, add --yes.")
+    print(f"There is a token already, made on {before.made_at:%Y-%m-%d %H:%M}. A new one makes it void: who signed in")
+    print(
+        "with it, and programs that send it, need the new one. `maskgate token add NAME` makes a further one instead."
+    )
+    return input("Replace it? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _said(made: str, file: Path, replaced: bool, path: Path, settings: Settings) -> Iterator[str]:
+    from edge.sinks.web.lan import lan_url
+    from edge.sinks.web.listen import own_url
+    from edge.sinks.web.token import token_path
+
+    web = settings.config.web
+    yield f"Token: {made}"
+    yield f"It is shown this once; {file} keeps only its hash."
+    if path == token_path(web, settings.config.counts):
+        yield f"A running maskgate uses it at once{', and the one before is void' if replaced else ''}."
+    else:
+        yield f'Set token_file = "{path.absolute()}" under [web] in the configuration, then restart maskgate.'
+    there = lan_url(web.host, web.port)
+    login = f"{there or own_url(web.host, web.port)}login" if web.port else "http://<address>:<port>/login"
+    yield f"Sign in at {login}"
+    if there and web.port:
+        yield from _code(f"{login}#token={made}")
+    if not there:
+        yield 'The pages are served on this device only. To open them to the network, set host = "0.0.0.0" under [web]'
+        yield f"in {settings.file or 'the configuration'}, then restart maskgate."
+    yield "Programs send it as a header: Authorization: Bearer <token>"
+    yield "Programs on this device need it, too; only the kiosk does not."
+
+
+def _code(address: str) -> Iterator[str]:
+    """For a phone, where a terminal can show it."""
+    if sys.stdout.isatty() and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8":
+        from edge.qr import as_text
+
+        yield "or scan this with a phone. It contains the token: do not let others photograph it."
+        yield as_text(address)
+
+
+def _list(there: dict[str, Kept], as_json: bool) -> int:
+    if as_json:
+        print(json.dumps([{"name": one.name, "made_at": one.made_at.isoformat()} for one in there.values()]))
+        return 0
+    if not there:
+        print("There is no token. `maskgate token` makes one.")
+        return 0
+    width = max(map(len, there))
+    for one in there.values():
+        print(f"{one.name:<{width}}  made on {one.made_at:%Y-%m-%d %H:%M}")
+    return 0
+
+
+def _revoke(name: str, there: dict[str, Kept], settings: Settings) -> int:
+    from edge.sinks.web.listen import is_open
+
+    if name not in there:
+        raise ConfigError(f"There is no token {name!r}; there are: {', '.join(there) or 'none'}.")
+    last = len(there) == 1
+    if last and is_open(settings.config.web.host):
+        raise ConfigError(
+            f"{name} is the only token, and the pages are open to the network (web.host = "
+            f"{settings.config.web.host!r}); make another first: maskgate token add NAME."
+        )
+    there[name].path.unlink()
+    print(f"The token {name} is void; who signed in with it is signed out.")
+    if last:
+        print("No token is left: the pages are open to programs on this device, and nobody can change the door there.")
     return 0

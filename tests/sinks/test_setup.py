@@ -86,8 +86,8 @@ class TestWhoMay:
                 method = "GET" if address in ("api/aim", "camera/preview") else "POST"
                 assert httpx.request(method, f"{free.url}{address}", json={"do": "mute"}).status_code == 403
 
-    def test_other_sites_change_nothing(self, door: Door, key: str, operator: httpx.Client) -> None:
-        signed_in = {"Cookie": f"maskgate_session={door.screens._guard.secret.session}"}  # type: ignore[union-attr]
+    def test_other_sites_change_nothing(self, door: Door, key: str, tmp_path: Path) -> None:
+        signed_in = {"Cookie": f"maskgate_session={token.read(tmp_path / 'web-token', 'localhost').session}"}
         elsewhere = {**signed_in, "Origin": "http://evil.example"}
         assert httpx.post(f"{door.url}api/control", json={"do": "mute"}, headers=elsewhere).status_code == 403
         form = httpx.post(f"{door.url}api/control", data={"do": "mute"}, headers=signed_in)

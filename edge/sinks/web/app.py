@@ -158,9 +158,9 @@ class Site:
         if visitor.standing is not Standing.TRUSTED:
             return self._refused(request, visitor)
         response = RedirectResponse(f"/operator{header.kept(request)}", 303)
-        if secret := self._screens.guard.secret:
+        if visitor.secret:
             response.set_cookie(
-                COOKIE, secret.session, max_age=COOKIE_DAYS * 86400, httponly=True, samesite="strict", path="/"
+                COOKIE, visitor.secret.session, max_age=COOKIE_DAYS * 86400, httponly=True, samesite="strict", path="/"
             )
         return response
 

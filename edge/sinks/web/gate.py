@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from edge.sinks.web.guard import Guard, Standing, Visitor, same_origin
+from edge.sinks.web.guard import Guard, LockedOutError, Standing, Visitor, same_origin
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,9 +24,9 @@ METHODS = ("GET", "HEAD", "POST")
 KIOSK = "kiosk"
 """Key of a request's state: whether its connection is the kiosk's."""
 COOKIE = "maskgate_session"
+STRANGER = Visitor(Standing.UNKNOWN)
 UNPROTECTED = (
-    "A proxy passed this request on. Where others may look there must be a token: run `maskgate token` on the device, "
-    "then restart maskgate."
+    "A proxy passed this request on. Where others may look there must be a token: run `maskgate token` on the device."
 )
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
@@ -63,8 +63,12 @@ class Gate:
             await send(message)
 
         try:
+            self._guard.refresh()
             answer = self._refusal(scope) or self._app
-            await answer(scope, receive, send_strictly)
+            with self._guard.answering(scope.get("visitor", STRANGER)):
+                await answer(scope, receive, send_strictly)
+        except LockedOutError:  # without an end of the answer the server closes the connection
+            log.info("A visitor whose token is void was cut off.")
         except Exception as error:  # a fault in a page must not reach the others, and ends as one sentence
             self._say(scope["path"], error)
             if not started:
@@ -83,7 +87,7 @@ class Gate:
             return Response("This server answers only to localhost and 127.0.0.1.\n", 421)
         if scope["method"] == "POST" and not same_origin(headers.get("origin"), host):
             return Response("This form was sent from another site.\n", 403)
-        if self._guard.secret is None and _forwarded(headers):
+        if not self._guard.locked and _forwarded(headers):
             return Response(UNPROTECTED + "\n", 403)
         return None
 

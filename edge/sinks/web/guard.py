@@ -2,21 +2,27 @@
 
 - Where no token was made, only the device itself is served: loopback connections that ask for a loopback name. The name
   is checked because a web page from elsewhere could point its own name at 127.0.0.1.
-- Where a token was made, everyone needs it, as ``Authorization: Bearer`` or as the cookie that ``/login`` sets. A
+- Where a token was made, everyone needs one, as ``Authorization: Bearer`` or as the cookie that ``/login`` sets. A
   loopback address is no exception, since a proxy on the device has one, too. Only the kiosk's own browser is: the
   kernel says which user made a connection.
+- A token that is made or revoked counts at once. Whatever is being answered to somebody who may not look any more, such
+  as a stream, is cut off.
 - A right token is accepted at once. After several wrong ones an address is told to wait, twice as long each time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from edge.clock import Clock
+from edge.sinks.web.keys import Keys
 from edge.sinks.web.loopback import End, is_loopback, is_loopback_name, made_by
 from edge.sinks.web.token import Secret
 
@@ -101,33 +107,50 @@ class Visitor(NamedTuple):
     Attributes:
         standing: Whether they may look.
         wait: How long one that is blocked has to wait, in seconds.
-        signed_in: Whether they showed the token, now or when they signed in, so that they may change the door.
+        secret: Of the token that they showed, now or when they signed in, so that they may change the door.
         token_exists: Whether there is a token at all.
+        kiosk: Whether they may look because they are the device's own kiosk.
     """
 
     standing: Standing
     wait: float = 0.0
-    signed_in: bool = False
+    secret: Secret | None = None
     token_exists: bool = False
+    kiosk: bool = False
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether they showed a token."""
+        return self.secret is not None
+
+
+class LockedOutError(Exception):
+    """Somebody who was being answered may not look any more."""
 
 
 class Guard:
     """Authorises requests. One instance per server.
 
     Args:
-        secret: Of the token; None where none was made.
+        keys: The tokens in force.
         clock: Limits the rate of guesses.
         kiosk_user: The user whose browser needs no token; None where there is none.
     """
 
-    def __init__(self, secret: Secret | None, clock: Clock, kiosk_user: int | None = None) -> None:
-        self.secret = secret
+    def __init__(self, keys: Keys, clock: Clock, kiosk_user: int | None = None) -> None:
+        self._keys = keys
         self._kiosk_user = kiosk_user
         self._limiter = Limiter(clock)
+        self._answering: dict[asyncio.Task[Any], Visitor] = {}
+
+    @property
+    def locked(self) -> bool:
+        """Whether a token is needed."""
+        return self._keys.locked
 
     def host_is_ours(self, host: str) -> bool:
         """Whether a request for the name ``host`` is meant for us. On the network a name proves nothing."""
-        return self.secret is not None or is_loopback_name(host)
+        return self.locked or is_loopback_name(host)
 
     def is_kiosk(self, client: End, server: End) -> bool:
         """Whether the device's own kiosk made a connection."""
@@ -144,26 +167,59 @@ class Guard:
             bearer: The token it shows, if any.
             session: The cookie it shows, if any.
         """
-        if self.secret is None:
+        if not self.locked:
             return Visitor(Standing.TRUSTED)
         if bearer is not None:
             return self.judge(peer, bearer)
-        admitted = session is not None and self.secret.admits(session)
-        trusted = admitted or (kiosk and is_loopback_name(host))
-        standing = Standing.TRUSTED if trusted else Standing.UNKNOWN
-        return Visitor(standing, signed_in=admitted, token_exists=True)
+        secret = self._keys.of_session(session) if session is not None else None
+        at_kiosk = kiosk and is_loopback_name(host)
+        standing = Standing.TRUSTED if secret or at_kiosk else Standing.UNKNOWN
+        return Visitor(standing, secret=secret, token_exists=True, kiosk=at_kiosk)
 
     def judge(self, peer: str, token: str) -> Visitor:
         """Whether ``token`` is right. It is checked first: behind a proxy all visitors share one address."""
-        if self.secret is None or self.secret.opens(token):
+        if not self.locked:
+            return Visitor(Standing.TRUSTED)
+        secret = self._keys.opened_by(token)
+        if secret:
             self._limiter.right(peer)
-            exists = self.secret is not None
-            return Visitor(Standing.TRUSTED, signed_in=exists, token_exists=exists)
+            return Visitor(Standing.TRUSTED, secret=secret, token_exists=True)
         wait = self._limiter.wait(peer)
         if wait > 0:
             return Visitor(Standing.BLOCKED, wait)
         self._limiter.wrong(peer)
         return Visitor(Standing.WRONG)
+
+    @contextmanager
+    def answering(self, visitor: Visitor) -> Iterator[None]:
+        """While a request is answered: the answer ends when its sender may not look any more.
+
+        Raises:
+            LockedOutError: That happened.
+        """
+        task = asyncio.current_task()
+        assert task, "requests are answered in a task"
+        self._answering[task] = visitor
+        try:
+            yield
+        except asyncio.CancelledError:
+            if self._still_welcome(visitor):
+                raise
+            raise LockedOutError from None
+        finally:
+            del self._answering[task]
+
+    def refresh(self) -> None:
+        """Take in tokens that were made or revoked, and cut off those who may not look any more."""
+        self._keys.refresh()
+        for task, visitor in list(self._answering.items()):
+            if not self._still_welcome(visitor):
+                task.cancel()
+
+    def _still_welcome(self, visitor: Visitor) -> bool:
+        if visitor.secret:
+            return self._keys.holds(visitor.secret)
+        return visitor.standing is not Standing.TRUSTED or visitor.kiosk or not self.locked
 
 
 def same_origin(origin: str | None, host: str) -> bool:

@@ -24,7 +24,7 @@ def values(language: str, clock: Clock, guard: Guard) -> dict[str, str]:
         "languages": json.dumps(
             [[code, texts.texts(code)["language"]] for code in texts.languages() if code != language]
         ),
-        "session": "on" if guard.secret else "off",
+        "session": "on" if guard.locked else "off",
     }
 
 

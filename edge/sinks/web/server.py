@@ -35,6 +35,8 @@ MOST_OPEN = 256
 """Where more are open, new ones are cut off: each takes a file, and camera and counts need some, too."""
 RESERVED = 32
 """But so many more for the device's own kiosk: nobody else can keep it from its page."""
+PATROL_EVERY = 1.0
+"""Between two looks for tokens that were made or revoked, in seconds."""
 FAREWELL = 1
 """Longest wait for streams to end when the server stops, in seconds."""
 
@@ -105,7 +107,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, screens: Screens) -> None:
         """Make the pages of ``screens``."""
-        self._site = Site(screens)
+        self._site, self._guard = Site(screens), screens.guard
         super().__init__(
             uvicorn.Config(
                 self._site.app,
@@ -142,8 +144,16 @@ class Server(uvicorn.Server):
 
     async def _serve_on(self, listener: socket.socket) -> None:
         streams = [asyncio.create_task(stream.run()) for stream in self._site.streams]
+        patrol = asyncio.create_task(self._patrol())
         await self.serve(sockets=[listener])
+        patrol.cancel()
         await asyncio.gather(*streams)
+
+    async def _patrol(self) -> None:
+        """Cut streams off soon after their token was revoked, also where nobody asks for anything."""
+        while True:
+            await asyncio.sleep(PATROL_EVERY)
+            self._guard.refresh()
 
 
 def make_server(

@@ -13,9 +13,10 @@ from edge.config import Config
 from edge.control import Commands
 from edge.sinks import Page, Sink
 from edge.sinks.registry import Opening
-from edge.sinks.web import token
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.guard import Guard
+from edge.sinks.web.keys import Keys
+from edge.sinks.web.lan import lan_url
 from edge.sinks.web.listen import bound, hindrance, own_url
 from edge.sinks.web.loopback import user_id
 from edge.status import Status
@@ -79,7 +80,7 @@ class WebScreens(Sink):
         Raises:
             ConfigError: The screens are open to the network without a token, or the language does not exist.
         """
-        self._guard = Guard(_secret(config), clock, user_id(config.web.kiosk_user))
+        self._guard = Guard(Keys(config.web, config.counts), clock, user_id(config.web.kiosk_user))
         self._config, self._clock, self._extra, self._retry_every = config, clock, extra, retry_every
         self._commands = commands
         self._feed = Feed()
@@ -87,6 +88,7 @@ class WebScreens(Sink):
         self._server: Server | None = None
         self.trouble: str | None = None
         self.url: str | None = None
+        self._port = config.web.port
         self._listener = self._listen()
         if self.trouble:
             log.warning("%s", self.trouble)
@@ -100,12 +102,12 @@ class WebScreens(Sink):
 
     @property
     def greeting(self) -> str | None:  # type: ignore[override]
-        """Where to look."""
-        return (
-            f"Watch it at {self.url} (for visitors) and {self.url}operator (for you). Ctrl-C ends it."
-            if self.url
-            else None
-        )
+        """Where to look, here and from other machines."""
+        if not self.url:
+            return None
+        there = lan_url(self._config.web.host, self._port)
+        others = f" From other machines: {there} (they need a token)." if there else ""
+        return f"Watch it at {self.url} (for visitors) and {self.url}operator (for you). Ctrl-C ends it.{others}"
 
     def tell(self, events: Sequence[Event]) -> None:
         """Keep the events for those who look."""
@@ -162,14 +164,6 @@ class WebScreens(Sink):
             return None
         if self.trouble:
             log.info("The screens are served now.")
-        port = listener.getsockname()[1]
+        self._port = port = listener.getsockname()[1]
         self.trouble, self.url = None, own_url(host, port)
         return listener
-
-
-def _secret(config: Config) -> token.Secret | None:
-    """What opens the screens; None where no token was made."""
-    secret = token.find(config.web, config.counts)
-    if secret and (warning := token.exposed(token.token_path(config.web, config.counts))):
-        log.warning("%s", warning)
-    return secret

@@ -1,6 +1,9 @@
-"""The token that opens the screens to the network: made once, shown once, kept as a hash.
+"""The tokens that open the screens to the network: each is made once, shown once, kept as a hash.
 
-A token holds 256 random bits, so a plain SHA-256 keeps it: there is no dictionary to try. The file is the server's
+The first lies in a file (``web-token``), those with a name in a folder next to it (``web-token.d``), a file each: one
+is added or revoked without touching another, and an earlier release still finds the first.
+
+A token holds 256 random bits, so a plain SHA-256 keeps it: there is no dictionary to try. A file is the server's
 secret all the same, because the cookie of a browser that has logged in is derived from it.
 """
 
@@ -12,18 +15,23 @@ import os
 import re
 import secrets
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from edge.config import CountSettings, WebSettings
+from edge.config.place import store_path
 from edge.errors import ConfigError
 from edge.files import NotTextError, read_text
-from edge.sinks.counts import store_path
 from edge.sinks.web.listen import is_open
 
 TOKEN_BYTES = 32
 FORM = re.compile(r"sha256 ([0-9a-f]{64})\s*")
 SESSION = b"maskgate session 1"
+FIRST = "default"
+"""The name of the token that was made without one."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,55 @@ def token_path(web: WebSettings, counts: CountSettings) -> Path:
     return web.token_file.expanduser() if web.token_file else store_path(counts).with_name("web-token")
 
 
+def file_of(name: str, path: Path) -> Path:
+    """Where the token ``name`` is kept, where the first is at ``path``.
+
+    Raises:
+        ConfigError: It is not a name.
+    """
+    if name == FIRST:
+        return path
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is not a name for a token; use up to 32 letters, digits, - and _.")
+    return folder_of(path) / name
+
+
+def folder_of(path: Path) -> Path:
+    """Where those with a name are kept."""
+    return path.with_name(f"{path.name}.d")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A token as its file shows it.
+
+    Attributes:
+        name: ``default`` for the first.
+        made_at: In local time.
+        path: Its file.
+    """
+
+    name: str
+    made_at: datetime
+    path: Path
+
+
+def kept(path: Path) -> list[Kept]:
+    """Every token there is, the first one first.
+
+    Raises:
+        OSError: The folder cannot be looked at.
+    """
+    folder = folder_of(path)
+    names = sorted(one.name for one in folder.iterdir() if NAME.fullmatch(one.name)) if _exists(folder) else []
+    files = {FIRST: path, **{name: folder / name for name in names}}
+    return [
+        Kept(name, datetime.fromtimestamp(file.lstat().st_mtime).astimezone(), file)
+        for name, file in files.items()
+        if _exists(file)
+    ]
+
+
 def make(path: Path) -> str:
     """Make a token, keep its hash in ``path`` for the owner alone, and return it. A token before it is void.
 
@@ -61,8 +118,8 @@ def make(path: Path) -> str:
         OSError: The file cannot be written.
     """
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
+    _make_folder(path.parent)
+    new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "w", encoding="ascii") as file:
@@ -74,14 +131,29 @@ def make(path: Path) -> str:
     return token
 
 
-def find(web: WebSettings, counts: CountSettings) -> Secret | None:
-    """The token's secret; None where no token was made and only the device itself is served.
+def find(web: WebSettings, counts: CountSettings) -> dict[str, Secret]:
+    """The secret of each token, by name; empty where none was made and only the device itself is served.
 
     Raises:
-        ConfigError: The network is served without a token, or the file cannot be read or is something else.
+        ConfigError: The network is served without a token, or a file cannot be read or is something else.
     """
     path = token_path(web, counts)
-    return read(path, web.host) if is_open(web.host) or _exists(path) else None
+    return find_at(path, web.host)
+
+
+def find_at(path: Path, host: str) -> dict[str, Secret]:
+    """The same, where the first token is at ``path``.
+
+    Raises:
+        ConfigError: ``host`` is open to the network and there is no token, or a file cannot be read.
+    """
+    try:
+        files = {one.name: one.path for one in kept(path)}
+    except OSError as error:
+        raise ConfigError(f"The tokens in {folder_of(path)} cannot be read: {error.strerror}.") from error
+    if not files and is_open(host):
+        files = {FIRST: path}
+    return {name: read(file, host) for name, file in files.items()}
 
 
 def read(path: Path, host: str) -> Secret:
@@ -129,6 +201,18 @@ def _exists(path: Path) -> bool:
     except OSError:  # what cannot be looked at may be there
         return True
     return True
+
+
+def _make_folder(folder: Path) -> None:
+    """A folder of tokens is for the owner of the folder around it alone."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            _give_to_owner_of_folder(handle, folder.parent)
+        finally:
+            os.close(handle)
 
 
 def _give_to_owner_of_folder(handle: int, folder: Path) -> None:

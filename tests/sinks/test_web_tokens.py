@@ -1,0 +1,186 @@
+"""Tokens that are made, replaced and revoked while a door runs: each change counts at once, without a restart."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from edge.sinks.web import token
+from edge.sinks.web.lan import lan_address, lan_url
+from tests.stand_ins.browser import browser
+from tests.stand_ins.screens import Door, open_door
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+__all__ = ["browser"]
+
+LONG = 20.0
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONG
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+def code(door: Door, word: str | None = None, session: str | None = None) -> int:
+    headers = {"Authorization": f"Bearer {word}"} if word else {}
+    headers |= {"Cookie": f"maskgate_session={session}"} if session else {}
+    return httpx.get(f"{door.url}api/status", headers=headers, timeout=LONG).status_code
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "web-token"
+
+
+@pytest.fixture
+def door(tmp_path: Path, path: Path) -> Iterator[Door]:
+    """A door that was started without a token."""
+    with open_door(tmp_path, {"web.token_file": str(path)}) as opened:
+        yield opened
+
+
+def test_the_first_token_closes_a_running_door_at_once(door: Door, path: Path) -> None:
+    assert code(door) == 200
+    made = token.make(path)
+    assert (code(door), code(door, made)) == (401, 200)
+
+
+def test_a_new_token_voids_the_one_before_and_its_sessions_at_once(door: Door, path: Path) -> None:
+    first = token.make(path)
+    session = token.read(path, "localhost").session
+    assert (code(door, first), code(door, session=session)) == (200, 200)
+    second = token.make(path)
+    assert (code(door, first), code(door, session=session), code(door, second)) == (401, 401, 200)
+
+
+def test_named_tokens_open_next_to_the_first_and_are_revoked_alone(door: Door, path: Path) -> None:
+    first = token.make(path)
+    named = token.make(token.file_of("reception", path))
+    assert (code(door, first), code(door, named)) == (200, 200)
+    token.file_of("reception", path).unlink()
+    assert (code(door, first), code(door, named)) == (200, 401)
+
+
+def test_each_token_has_a_session_of_its_own(door: Door, path: Path) -> None:
+    token.make(path)
+    named = token.make(token.file_of("reception", path))
+    answer = httpx.post(f"{door.url}login", data={"token": named}, timeout=LONG)
+    session = answer.cookies["maskgate_session"]
+    assert code(door, session=session) == 200
+    token.file_of("reception", path).unlink()
+    assert code(door, session=session) == 401
+
+
+def test_a_stream_ends_when_its_token_is_revoked(door: Door, path: Path) -> None:
+    keeper, named = token.make(path), token.make(token.file_of("reception", path))
+    with (
+        httpx.stream("GET", f"{door.url}events", headers={"Authorization": f"Bearer {named}"}, timeout=LONG) as ending,
+        httpx.stream("GET", f"{door.url}events", headers={"Authorization": f"Bearer {keeper}"}, timeout=LONG) as going,
+    ):
+        assert (ending.status_code, going.status_code) == (200, 200)
+        going_on = going.iter_lines()
+        next(going_on)
+        token.file_of("reception", path).unlink()
+        with pytest.raises(httpx.RemoteProtocolError):
+            for _ in ending.iter_lines():
+                pass
+        assert any(line.startswith("data: ") for line in going_on)
+
+
+def test_a_stream_that_needed_no_token_ends_when_there_is_one(door: Door, path: Path) -> None:
+    with httpx.stream("GET", f"{door.url}events", timeout=LONG) as ending:
+        token.make(path)
+        with pytest.raises(httpx.RemoteProtocolError):
+            for _ in ending.iter_lines():
+                pass
+
+
+def test_the_network_stays_shut_when_the_last_token_is_taken_away(tmp_path: Path, path: Path) -> None:
+    made = token.make(path)
+    with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(path)}) as door:
+        assert code(door, made) == 200
+        path.unlink()
+        assert (code(door), code(door, made)) == (401, 401)
+
+
+def test_a_token_file_that_was_damaged_leaves_the_tokens_as_they_were(door: Door, path: Path) -> None:
+    made = token.make(path)
+    assert code(door, made) == 200
+    path.write_text("not a hash\n")
+    assert (code(door), code(door, made)) == (401, 200)
+
+
+def test_a_door_may_have_named_tokens_only(tmp_path: Path, path: Path) -> None:
+    made = token.make(token.file_of("reception", path))
+    with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(path)}) as door:
+        assert (code(door), code(door, made)) == (401, 200)
+
+
+def test_the_file_of_an_earlier_release_is_the_token_named_default(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text(f"sha256 {token._digest('word').hex()}\n")
+    assert [one.name for one in token.kept(path)] == ["default"]
+    assert token.find_at(path, "localhost")["default"].opens("word")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_named_tokens_belong_to_the_owner_of_the_state_folder(path: Path) -> None:
+    path.parent.mkdir()
+    os.chown(path.parent, 1234, 1234)
+    file = token.file_of("reception", path)
+    token.make(file)
+    assert [(one.stat().st_uid, one.stat().st_mode & 0o777) for one in (file, file.parent)] == [
+        (1234, 0o600),
+        (1234, 0o700),
+    ]
+
+
+def test_a_scanned_code_signs_a_browser_in_and_leaves_no_token_in_its_address(
+    door: Door, path: Path, browser: Browser
+) -> None:
+    from playwright.sync_api import expect
+
+    made = token.make(path)
+    page = browser.new_page()
+    page.goto(f"{door.url}login#token={made}")
+    page.wait_for_url(f"{door.url}operator")
+    expect(page.locator("h1")).to_be_visible()
+    page.go_back()
+    assert made not in page.url
+    page.close()
+
+
+class TestAddress:
+    def test_only_this_machine_reaches_loopback(self) -> None:
+        assert lan_url("127.0.0.1", 8080) is None
+
+    def test_a_named_address_is_the_one_that_others_use(self) -> None:
+        assert lan_url("192.168.1.20", 8080) == "http://192.168.1.20:8080/"
+
+    def test_of_all_addresses_the_one_on_the_network_is_named(self) -> None:
+        address = lan_address()
+        if address is None:
+            pytest.skip("this machine has no network")
+        assert not address.startswith("127.")
+        assert lan_url("0.0.0.0", 80) == f"http://{address}:80/"
+
+    def test_the_start_names_the_address_for_other_machines(self, tmp_path: Path, path: Path) -> None:
+        token.make(path)
+        with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(path)}) as door:
+            greeting = door.screens.greeting
+            assert greeting
+            port = door.url.rstrip("/").rpartition(":")[2]
+            assert f"From other machines: {lan_url('0.0.0.0', int(port))}" in greeting
+
+    def test_a_door_for_this_machine_alone_names_no_other_address(self, door: Door) -> None:
+        assert "other machines" not in (door.screens.greeting or "")
