@@ -158,6 +158,7 @@ def test_the_login_user_finds_the_command_on_the_path(machine: Machine) -> None:
 
 @pytest.mark.parametrize("words", ["counts --by day", "config", "doctor", "token"])
 def test_without_rights_the_command_names_the_one_to_use(machine: Machine, words: str) -> None:
+    machine.must("chgrp maskgate /etc/maskgate/config.toml; chmod 640 /etc/maskgate/config.toml")
     done = as_login_user(machine, f"maskgate {words}")
     assert done.returncode == 2
     assert f"Run: sudo maskgate {words}" in done.stderr
