@@ -57,14 +57,14 @@ def on_terminal(path: Path, *words: str, answer: str = "") -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
-def test_a_script_does_not_replace_a_token_by_accident(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scripts_replace_nothing_by_accident(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = token.make(path)
     assert run(path) == 2
     assert "add --yes" in capsys.readouterr().err
     assert opens(path, before)
 
 
-def test_a_script_replaces_it_with_yes(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_yes_replaces_without_question(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = token.make(path)
     assert run(path, "--yes") == 0
     said = capsys.readouterr().out
@@ -74,13 +74,13 @@ def test_a_script_replaces_it_with_yes(path: Path, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(("answer", "code", "kept"), [("n\n", 1, True), ("\n", 1, True), ("y\n", 0, False)])
-def test_a_person_is_asked_before_the_one_before_is_void(path: Path, answer: str, code: int, kept: bool) -> None:
+def test_people_are_asked_before_replacing(path: Path, answer: str, code: int, kept: bool) -> None:
     before = token.make(path)
     returned, said = on_terminal(path, answer=answer)
     assert (returned, "Replace it? [y/N]" in said, opens(path, before)) == (code, True, kept), said
 
 
-def test_a_terminal_shows_a_code_that_a_phone_reads(path: Path) -> None:
+def test_terminal_shows_readable_code(path: Path) -> None:
     returned, said = on_terminal(path)
     made = shown(said)
     address = re.search(r"Sign in at (\S+/login)", said)
@@ -98,7 +98,7 @@ def read_code(lines: list[str]) -> str:
     return cv2.QRCodeDetector().detectAndDecode(cv2.resize(image, None, fx=8, fy=8, interpolation=0))[0]
 
 
-def test_named_tokens_are_added_listed_and_revoked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_named_tokens_come_and_go(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(path)
     first = shown(capsys.readouterr().out)
     assert run(path, "add", "reception") == 0
@@ -115,20 +115,20 @@ def test_named_tokens_are_added_listed_and_revoked(path: Path, capsys: pytest.Ca
     assert opens(path, first)
 
 
-def test_no_token_is_kept_but_its_hash(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_hashes_are_kept(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(path, "add", "reception")
     made = shown(capsys.readouterr().out)
     assert not any(made.encode() in file.read_bytes() for file in path.parent.rglob("*") if file.is_file())
 
 
 @pytest.mark.parametrize("name", ["", "../web-token", "a b", "x" * 33, ".hidden", "-x"])
-def test_what_is_not_a_name_is_refused(path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_names_are_refused(path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["token", "add", "--file", str(path), "--", name]) == 2
     assert "is not a name for a token" in capsys.readouterr().err
     assert not path.with_name("web-token.d").exists()
 
 
-def test_a_name_is_given_once(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_are_given_once(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(path, "add", "reception")
     made = shown(capsys.readouterr().out)
     assert run(path, "add", "reception") == 2
@@ -136,13 +136,13 @@ def test_a_name_is_given_once(path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert opens(token.file_of("reception", path), made)
 
 
-def test_a_name_that_is_not_there_cannot_be_revoked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_names_cannot_be_revoked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(path)
     assert run(path, "revoke", "reception") == 2
     assert "there are: default" in capsys.readouterr().err
 
 
-def test_the_last_token_of_an_open_door_is_kept(
+def test_open_doors_keep_last_token(
     path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(path)

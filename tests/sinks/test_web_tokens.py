@@ -49,13 +49,13 @@ def door(tmp_path: Path, path: Path) -> Iterator[Door]:
         yield opened
 
 
-def test_the_first_token_closes_a_running_door_at_once(door: Door, path: Path) -> None:
+def test_first_token_closes_running_door(door: Door, path: Path) -> None:
     assert code(door) == 200
     made = token.make(path)
     assert (code(door), code(door, made)) == (401, 200)
 
 
-def test_a_new_token_voids_the_one_before_and_its_sessions_at_once(door: Door, path: Path) -> None:
+def test_new_token_voids_earlier_sessions(door: Door, path: Path) -> None:
     first = token.make(path)
     session = token.read(path, "localhost").session
     assert (code(door, first), code(door, session=session)) == (200, 200)
@@ -63,7 +63,7 @@ def test_a_new_token_voids_the_one_before_and_its_sessions_at_once(door: Door, p
     assert (code(door, first), code(door, session=session), code(door, second)) == (401, 401, 200)
 
 
-def test_named_tokens_open_next_to_the_first_and_are_revoked_alone(door: Door, path: Path) -> None:
+def test_named_tokens_are_revoked_alone(door: Door, path: Path) -> None:
     first = token.make(path)
     named = token.make(token.file_of("reception", path))
     assert (code(door, first), code(door, named)) == (200, 200)
@@ -71,7 +71,7 @@ def test_named_tokens_open_next_to_the_first_and_are_revoked_alone(door: Door, p
     assert (code(door, first), code(door, named)) == (200, 401)
 
 
-def test_each_token_has_a_session_of_its_own(door: Door, path: Path) -> None:
+def test_each_token_has_its_session(door: Door, path: Path) -> None:
     token.make(path)
     named = token.make(token.file_of("reception", path))
     answer = httpx.post(f"{door.url}login", data={"token": named}, timeout=LONG)
@@ -81,7 +81,7 @@ def test_each_token_has_a_session_of_its_own(door: Door, path: Path) -> None:
     assert code(door, session=session) == 401
 
 
-def test_a_stream_ends_when_its_token_is_revoked(door: Door, path: Path) -> None:
+def test_revoked_token_ends_its_stream(door: Door, path: Path) -> None:
     keeper, named = token.make(path), token.make(token.file_of("reception", path))
     with (
         httpx.stream("GET", f"{door.url}events", headers={"Authorization": f"Bearer {named}"}, timeout=LONG) as ending,
@@ -97,7 +97,7 @@ def test_a_stream_ends_when_its_token_is_revoked(door: Door, path: Path) -> None
         assert any(line.startswith("data: ") for line in going_on)
 
 
-def test_a_stream_that_needed_no_token_ends_when_there_is_one(door: Door, path: Path) -> None:
+def test_first_token_ends_open_streams(door: Door, path: Path) -> None:
     with httpx.stream("GET", f"{door.url}events", timeout=LONG) as ending:
         token.make(path)
         with pytest.raises(httpx.RemoteProtocolError):
@@ -105,7 +105,7 @@ def test_a_stream_that_needed_no_token_ends_when_there_is_one(door: Door, path: 
                 pass
 
 
-def test_the_network_stays_shut_when_the_last_token_is_taken_away(tmp_path: Path, path: Path) -> None:
+def test_network_stays_shut_without_tokens(tmp_path: Path, path: Path) -> None:
     made = token.make(path)
     with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(path)}) as door:
         assert code(door, made) == 200
@@ -113,20 +113,20 @@ def test_the_network_stays_shut_when_the_last_token_is_taken_away(tmp_path: Path
         assert (code(door), code(door, made)) == (401, 401)
 
 
-def test_a_token_file_that_was_damaged_leaves_the_tokens_as_they_were(door: Door, path: Path) -> None:
+def test_damaged_file_changes_no_token(door: Door, path: Path) -> None:
     made = token.make(path)
     assert code(door, made) == 200
     path.write_text("not a hash\n")
     assert (code(door), code(door, made)) == (401, 200)
 
 
-def test_a_door_may_have_named_tokens_only(tmp_path: Path, path: Path) -> None:
+def test_named_tokens_alone_suffice(tmp_path: Path, path: Path) -> None:
     made = token.make(token.file_of("reception", path))
     with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(path)}) as door:
         assert (code(door), code(door, made)) == (401, 200)
 
 
-def test_the_file_of_an_earlier_release_is_the_token_named_default(path: Path) -> None:
+def test_earlier_releases_file_is_read(path: Path) -> None:
     path.parent.mkdir()
     path.write_text(f"sha256 {token._digest('word').hex()}\n")
     assert [one.name for one in token.kept(path)] == ["default"]
@@ -134,7 +134,7 @@ def test_the_file_of_an_earlier_release_is_the_token_named_default(path: Path) -
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_named_tokens_belong_to_the_owner_of_the_state_folder(path: Path) -> None:
+def test_state_folders_owner_owns_named_tokens(path: Path) -> None:
     path.parent.mkdir()
     os.chown(path.parent, 1234, 1234)
     file = token.file_of("reception", path)
@@ -145,9 +145,7 @@ def test_named_tokens_belong_to_the_owner_of_the_state_folder(path: Path) -> Non
     ]
 
 
-def test_a_scanned_code_signs_a_browser_in_and_leaves_no_token_in_its_address(
-    door: Door, path: Path, browser: Browser
-) -> None:
+def test_scanned_code_signs_in(door: Door, path: Path, browser: Browser) -> None:
     from playwright.sync_api import expect
 
     made = token.make(path)
@@ -161,20 +159,20 @@ def test_a_scanned_code_signs_a_browser_in_and_leaves_no_token_in_its_address(
 
 
 class TestAddress:
-    def test_only_this_machine_reaches_loopback(self) -> None:
+    def test_loopback_has_no_other_address(self) -> None:
         assert lan_url("127.0.0.1", 8080) is None
 
-    def test_a_named_address_is_the_one_that_others_use(self) -> None:
+    def test_named_address_is_kept(self) -> None:
         assert lan_url("192.168.1.20", 8080) == "http://192.168.1.20:8080/"
 
-    def test_of_all_addresses_the_one_on_the_network_is_named(self) -> None:
+    def test_network_address_is_found(self) -> None:
         address = lan_address()
         if address is None:
             pytest.skip("this machine has no network")
         assert not address.startswith("127.")
         assert lan_url("0.0.0.0", 80) == f"http://{address}:80/"
 
-    def test_the_start_names_the_address_for_other_machines(self, tmp_path: Path, path: Path) -> None:
+    def test_greeting_names_network_address(self, tmp_path: Path, path: Path) -> None:
         token.make(path)
         with open_door(tmp_path, {"web.host": "0.0.0.0", "web.token_file": str(path)}) as door:
             greeting = door.screens.greeting
@@ -182,5 +180,5 @@ class TestAddress:
             port = door.url.rstrip("/").rpartition(":")[2]
             assert f"From other machines: {lan_url('0.0.0.0', int(port))}" in greeting
 
-    def test_a_door_for_this_machine_alone_names_no_other_address(self, door: Door) -> None:
+    def test_greeting_on_loopback_is_short(self, door: Door) -> None:
         assert "other machines" not in (door.screens.greeting or "")

@@ -151,13 +151,13 @@ def as_login_user(machine: Machine, command: str) -> subprocess.CompletedProcess
     return call(["ssh", "-F", str(machine.ssh_config), machine.host, command])
 
 
-def test_the_login_user_finds_the_command_on_the_path(machine: Machine) -> None:
+def test_login_user_finds_the_command(machine: Machine) -> None:
     done = as_login_user(machine, "maskgate --version")
     assert (done.returncode, done.stdout.startswith("maskgate ")) == (0, True), done
 
 
 @pytest.mark.parametrize("words", ["counts --by day", "config", "doctor", "token"])
-def test_without_rights_the_command_names_the_one_to_use(machine: Machine, words: str) -> None:
+def test_missing_rights_name_sudo(machine: Machine, words: str) -> None:
     machine.must("chgrp maskgate /etc/maskgate/config.toml; chmod 640 /etc/maskgate/config.toml")
     done = as_login_user(machine, f"maskgate {words}")
     assert done.returncode == 2
@@ -165,7 +165,7 @@ def test_without_rights_the_command_names_the_one_to_use(machine: Machine, words
     assert "Traceback" not in done.stderr
 
 
-def test_with_rights_the_command_shows_the_settings_and_counts_of_the_service(machine: Machine) -> None:
+def test_sudo_shows_the_services_state(machine: Machine) -> None:
     wait_for(lambda: visits(machine) > 0, 60, "a visit is stored")
     table = as_login_user(machine, "sudo maskgate counts --csv --since 30d --by day").stdout
     assert sum(int(row["visits"]) for row in csv.DictReader(io.StringIO(table))) > 0
@@ -176,7 +176,7 @@ def test_with_rights_the_command_shows_the_settings_and_counts_of_the_service(ma
     assert owners == machine.must("id -u maskgate")
 
 
-def test_somebody_elses_program_of_that_name_is_left_alone(machine: Machine, first: Checkout) -> None:
+def test_other_programs_are_left_alone(machine: Machine, first: Checkout) -> None:
     machine.must("mv /usr/local/bin/maskgate /srv/ours; printf '#!/bin/sh\\n' > /usr/local/bin/maskgate")
     code, _ = first.deploy(machine)
     theirs = machine.must("cat /usr/local/bin/maskgate")
