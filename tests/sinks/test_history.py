@@ -266,10 +266,10 @@ class TestPage:
         word = token.make(tmp_path / "web-token")
         with open_door(tmp_path, {"web.token_file": str(tmp_path / "web-token")}) as opened:
             page.goto(f"{opened.url}history?lang=fr")
-            expect(page).to_have_url(f"{opened.url}login?lang=fr")
+            expect(page).to_have_url(f"{opened.url}login?lang=fr&page=history")
             page.fill("#token", word)
             page.click("button")
-            page.wait_for_url("**/operator?lang=fr")
+            page.wait_for_url("**/history?lang=fr")
             page.click("text=Se déconnecter")
             page.wait_for_url("**/login?lang=fr")
             page.goto(f"{opened.url}history")

@@ -272,7 +272,7 @@ class TestPage:
 
     def test_zone_dragged_with_mouse(self, door: Door, page: Page) -> None:
         page.click("#look")
-        page.wait_for_function("document.getElementById('preview').naturalWidth > 0")
+        page.wait_for_function("() => document.getElementById('preview').naturalWidth > 0")
         page.click("#zone-draw")
         page.locator(".corner").nth(2).drag_to(page.locator("#zone"))
         page.click("#zone-save")

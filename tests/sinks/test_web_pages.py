@@ -252,7 +252,7 @@ class TestKiosk:
         for page in opened_page(browser, reduced_motion="reduce"):
             page.goto(door.url)
             await_mode(page, "unsure")
-            page.wait_for_function("document.getAnimations().length === 0")
+            page.wait_for_function("() => document.getAnimations().length === 0")
 
     def test_demo_is_named(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path) as one:
@@ -340,7 +340,7 @@ class TestKiosk:
             for page in opened_page(browser, bypass_csp=True):
                 page.goto(own.url)
                 await_mode(page, "welcome")
-                page.wait_for_function("document.getElementById('picture').naturalWidth === 640")
+                page.wait_for_function("() => document.getElementById('picture').naturalWidth === 640")
                 expect(page.locator("#picture")).to_have_css("transform", "matrix(-1, 0, 0, 1, 0, 0)")
                 expect(page.locator("footer")).to_contain_text("No picture is kept")
                 assert violations(page) == []
@@ -443,19 +443,31 @@ class TestLogin:
     def test_token_is_asked_once(self, browser: Browser, secured: tuple[str, str]) -> None:
         url, made = secured
         for page in opened_page(browser):
-            page.goto(f"{url}operator")
-            expect(page).to_have_url(f"{url}login")
+            page.goto(f"{url}setup?lang=en")
+            expect(page).to_have_url(f"{url}login?lang=en&page=setup")
             page.keyboard.type("wrong")
             page.keyboard.press("Enter")
             page.get_by_text("This is not the token.").wait_for()
             page.locator("#token").fill(made)
             page.keyboard.press("Enter")
-            page.wait_for_url(f"{url}operator")
+            page.wait_for_url(f"{url}setup?lang=en")
             page.goto(url)
             await_mode(page, "welcome")
             cookie = page.context.cookies()[0]
             assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
             assert page.evaluate("() => document.cookie") == ""
+
+    def test_kiosk_returns_to_its_page(self, browser: Browser, secured: tuple[str, str]) -> None:
+        url, made = secured
+        for page in opened_page(browser):
+            page.goto(f"{url}?lang=fr")
+            page.locator("#token").fill("wrong")
+            page.keyboard.press("Enter")
+            page.get_by_text("Ce n’est pas le bon jeton.").wait_for()
+            page.locator("#token").fill(made)
+            page.keyboard.press("Enter")
+            expect(page).to_have_url(f"{url}?lang=fr")
+            expect(page.locator("h1")).to_have_text("Bienvenue")
 
     @pytest.mark.parametrize("language", texts.languages())
     def test_form_is_accessible(self, browser: Browser, secured: tuple[str, str], language: str) -> None:

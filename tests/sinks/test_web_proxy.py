@@ -14,11 +14,15 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from playwright.sync_api import Browser, Page, Response, expect
 
 from edge.sinks.web import token
 from edge.values import Verdict
 from tests.stand_ins.broker import free_port, wait_for
+from tests.stand_ins.browser import browser
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
+
+__all__ = ["browser"]
 
 ROOT = Path(__file__).parents[2]
 PATH = f"{os.environ['PATH']}:/usr/sbin"
@@ -107,7 +111,7 @@ def _documented(language: str) -> str:
 
 
 @contextmanager
-def _nginx(folder: Path, site: str) -> Iterator[None]:
+def _nginx(folder: Path, site: str, health: str = "health") -> Iterator[None]:
     (folder / "nginx.conf").write_text(
         f"daemon off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{}}\n"
         f"http {{\naccess_log off;\n"
@@ -118,7 +122,7 @@ def _nginx(folder: Path, site: str) -> Iterator[None]:
     )
     scheme, port = ("https" if "ssl" in site else "http"), re.findall(r"listen (?:127.0.0.1:)?(\d+)", site)[0]
     with _running(
-        [str(NGINX), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"], f"{scheme}://localhost:{port}/health"
+        [str(NGINX), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"], f"{scheme}://localhost:{port}/{health}"
     ):
         yield
 
@@ -224,3 +228,97 @@ class TestCaddy(Documented):
     @pytest.fixture
     def proxy(self, documented_caddy: str) -> str:
         return documented_caddy
+
+
+@pytest.fixture
+def below_a_path(door: Door, tmp_path: Path) -> Iterator[str]:
+    """nginx that serves the door at /door1/, as the documentation has it."""
+    port = free_port()
+    location = _documented("nginx-path").replace(":8080", f":{_port(door)}")
+    with _nginx(tmp_path, f"server {{ listen 127.0.0.1:{port}; {location} }}", health="door1/health"):
+        yield f"http://127.0.0.1:{port}/door1/"
+
+
+@needs_nginx
+@pytest.mark.slow
+class TestBelowPath:
+    @pytest.fixture
+    def page(self, browser: Browser, below_a_path: str) -> Iterator[Page]:
+        """One that fails the test if anything is loaded from elsewhere, or not at all."""
+        context = browser.new_context()
+        page = context.new_page()
+        faults: list[str] = []
+
+        def look(answer: Response) -> None:
+            if answer.status >= 400 or not answer.url.startswith(below_a_path):
+                faults.append(f"{answer.status} {answer.url}")
+
+        page.on("response", look)
+        yield page
+        context.close()
+        assert faults == []
+
+    def sign_in(self, page: Page, url: str, made: str) -> None:
+        page.goto(url)
+        page.fill("#token", made)
+        page.click("button")
+
+    def test_kiosk_hears_the_door(self, page: Page, below_a_path: str, made: str, door: Door) -> None:
+        self.sign_in(page, below_a_path, made)
+        expect(page).to_have_url(below_a_path)
+        door.people = (person(1, Verdict.WITHOUT_MASK),)
+        expect(page.locator("body")).to_have_attribute("data-mode", "without_mask")
+        page.wait_for_function("() => document.getElementById('picture').naturalWidth > 0")
+
+    def test_operator_pages_work(self, page: Page, below_a_path: str, made: str, door: Door) -> None:
+        self.sign_in(page, f"{below_a_path}operator?lang=fr", made)
+        expect(page.locator("#system")).to_contain_text("litert")
+        page.click("nav >> text=Historique")
+        expect(page).to_have_url(f"{below_a_path}history?lang=fr")
+        expect(page.locator("#reason")).to_contain_text("Aucune visite")
+        page.click("nav >> text=Réglages")
+        page.click("#look")
+        page.wait_for_function("() => document.getElementById('preview').naturalWidth > 0")
+        page.click("#mute-short")
+        expect(page.locator("#said")).to_contain_text("300 s")
+        page.click("text=Se déconnecter")
+        expect(page).to_have_url(f"{below_a_path}login?lang=fr")
+        assert page.context.cookies() == []
+
+    def test_cookie_holds_below_the_path_only(self, page: Page, below_a_path: str, made: str) -> None:
+        self.sign_in(page, below_a_path, made)
+        expect(page).to_have_url(below_a_path)
+        assert [cookie["path"] for cookie in page.context.cookies()] == ["/door1"]
+
+
+@needs_nginx
+@pytest.mark.slow
+class TestFrames:
+    @pytest.mark.parametrize("named", [True, False])
+    def test_named_origins_may_frame_the_pages(self, browser: Browser, tmp_path: Path, named: bool) -> None:
+        port = free_port()
+        origin = f"http://127.0.0.1:{port}"
+        settings = {"web.frame_ancestors": [origin] if named else []}
+        with open_door(tmp_path, settings) as door:
+            frame = f"""'<iframe src="{door.url}"></iframe>'"""
+            with _nginx(tmp_path, f"default_type text/html; server {{ listen 127.0.0.1:{port}; return 200 {frame}; }}"):
+                page = browser.new_context().new_page()
+                refusals: list[str] = []
+                page.on("console", lambda said: refusals.append(said.text) if "frame-ancestors" in said.text else None)
+                page.goto(origin)
+                if named:
+                    expect(page.frame_locator("iframe").locator("h1")).to_have_text("Welcome")
+                else:
+                    wait_for(lambda: page.wait_for_timeout(50) or refusals)
+                page.context.close()
+
+    def test_cookie_reaches_frames_of_other_sites_over_tls(self, tmp_path: Path, made: str) -> None:
+        settings = {"web.token_file": str(tmp_path / "web-token"), "web.frame_ancestors": ["https://home.example"]}
+        with open_door(tmp_path, settings) as door:
+            wait_for(lambda: _answers(f"{door.url}health"))
+            proto = {"X-Forwarded-Proto": "https"}
+            cookie = httpx.post(f"{door.url}login", data={"token": made}, headers=proto).headers["set-cookie"]
+            assert "SameSite=none; Secure" in cookie
+            plain = httpx.post(f"{door.url}login", data={"token": made}).headers["set-cookie"]
+            assert "SameSite=strict" in plain
+            assert "Secure" not in plain

@@ -48,7 +48,7 @@ def browser() -> Iterator[Browser]:
 
 def fits_across(page: Page) -> None:
     """Wait until nothing of the page is wider than the window."""
-    page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
+    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 def violations(page: Page) -> list[str]:

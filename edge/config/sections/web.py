@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field, field_validator
 
 from edge.config.section import ON_PAGE, SecretFile, Section
 from edge.verdicts import LANGUAGES
+
+ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 
 
 class WebSettings(Section):
@@ -40,6 +44,21 @@ class WebSettings(Section):
         description=f"Language of the pages: {', '.join(LANGUAGES)}; auto: what the browser asks for",
         json_schema_extra=ON_PAGE,
     )
+    frame_ancestors: tuple[str, ...] = Field(
+        (),
+        max_length=16,
+        description='Origins whose pages may show these pages in a frame, such as "https://home.example:8123"',
+    )
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _frame_ancestors_are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin: write https://NAME or https://NAME:PORT, nothing after it"
+                )
+        return origins
 
     @field_validator("language")
     @classmethod

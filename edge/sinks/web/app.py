@@ -26,7 +26,7 @@ from edge.sinks import Page
 from edge.sinks.web import header, state, texts, verdicts
 from edge.sinks.web.body import read_body
 from edge.sinks.web.feed import Feed
-from edge.sinks.web.gate import COOKIE, Gate, is_kiosk, peer
+from edge.sinks.web.gate import Gate, is_kiosk, peer
 from edge.sinks.web.guard import Guard, Standing, Visitor
 from edge.sinks.web.history import History
 from edge.sinks.web.report import About, Report
@@ -42,7 +42,6 @@ CONTENT_TYPES = {
     ".woff2": "font/woff2",
     ".txt": "text/plain; charset=utf-8",
 }
-COOKIE_DAYS = 30
 LONGEST_FORM = 4096
 """In bytes."""
 PREVIEW_EVERY = 0.2
@@ -90,7 +89,8 @@ class Site:
         self._steering = Steering(screens.feed, screens.commands, screens.clock.monotonic)
         self._report = Report(screens.feed, screens.clock, screens.about)
         self._history = History(screens.feed, screens.clock, screens.about.door)
-        self.app = Gate(Starlette(routes=self._routes(), exception_handlers={404: self._absent}), screens.guard)
+        app = Starlette(routes=self._routes(), exception_handlers={404: self._absent})
+        self.app = Gate(app, screens.guard, screens.web.frame_ancestors)
 
     def _routes(self) -> list[Route]:
         routes = [
@@ -157,11 +157,9 @@ class Site:
         visitor = self._screens.guard.judge(peer(request.scope), token)
         if visitor.standing is not Standing.TRUSTED:
             return self._refused(request, visitor)
-        response = RedirectResponse(f"/operator{header.kept(request)}", 303)
+        response = RedirectResponse(header.wanted_page(request), 303)
         if visitor.secret:
-            response.set_cookie(
-                COOKIE, visitor.secret.session, max_age=COOKIE_DAYS * 86400, httponly=True, samesite="strict", path="/"
-            )
+            header.sign_in(response, request, visitor.secret.session, framed=bool(self._web.frame_ancestors))
         return response
 
     def _refused(self, request: Request, visitor: Visitor) -> Response:
@@ -208,7 +206,7 @@ class Site:
         values = {
             **words,
             **header.values(language, self._screens.clock, self._screens.guard),
-            "kept": header.kept(request),
+            "kept": header.kept(request, page=True),
             "lang": language,
             "release": self._release(),
             "version": self._screens.about.version,

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -28,9 +28,14 @@ STRANGER = Visitor(Standing.UNKNOWN)
 UNPROTECTED = (
     "A proxy passed this request on. Where others may look there must be a token: run `maskgate token` on the device."
 )
+PAGES = {"kiosk": "./", "operator": "operator", "setup": "setup", "history": "history"}
+"""Relative addresses of the pages that a browser opens, and returns to after signing in."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors "
+)
 HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "content-security-policy": f"{POLICY}'none'",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
@@ -39,7 +44,6 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-STRICT = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +51,9 @@ log = logging.getLogger(__name__)
 class Gate:
     """In front of the application: who may look, strict headers on every answer, no traceback to anybody."""
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, guard: Guard, frame_ancestors: Sequence[str] = ()) -> None:
         self._app, self._guard = app, guard
+        self._headers = [(name.encode(), value.encode()) for name, value in _headers(frame_ancestors).items()]
         self._said: set[tuple[str, int | None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +64,7 @@ class Gate:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message = {**message, "headers": [*message.get("headers", []), *STRICT]}
+                message = {**message, "headers": [*message.get("headers", []), *self._headers]}
             await send(message)
 
         try:
@@ -101,7 +106,7 @@ class Gate:
         if visitor.standing is Standing.UNKNOWN and OPEN_TO_ALL.fullmatch(scope["path"]):
             return None
         browser = "text/html" in headers.get("accept", "") and scope["method"] == "GET"
-        return _unwelcome(visitor, browser, Request(scope).query_params.get("lang"))
+        return _unwelcome(visitor, _login(scope) if browser else None)
 
     def _say(self, path: str, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
@@ -137,14 +142,30 @@ def _bearer(headers: Mapping[str, str]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def _unwelcome(visitor: Visitor, browser: bool, language: str | None) -> Response:
+def _headers(frame_ancestors: Sequence[str]) -> Mapping[str, str]:
+    """Those of every answer. Where others may frame the pages, x-frame-options goes: it cannot name them."""
+    if not frame_ancestors:
+        return HEADERS
+    framed = {"content-security-policy": f"{POLICY}'self' {' '.join(frame_ancestors)}"}
+    return {name: value for name, value in (HEADERS | framed).items() if name != "x-frame-options"}
+
+
+def _login(scope: Scope) -> str:
+    """Address of the form that shows the token, relative to the page asked for; it leads back to that page."""
+    path: str = scope["path"]
+    page = next((name for name, address in PAGES.items() if path == f"/{address}".removesuffix("./")), None)
+    asked = {"lang": Request(scope).query_params.get("lang"), "page": page}
+    parts = {name: value for name, value in asked.items() if value}
+    return "../" * (path.count("/") - 1) + "login" + (f"?{urlencode(parts)}" if parts else "")
+
+
+def _unwelcome(visitor: Visitor, login: str | None) -> Response:
     if visitor.standing is Standing.BLOCKED:
         seconds = math.ceil(visitor.wait)
         headers = {"retry-after": str(seconds)}
         return Response(f"Too many wrong tokens; wait {seconds} s.\n", 429, headers, "text/plain")
-    if visitor.standing is Standing.UNKNOWN and browser:
-        kept = f"?{urlencode({'lang': language})}" if language else ""
-        return RedirectResponse(f"/login{kept}", 303)
+    if visitor.standing is Standing.UNKNOWN and login:
+        return RedirectResponse(login, 303)
     word = "wrong" if visitor.standing is Standing.WRONG else "missing"
     headers = {"www-authenticate": "Bearer"}
     return Response(f"The token is {word}; `maskgate token` on the device makes one.\n", 401, headers, "text/plain")

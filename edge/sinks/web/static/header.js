@@ -28,8 +28,13 @@
     document.getElementById("languages").append(link);
   }
   if (chosen) {
-    for (const link of document.querySelectorAll("nav a[href^='/']")) link.href += `?lang=${encodeURIComponent(chosen)}`;
+    const keep = (address) => {
+      const url = new URL(address);
+      url.searchParams.set("lang", chosen);
+      return url.href;
+    };
+    for (const link of document.querySelectorAll("nav a, a.kept")) link.href = keep(link.href);
     const form = document.getElementById("signout");
-    form.action += `?lang=${encodeURIComponent(chosen)}`;
+    form.action = keep(form.action);
   }
 }

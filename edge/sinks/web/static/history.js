@@ -49,8 +49,8 @@ function showWays(answer) {
   if (answer.next) byId("next").href = address(answer.by, answer.next);
   const asked = `?${new URLSearchParams({ by: answer.by, at: answer.at })}`;
   byId("steps").hidden = false;
-  byId("hours-csv").href = `/history/hours.csv${asked}`;
-  byId("visits-csv").href = `/history/visits.csv${asked}`;
+  byId("hours-csv").href = `history/hours.csv${asked}`;
+  byId("visits-csv").href = `history/visits.csv${asked}`;
 }
 
 function tile(name, value, note, className) {
@@ -128,7 +128,7 @@ function showTrouble(sentence) {
 
 async function ask() {
   try {
-    const answer = await fetch(`/api/history${location.search}`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
+    const answer = await fetch(`api/history${location.search}`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
     if (answer.status === 401) location.reload();
     const said = await answer.json();
     if (!answer.ok) return showTrouble(say("history.no_such_time"));

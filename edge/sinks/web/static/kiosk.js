@@ -145,7 +145,7 @@ function put(figure, x, y, scale) {
 function showPicture(wanted) {
   if (body.dataset.picture !== "on" || document.readyState !== "complete" || picture.hidden !== wanted) return;
   picture.hidden = !wanted;
-  if (wanted) picture.src = `/picture?${Date.now()}`;
+  if (wanted) picture.src = `picture?${Date.now()}`;
   else picture.removeAttribute("src");
 }
 
@@ -177,7 +177,7 @@ function lose() {
 function open() {
   stream?.close();
   openedAt = performance.now();
-  stream = new EventSource("/events");
+  stream = new EventSource("events");
   stream.addEventListener("state", (event) => hear(JSON.parse(event.data)));
   stream.addEventListener("bye", lose);
 }
@@ -186,7 +186,7 @@ function open() {
 async function reopen() {
   if (performance.now() - Math.max(heardAt, openedAt) > CUT) open();
   if (stream.readyState !== EventSource.CLOSED) return;
-  const answer = await fetch("/", { method: "HEAD", cache: "no-store" }).catch(() => null);
+  const answer = await fetch(".", { method: "HEAD", cache: "no-store" }).catch(() => null);
   if (answer?.redirected || answer?.status === 401) location.reload();
   else open();
 }

@@ -142,7 +142,7 @@ function show(status) {
 async function ask() {
   clearTimeout(timer);
   try {
-    const answer = await fetch("/api/status", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
+    const answer = await fetch("api/status", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
     if (answer.status === 401) location.reload();
     if (!answer.ok) throw new Error(answer.statusText);
     show(await answer.json());
@@ -154,7 +154,7 @@ async function ask() {
 }
 
 nameVerdicts();
-const stream = new EventSource("/events");
+const stream = new EventSource("events");
 stream.addEventListener("happened", () => {
   clearTimeout(timer);
   timer = setTimeout(ask, ASK_SOON);

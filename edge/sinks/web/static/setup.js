@@ -45,12 +45,12 @@ async function send(address, body) {
 
 async function get(address) {
   const answer = await fetch(address, { cache: "no-store" });
-  if (answer.status === 401) location.assign("/login");
+  if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   return answer.json();
 }
 
-const change = async (changes) => (await send("/api/settings", { changes })) && showSettings();
+const change = async (changes) => (await send("api/settings", { changes })) && showSettings();
 
 function look(wanted) {
   looking = wanted;
@@ -59,7 +59,7 @@ function look(wanted) {
   button.textContent = say(wanted ? "camera.stop" : "camera.look");
   byId("viewer").hidden = !wanted;
   byId("zone-draw").hidden = !wanted;
-  if (wanted) preview.src = `/camera/preview?${Date.now()}`;
+  if (wanted) preview.src = `camera/preview?${Date.now()}`;
   else preview.removeAttribute("src");
   if (!wanted) editZone(false);
   byId("advice").replaceChildren();
@@ -74,7 +74,7 @@ function editZone(wanted) {
 
 async function showAim() {
   if (!looking) return;
-  const aim = await get("/api/aim");
+  const aim = await get("api/aim");
   const advice = aim.advice.map((one) => element("li", say(`advice.${one.key}`, one)));
   const sizes = aim.faces.map((face) => face.pixels).join(", ");
   if (sizes) advice.push(element("li", say("faces", { sizes })));
@@ -103,11 +103,11 @@ function showOutputs(status) {
 
 function tryOutput(output) {
   if (output.kind === "relay" && !confirm(say("relay.confirm"))) return;
-  send("/api/control", { do: "try", output: output.kind, confirmed: output.kind === "relay" });
+  send("api/control", { do: "try", output: output.kind, confirmed: output.kind === "relay" });
 }
 
 async function showSettings() {
-  const { can_change: can, why_not: why, settings } = await get("/api/settings");
+  const { can_change: can, why_not: why, settings } = await get("api/settings");
   byId("refused").hidden = can;
   byId("why-not").textContent = can ? "" : say("refused");
   byId("why-not").title = why ?? "";
@@ -172,7 +172,7 @@ function read(setting, input) {
 
 async function ask() {
   try {
-    showOutputs(await get("/api/status"));
+    showOutputs(await get("api/status"));
     await showAim();
   } catch (error) {
     console.warn(error);
@@ -185,20 +185,20 @@ byId("look").addEventListener("click", () => look(!looking));
 byId("zone-draw").addEventListener("click", () => editZone(true));
 byId("zone-add").addEventListener("click", () => zone.add());
 byId("zone-save").addEventListener("click", async () => {
-  const saved = await send("/api/settings", { changes: { "people.zone": zone.corners } });
+  const saved = await send("api/settings", { changes: { "people.zone": zone.corners } });
   if (saved) editZone(false);
 });
 byId("zone-remove").addEventListener("click", async () => {
-  const saved = await send("/api/settings", { changes: { "people.zone": [] } });
+  const saved = await send("api/settings", { changes: { "people.zone": [] } });
   if (saved) {
     zone.show([]);
     editZone(false);
   }
 });
-byId("mute-short").addEventListener("click", () => send("/api/control", { do: "mute", seconds: SHORT_MUTE }));
-byId("mute-long").addEventListener("click", () => send("/api/control", { do: "mute", seconds: LONG_MUTE }));
-byId("unmute").addEventListener("click", () => send("/api/control", { do: "unmute" }));
-byId("restart").addEventListener("click", () => confirm(say("restart.confirm")) && send("/api/control", { do: "restart" }));
+byId("mute-short").addEventListener("click", () => send("api/control", { do: "mute", seconds: SHORT_MUTE }));
+byId("mute-long").addEventListener("click", () => send("api/control", { do: "mute", seconds: LONG_MUTE }));
+byId("unmute").addEventListener("click", () => send("api/control", { do: "unmute" }));
+byId("restart").addEventListener("click", () => confirm(say("restart.confirm")) && send("api/control", { do: "restart" }));
 byId("settings").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("resize", () => zone.draw());
 byId("preview").addEventListener("load", () => zone.corners.forEach((_, index) => zone.place(index)));
