@@ -149,7 +149,21 @@ class TestSplit:
         there = {s.group for s in hold_out(samples, 0.2, 5)[1]}
         back = {s.group for s in hold_out(samples[::-1], 0.2, 5)[1]}
         assert there == back
-        assert len(there) == 6
+
+    def test_other_data_keeps_the_split(self) -> None:
+        few = [sample(f"door/{number}.jpg") for number in range(100)]
+        more = [sample(f"web/{number}.jpg") for number in range(300)]
+        held = hold_out([*more, *few], 0.1, 1)[1]
+        assert hold_out(few, 0.1, 1)[1] == [each for each in held if each in few]
+
+    def test_about_a_tenth_is_held_out(self) -> None:
+        samples = [sample(f"{number}.jpg") for number in range(2000)]
+        assert 160 < len(hold_out(samples, 0.1, 1)[1]) < 240
+
+    def test_ten_splits_hold_each_face_out_once(self) -> None:
+        samples = [sample(f"{number}.jpg") for number in range(100)]
+        held = [each for split in range(1, 11) for each in hold_out(samples, 0.1, split)[1]]
+        assert sorted(each.group for each in held) == sorted(each.group for each in samples)
 
 
 class FoundOnce:
