@@ -27,9 +27,11 @@ data layouts (several may be given and mixed):
   Photos that the data keeps for validation or test are only reported on.
 
 what is written to --out (default runs/mask, which git ignores):
-  mask.keras        the members' mean so far, from the first epoch on; takes RGB in [-1, 1], gives probabilities
+  mask.keras        the members' mean with the least held-out loss so far; takes RGB in [-1, 1], gives probabilities
   last.keras        the last epoch with its optimiser; state.json, *.npz: what --resume continues from
-  metrics.json      command, seed, seconds, versions and figures; curves*.png, confusion*.png
+  metrics.json      command, seed, seconds, versions and figures, after each epoch; curves*.png, confusion*.png
+  views.jpg         what training shows the model; errors*.jpg: the worst errors
+  tensorboard/      with --tensorboard: figures for tensorboard --logdir
   boxes.json        faces that --detector found, so that the next run need not look again
   dataset.*         the check of the photos: a table, everything found, examples of each class
 
@@ -48,6 +50,7 @@ IGNORED_BY_REPORT = (
     "detector",
     "margin",
     "warmup_epochs",
+    "patience",
     "members",
     "keep_start",
     "faces",
@@ -57,7 +60,8 @@ IGNORED_BY_REPORT = (
 )
 """Options that mean nothing to the report's recipe."""
 
-AT_LEAST = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1, "warmup_epochs": 0, "members": 1}
+AT_LEAST = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1}
+AT_LEAST |= {"warmup_epochs": 0, "members": 1, "patience": 1}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +157,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--faces", type=int, help="drawn per epoch (default: 800 from shipped, else 3200)")
     add("--batch", type=int, default=32, help="faces in a batch (default: %(default)s)")
+    add("--patience", type=int, metavar="EPOCHS", help="stop when the held-out loss has not fallen for so many epochs")
     add(
         "--learning-rate",
         type=float,
@@ -165,6 +170,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="first backbone layer tuned, or all (default: %(default)s)",
     )
     add("--no-paint", action="store_true", help="draw no masks or hands on bare faces")
+    add("--mixed-precision", action="store_true", help="compute in 16 bits on a GPU; refused where Keras sees none")
+    add("--tensorboard", action="store_true", help="also write the figures of each epoch for TensorBoard, to --out")
     add_shared(parser, Path("runs/mask"), seed=1)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,39 +14,28 @@ from numpy.typing import NDArray
 
 from edge.values import LABELS, Image, Label
 from edge.vision.preprocess import normalise
-from train.common import plots
+from train.common import accelerator, plots
 from train.common.average import Average, in_place
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.common.device_boxes import DeviceDetector
 from train.common.options import say
 from train.common.reproducible import command, versions, write_json
-from train.mask.calibration import Judged, fit_temperature, tempered
+from train.common.scalars import Scalars
+from train.mask import door, gallery
 from train.mask.data import Sample
 from train.mask.faces import Faces, gather
-from train.mask.figures import RATES, balancing, describe, figures, indices
+from train.mask.figures import RATES, describe, figures, indices
 from train.mask.kept import Kept
 from train.mask.recipe import start_file
 from train.mask.soup import Soup
 from train.mask.teachers import Teachers
-from train.mask.threshold import cheapest
-from train.mask.views import CLASS_SHARES, Deck, weights
-
-OBSERVED_SHARES = {Label.WITH_MASK: 0.80, Label.WITHOUT_MASK: 0.11, Label.MASK_WORN_INCORRECTLY: 0.09}
-"""What observers counted where masks had to be worn (https://doi.org/10.54111/0001/cc18)."""
+from train.mask.views import Deck, plain_view
 
 TAUGHT = 0.7
 """The teachers' share of what a view is said to be, where there are any; the rest is its label."""
 
 MEASURED_VIEWS = 512
 """How many views tell what a model that is started from does with them."""
-
-OVERLOOKED = {Label.WITH_MASK: 1.0, Label.WITHOUT_MASK: 2.5, Label.MASK_WORN_INCORRECTLY: 1.0}
-"""What it weighs to take a face of this class for masked, in false alarms on masked ones.
-
-Settled on held-out faces of 40 pixels and more of three trainings, each with another ``--split`` (961 masked, 1,738
-bare, 165 worn badly), so that 1.5 % of the bare missed, 1.5 % of the masked alarmed and 20 % of the badly worn missed
-are all kept well below; of weights that do so about equally, these name the most labels right.
-"""
 
 
 class Run:
@@ -65,11 +54,12 @@ class Run:
         self.average: Average
         self.teachers = Teachers(args.teacher) if args.teacher else None
         self.kept: Kept | None = None
+        self.scalars = Scalars(args.out / "tensorboard" if args.tensorboard else None)
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "alarm_below": 0.5}
 
     def _settings(self) -> dict[str, Any]:
         kept = ["width", "margin", "warmup_epochs", "members", "keep_start", "faces", "batch", "train_from", "seed"]
-        kept += ["no_paint", "leave_out", "split", "hidden", "draw"]
+        kept += ["no_paint", "leave_out", "split", "hidden", "draw", "mixed_precision"]
         return {
             **{name: getattr(self.args, name) for name in kept},
             "size": self.size,
@@ -85,6 +75,7 @@ class Run:
         """Train what is left to train, then report on what it comes to."""
         import keras
 
+        say(accelerator.use(self.args.mixed_precision))
         keras.utils.set_random_seed(self.args.seed)
         if self.args.resume:
             model, self.state = self.folder.resume()
@@ -99,15 +90,20 @@ class Run:
         deck = Deck(faces.train, LABELS, not self.args.no_paint, self.args.draw)
         self._start_from(model, deck)
         say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
+        gallery.draw_views(
+            self.folder.path / "views.jpg", gallery.from_deck(deck, self.size, self.args.margin), self.args.seed
+        )
+        self._foresee_calibration(faces)
         for epoch in range(len(self.state["history"]), self.total):
+            if self._stalled():
+                say(f"The held-out loss has not fallen for {self.args.patience} epochs: stopping (--patience)")
+                break
             began = time.monotonic()
             self._enter_phase(model, epoch)
             row = self._epoch(model, deck, epoch)
             row |= self._take_stock(model, faces.held_out, epoch)
             self.state["seconds"] += time.monotonic() - began
-            self.state["history"].append(row)
-            others = {self.folder.average: self.average.save, self.folder.soup: self.soup.save}
-            self.folder.save(model, self.state, others)
+            self._note(model, faces, row)
         self._report(faces)
 
     def _classifier(self) -> Any:
@@ -130,6 +126,21 @@ class Run:
             self.average = Average(model)
         if deck.absent:
             self.kept = Kept(start, deck.absent)
+
+    def _note(self, model: Any, faces: Faces, row: dict[str, Any]) -> None:
+        """Keep a finished epoch on the disk: the model to go on from, then its figures."""
+        self.state["history"].append(row)
+        others = {self.folder.average: self.average.save, self.folder.soup: self.soup.save}
+        self.folder.save(model, self.state, others)
+        self._write_metrics(faces)
+        gallery.draw_history(self.folder.path, self.state["history"])
+        self.scalars.add(row["epoch"], row)
+
+    def _foresee_calibration(self, faces: Faces) -> None:
+        """Say before the first epoch if there will be no calibration."""
+        self.state["uncalibrated"] = door.uncalibrated(faces.held_out, faces.counts())
+        if self.state["uncalibrated"]:
+            say(f"No temperature and no alarm threshold will be fitted: {self.state['uncalibrated']}")
 
     def _enter_phase(self, model: Any, epoch: int) -> None:
         """Compile anew where a phase begins: the head alone, then each member's upper layers; else change nothing."""
@@ -216,42 +227,51 @@ class Run:
         return {"epoch": epoch + 1, "loss": seen["loss"][-1], "accuracy": seen["accuracy"][-1]}
 
     def _take_stock(self, model: Any, held_out: Sequence[Sample], epoch: int) -> dict[str, Any]:
-        """Measure what the members come to so far, and write it; a member after the first counts at its end only."""
+        """Measure what the members come to so far; a member after the first counts at its end only."""
         ended = self._member_epoch(epoch) == self.epochs - self.warmup - 1
         if self.soup.members and not ended:
             return {}
         if ended:
             self.soup.add(self.average.weights)
         with in_place(model, self.soup.weights(self.average.weights)):
-            found = self._write(model, held_out)
-        self.state["kept_epoch"] = epoch + 1
-        self._write_metrics({"held_out": found})
+            found = self._keep_best(model, held_out, epoch)
         if found is None:
             return {}
         say(describe(f"epoch {epoch + 1} of {self.total}, held out", found) + f", loss {found['balanced_loss']}")
         return {f"held_out_{key}": found[key] for key in (*RATES, "balanced_loss", "temperature")}
 
-    def _write(self, model: Any, held_out: Sequence[Sample]) -> dict[str, Any] | None:
-        """Save the model for the door, calibrated on the held-out faces, and tell its figures on them."""
+    def _keep_best(self, model: Any, held_out: Sequence[Sample], epoch: int) -> dict[str, Any] | None:
+        """Save the model for the door if its held-out loss is the least so far, and tell its figures."""
         from train.mask.batches import predict
         from train.mask.model import for_door
 
-        ratios = door_ratios()
-        temperature, found = 1.0, None
+        settled = door.Settled()
         if held_out:
-            judged = Judged(predict(model, held_out, self.size, self.args.margin), indices(held_out, LABELS))
-            temperature = fit_temperature(judged, balancing(judged.truth))
-            calibrated = tempered(judged.probabilities, temperature)
-            weighed = calibrated * ratios
-            answers = weighed / weighed.sum(axis=1, keepdims=True)
-            self.state["alarm_below"] = cheapest(Judged(answers, judged.truth), weights(held_out, self.args.draw))
-            found = figures(judged.truth, answers, alarm_below=self.state["alarm_below"])
-            found["balanced_loss"] = figures(judged.truth, calibrated)["balanced_loss"]
-            found["temperature"] = round(temperature, 3)
-        save_model(for_door(model, np.log(ratios).tolist(), temperature), self.folder.model)
-        return found
+            probabilities = predict(model, held_out, self.size, self.args.margin)
+            settled = door.settle(probabilities, held_out, self.args.draw, not self.state["uncalibrated"])
+        if settled.found is None or settled.found["balanced_loss"] < self._least_loss():
+            save_model(for_door(model, np.log(door.ratios()).tolist(), settled.temperature), self.folder.model)
+            best = {"kept_epoch": epoch + 1, "alarm_below": settled.alarm_below, "held_out": settled.found}
+            self.state.update(best)
+        return settled.found
 
-    def _write_metrics(self, found: dict[str, Any]) -> None:
+    def _measured(self) -> list[dict[str, Any]]:
+        """Epochs whose held-out loss is known."""
+        return [row for row in self.state["history"] if "held_out_balanced_loss" in row]
+
+    def _least_loss(self) -> float:
+        return min((float(row["held_out_balanced_loss"]) for row in self._measured()), default=math.inf)
+
+    def _stalled(self) -> bool:
+        """Whether ``--patience`` is at its end."""
+        measured = self._measured()
+        if self.args.patience is None or not measured:
+            return False
+        losses = [float(row["held_out_balanced_loss"]) for row in measured]
+        best = losses.index(min(losses))
+        return bool(len(measured) - 1 - best >= self.args.patience)
+
+    def _write_metrics(self, faces: Faces, more: Mapping[str, Any] = MappingProxyType({})) -> None:
         metrics = {
             "task": "mask",
             "preset": "default",
@@ -263,13 +283,20 @@ class Run:
             "margin": self.args.margin,
             "width": self.args.width,
             "labels": [str(label) for label in LABELS],
-            "door_ratios": door_ratios().tolist(),
+            "door_ratios": door.ratios().tolist(),
             "alarm_below": self.state["alarm_below"],
+            "uncalibrated": self.state["uncalibrated"],
             "kept_epoch": self.state.get("kept_epoch"),
             "settings": self.folder.settings,
+            "training_faces": {str(label): count for label, count in faces.counts().items()},
+            "unreadable": [str(path) for path in faces.unreadable],
             "history": self.state["history"],
+            "held_out": self.state.get("held_out"),
         }
-        write_json(self.folder.metrics, metrics | found)
+        write_json(self.folder.metrics, {**metrics, **more})
+
+    def _shown(self, sample: Sample) -> Image:
+        return plain_view(sample, self.size, self.args.margin)
 
     def _report(self, faces: Faces) -> None:
         """Measure the model on everything held back, and draw the plots."""
@@ -285,10 +312,9 @@ class Run:
             say(describe(name, found[name]))
             picture = self.folder.path / f"confusion_{name}.png"
             plots.confusion(picture, name.replace("_", " "), found[name]["confusion"], LABELS)
-        found["training_faces"] = {str(label): count for label, count in faces.counts().items()}
-        found["unreadable"] = [str(path) for path in faces.unreadable]
-        self._write_metrics(found)
-        draw_history(self.folder.path, self.state["history"])
+            errors = self.folder.path / f"errors_{name}.jpg"
+            gallery.draw_errors(errors, samples, probabilities, self._shown, alarm_below=self.state["alarm_below"])
+        self._write_metrics(faces, found)
         say(f"Wrote {self.folder.model} (of {self.soup.members} trainings) and {self.folder.metrics}")
 
 
@@ -298,33 +324,3 @@ def say_absent(deck: Deck, kept: bool) -> None:
         drawn = "masks are drawn on bare faces instead" if deck.canvases else "nothing of it is learned"
         start = "what the start model knows of it is kept" if kept else "start from the shipped model to keep it"
         say(f"{label}: no example to learn from; {drawn}, and {start}.")
-
-
-def door_shares() -> dict[Label, float]:
-    """The class shares that the saved model answers for, not those that training drew; they sum to 1."""
-    weighed = {label: share * OVERLOOKED[label] for label, share in OBSERVED_SHARES.items()}
-    return {label: share / sum(weighed.values()) for label, share in weighed.items()}
-
-
-def door_ratios() -> NDArray[np.float64]:
-    """(classes,) expected shares over drawn ones, in the order of the labels."""
-    shares = door_shares()
-    return np.array([shares[label] / CLASS_SHARES[label] for label in LABELS])
-
-
-def draw_history(out: Path, history: Sequence[dict[str, Any]]) -> None:
-    """Loss, accuracy and the rates that matter, over epochs, as PNG in ``out``."""
-
-    def series(**keys: str) -> dict[str, list[float | None]]:
-        return {name.replace("_", " "): [row.get(key) for row in history] for name, key in keys.items()}
-
-    loss = series(training="loss", held_out="held_out_balanced_loss")
-    plots.curves(out / "curves_loss.png", "Loss (held out: plain views, balanced)", loss, "cross-entropy, nats")
-    accuracy = series(training="accuracy", held_out="held_out_accuracy")
-    plots.curves(out / "curves_accuracy.png", "Accuracy (training: degraded views)", accuracy, "accuracy")
-    rates = series(
-        bare_alarmed="held_out_bare_alarmed",
-        masked_wrongly_alarmed="held_out_masked_wrongly_alarmed",
-        badly_worn_flagged="held_out_badly_worn_flagged",
-    )
-    plots.curves(out / "curves_rates.png", "Held-out faces", rates, "rate")

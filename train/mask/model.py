@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
+from train.common.accelerator import in_32_bits
 
 WEIGHTS_SIDE = 224
 BACKBONE = "mobilenet_v2"
@@ -101,7 +102,7 @@ def classifier(size: int, width: float, weights: str, classes: int, dropout: flo
     inputs = keras.Input((size, size, 3), name="image")
     features = keras.layers.GlobalAveragePooling2D(name="pool")(net(inputs))
     features = keras.layers.Dropout(dropout, name="dropout")(features)
-    outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
+    outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32")(features)
     return keras.Model(inputs, outputs, name="mask")
 
 
@@ -123,12 +124,12 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
     features = keras.layers.Flatten(name="flatten")(features)
     features = keras.layers.Dense(128, activation="relu", name="dense")(features)
     features = keras.layers.Dropout(0.5, name="dropout")(features)
-    outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities")(features)
+    outputs = keras.layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32")(features)
     return keras.Model(inputs, outputs, name="mask_report")
 
 
 def for_door(model: Any, log_ratios: Sequence[float], temperature: float = 1.0) -> Any:
-    """A copy of a trained classifier whose probabilities are calibrated, and expect the class shares of a door.
+    """A copy of a trained classifier, in 32 bits, that is calibrated and expects the class shares of a door.
 
     Logits are divided by the temperature (Guo et al. 2017, https://arxiv.org/abs/1706.04599). The bias of the softmax
     then gains ln(expected share / drawn share) a class, which is Bayes' rule for a changed prior (Saerens et al. 2002,
@@ -141,8 +142,7 @@ def for_door(model: Any, log_ratios: Sequence[float], temperature: float = 1.0) 
     """
     import keras
 
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
+    clone = in_32_bits(model)
     kernel, bias = clone.get_layer("probabilities").weights
     kernel.assign(kernel / temperature)
     bias.assign(bias / temperature + keras.ops.convert_to_tensor(log_ratios, dtype=bias.dtype))

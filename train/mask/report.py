@@ -21,11 +21,13 @@ import numpy as np
 from edge.errors import ConfigError
 from edge.values import LABELS, Image, Label
 from edge.vision.preprocess import crop_face, resize
-from train.common import plots
+from train.common import accelerator, plots
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.common.dataset import Names
 from train.common.options import say
 from train.common.reproducible import command, versions, write_json
+from train.common.scalars import Scalars
+from train.mask import gallery
 from train.mask.data import Sample, load
 from train.mask.figures import describe, figures, indices
 from train.mask.photos import read_checked
@@ -100,6 +102,7 @@ class ReportRun:
             raise ConfigError(f"Two classes are needed, but --data has {found}: add a folder with another class.")
         self.train, self.test = stratified(samples, args.seed)
         self.folder = RunFolder(args.out, self._settings())
+        self.scalars = Scalars(args.out / "tensorboard" if args.tensorboard else None)
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0}
 
     def _settings(self) -> dict[str, Any]:
@@ -120,7 +123,9 @@ class ReportRun:
         say(f"{len(self.train)} faces to train on, {len(self.test)} to test on; classes {', '.join(self.labels)}")
         from train.mask.model import reseed_dropout
 
+        say(accelerator.use(self.args.mixed_precision))
         model = self._model()
+        gallery.draw_views(self.folder.path / "views.jpg", self._varied, self.args.seed)
         for epoch in range(len(self.state["history"]), self.epochs):
             began = time.monotonic()
             reseed_dropout(model, self.args.seed, epoch)
@@ -135,6 +140,9 @@ class ReportRun:
             self.state["seconds"] += time.monotonic() - began
             self.state["history"].append({"epoch": epoch + 1, **{name: values[-1] for name, values in seen.items()}})
             self.folder.save(model, self.state)
+            self._write_metrics()
+            self._draw_history()
+            self.scalars.add(epoch + 1, self.state["history"][-1])
         self._report(model)
 
     def _model(self) -> Any:
@@ -172,11 +180,27 @@ class ReportRun:
             workers=self.args.workers,
         )
 
+    def _shown(self, sample: Sample) -> Image:
+        return picture(sample, self.size)
+
+    def _varied(self, _: int, rng: np.random.Generator) -> tuple[Image, str]:
+        sample = self.train[rng.integers(len(self.train))]
+        return augment(picture(sample, self.size), rng), f"{sample.label}\n{sample.source}"
+
+    def _draw_history(self) -> None:
+        for key, unit in (("accuracy", "accuracy"), ("loss", "cross-entropy, nats")):
+            series = {
+                name: [row[f] for row in self.state["history"]]
+                for name, f in (("training", key), ("test", f"val_{key}"))
+            }
+            plots.curves(self.folder.path / f"curves_{key}.png", f"Training {key}, report's recipe", series, unit)
+
     def _report(self, model: Any) -> None:
         import keras
         from sklearn.metrics import classification_report
 
-        save_model(keras.Model(model.inputs, model.outputs, name="mask"), self.folder.model)
+        plain = accelerator.in_32_bits(model)
+        save_model(keras.Model(plain.inputs, plain.outputs, name="mask"), self.folder.model)
         truth = indices(self.test, self.labels)
         probabilities = np.asarray(model.predict(self._batches(self.test, None), verbose=0))
         found = figures(truth, probabilities, self.labels)
@@ -188,17 +212,13 @@ class ReportRun:
         say(describe("test", found))
         out = self.folder.path
         (out / "classification_report.txt").write_text(text, encoding="utf-8")
-        for key, unit in (("accuracy", "accuracy"), ("loss", "cross-entropy, nats")):
-            series = {
-                name: [row[f] for row in self.state["history"]]
-                for name, f in (("training", key), ("test", f"val_{key}"))
-            }
-            plots.curves(out / f"curves_{key}.png", f"Training {key}, report's recipe", series, unit)
         plots.confusion(out / "confusion_test.png", "test", found["confusion"], names)
-        self._write_metrics(found, classification_report(truth, answers, output_dict=True, **named))
+        gallery.draw_errors(out / "errors_test.jpg", self.test, probabilities, self._shown, labels=self.labels)
+        by_sklearn = classification_report(truth, answers, output_dict=True, **named)
+        self._write_metrics(test=found, classification_report=by_sklearn)
         say(f"Wrote {self.folder.model} and {self.folder.metrics}")
 
-    def _write_metrics(self, found: dict[str, Any], by_sklearn: dict[str, Any]) -> None:
+    def _write_metrics(self, **found: Any) -> None:
         metrics = {
             "task": "mask",
             "preset": "report",
@@ -214,7 +234,5 @@ class ReportRun:
             "training_faces": {str(k): v for k, v in Counter(s.label for s in self.train).items()},
             "unreadable": [str(path) for path in self.unreadable],
             "history": self.state["history"],
-            "test": found,
-            "classification_report": by_sklearn,
         }
-        write_json(self.folder.metrics, metrics)
+        write_json(self.folder.metrics, metrics | found)

@@ -1,0 +1,151 @@
+"""What a run of the mask stage keeps and says besides its model."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.errors import ConfigError
+from edge.values import LABELS, Label
+from tests.train.test_mask import FAST, folders, sample
+from train.__main__ import main
+from train.common.scalars import Scalars
+from train.mask import door, gallery
+
+SHORT = ["--faces", "8", "--members", "1", "--warmup-epochs", "0", "--train-from", "block_16"]
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Run TensorFlow without building graphs: for a few tiny batches that takes a fraction of the time."""
+    tf = pytest.importorskip("tensorflow")
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def in_16_bits() -> Iterator[None]:
+    keras = pytest.importorskip("keras")
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def held(*counts: int) -> list:  # type: ignore[type-arg]
+    return [sample(f"{label}{n}", label) for label, count in zip(LABELS, counts, strict=True) for n in range(count)]
+
+
+class TestCalibration:
+    def test_too_few_faces_are_named_with_what_it_takes(self) -> None:
+        why = door.uncalibrated(held(40, 29, 0), set(LABELS))
+        assert why == "too few held-out faces (without_mask 29, mask_worn_incorrectly 0; it takes 30 of each class)"
+
+    def test_a_class_that_is_not_trained_needs_no_faces(self) -> None:
+        assert door.uncalibrated(held(40, 30, 0), {Label.WITH_MASK, Label.WITHOUT_MASK}) == ""
+
+    def test_without_calibration_the_answers_are_as_trained(self) -> None:
+        faces = held(20, 20, 20)
+        truth = np.repeat(np.arange(3), 20)
+        unsure = np.full((60, 3), 0.25) + 0.25 * np.eye(3)[truth]
+        fitted, left = (door.settle(unsure, faces, {}, calibrate) for calibrate in (True, False))
+        assert fitted.temperature < 1
+        assert (left.temperature, left.alarm_below) == (1.0, 0.5)
+
+
+class TestGallery:
+    def test_the_worst_errors_come_first(self) -> None:
+        probabilities = np.array([[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.2, 0.8, 0.0], [0.05, 0.9, 0.05]])
+        truth = np.array([1, 1, 1, 0])
+        assert gallery.worst(truth, probabilities, LABELS, None) == [3, 0, 1]
+
+    def test_the_threshold_decides_what_is_an_error(self) -> None:
+        probabilities = np.array([[0.55, 0.45, 0.0]])
+        assert gallery.worst(np.array([0]), probabilities, LABELS, 0.5) == []
+        assert gallery.worst(np.array([0]), probabilities, LABELS, 0.6) == [0]
+
+
+class TestScalars:
+    def test_a_missing_tensorboard_is_one_sentence(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(importlib.sys.modules, "tensorboard.summary", None)  # type: ignore[attr-defined]
+        with pytest.raises(ConfigError, match=r"pip install 'maskgate\[tensorboard\]'"):
+            Scalars(tmp_path)
+
+    def test_tensorboard_reads_what_an_epoch_gave(self, tmp_path: Path) -> None:
+        accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+        scalars = Scalars(tmp_path / "log")
+        scalars.add(1, {"loss": 0.5, "held_out": {"ap": 0.25}, "note": "text"})
+        events = accumulator.EventAccumulator(str(tmp_path / "log"))
+        events.Reload()
+        assert sorted(events.Tags()["tensors"]) == ["held_out/ap", "loss"]
+        assert events.Tensors("loss")[0].step == 1
+
+
+@pytest.mark.usefixtures("in_16_bits")
+def test_a_model_trained_in_16_bits_is_kept_in_32() -> None:
+    from train.mask.model import BACKBONE, classifier, for_door
+
+    model = classifier(32, 0.35, "none", len(LABELS), 0.3)
+    kept = for_door(model, [0.0, 0.0, 0.0])
+    layers = [*kept.layers, *kept.get_layer(BACKBONE).layers]
+    assert {layer.compute_dtype for layer in layers} == {"float32"}
+    assert model.get_layer(BACKBONE).get_layer("Conv1").compute_dtype == "float16"
+    image = np.random.default_rng(0).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    assert kept.predict_on_batch(image) == pytest.approx(np.asarray(model.predict_on_batch(image)), abs=0.02)
+
+
+def test_mixed_precision_without_a_gpu_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from train.common import accelerator
+
+    if accelerator.gpus():
+        pytest.skip("There is a GPU here")
+    data = folders(tmp_path / "data", count=1)
+    assert main(["mask", "--data", str(data), "--out", str(tmp_path / "out"), *FAST, "--mixed-precision"]) == 2
+    assert "--mixed-precision needs a GPU, and Keras on tensorflow sees none" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("eager")
+class TestRun:
+    def test_figures_and_pictures_are_complete_after_each_epoch(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from train.mask.fit import Run
+
+        monkeypatch.setattr(Run, "_report", lambda *_: None)
+        data, out = folders(tmp_path / "data", count=20), tmp_path / "out"
+        assert main(["mask", "--data", str(data), "--out", str(out), *FAST, *SHORT, "--epochs", "1"]) == 0
+        metrics = json.loads((out / "metrics.json").read_text("utf-8"))
+        assert [row["epoch"] for row in metrics["history"]] == [1]
+        assert metrics["held_out"]["balanced_loss"] == metrics["history"][0]["held_out_balanced_loss"]
+        assert sum(metrics["training_faces"].values()) + metrics["held_out"]["faces"] == 60
+        assert (metrics["kept_epoch"], metrics["seconds"] > 0, metrics["unreadable"]) == (1, True, [])
+        assert metrics["uncalibrated"].startswith("too few held-out faces")
+        for name in ("views.jpg", "curves_loss.png"):
+            assert cv2.imread(str(out / name)) is not None
+
+    def test_the_epoch_with_the_least_held_out_loss_is_kept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        losses = iter([0.5, 0.3, 0.4, 0.6, 0.1])
+        settle = door.settle
+
+        def settle_at(*args: object) -> door.Settled:
+            settled = settle(*args)  # type: ignore[arg-type]
+            assert settled.found is not None
+            return settled._replace(found={**settled.found, "balanced_loss": next(losses)})
+
+        monkeypatch.setattr(door, "settle", settle_at)
+        data, out = folders(tmp_path / "data", count=20), tmp_path / "out"
+        recipe = ["--epochs", "5", "--patience", "2"]
+        assert main(["mask", "--data", str(data), "--out", str(out), *FAST, *SHORT, *recipe]) == 0
+        metrics = json.loads((out / "metrics.json").read_text("utf-8"))
+        assert [row["held_out_balanced_loss"] for row in metrics["history"]] == [0.5, 0.3, 0.4, 0.6]
+        assert metrics["kept_epoch"] == 2
+        assert "has not fallen for 2 epochs" in capsys.readouterr().out
+        assert cv2.imread(str(out / "errors_held_out.jpg")) is not None
