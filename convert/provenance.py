@@ -136,11 +136,11 @@ def training_figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
         return dict(metrics)
     history = metrics.get("history") or []
     best = metrics.get("best_epoch", metrics.get("kept_epoch"))
-    kept = ("seed", "seconds", "parameters", "best_epoch", "kept_epoch")
+    kept = ("seed", "seconds", "parameters", "best_epoch", "kept_epoch", "uncalibrated")
     versions = metrics.get("versions", {})
     return {
         "command": portable_command(metrics["command"]),
-        **{key: metrics[key] for key in kept if metrics.get(key) is not None},
+        **{key: metrics[key] for key in kept if metrics.get(key) not in (None, "")},
         "versions": {package: versions[package] for package in PACKAGES if package in versions},
         "epochs": len(history),
         "best": next((epoch for epoch in history if epoch.get("epoch") == best), None),

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from convert import provenance, tables
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
 from tests.train.test_mask import FAST, folders, sample
@@ -57,6 +58,12 @@ class TestCalibration:
         fitted, left = (door.settle(unsure, faces, {}, calibrate) for calibrate in (True, False))
         assert fitted.temperature < 1
         assert (left.temperature, left.alarm_below) == (1.0, 0.5)
+
+    def test_the_card_says_why_there_is_no_calibration(self) -> None:
+        metrics = {"command": "python -m train mask photos/", "uncalibrated": "too few held-out faces"}
+        stage = provenance.training_figures(metrics)
+        assert "| uncalibrated | too few held-out faces |" in tables.training_tables([stage])
+        assert "uncalibrated" not in provenance.training_figures({**metrics, "uncalibrated": ""})
 
 
 class TestGallery:

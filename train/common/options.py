@@ -19,6 +19,7 @@ def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
     add("--seed", type=int, default=seed, help="default: %(default)s")
     add("--workers", type=int, default=2, help="threads that make pictures (default: %(default)s)")
     add("--resume", action="store_true", help="go on from --out")
+    add("--tensorboard", action="store_true", help="also write the figures of each epoch for TensorBoard, to --out")
 
 
 def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> None:

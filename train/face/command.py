@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
         negatives=args.negatives,
         seed=args.seed,
     )
-    training = Run(settings, args.out, args.workers, args.resume)
+    training = Run(settings, args.out, args.workers, args.resume, tensorboard=args.tensorboard)
     faces = gather(args.data, args.validation, args.hold_out, args.seed)
     source_weights(
         faces.training, draw=settings.draw, negatives=settings.negatives

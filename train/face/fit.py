@@ -20,6 +20,7 @@ from train.common import plots
 from train.common.average import Average
 from train.common.checkpoints import read_model
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
+from train.common.scalars import Scalars
 from train.face.data import FaceBatches, Faces, Photo, read_image
 from train.face.figures import SIZES, THRESHOLDS, describe, detect, score
 from train.face.hard import weigh
@@ -80,16 +81,18 @@ class Run:
         out: Folder of results.
         workers: Threads that prepare batches.
         resume: Go on from what is in ``out``.
+        tensorboard: Write the figures of each epoch for TensorBoard, too.
 
     Raises:
         ConfigError: There is nothing to resume, or what is there was made with other settings, or a new run would
             overwrite an old one, or an input size is not possible.
     """
 
-    def __init__(self, settings: Settings, out: Path, workers: int, resume: bool) -> None:
+    def __init__(self, settings: Settings, out: Path, workers: int, resume: bool, *, tensorboard: bool = False) -> None:
         self._settings = settings
         self._out = out
         self._workers = workers
+        self._scalars = Scalars(out / "tensorboard" if tensorboard else None)
         self._metrics: dict[str, Any] = {
             "task": "face",
             "command": command(),
@@ -165,6 +168,7 @@ class Run:
         print(f"epoch {epoch + 1} of {self._settings.epochs}, {minutes:.1f} min: {describe(figures)}", flush=True)
         write_json(self._out / METRICS_FILE, self._metrics)
         draw_history(self._out, history)
+        self._scalars.add(epoch + 1, row)
 
     def add_seconds(self, seconds: float) -> None:
         """Count time spent, over all resumptions."""

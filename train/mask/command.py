@@ -171,7 +171,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--no-paint", action="store_true", help="draw no masks or hands on bare faces")
     add("--mixed-precision", action="store_true", help="compute in 16 bits on a GPU; refused where Keras sees none")
-    add("--tensorboard", action="store_true", help="also write the figures of each epoch for TensorBoard, to --out")
     add_shared(parser, Path("runs/mask"), seed=1)
 
 
