@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.errors import MaskgateError
+from train.common.options import run_program
 
 SHIPPED = Path("edge/vision/models")
 
@@ -86,16 +86,18 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     face.add_argument(
         "--shape", type=int, nargs=2, action="append", default=[], metavar=("WIDTH", "HEIGHT"),
-        help="another input for the same weights, for pictures that would leave much of --size empty; may be repeated: "
+        help="another input size for the same weights, for frames of other proportions than --size; may be repeated: "
         "320 256 for 4:3, 320 192 for 16:9",
     )  # fmt: skip
     mask = tasks.add_parser("mask", help="convert the mask classifier")
     for name, task in (("face", face), ("mask", mask)):
         _add_conversion(task, name)
-    _add_publication(tasks.add_parser("publish", help="make converted models the shipped ones"))
+    _add_publication(tasks.add_parser("publish", help="ship converted models"))
     _add_edgetpu(tasks.add_parser("edgetpu", help="compile converted models for Google's Edge TPU"))
     _add_sizes(tasks.add_parser("sizes", help="train mask classifiers of several widths and inputs, and compare them"))
-    _add_again(tasks.add_parser("again", help="make a shipped model again, by the commands that its entry records"))
+    _add_again(
+        tasks.add_parser("again", help="rebuild a shipped model with the commands that its manifest entry records")
+    )
     return top
 
 
@@ -104,11 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else list(argv)
     args = parser().parse_args(arguments)
     args.command_line = shlex.join(["python", "-m", "convert", *arguments])
-    try:
-        return COMMANDS.get(args.task, _convert)(args)
-    except MaskgateError as error:
-        print(f"convert: {error}", file=sys.stderr)
-        return error.exit_code
+    return run_program("convert", COMMANDS.get(args.task, _convert), args)
 
 
 def _convert(args: argparse.Namespace) -> int:
@@ -161,15 +159,17 @@ def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
     layouts = "COCO json" if name == "face" else "folder, labels.csv or COCO json"
     add = task.add_argument
     add("--model", type=Path, default=default, metavar="KERAS", help="trained model (default: %(default)s)")
-    add("--name", type=_name, default=name, help="of the model in the manifest (default: %(default)s)")
-    add("--metrics", type=Path, metavar="JSON", help="of its training (default: metrics.json beside the model)")
+    add("--name", type=_name, default=name, help="name of the model in the manifest (default: %(default)s)")
+    add(
+        "--metrics", type=Path, metavar="JSON", help="figures of its training (default: metrics.json next to the model)"
+    )
     add("--data", type=Path, action="append", required=True, metavar="PATH", help=f"what it was trained on: {layouts}")
-    add("--validation", type=Path, action="append", required=True, metavar="PATH", help="what to compare on")
+    add("--validation", type=Path, action="append", required=True, metavar="PATH", help="photos to compare on")
     add("--output", type=Path, default=Path("runs/convert"), metavar="DIR", help="default: %(default)s")
-    add("--cases", type=Path, metavar="JSON", help="hard cases, to count by name: tests/hard_cases.json")
-    add("--pictures", type=_positive, default=300, help="to take the ranges from (default: %(default)s)")
-    add("--limit", type=_positive, metavar="N", help="compare on N of the validation pictures only (default: all)")
-    add("--seed", type=int, default=7, help="of every choice (default: %(default)s)")
+    add("--cases", type=Path, metavar="JSON", help="hard cases to count by name, such as tests/hard_cases.json")
+    add("--pictures", type=_positive, default=300, help="images to calibrate the ranges on (default: %(default)s)")
+    add("--limit", type=_positive, metavar="N", help="compare on only N of the validation images (default: all)")
+    add("--seed", type=int, default=7, help="random seed (default: %(default)s)")
 
 
 def _add_publication(task: argparse.ArgumentParser) -> None:
@@ -184,11 +184,11 @@ def _add_edgetpu(task: argparse.ArgumentParser) -> None:
     task.epilog = EDGETPU_EPILOG
     task.formatter_class = argparse.RawDescriptionHelpFormatter
     add = task.add_argument
-    add("names", nargs="*", metavar="NAME", help="that will share an Edge TPU (default: face mask)")
+    add("names", nargs="*", metavar="NAME", help="models that share an Edge TPU (default: face mask)")
     add("--models", type=Path, default=SHIPPED, metavar="DIR", help="folder of the manifest (default: %(default)s)")
     add("--compiler", type=Path, metavar="PROGRAM", help="default: edgetpu_compiler on the PATH")
-    add("--most-on-cpu", type=_natural, default=0, metavar="N", help="operations that may stay there (default: 0)")
-    add("--report", action="store_true", help="print the prediction, and compile nothing")
+    add("--most-on-cpu", type=_natural, default=0, metavar="N", help="operations that may stay on the CPU (default: 0)")
+    add("--report", action="store_true", help="print the prediction without compiling")
 
 
 def _add_sizes(task: argparse.ArgumentParser) -> None:
@@ -199,12 +199,12 @@ def _add_sizes(task: argparse.ArgumentParser) -> None:
     add("--sizes", type=_positive, nargs="+", default=[96, 128, 160, 224], metavar="PX", help="default: 96 128 160 224")
     add(
         "--weights", action="append", required=True, metavar="WIDTH=PATH",
-        help="a width, and what its backbone starts from (imagenet, none or a file); may be repeated",
+        help="a width and the weights of its backbone (imagenet, none or a file); may be repeated",
     )  # fmt: skip
-    add("--data", type=Path, action="append", required=True, metavar="PATH", help="to train on")
-    add("--validation", type=Path, action="append", required=True, metavar="PATH", help="to measure on")
+    add("--data", type=Path, action="append", required=True, metavar="PATH", help="photos to train on")
+    add("--validation", type=Path, action="append", required=True, metavar="PATH", help="photos to measure on")
     add("--out", type=Path, default=Path("runs/sizes"), metavar="DIR", help="default: %(default)s")
-    add("training", nargs="*", metavar="-- OPTION", help="of python -m train mask")
+    add("training", nargs="*", metavar="-- OPTION", help="options of python -m train mask")
 
 
 def _add_again(task: argparse.ArgumentParser) -> None:
@@ -213,9 +213,9 @@ def _add_again(task: argparse.ArgumentParser) -> None:
     task.formatter_class = argparse.RawDescriptionHelpFormatter
     add = task.add_argument
     add("name", metavar="NAME", help="face, mask, ...")
-    add("--folder", action="append", default=[], metavar="NAME=PATH", help="of a placeholder; may be repeated")
+    add("--folder", action="append", default=[], metavar="NAME=PATH", help="value of a placeholder; may be repeated")
     add("--models", type=Path, default=SHIPPED, metavar="DIR", help="folder of the manifest (default: %(default)s)")
-    add("--log", type=Path, default=Path("runs"), metavar="DIR", help="where progress is noted (default: %(default)s)")
+    add("--log", type=Path, default=Path("runs"), metavar="DIR", help="where progress is stored (default: %(default)s)")
 
 
 def _natural(text: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from edge.errors import MaskgateError
+from train.common.options import run_program
 
 EPILOG = """\
 Each task explains its data layouts, options and files: python -m train mask --help.
@@ -47,11 +47,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a training command; the exit code. An operator's error is one sentence on stderr."""
     args = parser().parse_args(argv)
-    try:
-        return int(args.run(args))
-    except MaskgateError as error:
-        print(f"train: {error}", file=sys.stderr)
-        return error.exit_code
+    return run_program("train", args.run, args)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,12 @@ from edge.values import BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.evaluate import report as evaluate
 from train.evaluate.gallery import write_gallery
-from train.evaluate.hard_cases import Case, HardFace
+from train.evaluate.hard_cases import Case, CaseCount, HardFace, count_cases
 from train.evaluate.measure import (
-    CaseCount,
     Outcome,
     Share,
     assess,
     confusion,
-    count_cases,
     figures,
     flagged,
     match,

@@ -511,8 +511,8 @@ def test_recall_is_split_by_size() -> None:
 def test_average_precision_spans_zero_to_one() -> None:
     photos = [photo((0, 0, 50, 60)), photo((10, 10, 40, 40))]
     truth = [[Face(BBox(0, 0, 50, 60), 0.9)], [Face(BBox(10, 10, 40, 40), 0.8)]]
-    assert face_eval.average_precision(photos, truth) == {"ap": 1.0, "ap50": 1.0}
-    assert face_eval.average_precision(photos, [[], []]) == {"ap": 0.0, "ap50": 0.0}
+    assert face_eval.precision(photos, truth) == {"ap": 1.0, "ap50": 1.0}
+    assert face_eval.precision(photos, [[], []]) == {"ap": 0.0, "ap50": 0.0}
 
 
 def test_boxes_are_in_picture_pixels() -> None:

@@ -1,25 +1,40 @@
-"""What the options of every training have in common."""
+"""Options and program endings that training and evaluation share."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, MaskgateError
 
 
 def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
-    """Declare where results go, what is only reported on, the seed, the threads and ``--resume``."""
+    """Declare ``--validation``, ``--out``, ``--seed``, ``--workers`` and ``--resume``."""
     add = parser.add_argument
     add(
-        "--validation", action="append", type=Path, default=[], metavar="PATH", help="only reported on, never chosen by"
+        "--validation",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="measured and reported, never used to choose",
     )
     add("--out", type=Path, default=out, metavar="DIR", help="checkpoints and results (default: %(default)s)")
     add("--seed", type=int, default=seed, help="default: %(default)s")
-    add("--workers", type=int, default=2, help="threads that make pictures (default: %(default)s)")
-    add("--resume", action="store_true", help="go on from --out")
-    add("--tensorboard", action="store_true", help="also write the figures of each epoch for TensorBoard, to --out")
+    add("--workers", type=int, default=2, help="threads that prepare images (default: %(default)s)")
+    add("--resume", action="store_true", help="continue the run in --out")
+    add("--tensorboard", action="store_true", help="also write the figures of each epoch to --out for TensorBoard")
+
+
+def run_program(name: str, run: Callable[[argparse.Namespace], int | None], args: argparse.Namespace) -> int:
+    """Run a command. An operator's error is one sentence on standard error, and its exit code."""
+    try:
+        return run(args) or 0
+    except MaskgateError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> None:

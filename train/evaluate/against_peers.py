@@ -18,13 +18,14 @@ import cv2
 
 from edge import config
 from edge.commands.check import STILL_MAX_FACES
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError
 from edge.runtime import open_model
 from edge.values import Face, Frame, Image
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Pipeline
+from train.common.options import run_program
 from train.evaluate.measure import SAME_FACE, SWEEP_THRESHOLD, Outcome, assess
 from train.evaluate.peers import THREADS, System, published
 from train.evaluate.peers_report import OURS, Row, Times, draw, machine_readable, report
@@ -116,13 +117,7 @@ def time_systems(systems: Sequence[System], photos: Sequence[Photo]) -> dict[str
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; returns the exit code."""
-    args = _parser().parse_args(arguments)
-    try:
-        _run(args)
-    except MaskgateError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_program("train.evaluate.against_peers", _run, _parser().parse_args(arguments))
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -165,11 +160,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate.against_peers", description=__doc__.splitlines()[0])
     add: Callable[..., Any] = parser.add_argument
     add("--data", type=Path, required=True, help="a COCO file with face boxes, or a folder with a val.json")
-    add("--peers", type=Path, required=True, help="the folder with the published models")
-    add("--out", type=Path, default=Path("runs/peers"), help="the plot goes there (default: runs/peers)")
-    add("--limit", type=int, help="only the first so many photos")
-    add("--timed", type=int, default=100, help="photos to take times on (default: 100)")
-    add("--json", type=Path, metavar="FILE", help="also write the figures there")
+    add("--peers", type=Path, required=True, help="folder with the published models")
+    add("--out", type=Path, default=Path("runs/peers"), help="folder for the plot (default: runs/peers)")
+    add("--limit", type=int, help="only the first LIMIT photos")
+    add("--timed", type=int, default=100, help="photos for the timings (default: 100)")
+    add("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     return parser
 
 

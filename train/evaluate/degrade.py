@@ -19,11 +19,12 @@ import numpy as np
 
 from edge import config
 from edge.commands.check import STILL_MAX_FACES
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Frame, Image, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import resize
 from train.common.box_size import larger
+from train.common.options import run_program
 from train.evaluate.measure import JUDGED_SIDE, SAME_FACE, Share, match
 from train.evaluate.photos import UNKNOWN, Photo, open_photo, read_photos
 from train.evaluate.report import markdown_table, share_text, write_json
@@ -114,13 +115,7 @@ def alarms(photos: Sequence[Photo], pipeline: Pipeline) -> dict[str, dict[str, S
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; returns the exit code."""
-    args = _parser().parse_args(arguments)
-    try:
-        _run(args)
-    except MaskgateError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_program("train.evaluate.degrade", _run, _parser().parse_args(arguments))
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -147,9 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate.degrade", description=__doc__.splitlines()[0])
     add: Callable[..., Any] = parser.add_argument
     add("--data", type=Path, required=True, help="a COCO file with face boxes, or a folder with a val.json")
-    add("--mask-model", help="instead of the configured one; PATH/manifest.json#name for your own")
-    add("--limit", type=int, help="only the first so many photos")
-    add("--json", type=Path, metavar="FILE", help="also write the figures there")
+    add("--mask-model", help="overrides the setting; PATH/manifest.json#name for your own")
+    add("--limit", type=int, help="only the first LIMIT photos")
+    add("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     return parser
 
 

@@ -6,12 +6,13 @@ The list names photos and boxes; no photo is in the project. Faces were picked b
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edge.errors import ConfigError
-from edge.values import BBox
+from edge.values import BBox, Label
+from train.evaluate.measure import SAME_FACE, Outcome
 
 SLACK = 1.0
 """Pixels by which a listed box, in whole pixels, may differ from the annotated one."""
@@ -82,3 +83,57 @@ def _face(entry: Mapping[str, object]) -> HardFace:
         raise TypeError(f"{entry} is not photo, bbox and alarm")
     left, top, width, height = map(int, bbox)
     return HardFace(photo, (left, top, width, height), alarm)
+
+
+class CaseCount(NamedTuple):
+    """Of a case's faces: in the photos measured, found, and among these judged right as to an alarm.
+
+    Of a case without faces: its boxes in the photos measured, those taken for faces, and the others.
+    """
+
+    name: str
+    faces: int
+    found: int
+    right: int
+
+
+def count_cases(cases: Iterable[Case], outcomes: Iterable[Outcome], folders: Sequence[Path]) -> list[CaseCount]:
+    """Go through the hard cases; faces of photos that were not measured, or that are not annotated, are left out.
+
+    Args:
+        cases: By name.
+        outcomes: Of the photos.
+        folders: To one of which each case's photo is relative.
+    """
+    by_photo = {outcome.photo.path: outcome for outcome in outcomes}
+    counts = []
+    for case in cases:
+        if case.no_face:
+            counts.append(_count_false(case, by_photo, folders))
+            continue
+        known = [
+            (face.alarm, reading)
+            for face in case.faces
+            for folder in folders
+            if (outcome := by_photo.get(folder / face.photo)) is not None
+            for truth, reading in outcome.pairs()
+            if face.is_at(truth.bbox)
+        ]
+        found = [(alarm, reading.label != Label.WITH_MASK) for alarm, reading in known if reading is not None]
+        counts.append(CaseCount(case.name, len(known), len(found), sum(due == said for due, said in found)))
+    return counts
+
+
+def _count_false(case: Case, by_photo: Mapping[Path, Outcome], folders: Sequence[Path]) -> CaseCount:
+    taken = [
+        any(reading.face.bbox.iou(_box(face)) >= SAME_FACE for reading in outcome.unmatched)
+        for face in case.faces
+        for folder in folders
+        if (outcome := by_photo.get(folder / face.photo)) is not None
+    ]
+    return CaseCount(case.name, len(taken), sum(taken), len(taken) - sum(taken))
+
+
+def _box(face: HardFace) -> BBox:
+    left, top, width, height = face.bbox
+    return BBox(left, top, left + width, top + height)

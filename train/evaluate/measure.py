@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from edge.values import LABELS, BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
-from train.evaluate.hard_cases import Case, HardFace
+from train.common.average_precision import Annotated, average_precision
 from train.evaluate.photos import CATEGORIES, UNKNOWN, Photo, Truth
 from train.mask.calibration import Calibration, Judged, calibration
 
@@ -213,91 +210,11 @@ def alarm_calibration(faces: Judged) -> Calibration | None:
     return calibration(1 - faces.probabilities[:, masked], faces.truth != masked)
 
 
-class CaseCount(NamedTuple):
-    """Of a case's faces: in the photos measured, found, and among these judged right as to an alarm.
-
-    Of a case without faces: its boxes in the photos measured, those taken for faces, and the others.
-    """
-
-    name: str
-    faces: int
-    found: int
-    right: int
-
-
-def count_cases(cases: Iterable[Case], outcomes: Iterable[Outcome], folders: Sequence[Path]) -> list[CaseCount]:
-    """Go through the hard cases; faces of photos that were not measured, or that are not annotated, are left out.
-
-    Args:
-        cases: By name.
-        outcomes: Of the photos.
-        folders: To one of which each case's photo is relative.
-    """
-    by_photo = {outcome.photo.path: outcome for outcome in outcomes}
-    counts = []
-    for case in cases:
-        if case.no_face:
-            counts.append(_count_false(case, by_photo, folders))
-            continue
-        known = [
-            (face.alarm, reading)
-            for face in case.faces
-            for folder in folders
-            if (outcome := by_photo.get(folder / face.photo)) is not None
-            for truth, reading in outcome.pairs()
-            if face.is_at(truth.bbox)
-        ]
-        found = [(alarm, reading.label != Label.WITH_MASK) for alarm, reading in known if reading is not None]
-        counts.append(CaseCount(case.name, len(known), len(found), sum(due == said for due, said in found)))
-    return counts
-
-
-def _count_false(case: Case, by_photo: Mapping[Path, Outcome], folders: Sequence[Path]) -> CaseCount:
-    taken = [
-        any(reading.face.bbox.iou(_box(face)) >= SAME_FACE for reading in outcome.unmatched)
-        for face in case.faces
-        for folder in folders
-        if (outcome := by_photo.get(folder / face.photo)) is not None
-    ]
-    return CaseCount(case.name, len(taken), sum(taken), len(taken) - sum(taken))
-
-
-def _box(face: HardFace) -> BBox:
-    left, top, width, height = face.bbox
-    return BBox(left, top, left + width, top + height)
-
-
-def average_precision(outcomes: Sequence[Outcome]) -> dict[float, float] | None:
-    """Average precision of the detector over all face sizes, by pycocotools.
-
-    Returns:
-        AP in [0, 1] at each IoU of ``SWEEP_IOUS``, or None where pycocotools is not installed.
-    """
-    try:
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-    except ImportError:
-        return None
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = _coco_truth(outcomes)
-        truth.createIndex()
-        detections = _coco_detections(outcomes)
-        if not detections or not truth.dataset["annotations"]:
-            return dict.fromkeys(SWEEP_IOUS, 0.0)
-        evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
-        evaluation.params.iouThrs = list(SWEEP_IOUS)
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"]
-    return {iou: float(precision[index, :, 0, 0, -1].mean()) for index, iou in enumerate(SWEEP_IOUS)}
-
-
 def figures(outcomes: Sequence[Outcome], iou: float = SAME_FACE) -> Figures:
     """Sum up the outcomes of at least one photo; ``iou`` is the least overlap of a face with its truth."""
     table = confusion(outcomes)
     faces = judged(outcomes)
-    precision = average_precision(outcomes) or {}
+    precision = _precision(outcomes)
     return Figures(
         face_recall=recall(outcomes).value,
         bare_flagged=flagged(table[Label.WITHOUT_MASK]).value,
@@ -314,46 +231,17 @@ def figures(outcomes: Sequence[Outcome], iou: float = SAME_FACE) -> Figures:
     )
 
 
+def _precision(outcomes: Sequence[Outcome]) -> dict[float, float]:
+    photos = [Annotated(outcome.photo.bboxes, outcome.photo.ignored) for outcome in outcomes]
+    try:
+        return average_precision(photos, [outcome.swept for outcome in outcomes], SWEEP_IOUS)
+    except ImportError:
+        return {}
+
+
 def _milliseconds_a_face(outcomes: Sequence[Outcome]) -> float | None:
     judged = sum(len(outcome.unmatched) + sum(one is not None for one in outcome.found) for outcome in outcomes)
     return sum(outcome.classify for outcome in outcomes) * 1e3 / judged if judged else None
-
-
-def _coco_truth(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    annotations = []
-    for image_id, outcome in enumerate(outcomes, 1):
-        boxes = [(truth.bbox, 0) for truth in outcome.photo.truths] + [(bbox, 1) for bbox in outcome.photo.ignored]
-        annotations += [
-            {
-                "id": 0,
-                "image_id": image_id,
-                "category_id": 1,
-                "bbox": _left_top_size(bbox),
-                "area": bbox.area,
-                "iscrowd": crowd,
-            }
-            for bbox, crowd in boxes
-        ]
-    for number, annotation in enumerate(annotations, 1):
-        annotation["id"] = number
-    return {
-        "info": {},
-        "images": [{"id": image_id} for image_id in range(1, len(outcomes) + 1)],
-        "categories": [{"id": 1, "name": "face"}],
-        "annotations": annotations,
-    }
-
-
-def _coco_detections(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    return [
-        {"image_id": image_id, "category_id": 1, "bbox": _left_top_size(face.bbox), "score": face.score}
-        for image_id, outcome in enumerate(outcomes, 1)
-        for face in outcome.swept
-    ]
-
-
-def _left_top_size(bbox: BBox) -> list[float]:
-    return [bbox.x0, bbox.y0, bbox.width, bbox.height]
 
 
 def _error(measured: Calibration | None) -> float | None:

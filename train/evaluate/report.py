@@ -15,25 +15,24 @@ from typing import Any
 
 from edge import config
 from edge.commands.check import STILL_MAX_FACES
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError
 from edge.values import LABELS, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
+from train.common.options import run_program
 from train.evaluate.gallery import write_gallery
-from train.evaluate.hard_cases import read_cases
+from train.evaluate.hard_cases import CaseCount, count_cases, read_cases
 from train.evaluate.measure import (
     AT_MOST,
     JUDGED_SIDE,
     SAME_FACE,
     SIZES,
     SWEEP_THRESHOLD,
-    CaseCount,
     Figures,
     Outcome,
     Share,
     alarm_calibration,
     assess,
     confusion,
-    count_cases,
     figures,
     flagged,
     judged,
@@ -68,12 +67,7 @@ def unmet(values: Figures, bars: Mapping[str, float]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; returns the exit code: 1 where a bar is missed."""
-    args = _parser().parse_args(arguments)
-    try:
-        return _run(args)
-    except MaskgateError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+    return run_program("train.evaluate", _run, _parser().parse_args(arguments))
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -249,34 +243,34 @@ def _parser() -> argparse.ArgumentParser:
         help="a COCO file with face boxes, or a folder with a val.json; may be repeated",
     )
     add("--source", help="only the photos of this source")
-    add("--limit", type=int, help="only the first so many photos")
-    add("--face-model", help="instead of the configured one; PATH/manifest.json#name for your own")
-    add("--mask-model", help="instead of the configured one; PATH/manifest.json#name for your own")
-    add("--face-threshold", type=float, help="least score of a face (default: face.still_threshold)")
+    add("--limit", type=int, help="only the first LIMIT photos")
+    add("--face-model", help="overrides the setting; PATH/manifest.json#name for your own")
+    add("--mask-model", help="overrides the setting; PATH/manifest.json#name for your own")
+    add("--face-threshold", type=float, help="minimum face score (default: face.still_threshold)")
     add(
         "--iou",
         type=float,
         default=SAME_FACE,
-        help="least overlap of a found face with the annotated one (default: %(default)s)",
+        help="minimum overlap of a found face with the annotated one (default: %(default)s)",
     )
-    add("--closely", action="store_true", help="also look in tiles, as maskgate check does unless told --fast")
-    add("--gallery", type=Path, metavar="DIR", help="also write contact sheets of missed faces and errors there")
-    add("--runtime", help="instead of runtime.backend")
-    add("--threads", type=int, help="instead of runtime.threads")
-    add("--cases", type=Path, metavar="FILE", help="also count the hard cases that this list names")
+    add("--closely", action="store_true", help="also search in tiles, like maskgate check without --fast")
+    add("--gallery", type=Path, metavar="DIR", help="also write contact sheets of missed faces and wrong labels")
+    add("--runtime", help="overrides runtime.backend")
+    add("--threads", type=int, help="overrides runtime.threads")
+    add("--cases", type=Path, metavar="FILE", help="also count the hard cases in this list")
     add(
         "--temperature-on",
         type=Path,
         metavar="PATH",
-        help="also fit a temperature to the probabilities of faces that a labels.csv holds out; say what it does",
+        help="also fit a temperature on the held-out faces of a labels.csv, and report its effect",
     )
-    add("--json", type=Path, metavar="FILE", help="also write the figures there")
+    add("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     add(
         "--require",
         type=_bars,
         default={},
         metavar="NAME=BAR,...",
-        help=f"exit with 1 where a figure misses its bar: at least that, or at most for {', '.join(sorted(AT_MOST))}; "
+        help=f"exit with code 1 if a figure misses its limit: minimum, or maximum for {', '.join(sorted(AT_MOST))}; "
         f"figures: {', '.join(Figures._fields)}",
     )
     return parser

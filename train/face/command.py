@@ -38,63 +38,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m train face``."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    _add_data(parser)
+    _add_training(parser.add_argument_group("training"))
+    add_shared(parser, Path("runs/face"), seed=7)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--data", action="append", type=Path, required=True, metavar="COCO", help="photos to learn from and choose by")
+    add("--data", action="append", type=Path, required=True, metavar="COCO", help="photos to train on; may be repeated")
+    add("--hold-out", type=float, default=0.05, help="share of --data to choose the epoch by (default: %(default)s)")
     add(
         "--teacher",
         type=Path,
         metavar="FILE",
-        help="YuNet (ONNX), or what python -m train.face.fuse wrote of several detectors (JSON): all boxes are redrawn "
-        "in its way; faces that nobody annotated are added where it is sure, and count neither way where it is not",
+        help="YuNet (ONNX), or the output of python -m train.face.fuse (JSON): redraws all boxes in its way, adds "
+        "faces that are not annotated where it is sure, and ignores them where it is not",
     )
     add(
         "--weights",
         metavar="MODEL",
-        help="what to start from, instead of from nothing: a trained face.keras, or yunet=PATH, the ONNX file of YuNet",
+        help="what to start from: a trained face.keras, or yunet=PATH, YuNet's ONNX file (default: random weights)",
     )
     add(
         "--seek-hard",
         type=float,
         default=0.0,
         metavar="TIMES",
-        help="draw a face that --weights miss so many times more often, and one they doubt in proportion (default: 0)",
+        help="draw a face that --weights misses this many times more often, and uncertain ones in proportion "
+        "(default: 0)",
     )
     add(
         "--draw",
         action="append",
         default=[],
         metavar="SOURCE=TIMES",
-        help="draw the photos of a source so many times more often; may be repeated (default: sources are drawn by "
-        "the square root of their number of faces)",
+        help="draw the photos of a source this many times more often; may be repeated (default: by the square root of "
+        "each source's number of faces)",
     )
     add(
         "--negatives",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="how large a share of the photos drawn has no face (default: each such photo counts like one with a face)",
+        help="share of photos without a face (default: each such photo counts like one with a face)",
     )
+
+
+def _add_training(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--size",
         type=int,
         nargs=2,
         default=(320, 320),
         metavar=("W", "H"),
-        help="model input, pixels (default: 320 320)",
+        help="model input in pixels (default: 320 320)",
     )
     add(
         "--train-size",
         type=int,
         default=320,
-        help="side of training pictures, pixels; smaller than the model's input, it trains quicker, but large faces "
-        "are found less surely (default: %(default)s)",
+        help="side of the training images in pixels; a smaller one trains faster, but large faces are found less "
+        "reliably (default: %(default)s)",
     )
     add("--epochs", type=int, default=16, help="default: %(default)s")
-    add("--batches", type=int, default=200, help="in an epoch (default: %(default)s)")
-    add("--batch", type=int, default=8, help="pictures in a batch (default: %(default)s)")
-    add("--learning-rate", type=float, default=3e-3, help="at its peak (default: %(default)s)")
-    add("--hold-out", type=float, default=0.05, help="part of --data to choose the epoch by (default: %(default)s)")
-    add_shared(parser, Path("runs/face"), seed=7)
+    add("--batches", type=int, default=200, help="batches per epoch (default: %(default)s)")
+    add("--batch", type=int, default=8, help="images per batch (default: %(default)s)")
+    add("--learning-rate", type=float, default=3e-3, help="its peak (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from statistics import mean
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from edge.runtime import Tensor
 from edge.values import BBox, Face, Image
 from edge.vision.detectors.maskgate import Layout, decode
 from edge.vision.preprocess import letterbox, normalise
+from train.common.average_precision import Annotated, average_precision
 from train.evaluate.measure import SAME_FACE, match
 from train.face.data import Photo
 from train.face.model import STRIDES
@@ -63,7 +61,7 @@ def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str,
         ``ap`` (IoU 0.5 to 0.95) and ``ap50`` by pycocotools; for each threshold of ``THRESHOLDS`` a ``recall`` by
         face size at IoU 0.3, and ``unmatched`` boxes a photo; ``faces`` by size.
     """
-    figures: dict[str, Any] = {"photos": len(photos), **average_precision(photos, found)}
+    figures: dict[str, Any] = {"photos": len(photos), **precision(photos, found)}
     sides = np.array([side for photo in photos for side in _short_sides(photo)])
     figures["faces"] = {name: int(np.sum(_within(sides, name))) for name in SIZES}
     for threshold in THRESHOLDS:
@@ -82,15 +80,15 @@ def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str,
 
 def which_found(photo: Photo, faces: Sequence[Face], threshold: float) -> list[bool]:
     """Of each annotated face of a photo, whether one of ``faces`` with at least that score is it."""
-    bboxes = [BBox(*box.tolist()) for box in photo.boxes]
+    bboxes = _boxes(photo.boxes)
     sure = [face for face in faces if face.score >= threshold]
     return [index is not None for index in match(bboxes, sure, SAME_FACE)]
 
 
 def _ignored(photo: Photo, face: Face) -> bool:
     """Whether a found face lies on a region that counts neither way, and on no annotated face."""
-    return any(face.bbox.iou(BBox(*box.tolist())) >= SAME_FACE for box in photo.ignore) and not any(
-        face.bbox.iou(BBox(*box.tolist())) >= SAME_FACE for box in photo.boxes
+    return any(face.bbox.iou(box) >= SAME_FACE for box in _boxes(photo.ignore)) and not any(
+        face.bbox.iou(box) >= SAME_FACE for box in _boxes(photo.boxes)
     )
 
 
@@ -110,39 +108,15 @@ def describe(figures: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def average_precision(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str, float]:
-    """``ap`` over IoU 0.5 to 0.95 and ``ap50``, as pycocotools computes them for a single class."""
-    truth = COCO()
-    annotations = [
-        {
-            "image_id": index,
-            "category_id": 1,
-            "bbox": _xywh(box),
-            "area": float(np.prod(box[2:] - box[:2])),
-            "iscrowd": crowd,
-        }
-        for index, photo in enumerate(photos)
-        for box, crowd in [*((box, 0) for box in photo.boxes), *((box, 1) for box in photo.ignore)]
-    ]
-    truth.dataset = {
-        "images": [{"id": index} for index in range(len(photos))],
-        "annotations": [{"id": index + 1, **annotation} for index, annotation in enumerate(annotations)],
-        "categories": [{"id": 1, "name": "face"}],
-    }
-    results = [
-        {"image_id": index, "category_id": 1, "bbox": _xywh(np.array(face.bbox)), "score": face.score}
-        for index, faces in enumerate(found)
-        for face in faces
-    ]
-    if not results:
-        return {"ap": 0.0, "ap50": 0.0}
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {"ap": round(float(evaluation.stats[0]), 4), "ap50": round(float(evaluation.stats[1]), 4)}
+def precision(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str, float]:
+    """``ap`` over IoU 0.5 to 0.95, and ``ap50``."""
+    annotated = [Annotated(_boxes(photo.boxes), _boxes(photo.ignore)) for photo in photos]
+    at = average_precision(annotated, found)
+    return {"ap": round(mean(at.values()), 4), "ap50": round(at[0.5], 4)}
+
+
+def _boxes(corners: NDArray[np.float32]) -> list[BBox]:
+    return [BBox(*box) for box in corners.tolist()]
 
 
 def _short_sides(photo: Photo) -> NDArray[np.float32]:
@@ -156,8 +130,3 @@ def _within(sides: NDArray[np.float32], name: str) -> NDArray[np.bool_]:
 
 def _mean(hits: NDArray[np.bool_]) -> float | None:
     return round(float(hits.mean()), 4) if len(hits) else None
-
-
-def _xywh(box: NDArray[Any]) -> list[float]:
-    x0, y0, x1, y1 = (float(value) for value in box)
-    return [x0, y0, x1 - x0, y1 - y0]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError
+from train.common.options import run_program
 from train.common.reproducible import write_json
 from train.face.convention import iou
 from train.face.data import read_coco, read_image
@@ -65,23 +65,21 @@ EVEN = {"0204": Even(0.35, 8), "0205": Even(0.25, 14), "yunet": Even(0.65, 10), 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Label the photos that the options name. Returns the exit code."""
-    args = _parser().parse_args(arguments)
-    try:
-        files = dict(_detector(text) for text in args.detector)
-        photos = [photo.path.resolve() for path in args.data for photo in read_coco(path)]
-        known = _read(args.out, sorted(files)) if args.out.exists() else {}
-        left = [path for path in photos if str(path) not in known]
-        looks = open_detectors(files) if left else {}
-        for number, path in enumerate(left, start=1):
-            known[str(path)] = _rows(fuse({name: look(read_image(path)) for name, look in looks.items()}))
-            if number % 500 == 0 or number == len(left):
-                _write(args.out, files, known)
-                print(f"{number} of {len(left)} photos seen", flush=True)
-    except MaskgateError as error:
-        print(f"train.face.fuse: error: {error}", file=sys.stderr)
-        return error.exit_code
+    return run_program("train.face.fuse", _run, _parser().parse_args(arguments))
+
+
+def _run(args: argparse.Namespace) -> None:
+    files = dict(_detector(text) for text in args.detector)
+    photos = [photo.path.resolve() for path in args.data for photo in read_coco(path)]
+    known = _read(args.out, sorted(files)) if args.out.exists() else {}
+    left = [path for path in photos if str(path) not in known]
+    looks = open_detectors(files) if left else {}
+    for number, path in enumerate(left, start=1):
+        known[str(path)] = _rows(fuse({name: look(read_image(path)) for name, look in looks.items()}))
+        if number % 500 == 0 or number == len(left):
+            _write(args.out, files, known)
+            print(f"{number} of {len(left)} photos seen", flush=True)
     print(f"Wrote {args.out}: {len(photos)} photos")
-    return 0
 
 
 def fuse(found: Mapping[str, Found]) -> Found:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError
+from train.common.options import run_program
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
 
 if TYPE_CHECKING:
@@ -70,22 +70,17 @@ def lowest(steps: NDArray[np.floating[Any]], values: Sequence[float], most: floa
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the model with its new scores. Returns the exit code."""
-    args = _parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        _run(args, time.monotonic())
-    except MaskgateError as error:
-        print(f"train.face.scores: error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_program("train.face.scores", _run, _parser().parse_args(arguments))
 
 
-def _run(args: argparse.Namespace, started: float) -> None:
+def _run(args: argparse.Namespace) -> None:
     from train.common.checkpoints import read_model, save_model
     from train.face.data import gather
     from train.face.fit import MODEL_FILE
     from train.face.teacher import FUSED, read_found, teach
 
+    started = time.monotonic()
     detector = read_model(args.weights, "--weights")
     faces = gather(args.data, [], args.hold_out, args.seed)
     held = teach(faces.held_out, read_found(faces.held_out, args.teacher), FUSED)
@@ -148,11 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train.face.scores", description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--weights", type=Path, required=True, metavar="KERAS", help="the trained detector")
-    add("--data", action="append", type=Path, required=True, metavar="COCO", help="as in its training")
-    add("--teacher", type=Path, required=True, metavar="JSON", help="of train.face.fuse, as in its training")
-    add("--hold-out", type=float, default=0.05, help="as in its training (default: %(default)s)")
-    add("--seed", type=int, default=7, help="as in its training (default: %(default)s)")
-    add("--most", type=int, default=400, help="photos without a face looked at (default: %(default)s)")
+    add("--data", action="append", type=Path, required=True, metavar="COCO", help="as in the training")
+    add("--teacher", type=Path, required=True, metavar="JSON", help="output of train.face.fuse, as in the training")
+    add("--hold-out", type=float, default=0.05, help="as in the training (default: %(default)s)")
+    add("--seed", type=int, default=7, help="as in the training (default: %(default)s)")
+    add("--most", type=int, default=400, help="photos without a face to use (default: %(default)s)")
     add("--out", type=Path, default=Path("runs/face-scores"), metavar="DIR", help="default: %(default)s")
     return parser
 

@@ -68,41 +68,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m train mask``."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    _add_data(parser)
+    _add_start(parser.add_argument_group("starting point"))
+    _add_model(parser.add_argument_group("model"))
+    _add_training(parser.add_argument_group("training"))
+    add_shared(parser, Path("runs/mask"), seed=1)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="data sets to learn from; layouts below")
+    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="data sets to train on; the layouts are below")
     add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
     add(
         "--label",
         action="append",
         default=[],
         metavar="NAME=LABEL",
-        help="what a class of the data is called here: a label, face (state unknown) or skip; may be repeated",
-    )
-    add("--preset", choices=("default", "report"), default="default", help="recipe; report: the student report's")
-    add(
-        "--weights",
-        metavar="imagenet|PATH|none",
-        help="start from general image features instead (report: imagenet); needs thousands of photos",
+        help="maps a class of the data to a label, to face (state unknown) or to skip; may be repeated",
     )
     add(
         "--leave-out",
         action="append",
         default=[],
         metavar="SOURCE",
-        help="a source of --data to measure on and not to learn from: how faces of unknown origin are judged",
+        help="a source of --data to measure on but not to train on",
     )
     add(
         "--split",
         type=int,
         default=1,
         metavar="NUMBER",
-        help="which tenth is held out to calibrate on; the same for a model and its teachers (default: %(default)s)",
+        help="which tenth is held out for calibration; use the same one for a model and its teachers "
+        "(default: %(default)s)",
+    )
+    add(
+        "--detector",
+        type=Path,
+        metavar="PATH|none",
+        help="YuNet .onnx: finds faces in crops, and the landmarks for painted masks (default: the project's own copy)",
+    )
+
+
+def _add_start(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--preset", choices=("default", "report"), default="default", help="the recipe; report: the student report's")
+    add(
+        "--weights",
+        metavar="imagenet|PATH|none",
+        help="start from general image features instead (report: imagenet); needs thousands of photos",
     )
     add(
         "--start-from",
         type=Path,
         metavar="shipped|MODEL",
-        help="model to train further: the shipped one, a .keras of a run, or a converted .tflite; with --hidden, a "
+        help="the model to fine-tune: the shipped one, a .keras of a run, or a converted .tflite; with --hidden, a "
         "larger one (default: shipped)",
     )
     add(
@@ -111,67 +130,61 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="MODEL",
-        help="mask.keras of an earlier run, whose answers to learn; give several, of other seeds",
+        help="mask.keras of an earlier run, whose answers to learn; may be repeated, with other seeds",
     )
-    add(
-        "--detector",
-        type=Path,
-        metavar="PATH|none",
-        help="YuNet .onnx: finds faces in crops, and landmarks to draw masks by (default: the project's own copy)",
-    )
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--size", type=int, help="input side in pixels (default: 128; report: 224)")
-    add("--width", type=float, default=1.0, help="MobileNetV2's channel multiplier (default: %(default)s)")
+    add("--width", type=float, default=1.0, help="channel multiplier of MobileNetV2 (default: %(default)s)")
     add(
         "--hidden",
         type=float,
         default=1.0,
         metavar="SHARE",
-        help="of the channels inside the blocks of the backbone, kept by what --start-from does (default: %(default)s)",
+        help="share of the channels inside the backbone's blocks to keep, by their effect in --start-from "
+        "(default: %(default)s)",
     )
+
+
+def _add_training(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--draw",
         action="append",
         default=[],
         metavar="SOURCE=TIMES",
-        help="draw the faces of a source so many times more often; may be repeated (default: sources are drawn by the "
-        "square root of their size)",
+        help="draw the faces of a source this many times more often; may be repeated (default: by the square root of "
+        "each source's size)",
     )
     add(
         "--margin",
         type=float,
         default=0.2273,
-        help="around a face, of the longer side of its box as the detector draws it, each side (default: %(default)s)",
+        help="margin on each side of a face, relative to the longer side of the device's box (default: %(default)s)",
     )
-    add("--epochs", type=int, help="of a member, warm-up included (default: 6 from shipped, else 8; report: 20)")
-    add("--warmup-epochs", type=int, help="with the backbone frozen (default: 0 from shipped, else 1)")
-    add(
-        "--members",
-        type=int,
-        help="trainings from the same start, of whose weights the mean is taken (default: 1 from shipped, else 4)",
-    )
+    add("--epochs", type=int, help="per member, with warm-up (default: 6 from shipped, else 8; report: 20)")
+    add("--warmup-epochs", type=int, help="epochs with a frozen backbone (default: 0 from shipped, else 1)")
+    add("--members", type=int, help="trainings whose weights are averaged (default: 1 from shipped, else 4)")
     add(
         "--keep-start",
         type=float,
         metavar="SHARE",
-        help="of the weights after warm-up, in that mean (default: 0.5 from shipped, else 0.2)",
+        help="share of the weights after warm-up in that average (default: 0.5 from shipped, else 0.2)",
     )
-    add("--faces", type=int, help="drawn per epoch (default: 800 from shipped, else 3200)")
-    add("--batch", type=int, default=32, help="faces in a batch (default: %(default)s)")
-    add("--patience", type=int, metavar="EPOCHS", help="stop when the held-out loss has not fallen for so many epochs")
-    add(
-        "--learning-rate",
-        type=float,
-        help="at its peak (default: 1e-4 from shipped, else 3e-4; report: 1e-4)",
-    )
+    add("--faces", type=int, help="faces drawn per epoch (default: 800 from shipped, else 3200)")
+    add("--batch", type=int, default=32, help="faces per batch (default: %(default)s)")
+    add("--patience", type=int, metavar="EPOCHS", help="stop when the held-out loss has not fallen for EPOCHS epochs")
+    add("--learning-rate", type=float, help="its peak (default: 1e-4 from shipped, else 3e-4; report: 1e-4)")
     add(
         "--train-from",
         default="block_4",
         metavar="LAYER",
-        help="first backbone layer tuned, or all (default: %(default)s)",
+        help="first backbone layer to train, or all (default: %(default)s)",
     )
-    add("--no-paint", action="store_true", help="draw no masks or hands on bare faces")
-    add("--mixed-precision", action="store_true", help="compute in 16 bits on a GPU; refused where Keras sees none")
-    add_shared(parser, Path("runs/mask"), seed=1)
+    add("--no-paint", action="store_true", help="do not paint masks or hands on bare faces")
+    add("--mixed-precision", action="store_true", help="compute in 16 bits on a GPU; refused if Keras sees none")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError
 from edge.values import LABELS, Label
+from train.common.options import run_program
 from train.common.reproducible import write_json
 from train.mask.data import Sample, drop_unreadable, load, read
 from train.mask.locate import YuNet, locate
@@ -24,23 +24,21 @@ MASKED = (str(Label.WITH_MASK), str(Label.MASK_WORN_INCORRECTLY))
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the COCO file that the options ask for. Returns the exit code."""
-    args = _parser().parse_args(arguments)
-    try:
-        samples = [sample for path in args.data for sample in read(path)]
-        labels = args.label or MASKED
-        wanted = [s for s in samples if not s.validation and s.bbox is None and str(s.label) in labels]
-        readable, _ = drop_unreadable(wanted, print)
-        located = locate(readable, YuNet(args.detector), args.cache, 0.0, print)
-        photos = [sample for sample in located if sample.bbox is not None]
-        if not photos:
-            raise ConfigError("No face was found in any of the crops: check --data and --label.")
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(args.out, coco(photos, args.out.parent))
-    except MaskgateError as error:
-        print(f"train.mask.face_crops: error: {error}", file=sys.stderr)
-        return error.exit_code
+    return run_program("train.mask.face_crops", _run, _parser().parse_args(arguments))
+
+
+def _run(args: argparse.Namespace) -> None:
+    samples = [sample for path in args.data for sample in read(path)]
+    labels = args.label or MASKED
+    wanted = [s for s in samples if not s.validation and s.bbox is None and str(s.label) in labels]
+    readable, _ = drop_unreadable(wanted, print)
+    located = locate(readable, YuNet(args.detector), args.cache, 0.0, print)
+    photos = [sample for sample in located if sample.bbox is not None]
+    if not photos:
+        raise ConfigError("No face was found in any of the crops: check --data and --label.")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_json(args.out, coco(photos, args.out.parent))
     print(f"Wrote {args.out}: {len(photos)} photos, {len(readable) - len(photos)} crops without a found face left out")
-    return 0
 
 
 def coco(samples: Sequence[Sample], folder: Path) -> dict[str, object]:
