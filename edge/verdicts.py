@@ -75,6 +75,11 @@ class Verdict(str, Enum):
         return self.row.words[FALLBACK_LANGUAGE].name
 
 
+def counted(totals: Mapping[Verdict, int]) -> str:
+    """``with mask 3, no mask 1, badly worn 0, unsure 0``."""
+    return ", ".join(f"{verdict.words} {totals.get(verdict, 0)}" for verdict in Verdict)
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """One language: ``name`` in lists and counts, ``headline`` and ``detail`` on the kiosk."""

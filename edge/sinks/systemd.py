@@ -13,9 +13,9 @@ from typing import TextIO
 
 from edge.sinks import Sink
 from edge.sinks.registry import Opening
-from edge.sinks.terminal import counted
 from edge.status import Status, Summary
 from edge.values import StageTimes
+from edge.verdicts import counted
 
 STATUS_EVERY = 10.0
 """Between two status lines, in seconds."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from edge.clock import Clock, wall_time
 from edge.sinks import Sink
 from edge.sinks.outbox import Outbox, standard_error, standard_output
 from edge.sinks.registry import STANDARD_OUTPUT, Opening
+from edge.sinks.systemd import is_journal
 from edge.status import SourceKind, Status, Summary
 from edge.text import plural
-from edge.values import Event, EventKind, Verdict
+from edge.values import Event, EventKind
+from edge.verdicts import counted
 
 TERMINAL_EVERY = 0.25
 """Between two updates of the line on a terminal, in seconds."""
@@ -24,8 +26,6 @@ CLEAR = "\r\x1b[K"
 
 def open_sink(opening: Opening) -> Sink:
     """Write to standard output, or to standard error where events take the former."""
-    from edge.sinks.systemd import is_journal
-
     to_error = opening.events == STANDARD_OUTPUT
     stream, open_outbox = (sys.stderr, standard_error) if to_error else (sys.stdout, standard_output)
     outbox = open_outbox(opening.patient, opening.commands)
@@ -111,11 +111,6 @@ class Screen(Sink):
     @property
     def _not_counted(self) -> str:
         return "" if self._counted else f" (a {self._kind}: not counted)"
-
-
-def counted(totals: Mapping[Verdict, int]) -> str:
-    """``with mask 3, no mask 1, badly worn 0, unsure 0``."""
-    return ", ".join(f"{verdict.words} {totals.get(verdict, 0)}" for verdict in Verdict)
 
 
 def describe(event: Event) -> str:
