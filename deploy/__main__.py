@@ -200,34 +200,36 @@ def table(jobs: Sequence[Job]) -> str:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("hosts", nargs="*", metavar="HOST", help="as ssh takes it: pi@door1.local; or in DEPLOY_HOSTS")
-    shared.add_argument("--inventory", help="a file with a host on each line; or in DEPLOY_INVENTORY")
     shared.add_argument(
-        "--ssh-config", type=Path, help="an SSH configuration in place of your own (ports, keys, jumps)"
+        "hosts", nargs="*", metavar="HOST", help="a device, as for ssh: pi@door1.local; or DEPLOY_HOSTS"
+    )
+    shared.add_argument("--inventory", help="a file with one host per line; or DEPLOY_INVENTORY")
+    shared.add_argument(
+        "--ssh-config", type=Path, help="an SSH configuration file instead of your own (ports, keys, jump hosts)"
     )
     top = argparse.ArgumentParser(prog="python -m deploy", description="Install maskgate on devices over SSH.")
     commands = top.add_subparsers(dest="command", required=True)
     forward = commands.add_parser(
-        "install", parents=[shared], help="send this checkout's release, try it, switch to it"
+        "install", parents=[shared], help="send a release of this checkout, try it and switch to it"
     )
     forward.add_argument(
         "--kiosk",
         action="store_true",
         default=os.environ.get("DEPLOY_KIOSK", "") not in ("", "0"),
-        help="show its page full screen from now on, with the device's cage and chromium; or DEPLOY_KIOSK=1",
+        help="also show the page full screen (the device needs cage and chromium); or DEPLOY_KIOSK=1",
     )
-    back = commands.add_parser("rollback", parents=[shared], help="go back to the release before")
-    back.add_argument("--to", metavar="RELEASE", help="to this one")
-    commands.add_parser("uninstall", parents=[shared], help="take everything away but counts and settings")
-    image = commands.add_parser("image", help="make a card's image of a base image that you downloaded")
-    image.add_argument("--base", type=Path, default=_named("IMAGE_BASE"), help="an .img or .img.xz; or in IMAGE_BASE")
+    back = commands.add_parser("rollback", parents=[shared], help="go back to the previous release")
+    back.add_argument("--to", metavar="RELEASE", help="go back to this release")
+    commands.add_parser("uninstall", parents=[shared], help="remove everything except counts and settings")
+    image = commands.add_parser("image", help="make a card image from a base image that you downloaded")
+    image.add_argument("--base", type=Path, default=_named("IMAGE_BASE"), help="an .img or .img.xz; or IMAGE_BASE")
     image.add_argument(
         "--settings",
         type=Path,
         default=_named("IMAGE_SETTINGS"),
-        help="what the card is to be (TOML); or IMAGE_SETTINGS",
+        help="settings of the card (TOML); or IMAGE_SETTINGS",
     )
-    image.add_argument("--output", type=Path, help="the image to write; otherwise one named by release in build/image")
+    image.add_argument("--output", type=Path, help="the image to write (default: build/image/, named by release)")
     return top
 
 

@@ -150,7 +150,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="read settings from this TOML file"
     )
     parser.add_argument(
-        "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more, and show where errors arose"
+        "-v",
+        "--verbose",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="log more, and show where errors come from",
     )
 
 

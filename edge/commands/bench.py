@@ -48,7 +48,7 @@ class Times:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=_seconds, default=10.0, help="measure for so long (default: 10)")
+    parser.add_argument("--seconds", type=_seconds, default=10.0, help="seconds to measure (default: 10)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

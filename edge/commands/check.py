@@ -56,22 +56,22 @@ class Totals:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a picture, or a folder whose pictures are checked")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a picture")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="an image, or a folder of images")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per image")
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="write each picture there with boxes, labels and counts; no file is ever overwritten",
+        help="write each image there with boxes, labels and counts; never overwrites a file",
     )
     parser.add_argument(
-        "--fast", action="store_true", help="look at each picture once, as at a video frame, and miss small faces"
+        "--fast", action="store_true", help="search each image once, like a video frame; misses small faces"
     )
     parser.add_argument(
         "--face-threshold",
         type=_threshold,
         metavar="SCORE",
-        help="least score of a face, between 0 and 1 (default: face.still_threshold of the configuration)",
+        help="minimum face score, 0 to 1 (default: face.still_threshold)",
     )
 
 

@@ -68,24 +68,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="hour",
         help="one line per hour, day, week (from Monday) or month (default: hour)",
     )
-    parser.add_argument("--visits", action="store_true", help="one line per visit; only recent ones are kept")
+    parser.add_argument("--visits", action="store_true", help="one line per visit, as far back as they are kept")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="comma-separated values, for spreadsheets and pandas")
     form.add_argument("--json", action="store_true", help="one JSON object, for programs")
     actions = parser.add_subparsers(dest="action", metavar="forget", title="deleting")
     deleting = actions.add_parser(
         "forget",
-        help="delete visits, and their share of the hourly totals",
-        description="Delete the visits that ended within a time, and their share of the hourly totals, for good.",
+        help="delete visits and their share of the hourly totals",
+        description="Permanently delete the visits that ended within a period, and their share of the hourly totals.",
     )
     _add_span(deleting, "one of --since and --until is needed", forget=True)
-    deleting.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+    deleting.add_argument("--yes", action="store_true", help="do not ask (for scripts)")
 
 
 def _add_span(parser: argparse.ArgumentParser, default: str, *, forget: bool = False) -> None:
     prefix = "forget_" if forget else ""
     parser.add_argument("--since", dest=f"{prefix}since", metavar="WHEN", help=f"{WHEN}; {default}")
-    parser.add_argument("--until", dest=f"{prefix}until", metavar="WHEN", help="the same; what is later is left out")
+    parser.add_argument("--until", dest=f"{prefix}until", metavar="WHEN", help="the same; later visits are left out")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

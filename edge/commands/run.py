@@ -26,34 +26,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--port", dest="web.port", metavar="N", help="serve the pages on this port (default: 8080)")
     parser.add_argument(
-        "--host", dest="web.host", metavar="ADDRESS", help="serve them on this address (default: 127.0.0.1)"
+        "--host", dest="web.host", metavar="ADDRESS", help="serve the pages on this address (default: 127.0.0.1)"
     )
     parser.add_argument(
         "--loop",
         dest="camera.loop",
         action="store_const",
         const=True,
-        help="play a recording or the demo again and again, at its own pace, until Ctrl-C",
+        help="repeat a recording or the demo at its own pace until Ctrl-C",
     )
     parser.add_argument("--window", action="store_true", help="show the live picture; q quits (needs opencv-python)")
-    parser.add_argument("--events", metavar="FILE", help="write events as JSON Lines to FILE, or to standard output: -")
+    parser.add_argument("--events", metavar="FILE", help="write events as JSON Lines to FILE; - is standard output")
     parser.add_argument("--max-frames", type=_count, metavar="N", help="stop after N frames")
     parser.add_argument(
-        "--realtime", action="store_true", help="play a recording at its own pace, not as fast as it goes"
+        "--realtime", action="store_true", help="play a recording at its own pace instead of as fast as possible"
     )
     parser.add_argument(
         "--wait",
         action="store_true",
-        help="wait for a camera that is not there: no error, no demo clip (for a service)",
+        help="wait for a missing camera instead of an error or the demo clip (for a service)",
     )
     parser.add_argument(
         "--count",
         dest="counts.recordings",
         action="store_const",
         const=True,
-        help="count the visits in a recording or the demo too, as if a camera had seen them",
+        help="also count visits in a recording or the demo",
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:

@@ -23,10 +23,10 @@ ABOUT = (
 EXAMPLES = """\
 examples:
   maskgate token                  make the token, or replace it after a question
-  maskgate token --yes            the same without a question, for scripts
-  maskgate token add reception    a further token with a name, for a person or a program
-  maskgate token list             names, and when each was made
-  maskgate token revoke reception who signed in with it is signed out at once
+  maskgate token --yes            the same without asking (for scripts)
+  maskgate token add reception    another token, for a person or a program
+  maskgate token list             names and dates
+  maskgate token revoke reception everyone who signed in with it is signed out at once
 """
 
 
@@ -34,16 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``maskgate token``."""
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     _add_file(parser, None)
-    parser.add_argument("--yes", action="store_true", help="replace the token that exists without a question")
+    parser.add_argument("--yes", action="store_true", help="replace an existing token without asking")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="tokens with a name")
-    adding = actions.add_parser("add", help="make a further token", description="Make a further token with a name.")
-    adding.add_argument("name", metavar="NAME", help="whose it is, or what for: letters, digits, - and _")
-    listing = actions.add_parser("list", help="list the tokens", description="List the tokens; none is shown.")
+    adding = actions.add_parser("add", help="make another token", description="Make another token, with a name.")
+    adding.add_argument("name", metavar="NAME", help="a person or a program: letters, digits, - and _")
+    listing = actions.add_parser(
+        "list", help="list the tokens", description="List names and dates; the tokens themselves are not shown."
+    )
     listing.add_argument("--json", action="store_true", help="print JSON")
     revoking = actions.add_parser(
-        "revoke", help="make a token void", description="Make a token void. Who signed in with it is signed out."
+        "revoke", help="revoke a token", description="Revoke a token. Everyone who signed in with it is signed out."
     )
-    revoking.add_argument("name", metavar="NAME", help="as `maskgate token list` shows it")
+    revoking.add_argument("name", metavar="NAME", help="as shown by `maskgate token list`")
     for action in (adding, listing, revoking):
         _add_file(action, argparse.SUPPRESS)
 
@@ -54,8 +56,8 @@ def _add_file(parser: argparse.ArgumentParser, default: str | None) -> None:
         type=Path,
         metavar="FILE",
         default=default,
-        help="keep the hash there, and those of named tokens next to it (default: web.token_file, else next to the "
-        "counts)",
+        help="where the hash is kept, with those of named tokens next to it (default: web.token_file, else next to "
+        "the counts)",
     )
 
 

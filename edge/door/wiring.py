@@ -108,18 +108,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
     parts.callback(source.close)
     pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))
     parts.callback(pipeline.close)
-    kind = _kind(choice)
-    opening = Opening(
-        settings,
-        clock,
-        commands,
-        kind,
-        watched=source.live or source.paced,
-        counted=config.counts.recordings or kind is SourceKind.CAMERA,
-        events=options.events,
-        window=options.window,
-        quiet=options.quiet,
-    )
+    opening = _opening(settings, options, clock, commands, source, _kind(choice))
     sinks = _open_sinks(opening, parts)
     # Opened last, so that it is the first to be closed: nobody waits for a network while the alarm sounds.
     output = open_alert(config.alerts)
@@ -137,11 +126,27 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
         clock=clock,
         commands=commands,
         settings=settings,
-        kind=kind,
+        kind=opening.kind,
         counted=opening.counted,
         gate=MotionGate(config.face.idle_every) if source.live and config.face.idle_every else None,
         board=_open_board(config.camera, parts) if source.live else None,
         max_frames=options.max_frames,
+    )
+
+
+def _opening(
+    settings: Settings, options: Options, clock: Clock, commands: Commands, source: Source, kind: SourceKind
+) -> Opening:
+    return Opening(
+        settings,
+        clock,
+        commands,
+        kind,
+        watched=source.live or source.paced,
+        counted=settings.config.counts.recordings or kind is SourceKind.CAMERA,
+        events=options.events,
+        window=options.window,
+        quiet=options.quiet,
     )
 
 

@@ -98,10 +98,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", type=_section, help="what to measure (default: all)")
-    parser.add_argument("--quick", action="store_true", help="few rounds: whether it works, not how fast it is")
-    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="plots and JSON go there (%(default)s)")
-    parser.add_argument("--peers", type=Path, help="the folder with the published models; without it they are left out")
-    parser.add_argument("--weights", type=Path, help="ImageNet weights of the report's model; random ones unless given")
+    parser.add_argument("--quick", action="store_true", help="few rounds: tests that it works, not how fast it is")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for plots and JSON (%(default)s)")
+    parser.add_argument("--peers", type=Path, help="folder with the published models; without it they are left out")
+    parser.add_argument("--weights", type=Path, help="ImageNet weights of the report's model (default: random)")
     parser.add_argument("--data", type=Path, help="a COCO file with photos, or a folder with a val.json")
     return parser
 

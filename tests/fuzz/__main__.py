@@ -121,11 +121,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=HELP.format(targets=about, work=WORK),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("targets", nargs="*", metavar="TARGET", help="which (default: all, see below)")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="what to fuzz (default: all, see below)")
     parser.add_argument("--seconds", type=int, default=60, metavar="N", help="for each target (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="targets at a time (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="targets in parallel (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table as JSON")
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="only try what this file holds, on the one TARGET")
+    parser.add_argument(
+        "--replay", type=Path, metavar="FILE", help="only try the input in this file, on the one TARGET"
+    )
     args = parser.parse_args(arguments)
     args.targets = args.targets or list(fuzz.TARGETS)
     if unknown := [name for name in args.targets if name not in fuzz.TARGETS]:

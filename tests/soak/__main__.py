@@ -76,16 +76,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--short", action="store_true", help="once each, and only what is quick")
+    parser.add_argument("--short", action="store_true", help="quick faults only, once each")
     parser.add_argument("--only", metavar="WORD", default="", help="a group, or part of a fault's name")
-    parser.add_argument("--list", action="store_true", help="say what would be tried, and how often")
+    parser.add_argument("--list", action="store_true", help="list what would be tried, and how often")
     parser.add_argument(
         "--frames", type=int, metavar="N", help=f"of the simulated day ({LONG_FRAMES:,}; short {SHORT_FRAMES:,})"
     )
-    parser.add_argument("--seed", type=int, default=1, help="of whatever is drawn (%(default)s)")
-    parser.add_argument(
-        "--jobs", type=int, default=AT_ONCE, help="faults tried at once where they may be (%(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=1, help="random seed (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=AT_ONCE, help="faults to try in parallel (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("build/soak"), help="folder for the JSON (%(default)s)")
     return parser.parse_args()
 
