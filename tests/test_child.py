@@ -71,7 +71,7 @@ def test_how_it_died_is_said(program: str, message: dict[str, Any], said: str) -
     child.close()
 
 
-def test_its_last_words_are_not_kept_where_they_may_be_secret(program: str) -> None:
+def test_secret_last_words_are_not_kept(program: str) -> None:
     child = Child(program, errors=False)
     with pytest.raises(ChildDiedError, match=r"ended with exit code 1$"):
         child.ask({"say": "rtsp://door:secret@cam"}, 10.0)
@@ -93,7 +93,7 @@ class Stuck:
         raise subprocess.TimeoutExpired("stuck", timeout)
 
 
-def test_one_that_cannot_be_ended_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unkillable_one_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Stuck())
     child = Child("stuck")
     began = time.monotonic()

@@ -20,14 +20,14 @@ def saved(path: Path, text: str, encoding: str) -> Path:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_byte_order_mark_is_read_over(tmp_path: Path, encoding: str) -> None:
+def test_byte_order_marks_are_ignored(tmp_path: Path, encoding: str) -> None:
     assert read_text(saved(tmp_path / "a", "ä\n", encoding)) == "ä\n"
     assert load(saved(tmp_path / "b", TOML, encoding), {}).config.alerts.led_pin == 5
     settings = MqttSettings(username="door", password_file=saved(tmp_path / "c", "secret\r\n", encoding))
     assert password(settings) == "secret"
 
 
-def test_a_token_file_with_a_mark_still_opens(tmp_path: Path) -> None:
+def test_token_files_may_have_a_mark(tmp_path: Path) -> None:
     path = tmp_path / "web-token"
     made = token.make(path)
     path.write_bytes(codecs.BOM_UTF8 + path.read_bytes().replace(b"\n", b"\r\n"))
@@ -46,6 +46,6 @@ def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
         token.read(path, "0.0.0.0")
 
 
-def test_other_encodings_are_refused_with_the_line(tmp_path: Path) -> None:
+def test_other_encodings_name_the_line(tmp_path: Path) -> None:
     with pytest.raises(NotTextError, match="is not UTF-8 text"):
         read_text(saved(tmp_path / "a", "a\nZürich\n", "latin-1"))

@@ -72,6 +72,6 @@ def test_ci_needs_every_part(tmp_path: Path, package: str, code: int) -> None:
     assert run(tmp_path, package, {"CI": "true"}).returncode == code
 
 
-def test_a_missing_part_leaves_nothing_to_retry(tmp_path: Path) -> None:
+def test_missing_parts_leave_nothing_to_retry(tmp_path: Path) -> None:
     assert run(tmp_path, "mosquitto", {"CI": "true"}, FAILED).returncode == 1
     assert json.loads((tmp_path / ".pytest_cache/v/cache/lastfailed").read_text()) == {}

@@ -59,7 +59,7 @@ class TestSlidingRate:
             rate.mark(float(second), second * 30 if second < 50 else 1500 + (second - 50) * 5)
         assert rate.per_second(99.0) == pytest.approx(5.0)
 
-    def test_it_falls_to_nothing_when_marks_stop(self) -> None:
+    def test_it_falls_to_nothing_without_marks(self) -> None:
         rate = SlidingRate(over=10.0)
         for second in range(20):
             rate.mark(float(second), second * 30)
@@ -124,7 +124,7 @@ class TestReadText:
             read_text(tmp_path / "file")
 
 
-def test_a_spread_is_the_middle_and_its_edges() -> None:
+def test_a_spread_has_middle_and_edges() -> None:
     assert Spread.of(range(1, 100)) == Spread(50, 10, 90)
     assert Spread.of([3.0]) == Spread(3.0, 3.0, 3.0)
     assert str(Spread.of([1.0, 1.0])) == "1.00 (1.00 to 1.00)"

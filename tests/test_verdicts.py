@@ -47,7 +47,7 @@ def test_unsure_never_alarms() -> None:
     assert not any(verdict.alarming and verdict.welcome for verdict in Verdict)
 
 
-def test_the_kiosk_speaks_to_the_unmasked_first() -> None:
+def test_the_kiosk_addresses_the_unmasked_first() -> None:
     assert MOST_URGENT_FIRST == (
         Verdict.WITHOUT_MASK,
         Verdict.MASK_WORN_INCORRECTLY,
@@ -68,7 +68,7 @@ def test_outlines_and_figures_differ() -> None:
 
 
 @pytest.mark.parametrize("verdict", Verdict)
-def test_kiosk_text_stands_out_from_its_ground(verdict: Verdict) -> None:
+def test_kiosk_text_has_contrast(verdict: Verdict) -> None:
     assert contrast(verdict.row.colours.ink, verdict.row.colours.ground) >= 7
 
 
@@ -88,7 +88,7 @@ def test_no_other_file_spells_a_verdict() -> None:
     assert spellers - ALLOWED == {"commands/check.py"}, "check.py shows a key in an example only"
 
 
-def test_an_unknown_language_falls_back_to_english() -> None:
+def test_unknown_languages_fall_back_to_english() -> None:
     assert pages.words("xx") == pages.words("en")
 
 

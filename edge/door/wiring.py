@@ -108,7 +108,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
     parts.callback(source.close)
     pipeline = load_pipeline(config, live=Live(clock, store_path(config.counts).parent))
     parts.callback(pipeline.close)
-    opening = _opening(settings, options, clock, commands, source, _kind(choice))
+    opening = _opening(settings, options, clock, commands, source=source, kind=_kind(choice))
     sinks = _open_sinks(opening, parts)
     # Opened last, so that it is the first to be closed: nobody waits for a network while the alarm sounds.
     output = open_alert(config.alerts)
@@ -135,7 +135,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
 
 
 def _opening(
-    settings: Settings, options: Options, clock: Clock, commands: Commands, source: Source, kind: SourceKind
+    settings: Settings, options: Options, clock: Clock, commands: Commands, *, source: Source, kind: SourceKind
 ) -> Opening:
     return Opening(
         settings,

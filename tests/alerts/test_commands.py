@@ -80,9 +80,7 @@ def open_desk(pins: Callable[[int], Any]) -> Iterator[Callable[..., Desk]]:
 
 
 class TestMute:
-    def test_it_silences_the_buzzer_and_not_the_lamp(
-        self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]
-    ) -> None:
+    def test_it_silences_only_the_buzzer(self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]) -> None:
         desk = open_desk()
         assert desk.ask(Mute(300)) == "Buzzer and sound are muted for 300 s."
         desk.alerts.update([], [BARE], 1.0)
@@ -99,9 +97,7 @@ class TestMute:
         assert state.muted_until is None
         assert state.audible
 
-    def test_unmuting_lets_a_running_alarm_be_heard(
-        self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]
-    ) -> None:
+    def test_unmuting_resumes_a_running_alarm(self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]) -> None:
         desk = open_desk()
         desk.ask(Mute())
         desk.alerts.update([], [BARE], 1.0)
@@ -109,12 +105,12 @@ class TestMute:
         assert desk.ask(Unmute(), at=2.0) == "Buzzer and sound are heard again."
         wait_until(lambda: pins(BUZZER).state)
 
-    def test_without_a_length_it_lasts_as_configured(self, open_desk: Callable[..., Desk]) -> None:
+    def test_it_lasts_as_configured_by_default(self, open_desk: Callable[..., Desk]) -> None:
         desk = open_desk(mute_for=45.0)
         desk.ask(Mute(), at=100.0)
         assert desk.alerts.state(100.0).muted_until == 145.0
 
-    def test_quiet_hours_outlast_it_and_are_named(self, open_desk: Callable[..., Desk]) -> None:
+    def test_quiet_hours_outlast_the_mute(self, open_desk: Callable[..., Desk]) -> None:
         here = NIGHT.astimezone()
         desk = open_desk(ManualClock(NIGHT), quiet_hours=f"{here:%H}:00-{(here.hour + 1) % 24:02}:00")
         assert desk.ask(Unmute()) == "They stay silent: it is in the quiet hours."
@@ -129,7 +125,7 @@ class TestMute:
 
 class TestTryOutput:
     @pytest.mark.parametrize(("kind", "pin"), [("led", LED), ("welcome", GREEN), ("buzzer", BUZZER)])
-    def test_one_output_is_on_for_a_moment(
+    def test_one_output_comes_on_briefly(
         self, pins: Callable[[int], Any], open_desk: Callable[..., Desk], kind: Any, pin: int
     ) -> None:
         desk = open_desk()
@@ -139,9 +135,7 @@ class TestTryOutput:
         wait_until(lambda: not pins(pin).state)
         assert not desk.alerts.sounding
 
-    def test_a_muted_buzzer_is_heard_when_tried(
-        self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]
-    ) -> None:
+    def test_a_test_sounds_while_muted(self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]) -> None:
         desk = open_desk()
         desk.ask(Mute(60))
         desk.ask(TryOutput("buzzer"))
@@ -156,7 +150,7 @@ class TestTryOutput:
         wait_until(lambda: pins(RELAY).state)
         wait_until(lambda: not pins(RELAY).state)
 
-    def test_an_output_that_is_not_there_is_named(self, open_desk: Callable[..., Desk]) -> None:
+    def test_a_missing_output_is_named(self, open_desk: Callable[..., Desk]) -> None:
         with pytest.raises(RefusedError, match=r"This door has no sound; alerts\.sound names none"):
             open_desk().ask(TryOutput("sound"))
         with pytest.raises(RefusedError, match=r"There is no output 'siren'; there are: led, "):
@@ -169,7 +163,7 @@ class TestState:
         assert [output.kind for output in state.outputs] == ["led", "welcome", "relay"]
         assert not state.audible
 
-    def test_a_sound_that_cannot_be_had_is_listed_with_its_trouble(
+    def test_unplayable_sound_is_listed_with_trouble(
         self, open_desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("shutil.which", lambda _: None)
@@ -197,20 +191,20 @@ class TestQueue:
         with pytest.raises(RefusedError, match="Too many commands wait"):
             answers[-1].result()
 
-    def test_a_command_that_is_no_longer_wanted_is_dropped(self, open_desk: Callable[..., Desk]) -> None:
+    def test_withdrawn_commands_are_dropped(self, open_desk: Callable[..., Desk]) -> None:
         desk = open_desk()
         assert desk.commands.ask(Mute(60)).cancel()
         obey(desk.commands, desk, 0.0)
         assert desk.alerts.state(0.0).muted_until is None
 
-    def test_stop_and_restart_end_the_run_at_once(self) -> None:
+    def test_stop_and_restart_end_the_run(self) -> None:
         commands = Commands()
         commands.ask(Stop())
         assert (commands.stopped.is_set(), commands.restart) == (True, False)
         assert commands.ask(Restart()).result(timeout=0) == "The door restarts."
         assert commands.restart
 
-    def test_at_the_end_nobody_waits_in_vain(self) -> None:
+    def test_the_end_answers_waiting_commands(self) -> None:
         commands = Commands()
         early = commands.ask(Unmute())
         commands.close()

@@ -40,7 +40,7 @@ def test_help_teaches_every_section(capsys: pytest.CaptureFixture[str]) -> None:
     assert "make bench" in said
 
 
-def test_a_section_that_does_not_exist_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_section_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         bench.main(["speed"])
     assert ended.value.code == 2
@@ -49,13 +49,13 @@ def test_a_section_that_does_not_exist_is_refused_by_name(capsys: pytest.Capture
     assert "overhead" in said
 
 
-def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert bench.main(["overhead", "--out", str(tmp_path / "file" / "bench")]) == 2
     assert "choose another --out" in capsys.readouterr().err
 
 
-def test_figures_are_printed_and_written_for_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_figures_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["overhead", "budget", "--quick", "--out", str(tmp_path)]) == 0
     output = capsys.readouterr().out
     assert "bare invoke() calls" in output
@@ -68,7 +68,7 @@ def test_figures_are_printed_and_written_for_programs(tmp_path: Path, capsys: py
     assert all(ratio > 1 for ratio in ratios_told)
 
 
-def test_what_is_not_there_is_left_out_and_named(tmp_path: Path) -> None:
+def test_missing_parts_are_named(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.bench", "peers", "--quick", "--out", str(tmp_path)]
     absent = ["--peers", str(tmp_path / "none"), "--data", str(tmp_path / "val.json")]
     told = subprocess.run([*command, *absent], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -78,7 +78,7 @@ def test_what_is_not_there_is_left_out_and_named(tmp_path: Path) -> None:
     assert "| maskgate |" in told
 
 
-def test_multiply_accumulates_are_those_of_each_kind_of_layer() -> None:
+def test_every_layer_kind_counts_its_macs() -> None:
     operations = (
         Operation("CONV_2D", (tensor(1, 8, 8, 3), tensor(16, 3, 3, 3), tensor(16)), (tensor(1, 4, 4, 16),)),
         Operation("DEPTHWISE_CONV_2D", (tensor(1, 4, 4, 16), tensor(1, 3, 3, 16), tensor(16)), (tensor(1, 4, 4, 16),)),
@@ -92,13 +92,13 @@ def test_multiply_accumulates_are_those_of_each_kind_of_layer() -> None:
     }
 
 
-def test_a_spread_is_the_median_and_the_middle_half() -> None:
+def test_a_spread_has_median_and_quartiles() -> None:
     assert Quartiles.of([1, 2, 3, 4, 5]) == Quartiles(3, 2, 4)
     assert Quartiles.of([7.0]) == Quartiles(7.0, 7.0, 7.0)
     assert ratios([2, 6, 12], [1, 2, 3]) == Quartiles(3, 2.5, 3.5)
 
 
-def test_a_store_is_filled_with_as_many_visits_as_asked(tmp_path: Path) -> None:
+def test_a_store_gets_the_requested_visits(tmp_path: Path) -> None:
     store = tmp_path / "counts.db"
     fill(store, 1000)
     with sqlite3.connect(store) as connection:
@@ -107,13 +107,13 @@ def test_a_store_is_filled_with_as_many_visits_as_asked(tmp_path: Path) -> None:
     assert read_today(store, datetime.now(timezone.utc))["hours"]
 
 
-def test_a_crowd_has_as_many_heads_as_asked_and_an_empty_door_none() -> None:
+def test_scenes_have_the_requested_heads() -> None:
     nobody, one, two = crowds(load_pipeline(settings()), [0, 1, 2])
     assert nobody.std() == 0
     assert (two != nobody).sum() > 1.5 * (one != nobody).sum()
 
 
-def test_a_gate_that_never_sees_motion_costs_no_visit() -> None:
+def test_a_blind_gate_costs_no_visit() -> None:
     always, gated = (
         score(Scene(40, Faults(), arrivals=0.05, seed=11), PeopleTracker(PeopleSettings()), idle_every=idle)
         for idle in (0.0, 0.15)

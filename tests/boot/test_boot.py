@@ -130,14 +130,14 @@ def lines(board: Board) -> dict[int, int]:
     return {int(number) - first: int(number) for number in re.findall(r"gpio-(\d+) +\(.*\|maskgate *\) +out", told)}
 
 
-def test_the_card_comes_up_by_itself_with_its_clock_years_off(board: Board) -> None:
+def test_the_card_boots_with_wrong_clock(board: Board) -> None:
     board.switch_on()
     took = board.wait_until_shown("This card is finished: maskgate runs.", 2 * PATIENCE)
     print(f"first boot: {took:.0f} s")
     assert "The clock says 2035-01-01" in board.shown()
 
 
-def test_the_host_key_is_the_one_that_the_screen_showed(board: Board) -> None:
+def test_the_screen_shows_the_host_key(board: Board) -> None:
     scanned = call(["ssh-keyscan", "-t", "ed25519", "-p", str(board.port), "127.0.0.1"]).stdout
     line = next(line for line in scanned.splitlines() if not line.startswith("#"))
     board.know(line.split(" ", 1)[1])
@@ -160,7 +160,7 @@ def send(board: Board, files: Sequence[Path]) -> list[str]:
     return [f"/tmp/{file.name}" for file in files]
 
 
-def test_the_models_store_here_what_they_store_there(board: Board, stills: list[Path]) -> None:
+def test_model_outputs_match_this_machine(board: Board, stills: list[Path]) -> None:
     """Each whole number of each output for the same input."""
     board.must("systemctl stop maskgate")
     words = " ".join(send(board, [TENSORS, *stills]))
@@ -174,7 +174,7 @@ def test_the_models_store_here_what_they_store_there(board: Board, stills: list[
     assert np.array_equal(ours, theirs)
 
 
-def test_faces_and_verdicts_are_those_found_here(board: Board, stills: list[Path]) -> None:
+def test_detections_match_this_machine(board: Board, stills: list[Path]) -> None:
     words = " ".join(send(board, stills))
     there = [json.loads(line) for line in board.must(f"{MASKGATE} check --json {words}").splitlines()]
     here = [json.loads(line) for line in must([*HERE, "check", "--json", *map(str, stills)]).splitlines()]
@@ -201,7 +201,7 @@ def watched(run: Callable[[str], str], program: Sequence[str], clip: str, counts
     return [(event["event"], event["person"], event.get("verdict", "")) for event in told if "person" in event]
 
 
-def test_everybody_in_the_demo_clip_gets_the_same_verdict(board: Board, clip: Path, tmp_path: Path) -> None:
+def test_demo_verdicts_match_this_machine(board: Board, clip: Path, tmp_path: Path) -> None:
     there = watched(board.must, [MASKGATE], *send(board, [clip]), "/tmp/counts.db")
     here = watched(lambda command: must(["sh", "-c", command]), HERE, str(clip), f"{tmp_path}/counts.db")
     print(f"{len(here)} events")
@@ -238,7 +238,7 @@ def test_the_card_is_updated_over_ssh(board: Board, tmp_path: Path) -> None:
     assert board.property("Description").startswith("Second")
 
 
-def test_counts_are_whole_after_every_power_cut(board: Board) -> None:
+def test_counts_survive_every_power_cut(board: Board) -> None:
     for number in range(POWER_CUTS):
         wait_for(lambda: " left after " in said(board), PATIENCE, "somebody is counted since the board booted")
         counted = visits(board)
@@ -254,7 +254,7 @@ def test_counts_are_whole_after_every_power_cut(board: Board) -> None:
         assert board.must(f'python3 -c "{CHECK_STORE}"') == "ok"
 
 
-def test_the_boot_partition_tells_how_the_first_boot_went(board: Board) -> None:
+def test_the_boot_partition_reports_first_boot(board: Board) -> None:
     board.must("sync")
     board.cut_power()
     report = run(["mtype", "-i", f"{board.image}@@{BOOT}", "::maskgate-first-boot.txt"])

@@ -118,7 +118,7 @@ class TestVideoFile:
             with pytest.raises(BlockingIOError):
                 listener.accept()
 
-    def test_an_absent_file_is_refused_by_name(self, tmp_path: Path) -> None:
+    def test_an_absent_file_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(CameraError, match=r"no video file .*gone\.mp4"):
             VideoFile(tmp_path / "gone.mp4")
 
@@ -133,7 +133,7 @@ class TestStills:
         assert tuple(second.image[0, 0]) == RED
         assert second.captured_at > first.captured_at
 
-    def test_an_unreadable_image_is_named_and_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_unreadable_image_is_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         cv2.imwrite(str(tmp_path / "a.png"), plain(BLUE))
         (tmp_path / "b.png").write_bytes(b"\x89PNG and then nothing")
         cv2.imwrite(str(tmp_path / "c.png"), plain(RED))
@@ -176,7 +176,7 @@ def network_camera() -> Iterator[int]:
 
 
 class TestStream:
-    def test_http_cameras_are_read_to_their_end(self, network_camera: int) -> None:
+    def test_http_videos_are_read_whole(self, network_camera: int) -> None:
         stream = Stream(f"http://door:secret@127.0.0.1:{network_camera}/video.mjpg", ManualClock(), read_timeout=2.0)
         assert stream.live
         assert stream.read().image.shape == (48, 64, 3)
@@ -311,12 +311,12 @@ class TestPiCamera:
         against = short | {"ExposureValue": 1.5, "AeMeteringMode": 1}
         assert FakePicamera2.last.configuration["controls"] == against
 
-    def test_a_module_that_focuses_goes_on_focusing(self, picamera2: type[FakePicamera2]) -> None:
+    def test_autofocus_stays_on(self, picamera2: type[FakePicamera2]) -> None:
         picamera2.camera_controls = FakePicamera2.camera_controls | {"AfMode": (0, 2, 0)}
         PiCamera(CameraSettings(), ManualClock())
         assert FakePicamera2.last.configuration["controls"]["AfMode"] == 2
 
-    def test_a_camera_mounted_sideways_turns_both_pictures(self, picamera2: type[FakePicamera2]) -> None:
+    def test_rotation_turns_both_pictures(self, picamera2: type[FakePicamera2]) -> None:
         asked = []
 
         def input_size(width: int, height: int) -> tuple[int, int]:
@@ -386,7 +386,7 @@ class TestCsiCamera:
     def camera(self, capture: FakeGStreamer, **settings: Any) -> CsiCamera:
         return CsiCamera(1, CameraSettings(**settings), ManualClock(), capture, lambda: WITH_GSTREAMER)
 
-    def test_the_pipeline_scales_and_keeps_the_newest(self) -> None:
+    def test_gstreamer_scales_and_keeps_the_newest(self) -> None:
         capture = FakeGStreamer()
         camera = self.camera(capture, width=640, height=480, fps=25)
         steps = capture.pipeline.split(" ! ")
@@ -579,7 +579,7 @@ class TestChoice:
         with pytest.raises(ConfigError, match=r"accepted: auto, picamera, csi:0, usb:0.*demo"):
             open_camera(CameraSettings(source=source), ManualClock())
 
-    def test_a_mistyped_source_gets_the_nearest_one(self) -> None:
+    def test_a_mistyped_source_gets_a_suggestion(self) -> None:
         with pytest.raises(ConfigError, match="did you mean 'picamera'"):
             open_camera(CameraSettings(source="picam"), ManualClock())
 
@@ -785,7 +785,7 @@ class TestLiveCamera:
         assert events == []
         assert len(frames) >= 40
 
-    def test_still_pixels_with_new_times_are_shown(self) -> None:
+    def test_new_times_beat_repeated_pixels(self) -> None:
         def stamped(number: int) -> Callable[[], Frame]:
             return lambda: Frame(noise(7), time.sleep(0.01) or time.monotonic(), 0, stamp=number / 25)
 
@@ -794,20 +794,20 @@ class TestLiveCamera:
         assert events == []
         assert len(frames) >= 80
 
-    def test_still_pixels_with_old_times_are_frozen(self) -> None:
+    def test_repeated_pixels_and_times_are_frozen(self) -> None:
         ring = ScriptedCamera(
             *((lambda n=n: Frame(noise(n % 4), time.sleep(0.01) or 0.0, 0, stamp=n % 4)) for n in range(500))
         )
         assert first_event(latest(ring, ScriptedCamera)).detail == "scripted repeats the same picture."
 
-    def test_new_pixels_with_old_times_are_shown(self) -> None:
+    def test_new_pixels_beat_repeated_times(self) -> None:
         still = ScriptedCamera(
             *((lambda n=n: Frame(noise(n), time.sleep(0.01) or 0.0, 0, stamp=0.0)) for n in range(120))
         )
         events, _ = watch(latest(still, ScriptedCamera), lambda _, frames: len(frames) >= 80)
         assert events == []
 
-    def test_who_expects_still_scenes_turns_it_off(self) -> None:
+    def test_freeze_detection_can_be_off(self) -> None:
         still = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(60)))
         events, _ = watch(latest(still, ScriptedCamera, frozen_after=0), lambda _, frames: len(frames) >= 40)
         assert events == []

@@ -121,7 +121,7 @@ def numbers(camera: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_mjpeg_is_read_in_every_way_it_is_sent(way: str) -> None:
+def test_every_mjpeg_form_is_read(way: str) -> None:
     with http_camera(says(WAYS[way])) as port:
         camera = opened(url(port))
         assert isinstance(camera, MjpegCamera)
@@ -138,7 +138,7 @@ def test_bytes_may_come_one_by_one() -> None:
     assert found == [jpeg(number) for number in range(PICTURES)]
 
 
-def test_time_stamps_before_a_picture_are_known() -> None:
+def test_time_stamps_before_pictures_are_read() -> None:
     splitter = JpegSplitter()
     splitter.feed(b"--frame\r\nX-Timestamp: 12.500000\r\n" + part(jpeg(0)) + b"--frame\r\n" + part(jpeg(1)))
     stamps = [(splitter.next(), splitter.stamp)[1] for _ in range(2)]
@@ -163,7 +163,7 @@ class TestMemory:
             camera.close()
             assert memory.peak() - before < 3 * MOST_BYTES
 
-    def test_bytes_without_a_picture_are_not_kept(self) -> None:
+    def test_bytes_without_pictures_are_dropped(self) -> None:
         splitter = JpegSplitter()
         before = memory.resident()
         for _ in range(40):
@@ -171,7 +171,7 @@ class TestMemory:
             assert splitter.next() is None
         assert memory.resident() - before < MOST_BYTES
 
-    def test_a_picture_that_does_not_end_is_refused(self) -> None:
+    def test_an_endless_picture_is_refused(self) -> None:
         splitter = JpegSplitter()
         splitter.feed(jpeg(0)[:-2] + bytes(MOST_BYTES))
         with pytest.raises(TooLargeError):
@@ -201,7 +201,7 @@ class TestTime:
             camera.close()
             assert time.monotonic() - began < 5
 
-    def test_pictures_that_cannot_be_decoded_are_named(self) -> None:
+    def test_undecodable_pictures_are_named(self) -> None:
         broken = jpeg(0).replace(b"\xff\xc0\x00\x11", b"\xff\xc3\x00\x11")
         stop = threading.Event()
 
@@ -240,7 +240,7 @@ class TestLogin:
             assert numbers(opened(url(port, "door:p%20w%2F%23@"))) == list(range(PICTURES))
         assert asked == ["", wanted]
 
-    def test_digest_is_preferred_and_the_password_is_not_sent(self) -> None:
+    def test_digest_is_preferred_to_basic(self) -> None:
         asked: list[str] = []
         both = f"{self.BASIC}\r\nWWW-Authenticate: {self.DIGEST}"
         with http_camera(self.camera(both, lambda said: 'username="door"' in said, asked)) as port:
@@ -248,23 +248,23 @@ class TestLogin:
         assert asked[1].startswith("Digest ")
         assert "secret" not in asked[1]
 
-    def test_user_and_password_may_hold_any_character(self) -> None:
+    def test_logins_may_hold_any_character(self) -> None:
         asked: list[str] = []
         with http_camera(self.camera(self.DIGEST, lambda said: 'username="tür"' in said, asked)) as port:
             assert numbers(opened(url(port, "t%C3%BCr:s%E2%82%AC@"))) == list(range(PICTURES))
 
-    def test_a_request_for_no_known_login_is_said(self) -> None:
+    def test_an_unknown_login_scheme_is_named(self) -> None:
         camera = self.camera("Negotiate", lambda _: True, [])
         with http_camera(camera) as port, pytest.raises(CameraError, match="a login of a kind that maskgate does not"):
             opened(url(port, "door:secret@"))
 
-    def test_a_wrong_password_is_said_and_not_shown(self) -> None:
+    def test_a_wrong_password_stays_hidden(self) -> None:
         camera = self.camera(self.DIGEST, lambda _: False, [])
         with http_camera(camera) as port, pytest.raises(CameraError, match="refuses the user and pass") as raised:
             opened(url(port, "door:secret@"))
         assert "secret" not in str(raised.value)
 
-    def test_a_missing_login_says_how_to_write_it(self) -> None:
+    def test_a_missing_login_explains_itself(self) -> None:
         camera = self.camera(self.DIGEST, lambda _: True, [])
         with http_camera(camera) as port, pytest.raises(CameraError, match=r"write http://USER:PASSWORD@"):
             opened(url(port))
@@ -288,7 +288,7 @@ class TestLogin:
         assert said is not None
         assert f'response="{expected}"' in said
 
-    def test_the_older_digest_without_quality_is_known(self) -> None:
+    def test_the_older_digest_is_known(self) -> None:
         """The example of RFC 2069 as corrected by its errata."""
         challenge = 'Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093"'
         said = answer(User("Mufasa", "CircleOfLife"), [challenge], "GET", "/dir/index.html")
@@ -355,7 +355,7 @@ class TestAnswers:
                 camera.read()
             camera.close()
 
-    def test_an_address_without_a_host_is_refused(self) -> None:
+    def test_an_address_needs_a_host(self) -> None:
         with pytest.raises(ConfigError, match="has no host"):
             opened("http:///video")
 

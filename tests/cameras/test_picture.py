@@ -37,7 +37,7 @@ def tiff(width: int, height: int, samples: int, bits: int, sample_format: int = 
 
 class TestNames:
     @pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".jfi", ".mpo", ".JPG"])
-    def test_every_name_of_a_jpeg_is_an_image(self, tmp_path: Path, suffix: str) -> None:
+    def test_every_jpeg_extension_is_an_image(self, tmp_path: Path, suffix: str) -> None:
         (tmp_path / f"a{suffix}").write_bytes(jpeg(pattern()))
         frame = Stills(tmp_path).read()
         assert frame is not None
@@ -47,13 +47,11 @@ class TestNames:
         (tmp_path / "a.jfif").write_bytes(cv2.imencode(".png", pattern())[1].tobytes())
         assert np.array_equal(read_picture(tmp_path / "a.jfif"), pattern())
 
-    def test_the_first_picture_of_several_in_a_file_is_read(self, tmp_path: Path) -> None:
+    def test_the_first_of_several_pictures(self, tmp_path: Path) -> None:
         (tmp_path / "a.mpo").write_bytes(jpeg(pattern()) + jpeg(pattern(64, 48)))
         assert read_picture(tmp_path / "a.mpo").shape == (120, 160, 3)
 
-    def test_files_of_a_mac_and_hidden_ones_are_left_out(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_hidden_and_mac_files_are_skipped(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         for name in ("a.jpg", ".hidden.jpg"):
             (tmp_path / name).write_bytes(jpeg(pattern()))
         (tmp_path / "._a.jpg").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
@@ -62,14 +60,14 @@ class TestNames:
         assert camera.read() is None
         assert not caplog.records
 
-    def test_images_that_are_not_read_are_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def test_unsupported_images_are_counted(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         (tmp_path / "a.jpg").write_bytes(jpeg(pattern()))
         for name in ("b.heic", "c.HEIC", "d.gif", "e.avif"):
             (tmp_path / name).touch()
         Stills(tmp_path)
         assert "skipped 2 HEIC, 1 GIF, 1 AVIF, which are not supported; convert them to JPEG" in caplog.text
 
-    def test_a_folder_of_nothing_else_says_so(self, tmp_path: Path) -> None:
+    def test_a_folder_without_images_says_so(self, tmp_path: Path) -> None:
         (tmp_path / "a.heic").touch()
         with pytest.raises(OSError, match=r"holds no image .*; not supported: 1 HEIC"):
             Stills(tmp_path)
@@ -86,12 +84,12 @@ class TestFormats:
             (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
         ],
     )
-    def test_a_format_that_is_not_read_is_named(self, tmp_path: Path, begin: bytes, name: str) -> None:
+    def test_an_unsupported_format_is_named(self, tmp_path: Path, begin: bytes, name: str) -> None:
         (tmp_path / "a.jpg").write_bytes(begin + bytes(64))
         with pytest.raises(PictureError, match=f"^{name} pictures are not supported; convert it to JPEG"):
             read_picture(tmp_path / "a.jpg")
 
-    def test_a_tiff_of_floating_point_numbers_is_named(self) -> None:
+    def test_a_floating_point_tiff_is_named(self) -> None:
         with pytest.raises(PictureError, match="TIFF pictures of floating-point numbers are not supported"):
             decode(tiff(16, 16, 3, 32, 3))
 
@@ -114,7 +112,7 @@ class TestMissingEnd:
         with pytest.raises(PictureError, match="damaged"):
             read_picture(tmp_path / "a.jpg")
 
-    def test_a_jpeg_with_other_data_behind_it_is_read(self, tmp_path: Path) -> None:
+    def test_data_after_a_jpeg_is_ignored(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_bytes(jpeg(pattern()) + bytes(5000))
         assert read_picture(tmp_path / "a.jpg").shape == (120, 160, 3)
 
@@ -130,13 +128,13 @@ class TestCost:
             decode(content)
         assert memory.peak() - before < 32 * memory.MEGABYTE
 
-    def test_a_progressive_jpeg_of_64_megapixels_is_refused(self) -> None:
+    def test_a_huge_progressive_jpeg_is_refused(self) -> None:
         whole = bytearray(jpeg(pattern(16, 16), cv2.IMWRITE_JPEG_PROGRESSIVE, 1))
         struct.pack_into(">HH", whole, whole.index(b"\xff\xc2") + 5, 8000, 8000)
         with pytest.raises(PictureError, match="too many pixels"):
             decode(bytes(whole))
 
-    def test_a_jpeg_of_hundreds_of_scans_is_refused_at_once(self) -> None:
+    def test_a_jpeg_with_hundreds_of_scans(self) -> None:
         whole = jpeg(pattern(4000, 3000), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
         last = whole.rindex(b"\xff\xda")
         many = whole[:last] + whole[last:-2] * 400 + b"\xff\xd9"
@@ -145,6 +143,6 @@ class TestCost:
             decode(many)
         assert time.process_time() - began < 1
 
-    def test_a_photo_of_a_phone_is_read(self) -> None:
+    def test_a_phone_photo_is_read(self) -> None:
         for options in ((), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)):
             assert decode(jpeg(pattern(4000, 3000), *options)).shape == (3000, 4000, 3)

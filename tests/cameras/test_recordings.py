@@ -41,9 +41,7 @@ def steps(frames: list[Frame]) -> list[float]:
 
 
 class TestDamage:
-    def test_a_damaged_spot_is_read_over_and_what_was_lost_is_said(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_a_damaged_spot_is_reported(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         frames, trouble = played(VideoFile(recordings.damaged(tmp_path / "a.mp4")))
         assert 160 < len(frames) < 180
         assert trouble is None
@@ -53,7 +51,7 @@ class TestDamage:
         frames, _ = played(VideoFile(recordings.damaged(tmp_path / "a.mp4")))
         assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(179 * INTERVAL)
 
-    def test_where_many_frames_are_lost_the_recording_was_not_seen(self, tmp_path: Path) -> None:
+    def test_many_lost_frames_are_an_error(self, tmp_path: Path) -> None:
         frames, trouble = played(VideoFile(recordings.damaged(tmp_path / "a.mp4", share=0.4, at=0.2)))
         assert frames
         assert trouble is not None
@@ -81,7 +79,7 @@ class TestDamage:
         assert all(looped.read() for _ in range(2 * seen + 5))
         looped.close()
 
-    def test_the_command_writes_its_summary_and_ends_with_3(self, tmp_path: Path) -> None:
+    def test_the_command_ends_with_3(self, tmp_path: Path) -> None:
         path = recordings.damaged(tmp_path / "a.mp4", share=0.4, at=0.2)
         done = run(tmp_path, str(path))
         assert done.returncode == 3
@@ -101,7 +99,7 @@ def run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
 
 
 class TestBlack:
-    def test_one_whose_frames_are_all_exactly_black_was_not_seen(self, tmp_path: Path) -> None:
+    def test_an_all_black_recording_fails(self, tmp_path: Path) -> None:
         for number in range(3):
             cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((48, 64, 3), np.uint8))
         frames, trouble = played(Stills(tmp_path))
@@ -115,7 +113,7 @@ class TestBlack:
 
 
 class TestInterlaced:
-    def test_it_is_read_or_said_not_to_be(self, tmp_path: Path) -> None:
+    def test_it_is_read_or_refused(self, tmp_path: Path) -> None:
         frames, trouble = played(VideoFile(recordings.interlaced(tmp_path / "a.mp4")))
         assert len(frames) == 20
         if interlaced.fails():
@@ -133,9 +131,7 @@ class TestInterlaced:
     def test_which_versions_fail(self, version: str, fails: bool) -> None:
         assert interlaced.fails(version) is fails
 
-    def test_one_picture_from_beginning_to_end_is_suspected_where_it_fails(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_one_repeated_picture_is_suspected(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / "a.avi"
         recordings.write(path, [recordings.picture(0)] * 10, "rawvideo")
         for fails in (False, True):
@@ -146,7 +142,7 @@ class TestInterlaced:
 
 class TestTimeStamps:
     @pytest.mark.parametrize("hours", [2, 1000])
-    def test_a_jump_forward_is_one_frame_interval(
+    def test_forward_jumps_count_one_interval(
         self, tmp_path: Path, hours: int, caplog: pytest.LogCaptureFixture
     ) -> None:
         ahead = hours * 3600 * recordings.FPS
@@ -157,7 +153,7 @@ class TestTimeStamps:
         assert steps(frames) == pytest.approx([INTERVAL] * 59, abs=1e-3)
         assert caplog.text.count("The time stamps of") == 1
 
-    def test_a_jump_backward_is_one_frame_interval(self, tmp_path: Path) -> None:
+    def test_backward_jumps_count_one_interval(self, tmp_path: Path) -> None:
         later = recordings.recording(tmp_path / "b.ts", 30, at=lambda number: number + 7200 * recordings.FPS)
         earlier = recordings.recording(tmp_path / "a.ts", 30)
         (tmp_path / "c.ts").write_bytes(later.read_bytes() + earlier.read_bytes())
@@ -185,13 +181,13 @@ class TestTimeStamps:
         times = SceneTimes(0.05)
         assert [times.take(stamp)[0] for stamp in stamps] == pytest.approx(expected)
 
-    def test_few_frames_a_second_are_no_jumps(self) -> None:
+    def test_low_frame_rates_are_not_jumps(self) -> None:
         times = SceneTimes(20.0)
         assert [times.take(20.0 * number)[0] for number in range(4)] == [0, 20, 40, 60]
         assert times.jumps == 0
 
 
-def test_a_file_of_which_nothing_can_be_decoded_is_an_error(tmp_path: Path) -> None:
+def test_an_undecodable_file_is_an_error(tmp_path: Path) -> None:
     path = recordings.damaged(tmp_path / "a.avi", 20, share=0.9, at=0.05)
     with pytest.raises((CameraError, IncompleteError)):
         camera = VideoFile(path)

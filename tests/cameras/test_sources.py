@@ -43,7 +43,7 @@ def new_backend(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     return module
 
 
-def test_a_line_in_the_table_makes_a_backend_known(new_backend: types.ModuleType) -> None:
+def test_one_line_adds_a_backend(new_backend: types.ModuleType) -> None:
     assert open_camera(CameraSettings(source="thermal"), ManualClock()).camera.name == "thermal"
     assert "thermal (a thermal camera)" in explained()
     with pytest.raises(ConfigError, match=r"did you mean 'thermal'\? accepted: auto, .*thermal"):
@@ -66,14 +66,14 @@ def test_help_and_settings_name_every_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", SOURCES.values(), ids=SOURCES)
-def test_every_kind_has_what_the_table_promises(kind: Kind) -> None:
+def test_every_kind_keeps_its_promises(kind: Kind) -> None:
     module = module_of(kind)
     for part in ("WAITS", "matches", "open_source", "examine"):
         assert hasattr(module, part)
 
 
 class TestLinks:
-    def test_any_link_to_a_device_is_a_camera(self, tmp_path: Path) -> None:
+    def test_device_links_are_cameras(self, tmp_path: Path) -> None:
         for name, target in (("front-door", "/dev/null"), ("unplugged", "/dev/video77"), ("twice", "unplugged")):
             (tmp_path / name).symlink_to(target)
             module = module_for(str(tmp_path / name))
@@ -85,20 +85,20 @@ class TestLinks:
         choice = await_camera(CameraSettings(source=str(tmp_path / "front-door")), ManualClock())
         assert choice.why[-1] == "Waiting for a camera."
 
-    def test_a_file_in_memory_is_a_file(self, tmp_path: Path) -> None:
+    def test_files_in_memory_are_files(self, tmp_path: Path) -> None:
         assert module_for("/dev/shm/no-such-clip.mp4") is module_of(SOURCES["file"])
 
 
 class TestNamesWithColons:
     @pytest.mark.parametrize("name", ["2026-11-28T12:00:00.png", "rtsp:door.png", "usb:first.png", "a:b"])
-    def test_a_file_that_exists_is_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_existing_files_are_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.chdir(tmp_path)
         Path(name).write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
         camera = open_camera(CameraSettings(source=name), ManualClock()).camera
         assert isinstance(camera, (Stills, VideoFile))
         assert camera.name == name
 
-    def test_a_folder_with_a_colon_is_a_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_folders_may_have_a_colon(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         Path("12:30").mkdir()
         cv2.imwrite("12:30/a.png", np.zeros((8, 8, 3), np.uint8))

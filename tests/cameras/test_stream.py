@@ -58,7 +58,7 @@ def opened(port: int) -> Stream:
     return stream
 
 
-def test_a_video_is_decoded_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_videos_decode_in_another_process(tmp_path: Path) -> None:
     with http_camera(sends(avi(tmp_path))) as port:
         stream = opened(port)
         frames = [stream.read() for _ in range(5)]
@@ -85,7 +85,7 @@ def test_pictures_arrive_unchanged(tmp_path: Path) -> None:
     assert all(np.array_equal(frame.image, image) for frame, image in zip(frames, expected, strict=True))
 
 
-def test_its_address_is_in_no_list_of_processes(tmp_path: Path) -> None:
+def test_process_lists_hide_the_address(tmp_path: Path) -> None:
     with http_camera(sends(avi(tmp_path))) as port:
         stream = opened(port)
         said = (
@@ -95,7 +95,7 @@ def test_its_address_is_in_no_list_of_processes(tmp_path: Path) -> None:
     assert b"secret" not in said
 
 
-def test_a_decoder_that_dies_costs_a_reopening(tmp_path: Path) -> None:
+def test_a_dead_decoder_is_reopened(tmp_path: Path) -> None:
     content = avi(tmp_path, 200)
 
     def slowly(connection: socket.socket, _: bytes) -> None:
@@ -153,7 +153,7 @@ def _watch(pid: int) -> list[int]:
     return seen
 
 
-def test_pictures_beyond_what_a_camera_sends_are_refused(tmp_path: Path) -> None:
+def test_oversized_pictures_are_refused(tmp_path: Path) -> None:
     content = bytearray(avi(tmp_path, 2, RAW))
     struct.pack_into("<II", content, content.index(b"avih") + 40, 9_000, 9_000)
     struct.pack_into("<ii", content, content.index(b"strf") + 12, 9_000, 9_000)
@@ -161,7 +161,7 @@ def test_pictures_beyond_what_a_camera_sends_are_refused(tmp_path: Path) -> None
         opened(port)
 
 
-def test_closing_does_not_wait_for_a_camera_that_is_silent() -> None:
+def test_closing_ignores_a_silent_camera() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/live"
         began = time.monotonic()
@@ -170,7 +170,7 @@ def test_closing_does_not_wait_for_a_camera_that_is_silent() -> None:
         assert time.monotonic() - began < 10
 
 
-def test_an_interlaced_stream_is_read_or_said_not_to_be(tmp_path: Path) -> None:
+def test_interlaced_streams_are_read_or_refused(tmp_path: Path) -> None:
     content = recordings.interlaced(tmp_path / "a.ts").read_bytes()
     with http_camera(sends(content)) as port:
         stream = opened(port)

@@ -31,7 +31,7 @@ class OneFace:
         return [Reading(face, (0.9, 0.05, 0.05)) for face in faces]
 
 
-def test_a_program_gets_one_object_with_every_stage(capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_has_every_stage(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "--seconds", "0.5", "--json"]) == 0
     output, said = capfd.readouterr()
     told = json.loads(output)
@@ -51,14 +51,14 @@ def test_people_get_a_table(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan"])
-def test_a_time_that_is_none_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_time_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["bench", "--seconds", seconds])
     assert ended.value.code == 2
     assert seconds in capsys.readouterr().err
 
 
-def test_settled_people_are_judged_as_rarely_as_at_the_door() -> None:
+def test_settled_people_are_judged_rarely() -> None:
     stages = OneFace()
     frames = [Frame(np.zeros((480, 640, 3), np.uint8), number / 20, number) for number in range(100)]
     times = measure(Pipeline(stages, stages, 0.5), PeopleTracker(Config().people), frames, 0.2)
@@ -67,6 +67,6 @@ def test_settled_people_are_judged_as_rarely_as_at_the_door() -> None:
     assert len(times.judge) == stages.judged
 
 
-def test_a_spread_is_the_middle_and_the_tenths() -> None:
+def test_a_spread_has_median_and_tenths() -> None:
     assert Spread.of(range(1, 100)) == Spread(50, 10, 90)
     assert str(Spread.of([1.0, 1.0])) == "1.00 (1.00 to 1.00)"

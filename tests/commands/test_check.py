@@ -117,7 +117,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_over_many_pictures_is_shown_on_a_terminal_only(tmp_path: Path) -> None:
+def test_only_terminals_show_progress(tmp_path: Path) -> None:
     names, scripted = [str(write(tmp_path / f"{number}.png")) for number in range(3)], Scripted(NOBODY)
     for err in (Terminal(), io.StringIO()):
         run_check(names, Pipeline(scripted, scripted, 0.4), as_json=True, output=None, out=io.StringIO(), err=err)
@@ -126,7 +126,7 @@ def test_progress_over_many_pictures_is_shown_on_a_terminal_only(tmp_path: Path)
                           "Checked 3 of 3 pictures\n"] if err.isatty() else [])  # fmt: skip
 
 
-def test_a_large_photo_is_looked_at_closely_unless_it_is_to_be_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fast_skips_the_closer_search(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
     monkeypatch.setattr(check, "load_pipeline", lambda *_, closely: asked.append(closely))
     monkeypatch.setattr(check, "run_check", lambda *_, **__: 0)
@@ -140,7 +140,7 @@ def test_a_large_photo_is_looked_at_closely_unless_it_is_to_be_fast(monkeypatch:
 # The JSON lines
 
 
-def test_a_line_has_exactly_the_promised_keys_in_the_promised_order(tmp_path: Path) -> None:
+def test_json_keys_keep_the_contract(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png")
     result = checked(path, sees=ONE_BARE)
     assert result.code == 0
@@ -151,13 +151,13 @@ def test_a_line_has_exactly_the_promised_keys_in_the_promised_order(tmp_path: Pa
     )
 
 
-def test_a_picture_without_faces_has_an_empty_list_and_zeros(tmp_path: Path) -> None:
+def test_no_faces_give_zeros(tmp_path: Path) -> None:
     (record,) = checked(write(tmp_path / "a.png")).records
     assert record["faces"] == []
     assert [record[str(label)] for label in check.LABELS] == [0, 0, 0]
 
 
-def test_an_unreadable_picture_has_its_line_in_order_and_the_rest_go_on(tmp_path: Path) -> None:
+def test_unreadable_pictures_keep_their_place(tmp_path: Path) -> None:
     first, last = write(tmp_path / "a.png"), write(tmp_path / "c.png")
     (tmp_path / "b.png").write_bytes(b"not a picture")
     result = checked(first, tmp_path / "b.png", last)
@@ -169,7 +169,7 @@ def test_an_unreadable_picture_has_its_line_in_order_and_the_rest_go_on(tmp_path
     assert result.err == ""
 
 
-def test_a_folder_stands_for_the_pictures_in_it_in_order_of_name(tmp_path: Path) -> None:
+def test_a_folder_gives_pictures_by_name(tmp_path: Path) -> None:
     for name in ("b.jpg", "a.PNG", "c.webp"):
         write(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
@@ -188,7 +188,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
 # The lines for people
 
 
-def test_people_get_a_sentence_a_picture_and_a_sum(tmp_path: Path) -> None:
+def test_plain_output_has_lines_and_sum(tmp_path: Path) -> None:
     first, second = write(tmp_path / "a.png"), write(tmp_path / "b.png")
     assert checked(first, second, sees=TWO, as_json=False).out.splitlines() == [
         f"{first}: 2 faces: 1 with mask, 1 badly worn",
@@ -197,7 +197,7 @@ def test_people_get_a_sentence_a_picture_and_a_sum(tmp_path: Path) -> None:
     ]
 
 
-def test_people_are_told_what_is_wrong_on_the_error_stream(tmp_path: Path) -> None:
+def test_errors_go_to_standard_error(tmp_path: Path) -> None:
     result = checked(tmp_path / "absent.jpg", write(tmp_path / "a.png"), as_json=False)
     assert result.code == 1
     assert result.err == f"{tmp_path}/absent.jpg: the file cannot be read (No such file or directory)\n"
@@ -220,11 +220,11 @@ def test_people_are_told_what_is_wrong_on_the_error_stream(tmp_path: Path) -> No
     ],
     ids=["grey", "alpha", "16 bit", "16 bit grey"],
 )
-def test_pictures_of_any_depth_become_eight_bit_colour(tmp_path: Path, image: Any) -> None:
+def test_any_depth_becomes_eight_bits(tmp_path: Path, image: Any) -> None:
     assert (check.read_picture(write(tmp_path / "a.png", image)) == 90).all()
 
 
-def test_a_picture_is_turned_upright_by_its_exif_orientation(tmp_path: Path) -> None:
+def test_exif_orientation_turns_pictures_upright(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jpg")
     content = path.read_bytes()
     quarter_turn = struct.pack("<2sHIHHHIHHI", b"II", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)
@@ -249,7 +249,7 @@ def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     assert len(checked(path, as_json=False).out.splitlines()) == 2
 
 
-def test_a_file_name_that_is_no_text_can_be_printed(tmp_path: Path) -> None:
+def test_names_without_utf8_can_be_printed(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
     write(path)
     checked(path, as_json=False).out.encode("utf-8")
@@ -265,12 +265,12 @@ def test_a_file_name_that_is_no_text_can_be_printed(tmp_path: Path) -> None:
     ],
     ids=["no bytes", "a beginning only", "60,000 x 60,000 pixels"],
 )
-def test_a_bad_file_is_named_for_what_it_is(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_bad_file_is_described(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
     assert said in checked(tmp_path / "a.png").records[0]["error"]
 
 
-def test_more_than_64_megapixels_are_refused_by_their_header(tmp_path: Path) -> None:
+def test_headers_over_64_megapixels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(huge_png(8_001, 8_000))
     program = "import sys, pathlib, edge.commands.check; edge.commands.check.read_picture(pathlib.Path(sys.argv[1]))"
     # OpenCV takes its limit from the environment that it is first imported in: a process of its own shows it.
@@ -281,7 +281,7 @@ def test_more_than_64_megapixels_are_refused_by_their_header(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".jpg", ".png", ".ppm", ".tif"])
-def test_a_header_that_promises_60000_by_60000_pixels_takes_no_memory(tmp_path: Path, suffix: str) -> None:
+def test_a_lying_header_takes_no_memory(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(promising(60_000, 60_000, suffix))
     before = memory.resident()
@@ -304,7 +304,7 @@ def tiled(side: int, order: str = "<", kind: int = 4) -> bytes:
 
 
 @pytest.mark.parametrize("content", [tiled(8192), tiled(8192, ">"), tiled(8192, kind=3), tiled(8192, kind=16)])
-def test_a_tiny_picture_in_an_enormous_tile_takes_no_memory(tmp_path: Path, content: bytes) -> None:
+def test_enormous_tiles_take_no_memory(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(content)
     before = memory.resident()
     memory.forget_peak()
@@ -313,21 +313,21 @@ def test_a_tiny_picture_in_an_enormous_tile_takes_no_memory(tmp_path: Path, cont
     assert memory.peak() - before < 32 * memory.MEGABYTE
 
 
-def test_a_picture_in_tiles_of_the_usual_size_is_read(tmp_path: Path) -> None:
+def test_tiled_pictures_are_read(tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     image.new("RGB", (300, 200), (90, 90, 90)).save(tmp_path / "a.tif", tiffinfo={322: 256, 323: 256})
     assert checked(tmp_path / "a.tif").records[0]["width"] == 300
 
 
 @pytest.mark.parametrize("suffix", [".jp2", ".hdr", ".pfm", ".sr"])
-def test_formats_that_are_not_listed_are_not_decoded_under_another_name(tmp_path: Path, suffix: str) -> None:
+def test_disguised_formats_are_not_decoded(tmp_path: Path, suffix: str) -> None:
     image = np.full((64, 64, 3), 90, np.float32 if suffix in (".hdr", ".pfm") else np.uint8)
     (tmp_path / "a.png").write_bytes(cv2.imencode(suffix, image)[1].tobytes())
     (record,) = checked(tmp_path / "a.png").records
     assert "JPEG 2000 pictures are not supported" in record["error"] or "not a picture" in record["error"]
 
 
-def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     assert "not a file" in checked(tmp_path / "pipe.png").records[0]["error"]
 
@@ -335,7 +335,7 @@ def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
 # The marked pictures
 
 
-def test_each_picture_is_written_with_its_marks(tmp_path: Path) -> None:
+def test_marked_pictures_are_written(tmp_path: Path) -> None:
     path, output = write(tmp_path / "in/a.png", np.full((300, 400, 3), 90, np.uint8)), tmp_path / "out"
     output.mkdir()
     result = checked(path, sees=TWO, output=output, as_json=False)
@@ -345,7 +345,7 @@ def test_each_picture_is_written_with_its_marks(tmp_path: Path) -> None:
     assert f"(marked: {output / 'a.png'})" in result.out
 
 
-def test_pictures_of_the_same_name_from_different_folders_are_both_kept(tmp_path: Path) -> None:
+def test_equal_names_are_both_kept(tmp_path: Path) -> None:
     first, second = write(tmp_path / "x/a.png"), write(tmp_path / "y/a.png")
     (tmp_path / "out").mkdir()
     checked(first, second, output=tmp_path / "out")
@@ -360,7 +360,7 @@ def test_no_input_is_ever_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "a-2.png").is_file()
 
 
-def test_a_format_that_cannot_be_written_becomes_png(tmp_path: Path) -> None:
+def test_unwritable_formats_become_png(tmp_path: Path) -> None:
     path = write(tmp_path / "in/a.pgm", np.full((80, 100), 90, np.uint8))
     (tmp_path / "out").mkdir()
     checked(path, output=tmp_path / "out")
@@ -391,18 +391,14 @@ def run(*arguments: object) -> int:
     return check.run(parser.parse_args([str(argument) for argument in arguments]), config.load())
 
 
-def test_the_command_judges_a_picture_with_the_shipped_models(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_shipped_models_judge_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "a.png")
     assert run(path, "--json", "--output", tmp_path / "new/folder") == 0
     assert json.loads(capsys.readouterr().out)["faces"] == []
     assert (tmp_path / "new/folder/a.png").is_file()
 
 
-def test_the_threshold_of_the_command_line_wins_over_that_for_stills(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_lines_threshold_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
 
     def load(settings: Any, threshold: float, max_faces: int, closely: bool) -> Pipeline:
@@ -417,14 +413,14 @@ def test_the_threshold_of_the_command_line_wins_over_that_for_stills(
 
 
 @pytest.mark.parametrize("threshold", ["0", "1", "-0.1", "high", "nan"])
-def test_a_threshold_that_is_none_is_refused(threshold: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_threshold_is_refused(threshold: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         run("a.png", f"--face-threshold={threshold}")
     assert stopped.value.code == 2
     assert "--face-threshold" in capsys.readouterr().err
 
 
-def test_an_output_that_is_a_file_is_refused_before_anything_is_checked(tmp_path: Path) -> None:
+def test_a_file_as_output_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png")
     with pytest.raises(ConfigError, match="choose another --output"):
         run(path, "--output", path)

@@ -249,7 +249,7 @@ class TestWhatLimitsIt:
         packages = PACKAGES | {"opencv-python": "4.12.0.88"}
         assert "overwrite each other" in self.warning(examine(machine(pi, version_of=packages.get), config)).text
 
-    def test_an_opencv_that_cannot_read_interlaced_video(self, pi: Path, config: Config) -> None:
+    def test_an_opencv_that_fails_interlaced_video(self, pi: Path, config: Config) -> None:
         packages = PACKAGES | {"opencv-python-headless": "4.13.0.92"}
         warning = self.warning(examine(machine(pi, version_of=packages.get), config))
         assert "interlaced video cannot be read" in warning.text

@@ -144,7 +144,7 @@ def test_converted_models_are_int8_throughout(converted: Path, name: str) -> Non
     ]
 
 
-def test_another_input_size_runs_on_the_device(converted: Path) -> None:
+def test_other_input_sizes_run(converted: Path) -> None:
     file = load_model(f"{converted}/manifest.json#face", FaceEntry)
     detector = FaceDetector(open_model(file.content), file.entry)
     assert (file.entry.input.width, file.entry.strides) == (SIDE, (8, 16, 32))
@@ -501,7 +501,7 @@ def test_an_impossible_size_is_refused(converting: Converting, capsys: pytest.Ca
     assert "multiples of 32" in capsys.readouterr().err
 
 
-def test_publishing_what_was_never_converted_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_publishing_needs_a_conversion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["publish", "--from", str(tmp_path)]) == 4
     assert "manifest.json" in capsys.readouterr().err
 
@@ -570,7 +570,7 @@ def test_paths_outside_the_project_become_placeholders(command: str, portable: s
     assert provenance.portable_command(command) == portable
 
 
-def test_the_float_model_is_what_keras_computes(runs: Path) -> None:
+def test_the_float_model_matches_keras(runs: Path) -> None:
     import keras
 
     from convert.quantize import FloatModel, freeze
@@ -581,6 +581,6 @@ def test_the_float_model_is_what_keras_computes(runs: Path) -> None:
     np.testing.assert_allclose(output.real(), model.predict(values, verbose=0), atol=1e-5)
 
 
-def test_the_float_face_model_is_the_shipped_one() -> None:
+def test_the_float_face_model_is_shipped() -> None:
     kept = provenance.read_metrics(Path(train.__file__).parent / "models/face/metrics.json", "command")
     assert provenance.training_figures(kept) == read_manifest().models["face"].figures["training"][-1]

@@ -84,7 +84,7 @@ def test_known_versions_were_seen_mapped() -> None:
 
 
 @pytest.mark.parametrize("name", ["face", "mask"])
-def test_shipped_models_run_entirely_on_the_edge_tpu(name: str) -> None:
+def test_shipped_models_fit_the_edge_tpu(name: str) -> None:
     operations = check.read((SHIPPED / f"{name}.tflite").read_bytes()).operations
     assert {one.where for one in predict(operations)} == {Where.EDGE_TPU}
 
@@ -158,7 +158,7 @@ def test_the_documented_limits_are_heeded(operation: Operation, where: Where, wh
     assert (one.where, why in one.why) == (where, True), one
 
 
-def test_operations_after_a_cpu_one_stay_there() -> None:
+def test_operations_after_cpu_stay_there() -> None:
     a, b, c, d = (tensor(name, 1, 8) for name in "abcd")
     chain = [
         step("TANH", PICTURE, writes=a),
@@ -227,7 +227,7 @@ CONCATENATION                  1          More than one subgraph is not supporte
 """What the real compiler said of a YOLOv3-tiny, as its user published it."""
 
 
-def test_what_the_real_compiler_says_is_read(tmp_path: Path) -> None:
+def test_real_compiler_output_is_read(tmp_path: Path) -> None:
     said, model = tmp_path / "said", tmp_path / "yolov3-tiny_int8.tflite"
     said.write_text(f"{SAID}{LOG}")
     compiler = tmp_path / "edgetpu_compiler"

@@ -34,7 +34,7 @@ def test_the_quickest_accurate_size_is_named() -> None:
     assert "width 1 at 160" in verdict([*ROWS[:1], *ROWS[2:]])
 
 
-def test_the_table_has_a_line_a_model() -> None:
+def test_the_table_has_every_model() -> None:
     assert table(ROWS).splitlines()[2] == "| 1, 96 | 95.0 % | 99.0 % | 1.0 % | 90.0 % | 2.70 | 1.00 |"
 
 
@@ -105,7 +105,7 @@ def test_recorded_commands_make_a_model_again(
     assert "python -m convert publish mask --from sizes/0.35-32-int8" in capsys.readouterr().out
 
 
-def test_placeholders_become_the_folders_that_are_given() -> None:
+def test_placeholders_become_given_folders() -> None:
     command = "python -m train mask --data 'DATA/my faces/train.json' --out runs/mask --seed 1"
     options = ["--data", "/d/my faces/train.json", "--out", "runs/mask", "--seed", "1"]
     assert placed(command, {"DATA": "/d"})[4:] == options
@@ -123,7 +123,7 @@ def test_missing_folders_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFix
     assert "no model nose: the manifest has face, mask" in capsys.readouterr().err
 
 
-def test_the_shipped_models_tell_all_that_made_them() -> None:
+def test_shipped_models_record_their_making() -> None:
     manifest = read_manifest()
     *labelling, conversion = recorded(manifest, "face")
     labels = [command for command in labelling if command.startswith("python -m train.face.fuse ")]

@@ -111,14 +111,14 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 
 @needs_sshd
-def test_a_host_with_an_unknown_key_is_not_trusted(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_host_key_is_refused(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     (door.folder / "known_hosts").write_text("")
     assert main(["install", "door", "--ssh-config", str(door.config())]) == 1
     assert "The host key of door is not known here; connect once with 'ssh door'" in capsys.readouterr().out
 
 
 @needs_sshd
-def test_a_host_whose_key_has_changed_is_not_trusted(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_host_key_is_refused(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     door.know(new_key(door.folder / "another_host_key"))
     assert main(["install", "door", "--ssh-config", str(door.config())]) == 1
     assert "door shows another host key than last time" in capsys.readouterr().out
@@ -141,7 +141,7 @@ def test_32_bit_systems_are_refused(door: Door, capsys: pytest.CaptureFixture[st
 
 
 @needs_sshd
-def test_32_bit_on_64_bit_kernels_is_refused(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
+def test_32_bit_under_64_bit_kernels(door: Door, capsys: pytest.CaptureFixture[str]) -> None:
     door.command("uname", "echo aarch64")
     door.command("getconf", "echo 32")
     assert main(["install", "door", "--ssh-config", str(door.config())]) == 1
@@ -209,7 +209,7 @@ def test_printing_login_scripts_are_named(door: Door, tmp_path: Path) -> None:
 
 
 @needs_sshd
-def test_a_device_is_asked_over_ssh_what_it_is(door: Door) -> None:
+def test_a_device_describes_itself(door: Door) -> None:
     door.command("getconf", "case $1 in LONG_BIT) echo 64 ;; *) echo glibc 2.36 ;; esac")
     connection = Connection("door", door.config())
     answers = connection.run(["sh", "-s"], QUESTIONS.read_text("utf-8")).splitlines()
@@ -261,7 +261,7 @@ def test_hosts_come_from_three_places(
     assert lines == ["one.invalid", "two.invalid", "three.invalid"]
 
 
-def test_a_machine_without_a_temporary_folder_says_so(
+def test_a_missing_temporary_folder_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(connection, "SHORT_FOLDER", str(tmp_path / "missing"))
@@ -374,7 +374,7 @@ def test_markers_are_the_devices(tmp_path: Path) -> None:
     assert payload.missing_requirements(tmp_path, TRIXIE) == set()
 
 
-def test_wheels_are_gathered_until_none_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_missing_wheels_are_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The marker of a package that itself was named only by a marker is followed too."""
     shop = {"door": ['a; python_version < "3.11"'], "a": ['b; python_version < "3.11"'], "b": []}
 
@@ -416,7 +416,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def test_a_release_is_named_by_version_and_commit(checkout: Path, tmp_path: Path) -> None:
+def test_releases_have_version_and_commit(checkout: Path, tmp_path: Path) -> None:
     wheel = tmp_path / "maskgate-1.2.3-py3-none-any.whl"
     wheel.write_bytes(b"wheel")
     commit = must(["git", "-C", str(checkout), "rev-parse", "--short=8", "HEAD"]).strip()

@@ -147,7 +147,7 @@ def mode(image: Path, path: str) -> str:
     return " ".join(found.groups())
 
 
-def test_the_release_and_its_first_boot_are_in_the_image(workbench: Workbench) -> None:
+def test_the_image_contains_the_release(workbench: Workbench) -> None:
     image = workbench.build().file
     setup = "/var/lib/maskgate-setup"
     assert cat(image, f"{setup}/release/VERSION") == "1.2.3-abc\n"
@@ -163,7 +163,7 @@ def test_the_release_and_its_first_boot_are_in_the_image(workbench: Workbench) -
     assert f'Fast link dest: "{unit}"' in debugfs(image, f"stat {wanted}")
 
 
-def test_both_file_systems_and_the_partition_table_are_sound(workbench: Workbench) -> None:
+def test_file_systems_and_partitions_are_sound(workbench: Workbench) -> None:
     made = workbench.build()
     table = run(["sfdisk", "--dump", str(made.file)])
     size = int(re.findall(r"size= *(\d+)", table)[1]) * 512
@@ -191,7 +191,7 @@ def test_packed_bases_give_the_same_image(workbench: Workbench) -> None:
     assert cat(second.file, "/var/lib/maskgate-setup/release/VERSION") == "1.2.3-abc\n"
 
 
-def test_the_digest_told_is_that_of_the_file(workbench: Workbench) -> None:
+def test_the_printed_digest_is_right(workbench: Workbench) -> None:
     made = workbench.build()
     assert hashlib.sha256(made.file.read_bytes()).hexdigest() == made.sha256
     assert (workbench.folder / "card.img.sha256").read_text() == f"{made.sha256}  card.img\n"
@@ -207,7 +207,7 @@ def test_the_flash_command_suits_the_system(workbench: Workbench, tmp_path: Path
     assert (tmp_path / "card").read_bytes() == image.file.read_bytes()
 
 
-def test_nobody_gets_in_by_a_password_that_the_base_has(workbench: Workbench) -> None:
+def test_the_bases_passwords_are_locked(workbench: Workbench) -> None:
     image = workbench.build().file
     assert cat(image, "/etc/shadow") == (
         "root:*:1::::::\npi:!$y$j9T$salt$hash:1::::::\nguest:!:1::::::\nlocked:!:1::::::\n"
@@ -218,7 +218,7 @@ def test_nobody_gets_in_by_a_password_that_the_base_has(workbench: Workbench) ->
     assert cat(image, "/etc/sudoers.d/010_maskgate-user") == "pi ALL=(ALL) NOPASSWD: ALL\n"
 
 
-def test_locking_passwords_twice_is_locking_them_once() -> None:
+def test_locking_passwords_twice_changes_nothing() -> None:
     once = lock_passwords(SHADOW)
     assert lock_passwords(once) == once
 
@@ -230,7 +230,7 @@ def test_cards_share_no_identity(workbench: Workbench) -> None:
     assert cat(image, "/etc/machine-id") == ""
 
 
-def test_the_screen_asks_no_questions_at_first_boot(workbench: Workbench) -> None:
+def test_the_first_boot_asks_nothing(workbench: Workbench) -> None:
     image = workbench.build().file
     assert 'Fast link dest: "/dev/null"' in debugfs(image, "stat /etc/systemd/system/userconfig.service")
     assert "rename_user" not in debugfs(image, "ls /etc/ssh/sshd_config.d")
@@ -269,7 +269,7 @@ def test_wifi_secrets_stay_with_root(workbench: Workbench, capsys: pytest.Captur
     assert line == "console=tty1 root=PARTUUID=1234abcd-02 rootwait cfg80211.ieee80211_regdom=DE\n"
 
 
-def test_packages_that_the_base_lacks_are_told(workbench: Workbench) -> None:
+def test_missing_packages_are_listed(workbench: Workbench) -> None:
     notes = workbench.build().notes
     assert any("python3-picamera2 is not in the base" in note for note in notes)
     assert not any("python3-picamera2 is not" in note for note in workbench.build(with_camera()).notes)
@@ -361,7 +361,7 @@ def test_unsuitable_bases_are_refused(
         workbench.build(base=pack(root, tmp_path / "other.img", ROOT_SIZE))
 
 
-def test_a_system_with_an_old_python_is_refused(workbench: Workbench, tmp_path: Path) -> None:
+def test_an_old_python_is_refused(workbench: Workbench, tmp_path: Path) -> None:
     root = tree(tmp_path / "tree")
     (root / "usr/bin/python3").unlink()
     (root / "usr/bin/python3").symlink_to("python3.9")
@@ -376,13 +376,13 @@ def test_a_system_with_an_old_python_is_refused(workbench: Workbench, tmp_path: 
         (replace(CARD, locale="xx_XX.UTF-8"), "knows no locale 'xx_XX.UTF-8'"),
     ],
 )
-def test_what_the_base_does_not_know_is_refused(workbench: Workbench, card: Card, sentence: str) -> None:
+def test_values_unknown_to_the_base(workbench: Workbench, card: Card, sentence: str) -> None:
     with pytest.raises(DeployError, match=sentence):
         workbench.build(card)
     assert list(workbench.folder.iterdir()) == []
 
 
-def test_an_image_is_never_written_over_its_base(workbench: Workbench) -> None:
+def test_the_base_is_never_overwritten(workbench: Workbench) -> None:
     copy = shutil.copy2(workbench.base, workbench.folder / "card.img")
     before = hashlib.sha256(Path(copy).read_bytes()).digest()
     with pytest.raises(DeployError, match="is the base itself"):
@@ -391,7 +391,7 @@ def test_an_image_is_never_written_over_its_base(workbench: Workbench) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
-def test_an_image_does_not_replace_what_is_not_a_file(workbench: Workbench, kind: str) -> None:
+def test_only_files_are_replaced(workbench: Workbench, kind: str) -> None:
     """A card reader's device is the usual mistake: replacing its node would not write to the card."""
     output = workbench.folder / "card.img"
     target = workbench.folder / "target"
@@ -402,7 +402,7 @@ def test_an_image_does_not_replace_what_is_not_a_file(workbench: Workbench, kind
     assert sorted(path.name for path in workbench.folder.iterdir()) == ["card.img", "target"]
 
 
-def test_space_is_looked_at_before_anything_is_written(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_space_is_checked_first(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1, 1, 10 * 10**6))
     with pytest.raises(DeployError, match="has 10 MB free and making the image takes"):
@@ -410,7 +410,7 @@ def test_space_is_looked_at_before_anything_is_written(workbench: Workbench, mon
     assert list(workbench.folder.iterdir()) == []
 
 
-def test_missing_programs_are_named_with_their_packages(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_programs_name_their_packages(workbench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(filesystems, "PLACES", ())
     with pytest.raises(DeployError, match=r"Not installed here: debugfs, .*sudo apt install e2fsprogs mtools.*brew"):
@@ -464,7 +464,7 @@ def test_environment_variables_win(tmp_path: Path) -> None:
         ('config = "~nobody-of-that-name/a"', "no such user"),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_it_must_be(tmp_path: Path, text: str, sentence: str) -> None:
+def test_wrong_settings_say_what_is_right(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(DeployError, match=sentence):
         read_card(card_file(tmp_path, text), {})
 
@@ -472,13 +472,13 @@ def test_a_wrong_setting_is_named_with_what_it_must_be(tmp_path: Path, text: str
 @pytest.mark.parametrize(
     "user", ["maskgate", "maskgate-kiosk", "daemon", "sudo", "gpio", "sshd", "systemd-network", "nobody", "polkitd"]
 )
-def test_a_name_of_the_system_is_no_operators(tmp_path: Path, user: str) -> None:
+def test_system_names_are_refused(tmp_path: Path, user: str) -> None:
     with pytest.raises(DeployError, match=f"user must be a name that the system does not use; '{user}' is not"):
         read_card(card_file(tmp_path, f'user = "{user}"'), {})
 
 
 @pytest.mark.parametrize("ssid", ["ü" * 16, "x" * 32, "☕" * 10])
-def test_a_networks_name_has_up_to_32_bytes(tmp_path: Path, ssid: str) -> None:
+def test_network_names_have_32_bytes(tmp_path: Path, ssid: str) -> None:
     card = read_card(card_file(tmp_path, f'ssh_key = "none"\n[wifi]\nssid = "{ssid}"\ncountry = "DE"\n'), {})
     assert card.wifi == Wifi(ssid, "DE")
 
@@ -507,13 +507,13 @@ def test_wrong_configurations_are_refused_early(
 
 
 @pytest.mark.parametrize("user", ["vendor", "vendors"])
-def test_an_account_of_the_bases_own_is_no_operators(workbench: Workbench, user: str) -> None:
+def test_the_bases_accounts_are_refused(workbench: Workbench, user: str) -> None:
     """The base has a system account vendor, and a system group vendors."""
     with pytest.raises(DeployError, match=f"'{user}' is an account of the base's own"):
         workbench.build(replace(CARD, user=user))
 
 
-def test_the_bases_first_user_may_be_the_operator(workbench: Workbench) -> None:
+def test_the_bases_first_user_may_operate(workbench: Workbench) -> None:
     assert workbench.build(replace(CARD, user="pi")).file.exists()
 
 
@@ -529,21 +529,19 @@ def test_a_wrong_password_is_not_repeated(tmp_path: Path) -> None:
     assert "'short'" not in str(told.value)
 
 
-def test_a_private_key_does_not_leave_the_machine(tmp_path: Path) -> None:
+def test_private_keys_stay_here(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n")
     with pytest.raises(DeployError, match=r"is a private key, which must not leave this machine; name .*key\.pub"):
         read_card(card_file(tmp_path, f'ssh_key = "{tmp_path}/key"'), {})
 
 
-def test_a_call_without_a_base_says_where_to_get_one(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_base_says_where_to_look(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IMAGE_BASE", raising=False)
     assert main(["image"]) == 2
     assert "make image BASE=FILE.img.xz" in capsys.readouterr().err
 
 
-def test_a_base_that_is_not_there_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_base_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = card_file(tmp_path, 'ssh_key = "none"')
     assert main(["image", "--base", str(tmp_path / "no.img"), "--settings", str(settings)]) == 1
     assert "no.img cannot be used: No such file or directory." in capsys.readouterr().err

@@ -57,12 +57,12 @@ def clean(script: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return call(["sh", str(script)], cwd=folder, env={**os.environ, "CDPATH": str(folder)})
 
 
-def test_cleaning_removes_what_tools_made_and_nothing_else(checkout: Path) -> None:
+def test_cleaning_removes_only_tool_output(checkout: Path) -> None:
     assert clean(checkout / CLEAN, checkout).returncode == 0
     assert {path.name for path in checkout.iterdir()} == {".ci", "pyproject.toml", "edge"}
 
 
-def test_cleaning_from_another_folder_leaves_that_folder_alone(checkout: Path, tmp_path: Path) -> None:
+def test_cleaning_leaves_the_current_folder(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     assert clean(checkout / CLEAN, tmp_path).returncode == 0
     assert (tmp_path / "build").exists()
@@ -79,7 +79,7 @@ def test_cleaning_does_not_follow_a_link(checkout: Path, tmp_path: Path) -> None
     assert not (checkout / "dist").is_symlink()
 
 
-def test_what_is_not_a_checkout_is_not_cleaned(checkout: Path) -> None:
+def test_only_a_checkout_is_cleaned(checkout: Path) -> None:
     (checkout / "pyproject.toml").write_text('[project]\nname = "another"\n')
     done = clean(checkout / CLEAN, checkout)
     assert (done.returncode, "nothing was removed" in done.stderr) == (1, True)

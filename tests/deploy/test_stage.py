@@ -95,14 +95,14 @@ def home() -> Iterator[Home]:
     shutil.rmtree(top)
 
 
-def test_a_release_gets_a_folder_of_its_own(home: Home) -> None:
+def test_every_release_gets_a_folder(home: Home) -> None:
     first, second = home.prepare(), home.prepare()
     assert first != second
     assert {first.parent, second.parent} == {home.releases}
     assert (first / "VERSION").read_text() == "1.0\n"
 
 
-def test_what_was_sent_last_is_there_already(home: Home) -> None:
+def test_earlier_files_are_reused(home: Home) -> None:
     first = home.prepare("1.0")
     (first / "wheels").mkdir()
     (first / "wheels" / "numpy.whl").write_text("large")
@@ -118,7 +118,7 @@ def test_yesterdays_releases_go_and_todays_stay(home: Home) -> None:
     assert sorted(home.releases.iterdir()) == sorted([young, new])
 
 
-def test_only_releases_are_removed_from_their_own_folder(home: Home) -> None:
+def test_only_releases_are_removed(home: Home) -> None:
     home.prepare()
     kept = home.photos(home.releases)
     outside = home.photos(home.folder / "elsewhere")
@@ -175,13 +175,13 @@ def test_linked_release_folders_are_refused(home: Home, words: tuple[str, ...]) 
     assert "is a link" in home.refuses(*words)
 
 
-def test_a_cache_that_leads_nowhere_is_refused(home: Home) -> None:
+def test_a_dangling_cache_link_is_refused(home: Home) -> None:
     home.cache.symlink_to(home.folder / "nowhere" / "at all")
     home.own()
     assert "leads nowhere" in home.refuses()
 
 
-def test_a_cache_on_another_disk_is_used(home: Home) -> None:
+def test_a_cache_may_be_another_disk(home: Home) -> None:
     disk = home.folder / "disk"
     disk.mkdir()
     home.cache.symlink_to(disk)
@@ -196,7 +196,7 @@ def test_without_a_home_nothing_is_made(home: Home, value: str | None) -> None:
     assert [path.name for path in home.folder.iterdir()] == ["photos"]
 
 
-def test_a_home_that_does_not_exist_is_not_made(home: Home) -> None:
+def test_a_missing_home_is_not_made(home: Home) -> None:
     missing = home.folder / "missing"
     done = home.script("prepare", "1.0", HOME=str(missing))
     assert (done.returncode, "does not exist" in done.stderr) == (1, True)
@@ -204,7 +204,7 @@ def test_a_home_that_does_not_exist_is_not_made(home: Home) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../photos", "a/b", "$(id)", "a b", "-rf"])
-def test_a_name_that_leads_elsewhere_is_no_release(home: Home, name: str) -> None:
+def test_release_names_cannot_lead_elsewhere(home: Home, name: str) -> None:
     assert "cannot be the name of a release" in home.refuses("prepare", name)
 
 

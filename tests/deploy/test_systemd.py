@@ -40,13 +40,13 @@ def test_systemd_finds_nothing_to_complain_of(installed_unit: Path) -> None:
     assert (done.returncode, complaints) == (0, [])
 
 
-def test_outputs_are_switched_off_after_every_end() -> None:
+def test_every_end_switches_outputs_off() -> None:
     commands = dict(re.findall(r"^(ExecStart|ExecStopPost)=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE))
     program, config = re.fullmatch(r"(\S+) run .*(--config \S+)", commands["ExecStart"]).groups()  # type: ignore[union-attr]
     assert commands["ExecStopPost"] == f"-{program} alerts-off {config}"
 
 
-def test_no_camera_can_use_up_the_starts() -> None:
+def test_starts_are_never_used_up() -> None:
     settings = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE))
     assert settings["StartLimitIntervalSec"] == "0"
     assert "StartLimitBurst" not in settings
@@ -55,7 +55,7 @@ def test_no_camera_can_use_up_the_starts() -> None:
 
 
 @needs_systemd
-def test_verify_would_have_found_a_mistyped_directive(installed_unit: Path) -> None:
+def test_verify_finds_a_mistyped_directive(installed_unit: Path) -> None:
     installed_unit.write_text(installed_unit.read_text().replace("ProtectHome=", "ProtectHouse="))
     done = call(["systemd-analyze", "verify", "--man=no", str(installed_unit)])
     assert "ProtectHouse" in done.stderr

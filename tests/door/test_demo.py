@@ -82,7 +82,7 @@ class TestTheClip:
     def test_is_small_enough_to_ship(self):
         assert DEMO_CLIP.stat().st_size < 2_000_000
 
-    def test_has_the_frames_and_the_size_that_are_stated(self, clip):
+    def test_has_the_stated_size(self, clip):
         _, shapes, _ = clip
         assert len(shapes) == round(SHIPPED["seconds"] * SHIPPED["fps"])
         assert set(shapes) == {(480, 640, 3)}
@@ -99,7 +99,7 @@ class TestTheClip:
         assert all(source in licence for source in ("skimage.data.astronaut()", "grace_hopper.jpg"))
 
     @pytest.mark.parametrize("index", MIDDLES)
-    def test_can_be_rendered_again_from_the_portraits(self, clip, index):
+    def test_can_be_rendered_again(self, clip, index):
         pytest.importorskip("skimage")
         pytest.importorskip("matplotlib")
         from train.demo_clip.__main__ import frame
@@ -112,11 +112,11 @@ class TestTheTruth:
     def test_is_what_the_scenes_say(self):
         assert truth() == SHIPPED
 
-    def test_has_every_way_of_wearing_a_mask_and_none(self):
+    def test_has_every_way_to_wear_masks(self):
         assert {walk.mask and walk.mask.wear for walk in SCENES} == {None, *Wear}
         assert {walk.mask.build for walk in SCENES if walk.mask} == set(Build)
 
-    def test_has_two_at_once_one_with_a_mask_and_one_without(self):
+    def test_has_a_masked_and_unmasked_pair(self):
         pairs = [
             {one["verdict"], other["verdict"]}
             for one in SHIPPED["visits"]
@@ -125,7 +125,7 @@ class TestTheTruth:
         ]
         assert pairs == [{"with_mask", "without_mask"}]
 
-    def test_has_someone_hidden_for_a_moment_and_still_the_same(self):
+    def test_has_somebody_briefly_hidden(self):
         walk = next(walk for walk in SCENES if "still the same person" in walk.note)
         shown = [second for second in np.arange(walk.begins, walk.ends, 0.05) if walk.seen(second) >= SEEN]
         away = max(np.diff(shown))
@@ -148,21 +148,21 @@ class TestTheTruth:
 
 @pytest.mark.slow
 class TestARunOnIt:
-    def test_finds_every_visit_in_order_with_its_verdict(self, heard):
+    def test_finds_every_visit_and_verdict(self, heard):
         assert [verdict for verdict, _, _ in visits_heard(heard)] == [visit["verdict"] for visit in SHIPPED["visits"]]
 
-    def test_finds_entries_and_exits_to_the_second(self, heard):
+    def test_finds_entry_and_exit_times(self, heard):
         first = SHIPPED["visits"][0]["enters"]
         expected = [(visit["enters"] - first, visit["leaves"] - first) for visit in SHIPPED["visits"]]
         np.testing.assert_allclose([times for _, *times in visits_heard(heard)], expected, atol=1.0)
 
-    def test_ends_with_a_summary_of_these_totals(self, heard):
+    def test_ends_with_these_totals(self, heard):
         summary = heard[-1]
         assert summary["event"] == "summary"
         assert {key: summary[key] for key in SHIPPED["totals"]} == SHIPPED["totals"]
         assert summary["frames"] == round(SHIPPED["seconds"] * SHIPPED["fps"])
 
-    def test_alerts_once_for_each_visit_that_calls_for_it(self, heard):
+    def test_alerts_once_per_alarming_visit(self, heard):
         verdicts = {event["person"]: event["verdict"] for event in of_kind(heard, "visit_ended")}
         alerted = [event["person"] for event in of_kind(heard, "alert_on")]
         assert len(alerted) == len(set(alerted))
@@ -202,17 +202,17 @@ class TestDrawnMasks:
         assert is_covered(wear, 152, build) == chin
 
     @pytest.mark.parametrize("wear", Wear)
-    def test_leave_eyes_and_forehead_as_they_are(self, wear):
+    def test_leave_eyes_and_forehead_unchanged(self, wear):
         drawn = draw_mask(SKIN, FACE, Mask(Build.SURGICAL, BLUE, wear))
         np.testing.assert_array_equal(drawn[:74], SKIN[:74])
 
     @pytest.mark.parametrize("wear", Wear)
-    def test_are_the_same_for_the_same_seed(self, wear):
+    def test_same_seed_gives_the_same(self, wear):
         mask = Mask(Build.FFP2, (232, 236, 236), wear)
         np.testing.assert_array_equal(draw_mask(SKIN, FACE, mask, 3), draw_mask(SKIN, FACE, mask, 3))
         assert (draw_mask(SKIN, FACE, mask, 3) != draw_mask(SKIN, FACE, mask, 4)).any()
 
-    def test_do_not_change_the_portrait_they_are_drawn_on(self):
+    def test_leave_the_portrait_unchanged(self):
         portrait = SKIN.copy()
         draw_mask(portrait, FACE, Mask(Build.CLOTH, (62, 48, 44)))
         np.testing.assert_array_equal(portrait, SKIN)

@@ -67,7 +67,7 @@ def test_signals_interrupt_opening_a_camera(tmp_path: Path, scheme: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attempt", range(TRIES))
-def test_silent_cameras_do_not_delay_the_end(tmp_path: Path, attempt: int) -> None:
+def test_silent_cameras_never_delay_stopping(tmp_path: Path, attempt: int) -> None:
     image = np.random.default_rng(attempt).integers(0, 256, (480, 640, 3), dtype=np.uint8)
     jpeg = cv2.imencode(".jpg", image)[1].tobytes()
     silent, over = threading.Event(), threading.Event()
@@ -131,7 +131,7 @@ class TestOpening:
         with pytest.raises(CameraError, match="unplugged"):
             open_unless_stopped(fail, threading.Event())
 
-    def test_nobody_waits_for_it_after_a_stop(self) -> None:
+    def test_a_stop_does_not_wait(self) -> None:
         stopped, release = threading.Event(), threading.Event()
         threading.Timer(0.05, stopped.set).start()
         with pytest.raises(StoppedError):

@@ -58,7 +58,7 @@ def test_still_doorways_are_looked_at_rarely() -> None:
     assert max(b - a for a, b in pairwise(opened)) <= 0.2
 
 
-def test_light_that_changes_slowly_is_no_motion() -> None:
+def test_slow_light_is_no_motion() -> None:
     dusk = [np.clip(WALL.astype(int) - second // 3, 0, 255).astype(np.uint8) for second in range(3 * FPS)]
     assert len(looked_at(dusk)) <= 3 / IDLE_EVERY + 1
 
@@ -83,13 +83,13 @@ def test_unnoticed_people_are_found_soon() -> None:
 
 
 @pytest.mark.parametrize("other", [WALL[:240, :320], WALL[:, :480]], ids=["smaller", "narrower"])
-def test_a_picture_of_another_size_is_looked_at(other: Image) -> None:
+def test_another_picture_size_is_searched(other: Image) -> None:
     gate = MotionGate(IDLE_EVERY)
     gate.opens(Frame(WALL, 0.0, 0), False)
     assert gate.opens(Frame(other, 0.01, 1), False)
 
 
-def test_a_clock_that_goes_back_blinds_nobody() -> None:
+def test_a_clock_set_back_is_harmless() -> None:
     gate = MotionGate(IDLE_EVERY)
     gate.opens(Frame(WALL, 1000.0, 0), False)
     assert gate.opens(Frame(WALL, 1.0, 1), False)
@@ -104,7 +104,7 @@ def test_pictures_of_any_shape_are_compared(shape: tuple[int, int]) -> None:
     assert gate.opens(Frame(light, 0.02, 2), False)
 
 
-def test_the_cameras_smaller_picture_tells_the_same() -> None:
+def test_the_small_picture_agrees() -> None:
     gate = MotionGate(IDLE_EVERY)
     darker = WALL.copy()
     darker[200:260, 300:340] //= 2
@@ -214,7 +214,7 @@ def test_the_gate_does_not_change_visits() -> None:
 
 
 @pytest.mark.slow
-def test_the_gate_keeps_the_demo_clips_visits() -> None:
+def test_the_gate_keeps_demo_visits() -> None:
     pipeline = load_pipeline(Config())
     gated, always = (watch(VideoFile(DEMO_CLIP), pipeline, gate)[1].told for gate in (MotionGate(IDLE_EVERY), None))
     assert gated == always

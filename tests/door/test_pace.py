@@ -36,7 +36,7 @@ def test_healthy_boards_take_every_frame() -> None:
     assert scene.pace.interval(scene.now, 0, False) == 0.0
 
 
-def test_the_first_step_follows_the_real_rate() -> None:
+def test_steps_start_from_real_rates() -> None:
     assert Scene(rate=12).look(slowed=True) == pytest.approx(12 * STEP)
 
 
@@ -57,7 +57,7 @@ def test_the_rate_recovers_step_by_step() -> None:
     assert scene.look(slowed=False) is None
 
 
-def test_heat_that_returns_begins_the_minute_anew() -> None:
+def test_returning_heat_restarts_the_minute() -> None:
     scene = Scene(rate=30)
     scene.look(slowed=True)
     for _ in range(4):

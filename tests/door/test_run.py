@@ -151,9 +151,7 @@ def stop_timeout() -> float:
 
 
 class TestRecording:
-    def test_the_event_log_ends_with_the_summary(
-        self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert
-    ) -> None:
+    def test_the_event_log_ends_with_summary(self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
         log = tmp_path / "events.jsonl"
         assert run(clip, store, events=str(log)) == 0
         *events, summary = lines(log)
@@ -210,7 +208,7 @@ class TestRecording:
         assert run(clip, store, quiet=True) == 0
         assert capfd.readouterr() == ("", "")
 
-    def test_a_folder_of_images_runs_to_its_end(self, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
+    def test_a_folder_runs_to_its_end(self, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
         folder = tmp_path / "stills"
         folder.mkdir()
         for number in range(12):
@@ -218,7 +216,7 @@ class TestRecording:
         assert run(folder, store) == 0
         assert stored_visits(store) == ["without_mask"]
 
-    def test_frames_that_are_shrunk_very_much_are_told_once(
+    def test_very_large_frames_warn_once(
         self,
         store: Path,
         tmp_path: Path,
@@ -259,7 +257,7 @@ class TestWhatIsOnlyTried:
             assert cli.main(words) == 0
         assert stored_visits(store) == ["with_mask", "without_mask"]
 
-    def test_outputs_that_are_tried_are_no_events(
+    def test_output_tests_are_no_events(
         self, doorway: Doorway, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alert: FakeAlert
     ) -> None:
         tried: list[str] = []
@@ -283,7 +281,7 @@ class TestWhatIsOnlyTried:
 
 
 class TestWhenSomethingFails:
-    def test_a_store_of_a_newer_version_leaves_the_door_watched(
+    def test_a_newer_store_stops_no_door(
         self, clip: Path, store: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
     ) -> None:
         run(clip, store, max_frames=1)
@@ -369,7 +367,7 @@ class TestWhenSomethingFails:
         assert "The disk with the counts does not answer" in caplog.text
         assert stored_visits(store) == ["with_mask", "without_mask"]
 
-    def test_everything_is_off_after_an_unexpected_error(
+    def test_unexpected_errors_switch_everything_off(
         self, clip: Path, store: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Broken(FakePipeline):
@@ -642,7 +640,7 @@ class TestLive:
 
 
 class TestWindow:
-    def test_without_a_desktop_one_sentence_names_the_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_missing_desktop_names_the_command(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("DISPLAY", raising=False)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
         with pytest.raises(ConfigError, match="run `make desktop` in a graphical session"):
@@ -672,7 +670,7 @@ class TestWindow:
 
 
 class TestServiceManager:
-    def test_the_watchdog_is_fed_by_processed_frames_only(
+    def test_only_processed_frames_feed_the_watchdog(
         self, clip: Path, store: Path, tmp_path: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "notify"

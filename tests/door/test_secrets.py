@@ -175,7 +175,7 @@ def test_errors_explain_password_escapes(character: str) -> None:
     ],
 )
 @pytest.mark.parametrize("address", [f"RTSP://admin:{FIRST}\\{SECOND}@{DEAD}/", f"admin:{FIRST}'{SECOND}@{DEAD}"])
-def test_a_wrong_command_line_is_not_repeated(arguments: list[str], address: str, tmp_path: Path) -> None:
+def test_wrong_command_lines_are_not_repeated(arguments: list[str], address: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edge", *(word.format(address) for word in arguments)]
     home = os.environ | {"HOME": str(tmp_path)}
     ended = subprocess.run(command, capture_output=True, text=True, env=home, timeout=60, check=False)
@@ -253,7 +253,7 @@ def _lost(client: httpx.Client) -> bool:
 
 
 @pytest.mark.slow
-def test_ffmpeg_repeats_no_part_of_an_address() -> None:
+def test_ffmpeg_never_repeats_an_address() -> None:
     script = "import sys; from edge.cameras.stream import Stream; Stream(sys.argv[1], None, open_timeout=5)"
     command = [sys.executable, "-c", script, f"rtsp://{FIRST}.invalid:554/{SECOND}"]
     failed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -13,7 +13,7 @@ def test_notes_are_dropped_and_warnings_kept(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().err == "WARNING: it is slow\n"
 
 
-def test_an_error_in_between_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_inside_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="no such operation"), without_notes():
         os.write(2, b"ERROR: unresolved custom op\n")
         raise ValueError("no such operation")

@@ -120,9 +120,7 @@ def same(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
 # The process that holds the Edge TPU
 
 
-def test_what_a_delegate_runs_is_what_the_processor_computes(
-    library: Library, contents: list[bytes], on_processor: list[Model]
-) -> None:
+def test_delegate_and_cpu_agree(library: Library, contents: list[bytes], on_processor: list[Model]) -> None:
     tpu = EdgeTpu.open(Order("litert", library("BEHAVES"), "usb:0"), contents, PATIENCE)
     try:
         for seed in (1, 2):
@@ -136,9 +134,7 @@ def test_what_a_delegate_runs_is_what_the_processor_computes(
         tpu.invoke(0, picture(on_processor[0]))
 
 
-def test_a_compiled_model_is_refused_by_the_real_runtime_where_nothing_claims_its_operation(
-    library: Library, contents: list[bytes]
-) -> None:
+def test_compiled_models_need_a_delegate(library: Library, contents: list[bytes]) -> None:
     compiled = with_custom_op(contents[1])
     with pytest.raises(ModelError, match=r"litert refused it .*edgetpu-custom-op"):
         open_model(compiled, "litert", threads=1)
@@ -160,19 +156,17 @@ def test_a_delegate_that_refuses_is_quoted(
     assert not isinstance(raised.value, EdgeTpuCrashError)
 
 
-def test_a_library_that_is_not_there_is_named(contents: list[bytes]) -> None:
+def test_a_missing_library_is_named(contents: list[bytes]) -> None:
     with pytest.raises(EdgeTpuError, match="libedgetpu-of-nobody"):
         EdgeTpu.open(Order("litert", "libedgetpu-of-nobody.so.1"), contents, PATIENCE)
 
 
-def test_a_library_that_crashes_costs_only_its_own_process(library: Library, contents: list[bytes]) -> None:
+def test_a_crashing_library_costs_a_child(library: Library, contents: list[bytes]) -> None:
     with pytest.raises(EdgeTpuCrashError, match="ended by SIGABRT"):
         EdgeTpu.open(Order("litert", library("CRASHES")), contents, PATIENCE)
 
 
-def test_a_library_that_hangs_is_not_waited_for_and_its_process_is_ended(
-    library: Library, contents: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hanging_library_is_ended(library: Library, contents: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[bytes]] = []
     real = subprocess.Popen
 
@@ -213,7 +207,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: Library) -
     return put
 
 
-def test_googles_pycoral_opens_the_models_where_it_is_installed(
+def test_installed_pycoral_opens_the_models(
     install: Callable[[str], None], contents: list[bytes], on_processor: list[Model]
 ) -> None:
     install("utils/edgetpu.py")
@@ -227,15 +221,13 @@ def test_googles_pycoral_opens_the_models_where_it_is_installed(
         EdgeTpu.open(Order("litert", LIBRARY, "usb:1"), contents, PATIENCE)
 
 
-def test_the_package_of_that_name_that_is_about_coral_reefs_is_passed_over(
-    install: Callable[[str], None], contents: list[bytes]
-) -> None:
+def test_the_coral_reef_package_is_ignored(install: Callable[[str], None], contents: list[bytes]) -> None:
     install("hello.py")
     with pytest.raises(EdgeTpuError, match=re.escape(LIBRARY)):
         EdgeTpu.open(Order("litert", LIBRARY), contents, PATIENCE)
 
 
-def test_a_library_of_ones_own_is_not_passed_over_for_pycorals(
+def test_a_configured_library_beats_pycoral(
     install: Callable[[str], None], library: Library, contents: list[bytes]
 ) -> None:
     install("utils/edgetpu.py")
@@ -246,7 +238,7 @@ def test_a_library_of_ones_own_is_not_passed_over_for_pycorals(
 # What the kernel sees
 
 
-def test_cards_and_sticks_are_found_and_numbered(tmp_path: Path) -> None:
+def test_cards_and_sticks_are_numbered(tmp_path: Path) -> None:
     assert find_devices(tmp_path) == []
     (tmp_path / "dev").mkdir()
     for card in ("apex_0", "apex_1"):
@@ -258,7 +250,7 @@ def test_cards_and_sticks_are_found_and_numbered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("file", "googles"), [("utils/edgetpu.py", True), ("hello.py", False)])
-def test_pycoral_is_googles_only_with_its_edge_tpu_module(
+def test_googles_pycoral_has_an_edgetpu_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, googles: bool
 ) -> None:
     path = tmp_path / "pycoral" / file
@@ -309,9 +301,7 @@ def use_until(accelerator: Accelerator, on_processor: list[Model], happened: Cal
     return longest
 
 
-def test_models_start_on_the_processor_and_move_to_the_edge_tpu_when_it_is_ready(
-    accelerate: Any, on_processor: list[Model]
-) -> None:
+def test_models_move_to_a_ready_tpu(accelerate: Any, on_processor: list[Model]) -> None:
     accelerator, _ = accelerate("BEHAVES")
     assert not accelerator.active
     use_until(accelerator, on_processor, lambda: accelerator.active)
@@ -320,9 +310,7 @@ def test_models_start_on_the_processor_and_move_to_the_edge_tpu_when_it_is_ready
     assert accelerator.models[0].runtime == "Edge TPU where it works, else litert, 1 thread"
 
 
-def test_without_an_edge_tpu_auto_is_content_and_asking_for_one_is_not(
-    accelerate: Any, on_processor: list[Model], sysfs: Path
-) -> None:
+def test_only_an_explicit_wish_complains(accelerate: Any, on_processor: list[Model], sysfs: Path) -> None:
     shutil.rmtree(sysfs / "sys")
     asking, _ = accelerate("BEHAVES", "edgetpu")
     use_until(asking, on_processor, lambda: asking.trouble)
@@ -336,14 +324,14 @@ def test_without_an_edge_tpu_auto_is_content_and_asking_for_one_is_not(
     assert content.trouble is None
 
 
-def test_a_device_that_is_named_and_not_there_is_missed(accelerate: Any, on_processor: list[Model]) -> None:
+def test_a_named_missing_device_is_reported(accelerate: Any, on_processor: list[Model]) -> None:
     accelerator, _ = accelerate("BEHAVES", device="usb:1")
     use_until(accelerator, on_processor, lambda: accelerator.trouble)
     assert "there is no usb:1; found: usb:0" in accelerator.trouble
 
 
 @pytest.mark.parametrize("behaviour", ["CRASHES_LATER", "HANGS_LATER"])
-def test_a_stick_that_is_pulled_out_costs_one_slow_picture_and_is_used_again_when_it_is_back(
+def test_an_unplugged_stick_is_used_again(
     accelerate: Any, on_processor: list[Model], trigger: Path, caplog: pytest.LogCaptureFixture, behaviour: str
 ) -> None:
     accelerator, clock = accelerate(behaviour)
@@ -362,7 +350,7 @@ def test_a_stick_that_is_pulled_out_costs_one_slow_picture_and_is_used_again_whe
     assert accelerator.trouble is None
 
 
-def test_an_edge_tpu_that_hangs_is_not_waited_for(
+def test_a_hanging_tpu_is_abandoned(
     library: Library, contents: list[bytes], on_processor: list[Model], trigger: Path
 ) -> None:
     tpu = EdgeTpu.open(Order("litert", library("HANGS_LATER")), contents, PATIENCE)
@@ -373,9 +361,7 @@ def test_an_edge_tpu_that_hangs_is_not_waited_for(
     tpu.close()
 
 
-def test_a_library_that_crashed_is_remembered_and_not_tried_at_the_next_start(
-    accelerate: Any, on_processor: list[Model], sysfs: Path
-) -> None:
+def test_a_crashed_library_is_remembered(accelerate: Any, on_processor: list[Model], sysfs: Path) -> None:
     accelerator, _ = accelerate("CRASHES")
     use_until(accelerator, on_processor, lambda: accelerator.trouble)
     assert "its library does not work here (its process was ended by SIGABRT" in accelerator.trouble
@@ -397,9 +383,7 @@ def test_a_library_that_crashed_is_remembered_and_not_tried_at_the_next_start(
     assert json.loads((sysfs / "state/edgetpu.json").read_text())["crash"] is None
 
 
-def test_a_state_folder_that_cannot_be_written_or_read_keeps_nothing_from_running(
-    accelerate: Any, on_processor: list[Model], sysfs: Path
-) -> None:
+def test_an_unusable_state_folder_is_harmless(accelerate: Any, on_processor: list[Model], sysfs: Path) -> None:
     (sysfs / "state").write_text("a file, not a folder")
     accelerator, _ = accelerate("CRASHES")
     use_until(accelerator, on_processor, lambda: accelerator.trouble)
@@ -426,9 +410,7 @@ class FakeTpu:
         self.closed = True
 
 
-def test_the_pause_doubles_with_every_failure_and_begins_anew_after_a_while_of_service(
-    accelerate: Any, on_processor: list[Model]
-) -> None:
+def test_pauses_double_and_reset_after_service(accelerate: Any, on_processor: list[Model]) -> None:
     opened: list[FakeTpu] = []
 
     def connect(order: Order, models: Sequence[bytes]) -> FakeTpu:
@@ -454,9 +436,7 @@ def test_the_pause_doubles_with_every_failure_and_begins_anew_after_a_while_of_s
         clock.advance(1)
 
 
-def test_compiled_models_that_are_others_than_those_on_the_processor_are_not_used(
-    accelerate: Any, on_processor: list[Model]
-) -> None:
+def test_other_compiled_models_are_refused(accelerate: Any, on_processor: list[Model]) -> None:
     swapped = FakeTpu(on_processor[::-1])
     accelerator, _ = accelerate("BEHAVES", open_tpu=lambda order, models: swapped)
     use_until(accelerator, on_processor, lambda: accelerator.trouble)
@@ -478,7 +458,7 @@ def settings(**runtime: Any) -> Config:
     return Config.model_validate({"runtime": {"threads": 1, "backend": "litert"} | runtime})
 
 
-def test_a_door_tells_why_it_runs_on_the_processor_and_metrics_too(compiled: None, tmp_path: Path) -> None:
+def test_the_door_says_why_not_accelerated(compiled: None, tmp_path: Path) -> None:
     clock = ManualClock()
     door = load_pipeline(settings(accelerator="edgetpu"), live=Live(clock, tmp_path))
     grey = np.full((240, 320, 3), 128, np.uint8)
@@ -519,7 +499,7 @@ def stick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("compiled", "stick")
 @pytest.mark.parametrize("behaviour", ["CRASHES_LATER", "HANGS_LATER"])
-def test_a_running_door_shows_that_its_edge_tpu_was_pulled_out_and_goes_on(
+def test_the_door_shows_an_unplugged_tpu(
     library: Library, trigger: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, behaviour: str
 ) -> None:
     with socket.socket() as free:
@@ -564,16 +544,16 @@ def test_a_running_door_shows_that_its_edge_tpu_was_pulled_out_and_goes_on(
     assert reason in caplog.text
 
 
-def test_the_processor_is_all_that_is_used_where_it_is_asked_for(compiled: None, tmp_path: Path) -> None:
+def test_cpu_means_only_the_cpu(compiled: None, tmp_path: Path) -> None:
     assert load_pipeline(settings(accelerator="cpu"), live=Live(ManualClock(), tmp_path)).accelerated is None
 
 
-def test_stills_are_judged_on_the_processor_the_same_every_time(compiled: None) -> None:
+def test_stills_are_judged_on_the_cpu(compiled: None) -> None:
     assert load_pipeline(settings(accelerator="edgetpu")).accelerated is None
 
 
 @pytest.mark.parametrize(("kind", "complains"), [("edgetpu", True), ("auto", False)])
-def test_models_that_are_not_compiled_run_on_the_processor(
+def test_uncompiled_models_run_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, complains: bool
 ) -> None:
     monkeypatch.setattr(pipeline, "edgetpu_content", lambda model: None)
@@ -582,7 +562,7 @@ def test_models_that_are_not_compiled_run_on_the_processor(
     assert ("make edgetpu" in (door.trouble or "")) is complains
 
 
-def test_a_stick_that_is_plugged_in_and_idle_for_want_of_compiled_models_is_told(
+def test_an_idle_stick_is_explained(
     monkeypatch: pytest.MonkeyPatch, sysfs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(pipeline, "edgetpu_content", lambda model: None)
@@ -592,7 +572,7 @@ def test_a_stick_that_is_plugged_in_and_idle_for_want_of_compiled_models_is_told
     assert door.accelerated is False
 
 
-def test_a_device_is_named_by_bus_and_number() -> None:
+def test_devices_have_bus_and_number() -> None:
     assert settings(device="pci:1").runtime.device == "pci:1"
     with pytest.raises(ValueError, match="device"):
         settings(device="usb")

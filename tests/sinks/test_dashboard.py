@@ -121,7 +121,7 @@ def filled(query: str) -> str:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool: apt install prometheus")
 @pytest.mark.slow
-def test_every_query_finds_what_two_doors_served(tmp_path: Path) -> None:
+def test_every_query_finds_both_doors(tmp_path: Path) -> None:
     doors = TwoDoors(build(tmp_path / "board", "5"))
     doors.record()
     series = [{"series": name, "values": " ".join(values)} for name, values in doors.recorded.items()]

@@ -33,12 +33,12 @@ def test_the_picture_given_is_not_changed() -> None:
     assert (image == 127).all()
 
 
-def test_with_nothing_to_draw_the_picture_is_returned_as_it_was() -> None:
+def test_nothing_to_draw_changes_nothing() -> None:
     assert (annotate(grey(), []) == grey()).all()
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_a_verdict_is_outlined_in_its_colour_on_the_box(verdict: Verdict) -> None:
+def test_boxes_have_their_verdicts_colour(verdict: Verdict) -> None:
     marked = coloured(annotate(grey(), [person(verdict)]), verdict)
     assert marked[150, 200:400].any()
     assert marked[150:380, 200].any()
@@ -54,14 +54,14 @@ def test_verdicts_differ_without_their_colours() -> None:
     assert len({verdict.words for verdict in Verdict}) == len(Verdict)
 
 
-def test_a_reading_is_drawn_like_a_person_of_that_verdict_and_says_how_sure_it_is() -> None:
+def test_a_reading_shows_verdict_and_certainty() -> None:
     said = annotate(grey(), [reading((0.1, 0.9, 0.0))])
     held = annotate(grey(), [person(Verdict.WITHOUT_MASK)])
     assert (said[150:380, 200:400] == held[150:380, 200:400]).all()
     assert (said != held).any(), "the probability is written"
 
 
-def test_counts_are_written_where_they_hide_no_face() -> None:
+def test_counts_hide_no_face() -> None:
     low = person(Verdict.WITH_MASK, BBox(0, 400, 300, 479))
     counts = {Verdict.WITHOUT_MASK: 3}
     assert coloured(annotate(grey(), [low], counts), Verdict.WITHOUT_MASK)[:60].any()
@@ -75,7 +75,7 @@ def test_other_counts_look_different() -> None:
 @pytest.mark.parametrize(
     ("shape", "expected"), [((240, 320), (240, 320)), ((40, 60), (240, 360)), ((1, 1), (240, 240))]
 )
-def test_small_pictures_are_enlarged_until_text_can_be_read(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+def test_small_pictures_are_enlarged(shape: tuple[int, int], expected: tuple[int, int]) -> None:
     assert annotate(grey(*shape), [], {Verdict.WITH_MASK: 1}).shape == (*expected, 3)
 
 
@@ -84,6 +84,6 @@ coordinates = st.floats(-100, 700)
 
 @given(boxes=st.lists(st.tuples(coordinates, coordinates, coordinates, coordinates), max_size=12))
 @settings(max_examples=30, deadline=None)
-def test_boxes_anywhere_even_outside_or_empty_can_be_drawn(boxes: list[tuple[float, float, float, float]]) -> None:
+def test_outside_and_empty_boxes_are_drawn(boxes: list[tuple[float, float, float, float]]) -> None:
     seen = [reading((0.2, 0.3, 0.5), BBox(*box)) for box in boxes]
     assert annotate(grey(), seen, {Verdict.MASK_WORN_INCORRECTLY: len(seen)}).shape == (480, 640, 3)

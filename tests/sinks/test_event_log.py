@@ -87,7 +87,7 @@ def status(
 
 
 class TestEventLog:
-    def test_an_event_has_the_fields_of_the_contract(self, outbox: Outbox, collector: Collector) -> None:
+    def test_events_keep_the_contract(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock(START)
         log = EventLog(outbox, clock)
         log.tell([Event(EventKind.VISIT_ENDED, 0.25, person=7, verdict=Verdict.WITHOUT_MASK, seconds=3.2)])
@@ -132,7 +132,7 @@ class TestEventLog:
         clock.jump(3600)
         assert wall_time(clock, 4.0) == START + timedelta(seconds=3604)
 
-    def test_a_torn_last_line_gets_an_end_first(self, tmp_path: Path) -> None:
+    def test_a_torn_last_line_is_ended(self, tmp_path: Path) -> None:
         path = tmp_path / "events.jsonl"
         path.write_text('{"event": "summary"}\n{"event": "visit_st')
         log = EventLog(open_file(str(path), patient=True), ManualClock(START))
@@ -144,7 +144,7 @@ class TestEventLog:
         assert json.loads(added)["event"] == "alert_on"
 
     @pytest.mark.parametrize("content", ["", '{"event": "summary"}\n'])
-    def test_a_whole_file_gets_no_empty_line(self, tmp_path: Path, content: str) -> None:
+    def test_whole_files_get_no_empty_line(self, tmp_path: Path, content: str) -> None:
         path = tmp_path / "events.jsonl"
         path.write_text(content)
         log = EventLog(open_file(str(path), patient=True), ManualClock(START))
@@ -185,7 +185,7 @@ class TestOutbox:
         assert collector.text == "".join(f"line {number}\n" for number in range(50))
         assert outbox.lost == 0
 
-    def test_a_full_disk_is_remembered_and_nothing_raises(self) -> None:
+    def test_a_full_disk_raises_nothing(self) -> None:
         outbox = open_file("/dev/full", patient=True)
         outbox.put("one\n")
         outbox.put("two\n")
@@ -195,7 +195,7 @@ class TestOutbox:
         assert outbox.lost == 2
         assert not outbox.reader_left
 
-    def test_a_reader_who_leaves_is_told_from_a_failure(self) -> None:
+    def test_a_leaving_reader_is_no_failure(self) -> None:
         reader, writer = os.pipe()
         os.close(reader)
         outbox = Outbox(lambda: os.fdopen(writer, "wb", buffering=0), "a pipe", patient=True)
@@ -235,7 +235,7 @@ class TestScreen:
     def screen(self, outbox: Outbox, clock: ManualClock, terminal: bool = False, quiet: bool = False) -> Screen:
         return Screen(outbox, clock, terminal, quiet)
 
-    def test_an_alert_stands_on_the_line_of_its_verdict(self, outbox: Outbox, collector: Collector) -> None:
+    def test_alerts_share_their_verdicts_line(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock(START)
         screen = self.screen(outbox, clock)
         verdict = Event(EventKind.VERDICT, 0.0, person=3, verdict=Verdict.WITHOUT_MASK)
@@ -262,7 +262,7 @@ class TestScreen:
         assert collector.text.count("\r") == pytest.approx(8, abs=1)
         assert " 20.0 fps | 1 person in view | visits: with mask 2, no mask 0" in collector.text
 
-    def test_elsewhere_a_line_is_added_every_ten_seconds(self, outbox: Outbox, collector: Collector) -> None:
+    def test_other_outputs_get_occasional_lines(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock()
         screen = self.screen(outbox, clock)
         for frame in range(301):
@@ -291,7 +291,7 @@ class TestScreen:
             assert not is_journal(other, environment)
             assert not is_journal(journal, {})
 
-    def test_messages_do_not_mix_with_the_live_line(self, outbox: Outbox, collector: Collector) -> None:
+    def test_messages_and_live_line_stay_apart(self, outbox: Outbox, collector: Collector) -> None:
         clock = ManualClock()
         screen = self.screen(outbox, clock, terminal=True)
         clock.advance(1)

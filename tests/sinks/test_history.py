@@ -73,7 +73,7 @@ class TestSpan:
             one = span(by, "2025-03-30", WEDNESDAY)
             assert one.before.end == one.start
 
-    def test_day_of_the_clock_change_is_shorter(self) -> None:
+    def test_clock_change_days_are_shorter(self) -> None:
         one = span("day", "2025-03-30", WEDNESDAY)
         assert one.end.astimezone(timezone.utc) - one.start.astimezone(timezone.utc) == timedelta(hours=23)
 
@@ -100,14 +100,14 @@ class TestFigures:
         assert [one["visits"] for one in said["weekdays"]] == [4, 6, 0, 0, 0, 0, 0]
         assert [one["compliance"] for one in said["weekdays"][:3]] == [0.75, 1.0, None]
 
-    def test_unfinished_week_is_compared_with_the_same_part(self, tmp_path: Path) -> None:
+    def test_unfinished_weeks_compare_equal_parts(self, tmp_path: Path) -> None:
         tuesday, thursday = (datetime(2025, 1, day, 8, tzinfo=timezone.utc) for day in (21, 23))
         path = store(tmp_path, {tuesday: (5, 0), thursday: (50, 0)})
         said = look_back(path, span("week", None, WEDNESDAY), WEDNESDAY)
         assert said["partial"] is True
         assert said["before"]["visits"] == 5
 
-    def test_finished_week_is_compared_with_the_whole(self, tmp_path: Path) -> None:
+    def test_finished_weeks_compare_whole_weeks(self, tmp_path: Path) -> None:
         thursday = datetime(2025, 1, 23, 8, tzinfo=timezone.utc)
         said = look_back(
             store(tmp_path, {thursday: (50, 0)}), span("week", "2025-01-29", WEDNESDAY), WEDNESDAY + timedelta(days=30)
@@ -214,7 +214,7 @@ class TestPage:
         expect(page.locator(".tile.visits:not(.rate) .change")).to_have_text("before: 8 (+2)")
         expect(page.locator("#weekdays-chart rect")).to_have_count(2)
 
-    def test_earlier_and_later_lead_there_and_back(self, door: Door, page: Page) -> None:
+    def test_earlier_and_later_are_opposites(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}history?by=week&lang=fr")
         expect(page.locator("#tiles")).to_contain_text("7 sur 10")
         expect(page.locator("#next")).to_be_hidden()
@@ -245,7 +245,7 @@ class TestPage:
         page.goto(f"{door.url}history?at=2025-02-30")
         page.wait_for_selector("#reason >> text=There is no such day")
 
-    def test_language_is_kept_from_page_to_page(self, door: Door, page: Page) -> None:
+    def test_language_is_kept_between_pages(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         page.click("#languages >> text=Français")
         page.click("text=Historique")
@@ -275,6 +275,6 @@ class TestPage:
             page.goto(f"{opened.url}history")
             expect(page).to_have_url(re.compile("/login"))
 
-    def test_nothing_to_sign_out_of_on_the_device(self, door: Door, page: Page) -> None:
+    def test_the_device_has_no_sign_out(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         expect(page.locator("#signout")).to_be_hidden()

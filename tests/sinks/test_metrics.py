@@ -97,7 +97,7 @@ def test_values_come_from_the_status(appliance: Appliance) -> None:
     assert visits == {"with_mask": 12, "without_mask": 3, "mask_worn_incorrectly": 0, "unsure": 0}
 
 
-def test_alerts_and_reconnects_are_counted_from_the_events(appliance: Appliance) -> None:
+def test_events_count_alerts_and_reconnects(appliance: Appliance) -> None:
     kinds = (EventKind.ALERT_ON, EventKind.ALERT_OFF, EventKind.ALERT_ON, EventKind.CAMERA_LOST, EventKind.CAMERA_BACK)
     appliance.metrics.tell([Event(kind, 0.0) for kind in kinds])
     appliance.show(camera=CameraState("a camera", losses=4))
@@ -185,7 +185,7 @@ def test_other_boards_report_kernel_cooling(tmp_path: Path, clock: ManualClock) 
     assert one.read("maskgate_throttled", cause="heat") == 1
 
 
-def test_a_machine_that_measures_nothing_says_nothing(appliance: Appliance) -> None:
+def test_unmeasured_values_are_absent(appliance: Appliance) -> None:
     assert appliance.read("maskgate_temperature_celsius") is None
     assert "maskgate_throttled" not in appliance.families()
 
@@ -198,18 +198,18 @@ def test_store_and_broker_are_flags(clock: ManualClock, state: bool) -> None:
     assert one.read("maskgate_mqtt_connected") == state
 
 
-def test_without_a_broker_nothing_is_said_of_one(appliance: Appliance) -> None:
+def test_no_broker_means_no_metric(appliance: Appliance) -> None:
     assert appliance.read("maskgate_mqtt_connected") is None
 
 
-def test_the_build_names_the_version_and_the_shipped_models() -> None:
+def test_the_build_names_version_and_models() -> None:
     shipped = read_manifest().models
     told = about(Config())
     assert (told["face"], told["mask"]) == (shipped["face"].sha256, shipped["mask"].sha256)
     assert told["maskgate"]
 
 
-def test_what_is_only_tried_has_no_counts(appliance: Appliance) -> None:
+def test_trials_have_no_counts(appliance: Appliance) -> None:
     appliance.frame()
     appliance.show(camera=CameraState("demo", kind=SourceKind.DEMO), counted=False, totals={Verdict.WITH_MASK: 3})
     assert appliance.read("maskgate_visits_total", verdict="with_mask") is None
@@ -218,7 +218,7 @@ def test_what_is_only_tried_has_no_counts(appliance: Appliance) -> None:
     assert appliance.read("maskgate_frames_total") == 1
 
 
-def test_an_output_that_fails_and_a_mute_are_seen(appliance: Appliance) -> None:
+def test_failed_outputs_and_mutes_are_seen(appliance: Appliance) -> None:
     outputs = (OutputState("led", "red lamp on pin 17"), OutputState("buzzer", "buzzer on pin 27", "Its pin hangs."))
     appliance.frame(alerts=AlertState(outputs))
     assert appliance.read("maskgate_alert_output_up", output="led") == 1
@@ -245,12 +245,12 @@ def test_a_frame_costs_next_to_nothing(clock: ManualClock) -> None:
     assert each < 0.001
 
 
-def test_the_page_is_of_prometheus_text_format(appliance: Appliance) -> None:
+def test_the_page_is_prometheus_text(appliance: Appliance) -> None:
     assert appliance.metrics.page()[1] == "text/plain; version=0.0.4; charset=utf-8"
 
 
 @needs_promtool
-def test_promtool_finds_nothing_to_mend_in_the_page(clock: ManualClock, tmp_path: Path) -> None:
+def test_promtool_accepts_the_page(clock: ManualClock, tmp_path: Path) -> None:
     whole = Appliance(clock, root=build(tmp_path, "4b"))
     whole.frame(totals={Verdict.UNSURE: 1}, broker=True, alerts=AlertState((OutputState("led", "red lamp"),)))
     page, _ = whole.metrics.page()
@@ -274,7 +274,7 @@ def test_documentation_and_page_agree(clock: ManualClock, tmp_path: Path) -> Non
 
 @needs_promtool
 @pytest.mark.parametrize("command", ["check rules maskgate.rules.yml", "test rules maskgate.test.yml"])
-def test_the_sample_rules_alarm_for_what_they_should(command: str) -> None:
+def test_the_sample_rules_fire(command: str) -> None:
     ran = subprocess.run(["promtool", *command.split()], cwd=RULES, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 

@@ -257,7 +257,7 @@ class TestComingAndGoing:
         finally:
             broker.stop()
 
-    def test_a_second_door_of_the_same_name_is_suspected(
+    def test_a_second_equal_name_is_suspected(
         self, broker: Broker, open_door: OpenDoor, caplog: pytest.LogCaptureFixture
     ) -> None:
         first = open_door(broker.port)
@@ -320,7 +320,7 @@ class TestEvents:
     def visit(self, number: int) -> Event:
         return Event(EventKind.VISIT_ENDED, time.monotonic(), number, BARE, 2.5)
 
-    def test_events_are_not_sent_unless_asked_for(
+    def test_events_are_off_by_default(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
     ) -> None:
         door, listener = open_door(broker.port), listen(broker.port)
@@ -391,7 +391,7 @@ class TestTrouble:
             "the network. It is tried again and again; counts are kept."
         ]
 
-    def test_the_right_password_from_a_file_is_accepted(
+    def test_a_password_from_file_is_accepted(
         self, guarded: Broker, open_door: OpenDoor, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         secret = tmp_path / "secret"
@@ -424,7 +424,7 @@ class TestTrouble:
             (b"caf\xe9", " cannot be used: {file} is not UTF-8"),
         ],
     )
-    def test_a_password_file_of_no_use_is_said(
+    def test_a_useless_password_file_is_reported(
         self, open_door: OpenDoor, tmp_path: Path, content: bytes | None, said: str
     ) -> None:
         secret = tmp_path / "secret"
@@ -461,7 +461,7 @@ class TestTrouble:
         ]
         assert "sesame" not in caplog.text
 
-    def test_something_that_is_no_broker_is_said(
+    def test_a_server_that_is_no_broker(
         self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("edge.sinks.mqtt.link.ANSWER_WITHIN", 0.3)
@@ -502,7 +502,7 @@ class TestTrouble:
         wait_for(lambda: "sends a message larger than 1 MB" in (door.publisher.trouble or ""))
         assert memory.peak() - before < 64 * memory.MEGABYTE
 
-    def test_a_name_that_nobody_knows_is_said(self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_unknown_host_is_reported(self, open_door: OpenDoor, caplog: pytest.LogCaptureFixture) -> None:
         open_door(1883, host="broker.invalid")
         wait_for(lambda: "The MQTT broker broker.invalid:1883 cannot be reached" in caplog.text)
 

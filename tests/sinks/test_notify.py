@@ -148,9 +148,7 @@ class TestWhatIsTold:
             "text": "usb:0 is unplugged.",
         }
 
-    def test_failed_output_is_told_once_and_when_it_works_again(
-        self, open_notifier: Open, hook: Hook, clock: ManualClock
-    ) -> None:
+    def test_a_failed_output_is_told_once(self, open_notifier: Open, hook: Hook, clock: ManualClock) -> None:
         notifier = open_notifier()
         for _ in range(5):
             notifier.show(status(clock, BUZZER))
@@ -188,7 +186,7 @@ class TestWhatIsTold:
             notifier.look()
         assert hook.asked == []
 
-    def test_summary_comes_once_a_day_at_its_time(
+    def test_the_summary_comes_once_daily(
         self, open_notifier: Open, hook: Hook, clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("TZ", "UTC")
@@ -211,7 +209,7 @@ class TestWhatIsTold:
         )
         assert (first["visits"], first["compliance"], last["visits"]) == (5, 0.75, 0)
 
-    def test_start_after_its_time_sends_no_summary(
+    def test_a_late_start_sends_no_summary(
         self, open_notifier: Open, hook: Hook, clock: ManualClock, tmp_path: Path
     ) -> None:
         CountStore(tmp_path / "counts.db", 0.0, 30, clock).close()
@@ -223,7 +221,7 @@ class TestWhatIsTold:
 
 
 class TestTrouble:
-    def test_service_down_for_a_day_hears_the_newest_in_order(
+    def test_a_returning_service_hears_the_newest(
         self, hook: Hook, open_notifier: Open, clock: ManualClock, caplog: pytest.LogCaptureFixture
     ) -> None:
         notifier = open_notifier(bare_every=10)
@@ -251,7 +249,7 @@ class TestTrouble:
         wait_for(lambda: notifier.trouble is None)
         revived.close()
 
-    def test_nothing_waits_for_a_service_that_hangs(self, open_notifier: Open, hook: Hook, clock: ManualClock) -> None:
+    def test_a_hanging_service_delays_nothing(self, open_notifier: Open, hook: Hook, clock: ManualClock) -> None:
         hook.delay = 3.0
         notifier = open_notifier()
         began = time.monotonic()
@@ -264,7 +262,7 @@ class TestTrouble:
         notifier.close()
         assert time.monotonic() - began < 2 * notify.FAREWELL + 2.0
 
-    def test_one_service_that_fails_does_not_hold_up_another(self, hook: Hook, clock: ManualClock) -> None:
+    def test_a_failing_service_blocks_no_other(self, hook: Hook, clock: ManualClock) -> None:
         away = Webhook(f"http://127.0.0.1:{free_port()}/")
         notifier = Notifier(load(environment={}).config, clock, [away, Webhook(hook.url)])
         notifier.tell([lost(clock), back(clock)])
@@ -283,9 +281,7 @@ class TestTrouble:
         hook.code = 200
         wait_for(lambda: hook.events == ["camera_lost"] and notifier.trouble is None)
 
-    def test_notice_that_is_never_taken_does_not_block_the_next(
-        self, open_notifier: Open, hook: Hook, clock: ManualClock
-    ) -> None:
+    def test_a_refused_notice_blocks_nothing(self, open_notifier: Open, hook: Hook, clock: ManualClock) -> None:
         hook.code = 400
         notifier = open_notifier()
         notifier.tell([lost(clock)])
@@ -294,7 +290,7 @@ class TestTrouble:
         notifier.tell([back(clock)])
         wait_for(lambda: hook.events == ["camera_back"])
 
-    def test_no_web_server_at_all_is_said(self, clock: ManualClock) -> None:
+    def test_a_missing_server_is_reported(self, clock: ManualClock) -> None:
         import socket
 
         def babble(server: socket.socket) -> None:
@@ -332,7 +328,7 @@ class TestSecrets:
         assert SECRET not in as_toml(settings) + json.dumps(as_json(settings)) + repr(settings)
 
     @pytest.mark.parametrize("line", [f'webhook = "{SECRET}"', f'webhook = "ftp://{SECRET}"', f'urls = ["{SECRET}"]'])
-    def test_wrong_addresses_are_refused_without_repeating_them(self, tmp_path: Path, line: str) -> None:
+    def test_wrong_addresses_are_not_repeated(self, tmp_path: Path, line: str) -> None:
         file = tmp_path / "config.toml"
         file.write_text(f"[notify]\n{line}\n")
         with pytest.raises(ConfigError) as refusal:
@@ -346,13 +342,13 @@ class TestSecrets:
 
 
 class TestApprise:
-    def test_missing_part_is_said_at_the_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_parts_are_said_early(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
         config = load(environment={}, overrides={"notify.urls": ["ntfys://topic"]}).config
         with pytest.raises(ConfigError, match=r"pip install 'maskgate\[notify\]'"):
             list(ways(config.notify))
 
-    def test_real_apprise_delivers_to_a_real_server(self, hook: Hook) -> None:
+    def test_real_apprise_delivers(self, hook: Hook) -> None:
         pytest.importorskip("apprise", reason="needs the extra: pip install 'maskgate[notify]'")
         way = Apprise(f"json://127.0.0.1:{hook.port}/hooks/{SECRET}")
         way.send(Notice("camera_lost", "2025-01-29T12:00:00.000Z", "front", "Camera lost", "usb:0 is unplugged."))
@@ -360,7 +356,7 @@ class TestApprise:
         assert "usb:0 is unplugged." in hook.asked[0]["message"]
         assert way.name == "json://***"
 
-    def test_real_apprise_that_fails_shows_no_address(self, hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
+    def test_failing_apprise_shows_no_address(self, hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
         pytest.importorskip("apprise", reason="needs the extra: pip install 'maskgate[notify]'")
         caplog.set_level(logging.DEBUG)
         hook.code = 500

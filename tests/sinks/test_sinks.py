@@ -71,16 +71,16 @@ def play(sinks: Sinks, seconds: float, fps: float = 16.0) -> int:
 
 
 class TestStatuses:
-    def test_each_gets_them_as_often_as_it_wants(self) -> None:
+    def test_each_gets_its_own_rate(self) -> None:
         often, seldom = Listener(0.125), Listener(1.0)
         assert play(Sinks([often, seldom], Commands()), 10) == len(often.shown)
         assert (len(often.shown), len(seldom.shown)) == (80, 10)
 
-    def test_none_is_built_while_nobody_wants_one(self) -> None:
+    def test_unwanted_ones_are_not_built(self) -> None:
         assert play(Sinks([Listener(5.0)], Commands()), 10) == 2
         assert play(Sinks([], Commands()), 10) == 0
 
-    def test_an_event_is_followed_by_one_at_once(self) -> None:
+    def test_events_trigger_a_status(self) -> None:
         seldom = Listener(60.0)
         sinks = Sinks([seldom], Commands())
         sinks.show(status(), 0.0)
@@ -92,7 +92,7 @@ class TestStatuses:
         assert not sinks.due(1.1)
         assert seldom.told == [EVENT]
 
-    def test_they_hold_what_sinks_know_of_themselves(self) -> None:
+    def test_they_hold_the_sinks_own_facts(self) -> None:
         class Broker(Listener):
             def contribute(self, status: Status) -> Status:
                 return replace(status, broker=True)
@@ -104,7 +104,7 @@ class TestStatuses:
 
 
 class TestEnd:
-    def test_one_that_hangs_holds_up_no_other(
+    def test_a_hanging_one_blocks_no_other(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(together, "FAREWELL", 0.2)
@@ -118,7 +118,7 @@ class TestEnd:
         assert caplog.messages == ["Not finished in time, and left behind: a hanging part."]
         hanging.released.set()
 
-    def test_a_recording_waits_until_it_is_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_recordings_wait_until_stopped(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(together, "FAREWELL", 0.1)
         slow, commands = Hanging(), Commands()
         threading.Timer(0.5, slow.released.set).start()
@@ -144,16 +144,16 @@ class TestRegistry:
     def test_a_camera_counts_and_serves_pages(self) -> None:
         assert self.wanted() == ["counts.keeper", "terminal", "metrics", "web.sink"]
 
-    def test_a_recording_at_full_speed_does_neither(self) -> None:
+    def test_full_speed_recordings_do_neither(self) -> None:
         recording = {"kind": SourceKind.RECORDING, "watched": False, "counted": False}
         assert self.wanted(**recording) == ["terminal"]
 
-    def test_settings_and_options_ask_for_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_settings_and_options_add_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
         wanted = self.wanted(host="broker", hook="http://localhost/", events="-", window=True)
         assert wanted == [entry.module.removeprefix("edge.sinks.") for entry in SINKS]
 
-    def test_a_new_sink_is_a_module_and_a_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_new_sink_needs_one_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         module = ModuleType("a_sink_of_this_test")
         made: list[Opening] = []
 

@@ -107,11 +107,11 @@ class Listener:
 
 
 class TestHealth:
-    def test_a_door_that_is_watched_is_well(self, client: httpx.Client) -> None:
+    def test_a_watched_door_is_healthy(self, client: httpx.Client) -> None:
         answer = client.get("/health")
         assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
-    def test_a_lost_camera_is_out_of_service_and_says_why(self, door: Door, client: httpx.Client) -> None:
+    def test_a_lost_camera_says_why(self, door: Door, client: httpx.Client) -> None:
         door.camera = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=door.ago(1))
         answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
         assert answer.json() == {"status": "out of service", "reasons": ["usb:0 is unplugged."]}
@@ -121,7 +121,7 @@ class TestHealth:
         answer = until(lambda: (got := client.get("/health")).status_code == 503 and got)
         assert re.fullmatch(r"The newest picture is \d+ s old\.", answer.json()["reasons"][0])
 
-    def test_before_the_first_picture_it_is_starting(self, door: Door, client: httpx.Client) -> None:
+    def test_it_starts_before_the_first_picture(self, door: Door, client: httpx.Client) -> None:
         until(lambda: client.get("/health"))
         door.camera = CameraState("usb:0")
         door._begun = door.ago(0)
@@ -135,14 +135,14 @@ class TestHealth:
 
 
 class TestStatus:
-    def test_the_demo_is_named_and_stores_nothing(self, door: Door, client: httpx.Client) -> None:
+    def test_the_demo_stores_nothing(self, door: Door, client: httpx.Client) -> None:
         door.counts, door.more = None, {"counted": False}
         door.camera = CameraState("demo", last_frame_at=door.clock.monotonic(), kind=SourceKind.DEMO)
         said = until(lambda: (got := client.get("/api/status").json()).get("source") == "demo" and got)
         assert said["counted"] is False
         assert said["today"]["stored"] is False
 
-    def test_it_tells_what_the_outputs_really_do(self, door: Door, client: httpx.Client) -> None:
+    def test_it_reports_the_real_outputs(self, door: Door, client: httpx.Client) -> None:
         outputs = (OutputState("led", "red lamp on pin 17"), OutputState("buzzer", "buzzer on pin 27", "It hangs."))
         door.more = {"alerts": AlertState(outputs, door.clock.monotonic() + 60, quiet_hours=True)}
         said = until(lambda: (got := client.get("/api/status").json()["alerts"])["muted_for"] and got)
@@ -156,7 +156,7 @@ class TestStatus:
             ],
         }
 
-    def test_it_tells_what_the_operator_wants_to_know(self, door: Door, client: httpx.Client) -> None:
+    def test_it_reports_the_doors_state(self, door: Door, client: httpx.Client) -> None:
         door.people = (person(1, Verdict.WITHOUT_MASK),)
         door.tell_a_day()
         said = until(lambda: (got := client.get("/api/status").json())["people"] and got)
@@ -197,7 +197,7 @@ class TestStatus:
         assert today["trouble"] is None
         assert [(row["with_mask"], row["without_mask"], row["visits"]) for row in today["hours"]] == [(7, 2, 9)]
 
-    def test_counts_that_cannot_be_read_are_a_sentence(self, tmp_path: Path) -> None:
+    def test_unreadable_counts_are_a_sentence(self, tmp_path: Path) -> None:
         (tmp_path / "counts.db").write_bytes(b"this is no database" * 100)
         with open_door(tmp_path, counts=tmp_path / "counts.db") as door:
             today = httpx.get(f"{door.url}api/status", timeout=LONG).json()["today"]
@@ -212,7 +212,7 @@ class TestEvents:
         assert {state["mode"] for state in listener.of("state")} == {"welcome"}
         assert max(later - earlier for earlier, later in pairwise(listener.times)) < LONG / 4
 
-    def test_changes_are_told_at_once_and_mirrored(self, door: Door) -> None:
+    def test_changes_arrive_immediately_and_mirrored(self, door: Door) -> None:
         listener = Listener(door)
         until(lambda: listener.of("state"))
         door.people = (person(7, Verdict.WITH_MASK, x=0, width=64),)
@@ -245,7 +245,7 @@ class TestEvents:
             door.people = people
             assert until(lambda mode=mode: client.get("/api/status").json()["mode"] == mode)
 
-    def test_an_event_is_told_once_with_its_number(self, door: Door) -> None:
+    def test_events_come_once_with_numbers(self, door: Door) -> None:
         listener = Listener(door)
         until(lambda: listener.of("state"))
         door.tell(Event(EventKind.VERDICT, door.ago(0), 3, Verdict.WITHOUT_MASK))
@@ -285,7 +285,7 @@ class TestEvents:
             room.append((audience.has_room(kiosk=False), audience.has_room(kiosk=True)))
         assert room == [(True, True), (False, True), (False, True), (False, False)]
 
-    def test_other_listeners_leave_room_for_the_kiosk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_listeners_leave_the_kiosk_room(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(streams, "MOST_LISTENERS", streams.KIOSKS + 1)
         monkeypatch.setattr(guard.Guard, "is_kiosk", lambda _, client, server: client.address == "127.0.0.7")
         with open_door(tmp_path) as door, ExitStack() as opened:
@@ -303,7 +303,7 @@ class TestEvents:
         door.tell(Event(EventKind.VISIT_STARTED, door.ago(1), 2))
         until(lambda: 2 in [one["person"] for one in listener.of("happened")])
 
-    def test_browsers_that_never_read_are_cut_off(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_browsers_that_never_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("edge.sinks.web.listen.READ_WITHIN", 500)
         with open_door(tmp_path) as door, socket.socket() as deaf:
             deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -325,10 +325,10 @@ class TestEvents:
 
 
 class TestPicture:
-    def test_by_default_no_picture_can_be_had(self, client: httpx.Client) -> None:
+    def test_no_picture_by_default(self, client: httpx.Client) -> None:
         assert client.get("/picture").status_code == 404
 
-    def test_where_it_is_allowed_it_is_the_newest(self, tmp_path: Path) -> None:
+    def test_the_newest_picture_where_allowed(self, tmp_path: Path) -> None:
         with open_door(tmp_path, {"web.live_picture": True}) as door:
             with httpx.stream("GET", f"{door.url}picture", timeout=LONG) as answer:
                 assert answer.headers["content-type"].startswith("multipart/x-mixed-replace; boundary=")
@@ -398,9 +398,7 @@ class TestStrictness:
             ("GET /metrics HTTP/1.1", "Host: localhost", 500),
         ],
     )
-    def test_so_does_every_refusal_all_of_them(
-        self, tmp_path: Path, request_line: str, headers: str, code: int
-    ) -> None:
+    def test_every_refusal_has_all_headers(self, tmp_path: Path, request_line: str, headers: str, code: int) -> None:
         def fail() -> tuple[bytes, str]:
             raise RuntimeError("a fault made for this test")
 
@@ -431,12 +429,12 @@ class TestStrictness:
         assert client.get("/", headers={"Host": host}).status_code == 200
 
     @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.168.1.7:8080", "[::1", ""])
-    def test_another_name_that_leads_here_is_not(self, client: httpx.Client, host: str) -> None:
+    def test_other_names_for_here_are_refused(self, client: httpx.Client, host: str) -> None:
         answer = client.get("/api/status", headers={"Host": host})
         assert answer.status_code == 421
         assert "localhost" in answer.text
 
-    def test_a_form_from_another_site_is_refused(self, client: httpx.Client) -> None:
+    def test_forms_from_other_sites_are_refused(self, client: httpx.Client) -> None:
         answer = client.post("/login", data={"token": "x"}, headers={"Origin": "http://evil.example"})
         assert answer.status_code == 403
 
@@ -471,7 +469,7 @@ class TestStrictness:
     def test_overlong_bodies_are_refused(self, client: httpx.Client) -> None:
         assert client.post("/login", content=b"token=" + b"a" * 1_000_000).status_code == 400
 
-    def test_a_request_that_never_ends_is_cut_off(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_endless_requests_are_cut_off(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
         httpx.get(f"{door.url}health", timeout=LONG)
         monkeypatch.setattr(server, "REQUEST_WITHIN", 0.3)
         assert exchange_until_cut_off(door, b"GET / HTTP/1.1\r\nHost: local") == b""
@@ -488,7 +486,7 @@ class TestStrictness:
             assert sum(map(is_open, idle)) >= 15
         assert until(lambda: client.get("/health").status_code == 200)
 
-    def test_others_cannot_keep_the_kiosk_from_its_page(
+    def test_others_cannot_block_the_kiosk(
         self, door: Door, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         client.get("/health")
@@ -608,13 +606,13 @@ class TestNetwork:
         answer = stranger.get(path)
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
 
-    def test_refusals_to_strangers_carry_every_strict_header(self, stranger: httpx.Client) -> None:
+    def test_refusals_carry_every_strict_header(self, stranger: httpx.Client) -> None:
         refused = [stranger.get("/", headers={"Authorization": "Bearer x"}) for _ in range(6)]
         assert {answer.status_code for answer in refused} == {401, 429}
         for answer in (*refused, stranger.get("/operator", headers={"Accept": "text/html"})):
             assert gate.HEADERS.items() <= dict(answer.headers).items()
 
-    def test_a_browser_is_led_to_the_form(self, stranger: httpx.Client) -> None:
+    def test_browsers_get_the_form(self, stranger: httpx.Client) -> None:
         answer = stranger.get("/operator", headers={"Accept": "text/html"})
         assert (answer.status_code, answer.headers["location"]) == (303, "login?page=operator")
         assert stranger.get("/login").status_code == 200
@@ -628,7 +626,7 @@ class TestNetwork:
     def test_a_wrong_token_gets_401(self, stranger: httpx.Client, wrong: str) -> None:
         assert stranger.get("/", headers={"Authorization": b"Bearer " + wrong.encode()}).status_code == 401
 
-    def test_a_token_in_the_address_counts_for_nothing(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
+    def test_tokens_in_addresses_are_ignored(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
         assert stranger.get(f"/api/status?token={made[1]}").status_code == 401
 
     def test_the_cookie_is_protected(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
@@ -647,13 +645,13 @@ class TestNetwork:
         token.make(made[0])
         assert not token.read(made[0], "0.0.0.0").admits(before.session)
 
-    def test_a_wrong_token_in_the_form_is_said(self, stranger: httpx.Client) -> None:
+    def test_the_form_reports_wrong_tokens(self, stranger: httpx.Client) -> None:
         answer = stranger.post("/login", data={"token": "wrong"})
         assert answer.status_code == 401
         assert "This is not the token." in answer.text
         assert "set-cookie" not in answer.headers
 
-    def test_guessing_waits_and_the_token_does_not(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
+    def test_only_guesses_have_to_wait(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:
         guesses = [stranger.get("/", headers={"Authorization": "Bearer x"}).status_code for _ in range(12)]
         assert guesses[:5] == [401] * 5
         assert guesses[-1] == 429
@@ -704,11 +702,11 @@ class TestKiosk:
         assert httpx.get(f"{lan.url}operator", headers={"Host": "evil.example"}, timeout=LONG).status_code == 401
 
     @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
-    def test_a_request_that_it_passes_on_is_not_its_own(self, lan: Door, header: str) -> None:
+    def test_forwarded_requests_are_not_local(self, lan: Door, header: str) -> None:
         assert httpx.get(f"{lan.url}api/status", headers={header: "127.0.0.1"}, timeout=LONG).status_code == 401
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-    def test_another_user_of_the_device_is_not_the_kiosk(self, lan: Door) -> None:
+    def test_other_local_users_need_the_token(self, lan: Door) -> None:
         request = b"GET /operator HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         assert exchange(lan, request).startswith(b"HTTP/1.1 200 ")
         os.seteuid(65534)
@@ -738,7 +736,7 @@ class TestOwner:
     def test_another_machine_has_none_here(self, address: str) -> None:
         assert loopback.made_by(loopback.End(address, 4711), loopback.End("127.0.0.1", 8080)) is None
 
-    def test_without_the_kernels_table_nobody_is_known(self, tmp_path: Path) -> None:
+    def test_no_kernel_table_knows_nobody(self, tmp_path: Path) -> None:
         ends = loopback.End("127.0.0.1", 1), loopback.End("127.0.0.1", 2)
         assert loopback.made_by(*ends, tables=tmp_path) is None
 
@@ -819,7 +817,7 @@ class TestToken:
         assert self.run("--file", str(tmp_path / "file" / "token")) == 5
         assert "Cannot write the token file" in capsys.readouterr().err
 
-    def test_it_does_not_show_in_a_log(self, made: tuple[Path, str]) -> None:
+    def test_logs_never_show_it(self, made: tuple[Path, str]) -> None:
         assert repr(token.read(made[0], "0.0.0.0")) == "Secret()"
 
 
@@ -843,14 +841,14 @@ class TestRefusals:
         return str(refused.value)
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "door1.local"])
-    def test_open_to_the_network_without_a_token(self, tmp_path: Path, host: str) -> None:
+    def test_an_open_network_without_token(self, tmp_path: Path, host: str) -> None:
         assert "maskgate token --file" in self.refusal(tmp_path, host=host, token_file=str(tmp_path / "absent"))
 
-    def test_a_token_file_that_is_something_else(self, tmp_path: Path) -> None:
+    def test_another_file_as_token_file(self, tmp_path: Path) -> None:
         (tmp_path / "notes").write_bytes(b"hunter2\xff\n")
         assert "not a token file" in self.refusal(tmp_path, host="0.0.0.0", token_file=str(tmp_path / "notes"))
 
-    def test_a_token_file_that_is_a_folder(self, tmp_path: Path) -> None:
+    def test_a_folder_as_token_file(self, tmp_path: Path) -> None:
         assert "cannot be read" in self.refusal(tmp_path, host="0.0.0.0", token_file=str(tmp_path))
 
     def test_a_language_that_does_not_exist(self, tmp_path: Path) -> None:
@@ -892,7 +890,7 @@ class TestPort:
             assert door.url.startswith("http://[::1]:")
             assert httpx.get(f"{door.url}health", timeout=LONG).status_code == 200
 
-    def test_closing_twice_or_before_anybody_came_is_fine(self, tmp_path: Path) -> None:
+    def test_closing_early_or_twice_is_fine(self, tmp_path: Path) -> None:
         with open_door(tmp_path) as door:
             pass
         door.screens.close()
@@ -911,7 +909,7 @@ class TestDoctor:
         port = free_port()
         assert self.finding(tmp_path, port=port) == ("ok", f"at http://127.0.0.1:{port}/", None)
 
-    def test_a_port_that_maskgate_itself_has_is_well(self, tmp_path: Path, door: Door) -> None:
+    def test_maskgates_own_port_is_fine(self, tmp_path: Path, door: Door) -> None:
         assert self.finding(tmp_path, port=port_of(door))[0] == "ok"
 
     def test_busy_ports_are_a_warning(self, tmp_path: Path) -> None:
@@ -949,9 +947,7 @@ class TestLanguages:
             ("fr", "tlh", "en", "fr"),
         ],
     )
-    def test_a_page_is_in_the_language_wanted(
-        self, setting: str, asked: str | None, accepted: str, chosen: str
-    ) -> None:
+    def test_pages_follow_the_language(self, setting: str, asked: str | None, accepted: str, chosen: str) -> None:
         assert texts.choose(setting, asked, accepted) == chosen
 
 
@@ -985,7 +981,7 @@ class TestDaemon:
         except httpx.TransportError:
             return False
 
-    def test_it_serves_the_door_and_bids_farewell(self, started: tuple[subprocess.Popen[str], str]) -> None:
+    def test_it_serves_and_ends_cleanly(self, started: tuple[subprocess.Popen[str], str]) -> None:
         process, url = started
         until(lambda: self.answered(url))
         until(lambda: httpx.get(f"{url}api/status").json()["events"])
@@ -1020,7 +1016,7 @@ class TestDaemon:
         assert ran.stdout == "set()\n"
 
 
-def test_the_settings_refuse_what_makes_no_sense(tmp_path: Path) -> None:
+def test_nonsense_settings_are_refused(tmp_path: Path) -> None:
     for key, value in {"web.port": 70000, "web.host": "", "web.live_picture": "perhaps"}.items():
         with pytest.raises(ConfigError, match=key):
             load(environment={"HOME": str(tmp_path)}, overrides={key: value})

@@ -186,7 +186,7 @@ def test_a_tls_tunnel_lets_nobody_in(tunnel: str, made: str) -> None:
 class Documented:
     """What must hold of a proxy that is set up as docs/evidence/security.md says."""
 
-    def test_it_lets_nobody_in_without_the_token(self, proxy: str, made: str) -> None:
+    def test_nobody_enters_without_the_token(self, proxy: str, made: str) -> None:
         assert _codes(proxy) == NOTHING
         assert _codes(proxy, Authorization=f"Bearer {made}") == EVERYTHING
 

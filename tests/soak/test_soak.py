@@ -46,20 +46,20 @@ class TestDisk:
         assert after_power_cut(seed, write(OLD), did("S")) == OLD
 
     @given(seed=st.integers(0, 10_000))
-    def test_of_what_was_not_each_sector_is_the_old_or_the_new_one(self, seed: int) -> None:
+    def test_unsynced_sectors_are_old_or_new(self, seed: int) -> None:
         content = after_power_cut(seed, write(OLD), did("S"), write(NEW))
         assert content
         assert len(content) == len(OLD)
         for begin in range(0, len(content), SECTOR):
             assert content[begin : begin + SECTOR] in (b"o" * SECTOR, b"n" * SECTOR)
 
-    def test_it_arrives_at_times_whole_at_times_in_part_and_at_times_not(self) -> None:
+    def test_writes_arrive_whole_partly_or_never(self) -> None:
         found = {after_power_cut(seed, write(OLD), did("S"), write(NEW)) for seed in range(200)}
         assert {OLD, NEW} < found
         assert NEW[:SECTOR] + OLD[SECTOR:] in found
         assert OLD[:SECTOR] + NEW[SECTOR:] in found
 
-    def test_a_file_that_was_removed_may_come_back_until_its_folder_is_synced(self) -> None:
+    def test_removed_files_return_until_synced(self) -> None:
         begun = (write(OLD), did("S"), did("U"))
         assert {after_power_cut(seed, *begun) for seed in range(50)} == {OLD, None}
         assert {after_power_cut(seed, *begun, did("D", Path("folder"))) for seed in range(50)} == {None}
@@ -83,7 +83,7 @@ class TestLongDay:
     def test_growth_is_told_a_million_frames(self) -> None:
         assert slope(self.samples(7.0), "resident") == pytest.approx(7.0, abs=0.05)
 
-    def test_a_process_that_stays_as_it_is_passes(self, tmp_path: Path) -> None:
+    def test_a_steady_process_passes(self, tmp_path: Path) -> None:
         check_flat(trial(tmp_path, 1_000_000), self.samples())
 
     def test_memory_that_grows_fails(self, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ class TestLongDay:
         with pytest.raises(FailedError, match="open files went from"):
             check_flat(trial(tmp_path, 1_000_000), self.samples(handles=10))
 
-    def test_a_visit_belongs_to_who_was_there_then(self) -> None:
+    def test_visits_belong_to_who_was_there(self) -> None:
         walker = procession(1000, 1).walkers[0]
         at = 1e9 + walker.start + 1
         assert verdicts_of(walker, [(at - 100, at - 90, "unsure"), (at, at + 2, "with_mask")], 1e9) == ["with_mask"]
@@ -108,19 +108,19 @@ class TestFault:
 
     number = 0
 
-    def test_what_was_not_survived_is_counted_and_said(self) -> None:
+    def test_failures_are_counted_and_said(self) -> None:
         line = Fault("disk", "on fire", self.survives_even, short=1, long=4).run(short=False, seed=1, frames=0)
         assert (line.survived, line.tried, line.well) == (2, 4, False)
         assert row(line).startswith("! disk")
         assert "2/4" in row(line)
         assert "it fell over" in row(line)
 
-    def test_a_trial_that_breaks_off_is_not_survived(self) -> None:
+    def test_an_aborted_trial_is_a_failure(self) -> None:
         line = Fault("disk", "a mistake of ours", lambda trial: 1 / 0, 1, 1).run(True, 1, 0)  # type: ignore[arg-type]
         assert (line.survived, line.tried) == (0, 1)
         assert line.failures == ["the trial broke off: ZeroDivisionError('division by zero')"]
 
-    def test_what_cannot_be_tried_here_is_said_and_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_impossible_trials_are_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("tests.soak.faults.NEEDS", {"a volcano": lambda: False})
         line = Fault("disk", "lava", self.survives_even, 1, 1, needs=("a volcano",)).run(True, 1, 0)
         assert line.well
@@ -135,7 +135,7 @@ def test_it_explains_itself(arguments: list[str], said: str) -> None:
     assert said in ran.stdout
 
 
-def test_a_fault_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_fault_is_refused() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "tests.soak", "--only", "volcano"], capture_output=True, text=True, check=False, cwd=ROOT
     )

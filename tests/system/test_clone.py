@@ -63,7 +63,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield machine
 
 
-def test_a_clone_is_built_by_the_services_account_and_installed_by_root(machine: Machine) -> None:
+def test_the_services_account_builds_a_clone(machine: Machine) -> None:
     told = machine.must(f"PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/shop sh '{CLONE}/deploy/install.sh' 2>&1")
     assert "installed: " in told.splitlines()[-1], told
     wait_for(machine.judging, 30, "frames are judged")

@@ -74,14 +74,14 @@ def undisturbed(card: Card, tmp_path_factory: pytest.TempPathFactory) -> Undistu
         return Undisturbed(copy.state(), seconds)
 
 
-def test_the_first_boot_leaves_a_device_that_is_set_up(undisturbed: Undisturbed) -> None:
+def test_the_first_boot_sets_it_up(undisturbed: Undisturbed) -> None:
     """The positive control: the states below are compared with this one."""
     names = {line.split(" ")[0] for line in undisturbed.state}
     assert {CURRENT, "/etc/maskgate/config.toml", "/home/pi/.ssh/authorized_keys", "/srv/configured"} <= names
     assert not {name for name in names if name == UNIT or name.startswith(SETUP)}
 
 
-def test_cut_at_each_step_it_ends_in_the_same_state(copy: Copy, undisturbed: Undisturbed) -> None:
+def test_cuts_at_each_step_are_harmless(copy: Copy, undisturbed: Undisturbed) -> None:
     for step in STEPS:
         if os.path.lexists(copy.path(step)):
             continue
@@ -92,14 +92,14 @@ def test_cut_at_each_step_it_ends_in_the_same_state(copy: Copy, undisturbed: Und
     assert copy.state() ^ undisturbed.state == set()
 
 
-def test_cut_while_it_cleans_up_it_ends_in_the_same_state(copy: Copy, undisturbed: Undisturbed) -> None:
+def test_cuts_during_cleanup_are_harmless(copy: Copy, undisturbed: Undisturbed) -> None:
     assert copy.cut(lambda: not copy.path(f"{SETUP}/release").exists(), LONGEST)
     if not copy.is_finished():
         copy.finish()
     assert copy.state() ^ undisturbed.state == set()
 
 
-def test_run_twice_it_ends_in_the_same_state(copy: Copy, card: Card, undisturbed: Undisturbed) -> None:
+def test_running_twice_is_harmless(copy: Copy, card: Card, undisturbed: Undisturbed) -> None:
     copy.finish()
     shutil.copytree(card.root / SETUP.lstrip("/"), copy.path(SETUP), symlinks=True)
     wants = Path(UNIT).parent / "multi-user.target.wants" / Path(UNIT).name
@@ -110,7 +110,7 @@ def test_run_twice_it_ends_in_the_same_state(copy: Copy, card: Card, undisturbed
 
 
 @pytest.mark.parametrize("number", range(-(-CUTS // CUTS_A_CARD)))
-def test_cut_at_random_moments_it_ends_in_the_same_state(copy: Copy, undisturbed: Undisturbed, number: int) -> None:
+def test_random_cuts_are_harmless(copy: Copy, undisturbed: Undisturbed, number: int) -> None:
     chance = random.Random(number)
     moments = [chance.uniform(0, undisturbed.seconds) for _ in range(min(CUTS - number * CUTS_A_CARD, CUTS_A_CARD))]
     print(f"card {number}: cut after {', '.join(f'{moment:.1f}' for moment in moments)} s")

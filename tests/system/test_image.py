@@ -31,27 +31,27 @@ def card(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterat
         yield card
 
 
-def test_making_the_image_says_what_it_is_and_what_to_do_next(card: Card) -> None:
+def test_making_the_image_explains_it(card: Card) -> None:
     assert "base.img is Debian GNU/Linux 13 (trixie)" in card.told
     assert "SHA-256" in card.told
     assert "Raspberry Pi Imager" in card.told
     assert card.told.splitlines()[-1] == "Then: ssh pi@door1.local"
 
 
-def test_a_power_cut_amid_the_first_boot_costs_only_time(card: Card) -> None:
+def test_first_boot_survives_a_power_cut(card: Card) -> None:
     wait_for(lambda: "Building the release" in card.shown(), 180, "the release is being built")
     card.cut_power()
     assert not (card.root / "opt/maskgate/current").exists()
     card.boot()
 
 
-def test_the_first_boot_finishes_by_itself_and_says_so_on_the_console(card: Card) -> None:
+def test_the_first_boot_reports_its_end(card: Card) -> None:
     wait_for(lambda: "This card is finished: maskgate runs." in card.shown(), 300, "the first boot ends")
     assert "THIS CARD IS NOT FINISHED" not in card.shown()
     assert "What the doctor found:" in card.shown()
 
 
-def test_the_service_judges_frames_as_after_any_installation(card: Card) -> None:
+def test_the_service_judges_frames(card: Card) -> None:
     card.know_host_key()
     assert card.judging()
     assert card.must("systemctl is-enabled maskgate 2>&1 || true") == "enabled"
@@ -59,12 +59,12 @@ def test_the_service_judges_frames_as_after_any_installation(card: Card) -> None
     assert card.must("cat /etc/maskgate/config.toml") + "\n" == CONFIG
 
 
-def test_the_clock_was_decades_off_while_it_was_installed(card: Card) -> None:
+def test_it_installed_with_a_wrong_clock(card: Card) -> None:
     """The positive control: without it the story above would tell nothing of clocks."""
     assert "The clock says 1996-02-29" in card.shown()
 
 
-def test_a_key_opens_the_device_and_no_password_does(card: Card) -> None:
+def test_only_a_key_opens_the_device(card: Card) -> None:
     assert card.must("hostname") == "door1"
     fingerprint = must(["ssh-keygen", "-l", "-f", str(card.root / "etc/ssh/ssh_host_ed25519_key.pub")]).split()[1]
     assert fingerprint in card.shown()
@@ -74,17 +74,17 @@ def test_a_key_opens_the_device_and_no_password_does(card: Card) -> None:
     assert card.must("readlink /etc/localtime") == "../usr/share/zoneinfo/Europe/Berlin"
 
 
-def test_nothing_of_the_first_boot_is_left(card: Card) -> None:
+def test_first_boot_leaves_nothing_behind(card: Card) -> None:
     assert card.must(f"ls -d {SETUP} {UNIT} /etc/systemd/system/*/maskgate-first-boot* 2>/dev/null || true") == ""
 
 
-def test_deploying_the_same_release_finds_nothing_to_do(card: Card, checkout: Checkout) -> None:
+def test_deploying_the_same_changes_nothing(card: Card, checkout: Checkout) -> None:
     """Card and deployment end in the same layout."""
     code, line = checkout.deploy(card)
     assert (code, "unchanged: " in line) == (0, True), line
 
 
-def test_it_comes_up_by_itself_from_then_on(card: Card) -> None:
+def test_later_boots_need_nothing(card: Card) -> None:
     card.cut_power()
     shown = len(card.shown())
     Machine.boot(card)

@@ -80,14 +80,14 @@ def browser(machine: Machine) -> str:
     return machine.run("pgrep --oldest --uid maskgate-kiosk --full 'chromium.* --kiosk'").stdout.strip()
 
 
-def test_the_page_is_shown_once_it_answers(machine: Machine, checkout: Checkout, tmp_path: Path) -> None:
+def test_the_page_appears_when_it_answers(machine: Machine, checkout: Checkout, tmp_path: Path) -> None:
     code, line = checkout.deploy(machine, "install", "--kiosk")
     assert (code, "installed: " in line) == (0, True), line
     assert machine.must("systemctl is-enabled maskgate-kiosk 2>&1 || true") == "enabled"
     wait_for(lambda: shows_page(machine, tmp_path / "screen.png"), 120, "the page is on the screen")
 
 
-def test_it_is_still_shown_once_others_need_a_token(machine: Machine, tmp_path: Path) -> None:
+def test_a_token_keeps_it_shown(machine: Machine, tmp_path: Path) -> None:
     """The stream stays open for longer than an idle connection would; another user of the device is refused."""
     machine.must(
         "/opt/maskgate/current/venv/bin/maskgate token --config /etc/maskgate/config.toml"
@@ -100,7 +100,7 @@ def test_it_is_still_shown_once_others_need_a_token(machine: Machine, tmp_path: 
     assert "HTTP Error 401" in machine.run(f'/opt/maskgate/current/venv/bin/python -c "{ask}"').stderr
 
 
-def test_systemd_on_the_device_finds_nothing_to_complain_of(machine: Machine) -> None:
+def test_the_devices_systemd_accepts_the_units(machine: Machine) -> None:
     assert machine.must("systemd-analyze verify maskgate-kiosk.service 2>&1") == ""
 
 
@@ -120,14 +120,14 @@ def filters(machine: Machine, process: str) -> str:
 
 
 @pytest.mark.parametrize("victim", ["browser", "compositor"])
-def test_what_dies_is_back_on_the_screen(machine: Machine, victim: str, tmp_path: Path) -> None:
+def test_a_dead_browser_comes_back(machine: Machine, victim: str, tmp_path: Path) -> None:
     process = browser(machine) if victim == "browser" else kiosk(machine, "MainPID")
     machine.must(f"kill -9 {process}")
     wait_for(lambda: browser(machine) not in ("", process), 60, "another browser")
     wait_for(lambda: shows_page(machine, tmp_path / "screen.png"), 120, "the page is on the screen again")
 
 
-def test_an_update_shows_its_own_page_without_being_asked_to(machine: Machine, tmp_path: Path) -> None:
+def test_an_update_shows_its_page(machine: Machine, tmp_path: Path) -> None:
     second = Checkout(tmp_path / "checkout")
     second.change_unit("Description=Maskgate", "Description=Second maskgate")
     before = kiosk(machine, "MainPID")
@@ -141,9 +141,7 @@ def files(machine: Machine, release: str) -> list[str]:
     return machine.must(f"cd /opt/maskgate/releases/{release} && find . -path ./venv -prune -o -print | sort").split()
 
 
-def test_the_installer_run_from_a_clone_on_the_device_ends_in_the_same_layout(
-    machine: Machine, checkout: Checkout
-) -> None:
+def test_a_clone_installs_the_same_layout(machine: Machine, checkout: Checkout) -> None:
     """What it would fetch from the internet lies in a folder there."""
     deployed, before = current(machine), kiosk(machine, "MainPID")
     shutil.copytree(checkout.folder, machine.root / "srv/clone", ignore=shutil.ignore_patterns("build"))

@@ -45,7 +45,7 @@ def refusal(machine: Machine, *words: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_a_home_whose_cache_is_roots_is_left_as_it_was(machine: Machine, checkout: Checkout) -> None:
+def test_roots_cache_leaves_homes_alone(machine: Machine, checkout: Checkout) -> None:
     machine.must(f"mkdir /home/{USER}/.cache")
     code, line = checkout.deploy(machine)
     machine.must(f"rmdir /home/{USER}/.cache")
@@ -53,7 +53,7 @@ def test_a_home_whose_cache_is_roots_is_left_as_it_was(machine: Machine, checkou
     assert machine.run(f"test -e {PHOTOS}").returncode == 0
 
 
-def test_a_cache_on_a_small_disk_is_measured_before_anything_is_sent(machine: Machine, checkout: Checkout) -> None:
+def test_a_small_cache_is_measured_first(machine: Machine, checkout: Checkout) -> None:
     cache = f"/home/{USER}/.cache"
     machine.must(f"mkdir {cache}; mount -t tmpfs -o size=4M,uid=$(id -u {USER}) none {cache}")
     code, line = checkout.deploy(machine)
@@ -61,7 +61,7 @@ def test_a_cache_on_a_small_disk_is_measured_before_anything_is_sent(machine: Ma
     assert (code, "has 4 MB free and the release is" in line, left) == (1, True, ""), line
 
 
-def test_releases_that_lead_to_the_homes_are_refused(machine: Machine, checkout: Checkout) -> None:
+def test_releases_linked_to_homes_are_refused(machine: Machine, checkout: Checkout) -> None:
     machine.must(f"mkdir -p {BASE}; ln -s /home {RELEASES}")
     code, line = checkout.deploy(machine)
     assert (code, f"{RELEASES} is a link" in line) == (1, True), line
@@ -86,7 +86,7 @@ def test_releases_that_lead_to_the_homes_are_refused(machine: Machine, checkout:
     ],
     ids=["link", "dangling", "file", "foreign", "writable", "read-only", "read-only-above"],
 )
-def test_a_place_that_is_not_maskgates_is_refused(machine: Machine, make: str, unmake: str, sentence: str) -> None:
+def test_foreign_places_are_refused(machine: Machine, make: str, unmake: str, sentence: str) -> None:
     machine.must(make)
     told = refusal(machine, "install")
     machine.must(unmake)
@@ -106,7 +106,7 @@ def test_a_guest_cannot_hold_the_lock(machine: Machine) -> None:
     assert machine.run(f"runuser -u {GUEST} -- rm -f {LOCK}").returncode != 0
 
 
-def test_a_wheel_that_the_list_does_not_name_is_not_installed(machine: Machine) -> None:
+def test_unlisted_wheels_are_not_installed(machine: Machine) -> None:
     machine.must(f"cd {STAGE}/*/wheels; cp numpy-*.whl unlisted-1.0-py3-none-any.whl")
     told = refusal(machine, "install")
     machine.must(f"rm {STAGE}/*/wheels/unlisted-1.0-py3-none-any.whl")
@@ -114,7 +114,7 @@ def test_a_wheel_that_the_list_does_not_name_is_not_installed(machine: Machine) 
     assert machine.must(f"ls {RELEASES}") == ""
 
 
-def test_a_wheel_that_was_altered_is_not_installed(machine: Machine) -> None:
+def test_altered_wheels_are_not_installed(machine: Machine) -> None:
     machine.must(f"cd {STAGE}/*/wheels; cp numpy-*.whl /srv/; for wheel in numpy-*.whl; do echo >> $wheel; done")
     told = refusal(machine, "install")
     machine.must(f"mv /srv/numpy-*.whl {STAGE}/*/wheels/")
@@ -122,7 +122,7 @@ def test_a_wheel_that_was_altered_is_not_installed(machine: Machine) -> None:
     assert machine.must(f"ls {RELEASES}") == ""
 
 
-def test_what_maskgate_did_not_put_among_the_releases_stays(machine: Machine, checkout: Checkout) -> None:
+def test_foreign_files_among_releases_stay(machine: Machine, checkout: Checkout) -> None:
     """Nor is a release removed whose history cannot be read."""
     machine.must(
         f"mkdir -p {RELEASES}/backup/photos {RELEASES}/0.0.1/venv; ln -s /home {RELEASES}/link; mkdir {HISTORY}"
@@ -134,7 +134,7 @@ def test_what_maskgate_did_not_put_among_the_releases_stays(machine: Machine, ch
     assert machine.run(f"test -e {PHOTOS}").returncode == 0
 
 
-def test_a_release_that_the_history_does_not_name_goes(machine: Machine, checkout: Checkout) -> None:
+def test_unlisted_releases_are_removed(machine: Machine, checkout: Checkout) -> None:
     machine.must(f"rmdir {HISTORY}")
     checkout.change_unit("Description=Maskgate", "Description=Next maskgate")
     code, line = checkout.deploy(machine)
@@ -143,7 +143,7 @@ def test_a_release_that_the_history_does_not_name_goes(machine: Machine, checkou
     assert left == {"backup", "link", *machine.must(f"cat {HISTORY}").split()}
 
 
-def test_of_two_deployments_at_once_one_wins_and_the_other_says_so(machine: Machine, checkout: Checkout) -> None:
+def test_one_of_two_deployments_wins(machine: Machine, checkout: Checkout) -> None:
     checkout.change_unit("Description=Next maskgate", "Description=Contested maskgate")
     both = [checkout.start_deploying(machine) for _ in range(2)]
     told = [deployment.communicate(timeout=300)[0].splitlines()[-1] for deployment in both]

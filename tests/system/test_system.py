@@ -88,7 +88,7 @@ def before_anything(machine: Machine) -> set[str]:
     return system_files(machine)
 
 
-def test_a_device_without_space_is_left_as_it_was(machine: Machine, first: Checkout, before_anything: set[str]) -> None:
+def test_a_full_device_stays_unchanged(machine: Machine, first: Checkout, before_anything: set[str]) -> None:
     machine.must("mkdir -p /opt && mount -t tmpfs -o size=30M tmpfs /opt")
     code, line = first.deploy(machine)
     machine.must("umount /opt")
@@ -97,13 +97,13 @@ def test_a_device_without_space_is_left_as_it_was(machine: Machine, first: Check
     assert system_files(machine) == before_anything
 
 
-def test_a_user_without_sudo_is_told_so(machine: Machine, first: Checkout) -> None:
+def test_a_missing_sudo_is_said(machine: Machine, first: Checkout) -> None:
     code, line = first.deploy(machine.as_user(GUEST))
     assert code == 1
     assert "sudo" in line
 
 
-def test_where_sudo_wants_a_password_it_is_asked_for_and_goes_to_sudo_alone(machine: Machine, first: Checkout) -> None:
+def test_sudos_password_goes_only_to_sudo(machine: Machine, first: Checkout) -> None:
     """Without a terminal nobody can be asked, which is said; a wrong one is told as sudo tells it."""
     machine.must(f"echo '{GUEST}:right' | chpasswd; echo '{GUEST} ALL=(ALL) ALL' > /etc/sudoers.d/guest")
     code, line = first.deploy(machine.as_user(GUEST))
@@ -121,14 +121,14 @@ def test_where_sudo_wants_a_password_it_is_asked_for_and_goes_to_sudo_alone(mach
         machine.must(f"rm /etc/sudoers.d/guest; passwd --quiet --lock {GUEST}")
 
 
-def test_a_kiosk_is_refused_where_its_packages_are_missing(machine: Machine, first: Checkout) -> None:
+def test_a_kiosk_needs_its_packages(machine: Machine, first: Checkout) -> None:
     code, line = first.deploy(machine, "install", "--kiosk")
     assert code == 1
     assert "sudo apt install --no-install-recommends cage seatd chromium" in line
     assert machine.run("test -e /opt/maskgate").returncode == 1
 
 
-def test_the_first_installation_ends_with_a_service_that_judges_frames(machine: Machine, first: Checkout) -> None:
+def test_the_first_installation_judges_frames(machine: Machine, first: Checkout) -> None:
     machine.must(f"mkdir /etc/maskgate && cat > /etc/maskgate/config.toml <<'END'\n{CONFIG}END")
     code, line = first.deploy(machine)
     assert (code, "installed: " in line) == (0, True), line
@@ -139,7 +139,7 @@ def test_the_first_installation_ends_with_a_service_that_judges_frames(machine: 
     assert current(machine) in line
 
 
-def test_systemd_on_the_device_finds_nothing_to_complain_of(machine: Machine) -> None:
+def test_the_devices_systemd_accepts_the_units(machine: Machine) -> None:
     assert machine.must("systemd-analyze verify maskgate.service 2>&1") == ""
     assert machine.must("systemctl show --property=FragmentPath --value maskgate") == (
         "/usr/local/lib/systemd/system/maskgate.service"
@@ -192,14 +192,14 @@ def test_deploying_the_same_again_changes_nothing(machine: Machine, first: Check
     assert machine.property("MainPID") == process
 
 
-def test_the_journal_has_one_bare_line_an_event(machine: Machine) -> None:
+def test_the_journal_has_one_event_line(machine: Machine) -> None:
     wait_for(lambda: "arrived" in machine.must("journalctl -t maskgate -o cat"), 60, "somebody arrives")
     lines = machine.must("journalctl -t maskgate -o cat --since -1min").splitlines()
     assert any(line.startswith("person ") for line in lines)
     assert not any("fps" in line for line in lines)
 
 
-def test_killed_it_is_back_within_five_seconds(machine: Machine) -> None:
+def test_killed_it_returns_within_seconds(machine: Machine) -> None:
     process = machine.property("MainPID")
     machine.must(f"kill -9 {process}")
     wait_for(
@@ -209,7 +209,7 @@ def test_killed_it_is_back_within_five_seconds(machine: Machine) -> None:
     )
 
 
-def test_a_frozen_pipeline_is_restarted_by_the_watchdog(machine: Machine) -> None:
+def test_the_watchdog_restarts_a_frozen_pipeline(machine: Machine) -> None:
     drop_in = "/etc/systemd/system/maskgate.service.d/test.conf"
     machine.must(f"mkdir -p $(dirname {drop_in}); printf '[Service]\\nWatchdogSec=4\\n' > {drop_in}")
     machine.must("systemctl daemon-reload; systemctl restart maskgate")
@@ -262,7 +262,7 @@ def probe(machine: Machine, extra: str = "") -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines)
 
 
-def test_the_sandbox_holds_and_lets_through_what_the_service_needs(machine: Machine) -> None:
+def test_the_sandbox_allows_only_the_needed(machine: Machine) -> None:
     """A loop-control node stands for any device that is not listed: its driver is in every kernel."""
     must(["mknod", "-m", "666", str(machine.root / "srv/device"), "c", "10", "237"])
     (machine.root / "srv/probe.py").write_text(PROBE)
@@ -282,7 +282,7 @@ def test_the_sandbox_holds_and_lets_through_what_the_service_needs(machine: Mach
     assert listed["device"] == "ok"
 
 
-def test_the_service_opens_one_port_to_the_device_itself_and_none_to_the_network(machine: Machine) -> None:
+def test_only_a_local_port_is_open(machine: Machine) -> None:
     user = machine.must("id -u maskgate")
 
     def open_ports() -> list[str]:
@@ -296,7 +296,7 @@ def test_the_service_opens_one_port_to_the_device_itself_and_none_to_the_network
     assert open_ports() == ["0100007F:1F90"]  # 127.0.0.1:8080
 
 
-def test_an_update_keeps_settings_and_counts_and_explains_the_new_keys(machine: Machine, second: Checkout) -> None:
+def test_an_update_keeps_settings_and_counts(machine: Machine, second: Checkout) -> None:
     wait_for(lambda: visits(machine) > 0, 60, "a visit is stored")
     counted = visits(machine)
     before = current(machine)
@@ -310,9 +310,7 @@ def test_an_update_keeps_settings_and_counts_and_explains_the_new_keys(machine: 
     assert machine.judging()
 
 
-def test_a_release_that_fails_in_service_is_taken_back_and_the_old_one_goes_on_counting(
-    machine: Machine, tmp_path: Path
-) -> None:
+def test_a_failing_release_is_taken_back(machine: Machine, tmp_path: Path) -> None:
     bad = Checkout(tmp_path / "checkout")
     bad.change_unit("[Service]\n", "[Service]\nEnvironment=MASKGATE_DOOR_COLOUR=green\n")
     good = current(machine)
@@ -326,9 +324,7 @@ def test_a_release_that_fails_in_service_is_taken_back_and_the_old_one_goes_on_c
     wait_for(lambda: visits(machine) > counted, 60, "the old release counts on")
 
 
-def test_a_setting_that_the_new_release_does_not_know_stops_it_before_the_switch(
-    machine: Machine, tmp_path: Path
-) -> None:
+def test_an_unknown_setting_stops_the_switch(machine: Machine, tmp_path: Path) -> None:
     process = machine.property("MainPID")
     machine.must("cp -p /etc/maskgate/config.toml /srv/; echo 'colour = 1' >> /etc/maskgate/config.toml")
     other = Checkout(tmp_path / "checkout")
@@ -340,7 +336,7 @@ def test_a_setting_that_the_new_release_does_not_know_stops_it_before_the_switch
     assert machine.property("MainPID") == process
 
 
-def test_rollback_goes_to_the_release_before_and_no_further(machine: Machine, second: Checkout) -> None:
+def test_rollback_goes_one_release_back(machine: Machine, second: Checkout) -> None:
     newer = current(machine)
     code, line = second.deploy(machine, "rollback")
     assert (code, f"(before: {newer})" in line) == (0, True), line
@@ -354,7 +350,7 @@ def test_rollback_goes_to_the_release_before_and_no_further(machine: Machine, se
     assert (code, current(machine)) == (0, newer)
 
 
-def test_two_deployments_at_once_are_told_apart(machine: Machine) -> None:
+def test_simultaneous_deployments_stay_apart(machine: Machine) -> None:
     machine.must(f"flock -n {LOCK} sleep 20 >/dev/null 2>&1 &")
     done = machine.run(f"sh {INSTALLER} rollback")
     machine.must("pkill -f 'sleep 20'")
@@ -362,7 +358,7 @@ def test_two_deployments_at_once_are_told_apart(machine: Machine) -> None:
     assert done.stdout.splitlines()[-1].startswith("maskgate-install: Another installation is under way")
 
 
-def test_power_lost_while_a_release_is_on_trial_boots_the_old_one(machine: Machine) -> None:
+def test_power_loss_during_trial_boots_old(machine: Machine) -> None:
     old = current(machine)
     counted = visits(machine)
     machine.must(f"(sh {INSTALLER} rollback >/dev/null 2>&1 &)")
@@ -375,7 +371,7 @@ def test_power_lost_while_a_release_is_on_trial_boots_the_old_one(machine: Machi
     assert visits(machine) >= counted - 1
 
 
-def test_a_connection_cut_amid_the_installation_leaves_nothing_half_done(machine: Machine, tmp_path: Path) -> None:
+def test_a_cut_connection_leaves_nothing_half(machine: Machine, tmp_path: Path) -> None:
     third = Checkout(tmp_path / "checkout")
     third.change_unit("Description=Maskgate", "Description=Third maskgate")
     old = current(machine)
@@ -412,16 +408,14 @@ def test_the_last_three_releases_are_kept(machine: Machine) -> None:
     assert machine.must("tail -n 1 /opt/maskgate/history") == current(machine)
 
 
-def test_without_a_camera_the_service_waits_for_one(machine: Machine) -> None:
+def test_the_service_waits_for_a_camera(machine: Machine) -> None:
     machine.must("sed -i 's|demo|/dev/video63|' /etc/maskgate/config.toml; systemctl restart maskgate")
     wait_for(lambda: "Waiting for a camera" in machine.must("journalctl -t maskgate -o cat"), 20, "it says so")
     assert machine.property("ActiveState") == "active"
     machine.must("cp -p /srv/config.toml /etc/maskgate/config.toml; systemctl restart maskgate")
 
 
-def test_uninstalling_leaves_only_what_the_operator_and_the_door_made(
-    machine: Machine, first: Checkout, before_anything: set[str]
-) -> None:
+def test_uninstalling_keeps_settings_and_counts(machine: Machine, first: Checkout, before_anything: set[str]) -> None:
     code, line = first.deploy(machine, "uninstall")
     assert code == 0
     assert line.endswith("uninstalled: what is left is /var/lib/maskgate /etc/maskgate/config.toml")

@@ -29,7 +29,7 @@ def test_bins_include_both_ends() -> None:
     assert calibration([0.0, 1.0], [False, True]) == Calibration(0.0, 2)
 
 
-def test_of_no_scores_there_is_no_error() -> None:
+def test_no_scores_give_no_error() -> None:
     assert calibration([], []) is None
 
 
@@ -72,7 +72,7 @@ def test_log_loss_is_of_the_truth() -> None:
     assert log_loss(judged) == pytest.approx((math.log(2) + math.log(4)) / 2)
 
 
-def test_data_that_holds_nothing_back_cannot_calibrate(tmp_path: Path) -> None:
+def test_calibration_needs_held_out_data(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\na.png,with_mask\n")
     with pytest.raises(ConfigError, match="split val"):
         judge_held_out(tmp_path / "labels.csv", lambda image, faces: [])

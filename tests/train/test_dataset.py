@@ -113,7 +113,7 @@ class TestTable:
         (one,) = read(tmp_path / "labels.csv").photos
         assert (one.source, one.group, one.part) == ("door", f"{tmp_path.name}/7", Part.VALIDATION)
 
-    def test_rows_with_boxes_are_faces_of_a_photo(self, tmp_path: Path) -> None:
+    def test_rows_with_boxes_are_faces(self, tmp_path: Path) -> None:
         rows = "filename;xmin;ymin;xmax;ymax;class\na.jpg;1;2;3;4;mask\na.jpg;5;6;7;8;no mask\n"
         (tmp_path / "labels.csv").write_text(rows, "utf-8")
         (one,) = read(tmp_path / "labels.csv").photos
@@ -197,7 +197,7 @@ def voc(root: Path, name: str, label: str, edges: Sequence[object], seed: int = 
 
 
 class TestVoc:
-    def test_the_layout_of_the_best_known_set(self, tmp_path: Path) -> None:
+    def test_the_best_known_sets_layout(self, tmp_path: Path) -> None:
         voc(tmp_path, "maksssksksss0", "with_mask", (5, 5, 20, 20))
         voc(tmp_path, "maksssksksss1", "mask_weared_incorrect", (1, 2, 30, 32), seed=1)
         dataset = read(tmp_path)
@@ -207,7 +207,7 @@ class TestVoc:
             (BADLY, BBox(1, 2, 30, 32)),
         ]
 
-    def test_a_box_that_is_no_box_names_its_file(self, tmp_path: Path) -> None:
+    def test_an_invalid_box_names_its_file(self, tmp_path: Path) -> None:
         voc(tmp_path, "a", "with_mask", (5, "left", 20, 20))
         with pytest.raises(ConfigError, match=r"a\.xml, object 1: its <bndbox> is not four numbers"):
             read(tmp_path)
@@ -263,7 +263,7 @@ class TestCheck:
         assert report.faces == {"with_mask": 3, "without_mask": 1}
         assert "without_mask has only 1 faces" in report.as_text()
 
-    def test_unreadable_photos_are_named_and_left_out(self, tmp_path: Path) -> None:
+    def test_unreadable_photos_are_left_out(self, tmp_path: Path) -> None:
         photo(tmp_path / "mask" / "a.jpg")
         (tmp_path / "mask" / "b.jpg").write_bytes(b"not a photo")
         report = checked(tmp_path)
@@ -286,14 +286,14 @@ class TestCheck:
         assert [[path.name for path in group] for group in report.near_duplicates] == [["a.jpg", "b.jpg"]]
         assert "1 photos in validation or test have a near duplicate in training" in report.as_text()
 
-    def test_the_same_file_twice_is_told_apart_from_a_near_one(self, tmp_path: Path) -> None:
+    def test_copies_and_near_copies_differ(self, tmp_path: Path) -> None:
         first = photo(tmp_path / "mask" / "a.jpg", 1)
         (tmp_path / "mask" / "b.jpg").write_bytes(first.read_bytes())
         report = checked(tmp_path)
         assert len(report.duplicates) == 1
         assert report.near_duplicates == ()
 
-    def test_the_same_photo_in_two_classes_is_said(self, tmp_path: Path) -> None:
+    def test_one_photo_in_two_classes(self, tmp_path: Path) -> None:
         first = photo(tmp_path / "mask" / "a.jpg", 1)
         photo(tmp_path / "no mask" / "b.jpg", 2).write_bytes(first.read_bytes())
         assert "The same photo has different classes" in checked(tmp_path).as_text()
@@ -307,17 +307,17 @@ class TestCheck:
             ([5, 5, float("nan"), 10], "is not all numbers"),
         ],
     )
-    def test_an_impossible_box_is_refused_by_name(self, tmp_path: Path, bbox: list[float], said: str) -> None:
+    def test_an_impossible_box_is_named(self, tmp_path: Path, bbox: list[float], said: str) -> None:
         file = coco(tmp_path, {"id": 7, "image_id": 1, "category_id": 1, "bbox": bbox})
         with pytest.raises(ConfigError, match=rf"data\.json, annotation 7 \(a\.jpg\): .*{said}"):
             checked(file)
 
-    def test_a_box_is_cut_to_its_photo(self, tmp_path: Path) -> None:
+    def test_boxes_are_cut_to_photos(self, tmp_path: Path) -> None:
         report = checked(coco(tmp_path, {"id": 7, "image_id": 1, "category_id": 1, "bbox": [50, -5, 30, 20]}))
         assert report.photos[0].faces[0].bbox == BBox(50, 0, 60, 15)
         assert report.clipped == 1
 
-    def test_the_second_look_comes_from_the_cache(self, tmp_path: Path) -> None:
+    def test_a_second_look_is_cached(self, tmp_path: Path) -> None:
         photo(tmp_path / "data" / "mask" / "a.jpg")
         cache = tmp_path / "looks.json"
         first = checked(tmp_path / "data", cache=cache)
@@ -354,6 +354,6 @@ class TestContactSheet:
         image = np.zeros((40, 60, 3), np.uint8)
         assert around(image, BBox(50, 30, 70, 50)).shape == (16, 16, 3)
 
-    def test_a_folder_that_is_not_there_is_said(self, tmp_path: Path) -> None:
+    def test_a_missing_folder_is_said(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="Cannot write"):
             write_sheet(tmp_path / "no" / "sheet.png", "faces", [])

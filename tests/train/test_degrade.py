@@ -70,7 +70,7 @@ def test_jpeg_does_not_depend_on_size() -> None:
     assert np.array_equal(compressed(NOISE, 40), compressed(NOISE, 80))
 
 
-def test_faces_at_the_edge_keep_their_place() -> None:
+def test_edge_faces_keep_their_place() -> None:
     bbox = BBox(0, 40, 50, 90)
     cut, inside = around(NOISE, bbox)
     assert np.array_equal(cut[int(inside.y0) : int(inside.y1), int(inside.x0) : int(inside.x1)], NOISE[40:90, 0:50])
@@ -93,12 +93,12 @@ def test_faces_are_cut_as_detected(tmp_path: Path) -> None:
         assert judged.bbox.short_side == pytest.approx(side)
 
 
-def test_far_and_unknown_faces_are_left_out(tmp_path: Path) -> None:
+def test_far_and_unknown_faces_are_skipped(tmp_path: Path) -> None:
     shown = photo(tmp_path, Truth(BBox(0, 0, 60, 60), "face"), Truth(BBox(70, 0, 109, 60), "with_mask"))
     assert all(share == Share(0, 0) for row in alarms([shown], pipeline()).values() for share in row.values())
 
 
-def test_the_command_prints_a_line_a_change(
+def test_the_command_prints_every_change(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo(tmp_path)

@@ -325,7 +325,7 @@ def test_temperature_comes_from_held_out_faces(
     ],
     ids=["met", "too many false alarms", "at most", "not measurable"],
 )
-def test_a_missed_bar_is_the_exit_code(one_bare_face: Path, bars: str, code: int) -> None:
+def test_missed_bars_set_the_exit_code(one_bare_face: Path, bars: str, code: int) -> None:
     assert evaluate.main(["--data", str(one_bare_face), "--require", bars]) == code
 
 
@@ -335,7 +335,7 @@ def test_missed_bars_show_their_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bars", ["beauty=1", "face_recall", "face_recall=high"])
-def test_a_bar_that_is_none_is_refused(one_bare_face: Path, bars: str) -> None:
+def test_an_invalid_bar_is_refused(one_bare_face: Path, bars: str) -> None:
     with pytest.raises(SystemExit) as stopped:
         evaluate.main(["--data", str(one_bare_face), "--require", bars])
     assert stopped.value.code == 2
@@ -357,7 +357,7 @@ def test_unwritable_reports_are_explained(one_bare_face: Path, capsys: pytest.Ca
     assert "give --json another file" in capsys.readouterr().err
 
 
-def test_a_box_without_a_face_is_right_where_nothing_is_found(tmp_path: Path) -> None:
+def test_empty_boxes_are_right_without_finds(tmp_path: Path) -> None:
     outcome = seen(photo(tmp_path, 0), told([read_as(square(100, 20, 40), BARE)]))
     faces = [HardFace("0.png", (100, 20, 40, 40), False), HardFace("0.png", (10, 20, 40, 40), False)]
     case = Case("fist", faces, "", no_face=True)

@@ -183,7 +183,7 @@ def test_training_decodes_as_the_device_does(seed: int) -> None:
 )
 @example(x=46.5, y=18.0, width=4.0, height=4.0, seed=11)  # several cells cost the same
 @settings(max_examples=40, deadline=None)
-def test_faces_go_to_cells_around_their_centre(x: float, y: float, width: float, height: float, seed: int) -> None:
+def test_faces_go_to_central_cells(x: float, y: float, width: float, height: float, seed: int) -> None:
     grid = face_loss.cells(SIZE, SIZE)
     box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     predictions = face_loss.flatten(outputs(np.random.default_rng(seed)), grid)
@@ -295,7 +295,7 @@ def test_batches_are_reproducible(tmp_path: Path) -> None:
     assert np.any(first != batches(path, seed=2)[0][0])
 
 
-def test_a_batch_is_what_the_model_takes(tmp_path: Path) -> None:
+def test_batches_fit_the_model(tmp_path: Path) -> None:
     images, boxes = batches(coco(tmp_path))[0]
     assert images.shape == (3, SIZE, SIZE, 3)
     assert images.dtype == np.float32
@@ -364,7 +364,7 @@ def test_held_out_photos_never_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
-def test_files_that_are_not_coco_are_named(tmp_path: Path, content: str | None) -> None:
+def test_other_files_than_coco_are_named(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "faces.json"
     if content is not None:
         path.write_text(content)
@@ -458,7 +458,7 @@ def test_boxes_of_one_detector_stay_apart() -> None:
     np.testing.assert_allclose(np.sort(faces[:, 0]), [0, 30], atol=0.1)
 
 
-def test_what_no_detector_believes_is_left_out() -> None:
+def test_disbelieved_faces_are_left_out() -> None:
     assert face_fuse.fuse({"yunet": seen((10, 10, 50, 60, 0.3)), "0204": seen()}).shape == (0, 5)
 
 
@@ -530,7 +530,7 @@ def test_boxes_are_in_picture_pixels() -> None:
 # What scores mean
 
 
-def test_two_scores_get_the_meaning_of_the_thresholds_and_all_keep_their_order() -> None:
+def test_rescaled_scores_keep_their_order() -> None:
     chosen = face_scores.meaning(live=0.62, still=0.43)
     old = np.array([0.3, 0.43, 0.5, 0.62, 0.9])
     new = 1 / (1 + np.exp(-(np.log(old / (1 - old)) * chosen.scale + chosen.shift)))
@@ -538,12 +538,12 @@ def test_two_scores_get_the_meaning_of_the_thresholds_and_all_keep_their_order()
     assert np.all(np.diff(new) > 0)
 
 
-def test_a_detector_without_room_between_the_thresholds_is_refused() -> None:
+def test_thresholds_too_close_are_refused() -> None:
     with pytest.raises(ConfigError, match="train the detector further"):
         face_scores.meaning(live=0.4, still=0.45)
 
 
-def test_the_lowest_score_that_draws_few_enough_boxes_is_taken() -> None:
+def test_the_lowest_good_score_is_taken() -> None:
     steps = np.array([0.2, 0.4, 0.6, 0.8])
     assert face_scores.lowest(steps, [0.9, 0.3, 0.02, 0.0], 0.02) == 0.6
     with pytest.raises(ConfigError, match="Too many boxes"):

@@ -68,7 +68,7 @@ def test_sparse_cases_say_so() -> None:
     assert all(note for name, note in few.items() if name != "chin mask")
 
 
-def test_badly_worn_masks_call_for_an_alarm() -> None:
+def test_badly_worn_masks_are_alarms() -> None:
     worn = [face for case in read_cases(LISTED) if case.name in {"chin mask", "bare nose"} for face in case.faces]
     assert worn
     assert all(face.alarm for face in worn)
@@ -77,7 +77,7 @@ def test_badly_worn_masks_call_for_an_alarm() -> None:
 @pytest.mark.skipif(
     not (DATA.is_file() and MORE), reason=f"no validation photos at {DATA}; name a COCO file with DATA="
 )
-def test_entries_match_one_annotated_face_or_none() -> None:
+def test_entries_match_at_most_one_face() -> None:
     photos = {photo.path: photo for file in (DATA, *MORE) for photo in read_photos(file)}
     folders = [file.parent for file in (DATA, *MORE)]
     for case in read_cases(LISTED):
@@ -88,7 +88,7 @@ def test_entries_match_one_annotated_face_or_none() -> None:
             assert len(shown) >= 1, (case.name, face)
 
 
-def test_boxes_without_a_face_call_for_no_alarm() -> None:
+def test_empty_boxes_are_no_alarms() -> None:
     without = [case for case in read_cases(LISTED) if case.no_face]
     assert {case.name for case in without} == {"fist", "sign"}
     assert not any(face.alarm for case in without for face in case.faces)

@@ -120,7 +120,7 @@ class TestReaders:
         with pytest.raises(ConfigError, match=r"'wiht_mask' is not known; did you mean with_mask\?"):
             read(tmp_path)
 
-    def test_a_json_of_another_shape_is_refused(self, tmp_path: Path) -> None:
+    def test_other_json_shapes_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text('{"images": []}')
         with pytest.raises(ConfigError, match="not a COCO file"):
             read(tmp_path / "x.json")
@@ -195,7 +195,7 @@ class TestBoxes:
             assert all(s.bbox == BBox(4, 5, 30, 35) and s.landmarks == LANDMARKS for s in located)
         assert detector.asked == len(samples)
 
-    def test_crops_without_boxes_shrink_by_a_tenth(self) -> None:
+    def test_unboxed_crops_shrink_a_tenth(self) -> None:
         assert face_box(sample(), np.zeros((50, 100, 3), np.uint8)) == pytest.approx(BBox(6, 3, 94, 47))
 
     def test_annotated_boxes_are_kept(self, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ class TestBoxes:
 
 
 class TestDeviceBoxes:
-    def test_faces_are_cut_as_the_detector_draws(self, tmp_path: Path) -> None:
+    def test_faces_are_cut_like_detections(self, tmp_path: Path) -> None:
         samples = read(coco(tmp_path, [("with_mask", [10, 10, 30, 30]), ("without_mask", [50, 40, 20, 20])]))
         elsewhere, there = Face(BBox(0, 60, 10, 70), 0.9), Face(BBox(12, 6, 44, 38), 0.8)
         seen, missed = draw_anew(samples, lambda _: [elsewhere, there], print)
@@ -271,7 +271,7 @@ class TestViews:
         assert {draw.sample.group for draw in draws if draw.painted} == {"bare"}
         assert all(draw.painted for draw in draws if draw.label is Label.MASK_WORN_INCORRECTLY)
 
-    def test_a_view_depends_on_its_seed_alone(self, tmp_path: Path) -> None:
+    def test_views_depend_only_on_seed(self, tmp_path: Path) -> None:
         path = picture(tmp_path / "a.png", (120, 120, 120), side=100)
         face = Sample(path, Label.WITHOUT_MASK, "s", "g", bbox=BBox(30, 25, 70, 75), landmarks=LANDMARKS)
         deck = Deck([face], LABELS)
@@ -305,7 +305,7 @@ class TestViews:
         assert view.shape == (size, size, 3)
         assert view.dtype == np.uint8
 
-    def test_degrading_takes_the_difference_in_sharpness_away(self) -> None:
+    def test_degrading_evens_out_sharpness(self) -> None:
         rng = np.random.default_rng(0)
         sharp = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
         blurred = cv2.GaussianBlur(sharp, (0, 0), 4)
@@ -318,7 +318,7 @@ class TestViews:
         before = cv2.Laplacian(sharp, cv2.CV_32F).std() / cv2.Laplacian(blurred, cv2.CV_32F).std()
         assert sharpness(sharp) / sharpness(blurred) < before / 4
 
-    def test_landmarks_follow_the_region_and_the_turn(self) -> None:
+    def test_landmarks_follow_crop_and_turn(self) -> None:
         image = np.zeros((100, 100, 3), np.uint8)
         image[50:55, 48:53] = 255
         landmarks = np.array([[50, 52]], np.float32)
@@ -385,12 +385,12 @@ class TestFigures:
         assert found["accuracy"] == 0.5
         assert found["confusion"] == [[1, 1, 0], [0, 1, 1], [1, 0, 1]]
 
-    def test_a_rate_over_no_faces_is_none(self) -> None:
+    def test_rates_need_faces(self) -> None:
         assert figures(np.array([0]), np.eye(3)[[0]])["badly_worn_flagged"] is None
 
 
 class TestSoup:
-    def test_the_mean_keeps_a_share_of_the_start(self, tmp_path: Path) -> None:
+    def test_the_mean_keeps_starting_weights(self, tmp_path: Path) -> None:
         start, one, other = (
             [np.full(shape, value, np.float32) for shape in ((2, 3), (4,))] for value in (8.0, 1.0, 3.0)
         )

@@ -38,7 +38,7 @@ def classic(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_check_leaves_a_table_everything_found_and_examples(classic: Path, tmp_path: Path) -> None:
+def test_the_check_writes_table_and_examples(classic: Path, tmp_path: Path) -> None:
     samples, report = read_checked([classic], Names(), tmp_path / "run")
     assert len(samples) == 40
     assert len(report.near_duplicates) == 20
@@ -57,7 +57,7 @@ def test_near_duplicates_stay_on_one_side(classic: Path, tmp_path: Path) -> None
         }
 
 
-def test_the_report_keeps_the_split_of_the_data(tmp_path: Path) -> None:
+def test_the_report_keeps_the_split(tmp_path: Path) -> None:
     for part, first in (("train", 0), ("test", 50)):
         photos(tmp_path / "data" / part / "mask", range(first, first + 6))
         photos(tmp_path / "data" / part / "no mask", range(first + 100, first + 106))
@@ -67,19 +67,19 @@ def test_the_report_keeps_the_split_of_the_data(tmp_path: Path) -> None:
     assert {sample.path.parts[-3] for sample in test} == {"test"}
 
 
-def test_validation_that_was_learned_from_is_refused(classic: Path, tmp_path: Path) -> None:
+def test_trained_photos_cannot_validate(classic: Path, tmp_path: Path) -> None:
     _, report = read_checked([classic], Names(), tmp_path / "run")
     with pytest.raises(ConfigError, match="40 of its 40 photos are also in --data"):
         refuse_shared(report, report)
 
 
-def test_a_class_is_named_on_the_command_line(tmp_path: Path) -> None:
+def test_options_can_name_a_class(tmp_path: Path) -> None:
     photos(tmp_path / "data" / "ja", range(3))
     samples, _ = read_checked([tmp_path / "data"], Names.parse(["ja=with_mask"]), tmp_path / "run")
     assert {sample.label for sample in samples} == {Label.WITH_MASK}
 
 
-def test_a_folder_that_cannot_be_written_is_said(classic: Path, tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_said(classic: Path, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ConfigError, match=r"Cannot write to .*--out"):
         read_checked([classic], Names(), tmp_path / "run")

@@ -49,13 +49,13 @@ def answers(model: Any, pictures: np.ndarray) -> np.ndarray:
 class TestStart:
     """--start-from."""
 
-    def test_a_model_of_the_same_shape_gives_all_its_weights(self, tmp_path: Path) -> None:
+    def test_equal_shapes_give_all_weights(self, tmp_path: Path) -> None:
         trained, model = classifier(), classifier()
         trained.save(tmp_path / "trained.keras")
         adopt(model, tmp_path / "trained.keras")
         np.testing.assert_array_equal(answers(model, views(4, SIDE)), answers(trained, views(4, SIDE)))
 
-    def test_channels_without_effect_are_left_out_first(self, tmp_path: Path) -> None:
+    def test_useless_channels_go_first(self, tmp_path: Path) -> None:
         wide, slim = classifier(), classifier(hidden=0.5)
         rng = np.random.default_rng(2)
         for layer in wide.get_layer("mobilenet_v2").layers:
@@ -68,7 +68,7 @@ class TestStart:
         assert slim.count_params() < 0.65 * wide.count_params()
         np.testing.assert_allclose(answers(slim, views(4, SIDE)), answers(wide, views(4, SIDE)), atol=1e-5)
 
-    def test_a_converted_model_answers_as_on_the_device(self) -> None:
+    def test_converted_models_answer_alike(self) -> None:
         file = load_model("mask-224", MaskEntry)
         side = file.entry.input.width
         device = open_model(file.content)
@@ -80,7 +80,7 @@ class TestStart:
         assert np.abs(answers(model, pictures) - np.array(told)).max() < 0.1
 
     @pytest.mark.parametrize("name", ["slim.keras", "other.tflite", "broken.tflite", "none.tflite"])
-    def test_a_file_that_does_not_fit_is_one_sentence(self, name: str, tmp_path: Path) -> None:
+    def test_an_unfit_file_is_one_sentence(self, name: str, tmp_path: Path) -> None:
         if name == "slim.keras":
             classifier(hidden=0.5).save(tmp_path / name)
         elif name == "other.tflite":
@@ -94,7 +94,7 @@ class TestStart:
 class TestDraws:
     """Which faces are learned from, and how often."""
 
-    def test_an_ignored_face_and_an_unstated_one_beside_a_stated_one_are_left_out(self, tmp_path: Path) -> None:
+    def test_ignored_and_unstated_faces_are_skipped(self, tmp_path: Path) -> None:
         boxes = [("a.png", 1, 0), ("a.png", 2, 0), ("a.png", 1, 1), ("b.png", 2, 0)]
         file = tmp_path / "faces.json"
         file.write_text(
@@ -114,7 +114,7 @@ class TestDraws:
             ("b.png", Label.WITHOUT_MASK),
         ]
 
-    def test_a_source_is_drawn_as_often_as_told(self) -> None:
+    def test_sources_are_drawn_as_told(self) -> None:
         faces = [
             Sample(Path(f"{source}{at}"), Label.WITH_MASK, source, f"{source}{at}", bbox=BBox(0, 0, 50, 50))
             for source in ("often", "seldom")
@@ -125,7 +125,7 @@ class TestDraws:
         drawn = [deck.draw(rng).sample.source for _ in range(800)]
         assert 0.7 < drawn.count("often") / len(drawn) < 0.8
 
-    def test_a_draw_that_is_not_understood_is_refused(self) -> None:
+    def test_an_invalid_draw_is_refused(self) -> None:
         assert parse_draws(["street_masks=3"]) == {"street_masks": 3.0}
         for word in ("street_masks", "street_masks=", "=2", "street_masks=-1", "street_masks=inf"):
             with pytest.raises(ConfigError, match="--draw"):
@@ -135,7 +135,7 @@ class TestDraws:
 class TestBatches:
     """What the model and its teachers are shown."""
 
-    def test_a_teacher_sees_the_view_before_it_is_scaled_to_the_model(self) -> None:
+    def test_a_teacher_sees_the_unscaled_view(self) -> None:
         from train.mask.batches import Batches
 
         seen: list[tuple[int, ...]] = []

@@ -24,12 +24,12 @@ def judged(*groups: tuple[int, float, int]) -> Judged:
     return Judged(np.array(rows), np.array(truth, np.intp))
 
 
-def test_the_threshold_lies_between_the_masked_and_the_others() -> None:
+def test_the_threshold_separates_masked_faces() -> None:
     assert 0.65 < cheapest(judged((MASKED, 0.97, 100), (BARE, 0.02, 50), (BADLY, 0.65, 20))) < 0.97
     assert 0.05 < cheapest(judged((MASKED, 0.4, 100), (BARE, 0.02, 50), (BADLY, 0.03, 20))) < 0.4
 
 
-def test_a_badly_worn_mask_among_masked_ones_costs_less_than_alarming_on_all_of_them() -> None:
+def test_one_badly_worn_mask_moves_little() -> None:
     assert cheapest(judged((MASKED, 0.9, 100), (BARE, 0.02, 50), (BADLY, 0.3, 19), (BADLY, 0.95, 1))) < 0.9
 
 
@@ -41,7 +41,7 @@ def test_faces_count_as_they_are_weighed() -> None:
     assert cheapest(faces, weights) < alike
 
 
-def test_few_faces_leave_the_threshold_nearer_to_even_than_many() -> None:
+def test_few_faces_move_thresholds_less() -> None:
     few, many = (cheapest(judged((MASKED, 0.95, count), (BADLY, 0.3, count), (BADLY, 0.6, 1))) for count in (3, 300))
     assert 0.5 <= few < many
 

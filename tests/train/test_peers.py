@@ -75,7 +75,7 @@ def test_aizoo_anchors_are_the_published_ones() -> None:
     assert centres[-1] == pytest.approx([2.5 / 3, 2.5 / 3])
 
 
-def test_aizoo_offsets_move_and_stretch_an_anchor() -> None:
+def test_aizoo_offsets_change_anchors() -> None:
     anchored = (np.array([[0.5, 0.5]], np.float32), np.array([[0.2, 0.4]], np.float32))
     (decoded,) = aizoo.decode(np.array([[1, 0, 0, 5 * np.log(2)]], np.float32), anchored)
     assert decoded == pytest.approx([0.42, 0.1, 0.62, 0.9])
@@ -128,7 +128,7 @@ def test_another_picture_is_looked_at_anew() -> None:
     assert detector.looks == 3
 
 
-def test_a_curve_trades_recall_for_unmatched_boxes(tmp_path: Path) -> None:
+def test_curves_trade_recall_for_boxes(tmp_path: Path) -> None:
     detector = Finds(Face(square(0), 0.9), Face(square(200), 0.6), Face(square(100), 0.3))
     system = System("a", detector, detector, 0.5, "")
     shown = photo(tmp_path, Truth(square(0), "face"), Truth(square(100), "face"))
@@ -170,7 +170,7 @@ def test_missing_peers_are_explained(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @needs_peers
-def test_the_command_writes_tables_plot_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     image, bbox = portrait()
     cv2.imwrite(str(tmp_path / "0.png"), image)
     content = {

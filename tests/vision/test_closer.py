@@ -50,12 +50,12 @@ def found(image: Image, eye: Eye | None = None) -> list[tuple[int, ...]]:
     ("size", "sides"),
     [((4000, 3000), [2000, 1000, 500]), ((640, 480), [320]), ((480, 640), [320]), ((320, 240), [])],
 )
-def test_a_larger_still_is_looked_at_closer(size: tuple[int, int], sides: list[int]) -> None:
+def test_larger_stills_are_searched_closer(size: tuple[int, int], sides: list[int]) -> None:
     assert tile_sides(*size) == sides
 
 
 @given(width=st.integers(1, 3000), height=st.integers(1, 3000), side=st.integers(200, 1500), data=st.data())
-def test_every_small_face_lies_whole_in_a_tile(width: int, height: int, side: int, data: st.DataObject) -> None:
+def test_small_faces_lie_within_tiles(width: int, height: int, side: int, data: st.DataObject) -> None:
     face = max(1, int(min(side * OVERLAP, width, height)) - 2)
     x, y = data.draw(st.integers(0, width - face)), data.draw(st.integers(0, height - face))
     cut = list(tiles(width, height, side))
@@ -63,7 +63,7 @@ def test_every_small_face_lies_whole_in_a_tile(width: int, height: int, side: in
     assert any(one.x0 <= x and one.y0 <= y and x + face <= one.x1 and y + face <= one.y1 for one in cut)
 
 
-def test_faces_far_too_small_for_one_look_are_found() -> None:
+def test_very_small_faces_are_found() -> None:
     faces = [(100, 100, 60), (1990, 1480, 60), (3900, 2900, 60)]
     assert found(still(4000, 3000, faces)) == [(x, y, x + side, y + side) for x, y, side in faces]
 
@@ -81,21 +81,21 @@ def test_faces_in_tiles_must_be_surer() -> None:
     assert set(asked[1:]) == {0.55}
 
 
-def test_a_face_in_several_tiles_and_levels_is_found_once() -> None:
+def test_faces_in_several_tiles_count_once() -> None:
     assert found(still(2000, 1500, [(900, 700, 200)])) == [(900, 700, 1100, 900)]
 
 
-def test_a_part_of_a_large_face_is_not_another_face() -> None:
+def test_face_parts_are_no_faces() -> None:
     assert found(still(1600, 1200, [(400, 300, 700)])) == [(400, 300, 1100, 1000)]
 
 
-def test_a_small_still_is_looked_at_once() -> None:
+def test_small_stills_are_searched_once() -> None:
     eye = Eye()
     found(still(320, 240, [(10, 10, 40)]), eye)
     assert eye.looks == [(320, 240)]
 
 
-def test_the_surest_faces_are_kept_where_there_are_too_many() -> None:
+def test_the_surest_faces_are_kept() -> None:
     faces = CloserDetector(Eye(), 2).detect(Frame.still(still(640, 480, [(x, 9, 40) for x in (9, 99, 199)])), 0.5)
     assert len(faces) == 2
 
@@ -108,7 +108,7 @@ def demo_people(second: float) -> Image:
 
 
 @pytest.mark.slow
-def test_faces_of_a_group_in_12_megapixels_are_found_only_closely() -> None:
+def test_group_faces_need_the_closer_search() -> None:
     config, frame = Config(), cv2.resize(demo_people(6), (320, 240), interpolation=cv2.INTER_AREA)
     (once, *_) = load_pipeline(config, 0.5).detect(Frame.still(frame))
     group = np.full((3000, 4000, 3), 120, np.uint8)

@@ -25,7 +25,7 @@ def from_a_newer_version(open_store: OpenStore, path: Path) -> None:
 
 
 @pytest.mark.usefixtures("room_for_three")
-def test_the_newest_visits_wait_for_a_newer_store(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
+def test_newest_visits_wait_for_the_store(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
     from_a_newer_version(open_store, path)
     store = open_store()
     for number in range(10):
@@ -65,7 +65,7 @@ def test_dropped_visits_are_told_once(open_store: OpenStore, path: Path, clock: 
     assert len(visits(path)) == 4
 
 
-def test_a_full_house_is_written_at_once(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
+def test_a_full_batch_is_written_immediately(open_store: OpenStore, path: Path, clock: ManualClock) -> None:
     from_a_newer_version(open_store, path)
     store = open_store()
     before = memory.resident()
@@ -81,7 +81,7 @@ def test_a_full_house_is_written_at_once(open_store: OpenStore, path: Path, cloc
 
 
 @pytest.mark.usefixtures("room_for_three")
-def test_visits_dropped_while_a_batch_is_written_are_not_forgotten_twice() -> None:
+def test_dropped_visits_are_forgotten_once() -> None:
     waits = Waiting()
     for number in range(3):
         waits.add(WaitingVisit(number, number + 1.0, MASKED))
