@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.alerts.state import OUTPUT_KINDS, OutputKind
 from edge.errors import MaskgateError
@@ -93,6 +93,39 @@ class Stop:
 
 
 Command = Mute | Unmute | TryOutput | ChangeSettings | Restart | Stop
+
+
+class BadRequestError(ValueError):
+    """A request that makes no sense; the text says why."""
+
+
+def _mute(asked: Mapping[str, Any]) -> Command:
+    seconds = asked.get("seconds")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
+        raise BadRequestError("seconds must be a number.")
+    return Mute(seconds)
+
+
+REQUESTS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
+    "mute": _mute,
+    "unmute": lambda _: Unmute(),
+    "try": lambda asked: TryOutput(asked.get("output", ""), asked.get("confirmed") is True),
+    "restart": lambda _: Restart(),
+}
+"""What operators may ask for, by the value of ``do``: over HTTP (``/api/control``) and over the control socket."""
+
+
+def command_of(asked: Mapping[str, Any]) -> Command:
+    """The command that a request asks for.
+
+    Raises:
+        BadRequestError: It asks for none.
+        RefusedError: It asks for something that no door does.
+    """
+    make = REQUESTS.get(str(asked.get("do")))
+    if make is None:
+        raise BadRequestError(f"do must be one of {', '.join(REQUESTS)}.")
+    return make(asked)
 
 
 class Commands:

@@ -105,17 +105,19 @@ class AlertPolicy:
     def try_output(self, kind: OutputKind, confirmed: bool = False) -> str:
         """Switch one output on for a moment, also while muted. No alarm, no event. Says what was done.
 
+        One that failed before is tried again, as an alarm would: it may have been repaired.
+
         Raises:
-            RefusedError: There is none, it does not work, or a relay was not confirmed.
+            RefusedError: There is none, it did not work before, or a relay was not confirmed.
         """
         found = next((output for output in self._output.outputs if output.kind == kind), None)
         if found is None:
             raise RefusedError(f"This door has no {kind}; alerts.{kind}{'' if kind == 'sound' else '_pin'} names none.")
-        if found.trouble:
-            raise RefusedError(found.trouble)
         if kind == "relay" and not confirmed:
             raise RefusedError("The relay may open a door; confirm that it may be energised.")
         self._output.try_output(kind)
+        if found.trouble:
+            raise RefusedError(f"{found.trouble} It was tried again just now.")
         return f"Tried: {found.name}."
 
     def update(self, events: Sequence[Event], people: Sequence[Person], at: float) -> list[Event]:

@@ -1,4 +1,4 @@
-"""Where the state folder is: the counts, and next to them the token and the changes from the operator page."""
+"""Where the state folder is: the counts, and next to them the tokens and the changes from the operator page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge.config.sections.counts import CountSettings
+
+SOCKET = "control"
+
+
+def control_path(settings: CountSettings, environment: Mapping[str, str] | None = None) -> Path:
+    """Where a running door answers other commands of this machine: the service's runtime folder, else by the counts."""
+    env = os.environ if environment is None else environment
+    if env.get("RUNTIME_DIRECTORY"):
+        return Path(env["RUNTIME_DIRECTORY"].split(":")[0]) / SOCKET
+    return store_path(settings, env).with_name(SOCKET)
 
 
 def store_path(settings: CountSettings, environment: Mapping[str, str] | None = None) -> Path:

@@ -22,15 +22,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-import cv2
-import numpy as np
-
 from edge.config import PeopleSettings
 from edge.people import rejoin
 from edge.people.matching import Costs
 from edge.people.track import Track, is_cut
 from edge.people.tuning import TIME_EPSILON, Tuning
 from edge.people.votes import Ballot
+from edge.people.zone import in_zone
 from edge.values import BBox, Event, EventKind, Face, Person, Reading, Verdict
 
 
@@ -116,7 +114,7 @@ class PeopleTracker:
         """
         at = max(at, self._now)
         interval = at - self._now if self._tracks else self._frame_interval
-        inside = tuple(face for face in faces if self._in_zone(face.bbox, frame_size))
+        inside = tuple(face for face in faces if in_zone(face.bbox, self._settings.zone, frame_size))
         lost_after = self._settings.lost_after
         known = [
             (track, candidate)
@@ -292,13 +290,6 @@ class PeopleTracker:
 
     def _may_vote(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
         return not is_cut(bbox, frame_size, self._tuning.edge) and bbox.short_side >= self._settings.min_face
-
-    def _in_zone(self, bbox: BBox, frame_size: tuple[int, int]) -> bool:
-        if not self._settings.zone:
-            return True
-        (x, y), (width, height) = bbox.centre, frame_size
-        polygon = np.array(self._settings.zone, np.float32)
-        return cv2.pointPolygonTest(polygon, (x / width, y / height), measureDist=False) >= 0
 
 
 def _verdict(track: Track, at: float) -> Event:

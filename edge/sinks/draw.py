@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -24,11 +25,15 @@ TEXT_SHARE = 1 / 34
 
 
 class Mark(NamedTuple):
-    """What to draw for one face: its box in pixels of the picture, its verdict, the sureness in [0, 1] if known."""
+    """What to draw for one face: its box in pixels of the picture, its verdict, the sureness in [0, 1] if known.
+
+    A note is written behind the verdict.
+    """
 
     bbox: BBox
     verdict: Verdict
     sureness: float | None = None
+    note: str = ""
 
 
 class Rectangle(NamedTuple):
@@ -60,20 +65,27 @@ class Line(NamedTuple):
 Outline = Callable[[Image, Rectangle, Colour, int], None]
 
 
-def annotate(image: Image, seen: Sequence[Reading | Person], counts: Mapping[Verdict, int] | None = None) -> Image:
+def annotate(
+    image: Image,
+    seen: Sequence[Reading | Person],
+    counts: Mapping[Verdict, int] | None = None,
+    notes: Sequence[str] = (),
+) -> Image:
     """Draw what was seen.
 
     Args:
         image: (H, W, 3) uint8 BGR; it is not changed.
         seen: Readings of a still, or the persons of a live picture.
         counts: Written along an edge of the picture, where given.
+        notes: Written behind the verdict of each of ``seen``, where given.
 
     Returns:
         A new (H, W, 3) uint8 BGR picture; one with a side below 240 pixels is enlarged by a whole factor.
     """
     factor = max(1, math.ceil(LEAST_PICTURE_SIDE / _short_side(image)))
     canvas: Image = np.repeat(np.repeat(image, factor, axis=0), factor, axis=1)
-    marks = [_enlarge(_mark(one), factor) for one in seen]
+    noted = zip(seen, notes or itertools.repeat(""), strict=False)
+    marks = [_enlarge(_mark(one), factor)._replace(note=note) for one, note in noted]
     boxes = [_rectangle(mark.bbox, canvas) for mark in marks]
     strip = [_place_counts(canvas, counts, boxes)] if counts is not None else []
     for mark, box in zip(marks, boxes, strict=True):
@@ -162,7 +174,8 @@ def _place_label(canvas: Image, mark: Mark, box: Rectangle, taken: Sequence[Rect
     """A label where it hides nothing, the shorter one if need be, else one inside its own box if it fits there."""
     words, colour = mark.verdict.words, mark.verdict.row.colours.picture_bgr
     letter = min(_text_height(canvas), max(LEAST_TEXT_HEIGHT, (box.right - box.left) / 7))
-    texts = [words] if mark.sureness is None else [f"{words} {mark.sureness:.0%}", words]
+    sure = words if mark.sureness is None else f"{words} {mark.sureness:.0%}"
+    texts = list(dict.fromkeys((f"{sure} {mark.note}".rstrip(), sure, words)))
     for text in texts:
         width, height = _text_size(text, letter)
         for left, top in _places(box, width, height):

@@ -89,6 +89,7 @@ SINKS: Sequence[Entry] = (
     Entry("edge.sinks.notify", lambda opening: opening.config.notify.wanted and opening.counted),
     Entry("edge.sinks.metrics", _serves_pages),
     Entry("edge.sinks.web.sink", _serves_pages),
+    Entry("edge.sinks.answering", lambda opening: opening.watched),
 )
 """In the order in which they are opened and told. A sink sees those before it."""
 

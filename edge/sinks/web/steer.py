@@ -22,7 +22,7 @@ from starlette.routing import Route
 from edge.config import Settings
 from edge.config.model import fields
 from edge.config.page import changeable, write_page_layer
-from edge.control import ChangeSettings, Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
+from edge.control import BadRequestError, ChangeSettings, Command, Commands, RefusedError, command_of
 from edge.errors import ConfigError
 from edge.sinks.web import texts
 from edge.sinks.web.body import read_body
@@ -40,39 +40,6 @@ NO_KEY_YET = "Changing the door needs a token. Run `maskgate token` on the devic
 NEEDS_SIGN_IN = "Changing the door needs a signed-in operator."
 
 log = logging.getLogger(__name__)
-
-
-class BadRequestError(ValueError):
-    """A request that makes no sense; the text says why."""
-
-
-def _mute(asked: Mapping[str, Any]) -> Command:
-    seconds = asked.get("seconds")
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
-        raise BadRequestError("seconds must be a number.")
-    return Mute(seconds)
-
-
-COMMANDS: Mapping[str, Callable[[Mapping[str, Any]], Command]] = {
-    "mute": _mute,
-    "unmute": lambda _: Unmute(),
-    "try": lambda asked: TryOutput(asked.get("output", ""), asked.get("confirmed") is True),
-    "restart": lambda _: Restart(),
-}
-"""What ``/api/control`` understands, by the value of ``do``."""
-
-
-def _command(asked: Mapping[str, Any]) -> Command:
-    """The command that a request asks for.
-
-    Raises:
-        BadRequestError: It asks for none.
-        RefusedError: It asks for something that no door does.
-    """
-    make = COMMANDS.get(str(asked.get("do")))
-    if make is None:
-        raise BadRequestError(f"do must be one of {', '.join(COMMANDS)}.")
-    return make(asked)
 
 
 def _changes(asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -111,7 +78,7 @@ class Steering:
         if refused:
             return refused
         try:
-            return JSONResponse({"said": await self._ask(_command(await _json(request)))})
+            return JSONResponse({"said": await self._ask(command_of(await _json(request)))})
         except BadRequestError as error:
             return _error(400, str(error))
         except RefusedError as error:
