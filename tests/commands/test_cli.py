@@ -18,7 +18,7 @@ from edge.commands import commands
 from edge.config import Config, load
 from edge.config.show import as_toml
 
-COMMANDS = ("run", "check", "doctor", "alerts-off", "bench", "config", "counts", "token")
+COMMANDS = ("run", "check", "doctor", "alerts", "alerts-off", "bench", "config", "counts", "look", "token")
 
 
 class Refused:

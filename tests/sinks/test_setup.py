@@ -123,9 +123,11 @@ class TestCommands:
         assert operator.post("/api/control", json={**asked, "confirmed": True}).status_code == 200
         assert door.output.tried == ["relay"]
 
-    def test_failed_output_says_why(self, operator: httpx.Client) -> None:
+    def test_failed_output_is_tried_again(self, door: Door, operator: httpx.Client) -> None:
         answer = operator.post("/api/control", json={"do": "try", "output": "buzzer"})
-        assert (answer.status_code, answer.json()["error"]) == (409, "The pin 27 cannot be switched.")
+        said = "The pin 27 cannot be switched. It was tried again just now."
+        assert (answer.status_code, answer.json()["error"]) == (409, said)
+        assert door.output.tried == ["buzzer"]
 
     @pytest.mark.parametrize(
         "body",
