@@ -8,7 +8,6 @@ Any thread may ask. The loop carries commands out between two frames, so nothing
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -43,8 +42,8 @@ class Mute:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.seconds is not None and not (math.isfinite(self.seconds) and 0 < self.seconds <= LONGEST_MUTE):
-            raise RefusedError(f"A mute lasts from 1 second to {LONGEST_MUTE:.0f} (one day), not {self.seconds}.")
+        if self.seconds is not None and not 0 < self.seconds <= LONGEST_MUTE:  # nor is it NaN
+            raise RefusedError(f"A mute lasts from 1 second to {LONGEST_MUTE:.0f} (one day).")
 
 
 @dataclass(frozen=True, slots=True)

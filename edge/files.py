@@ -1,9 +1,25 @@
-"""Reading small text files that people write with all kinds of editors."""
+"""Small text files: read as people write them with all kinds of editors, and replaced at once or not at all."""
 
 from __future__ import annotations
 
 import codecs
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+LARGEST = 2**20
+"""Of a text file, in bytes."""
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""What is not a file, by the type in its mode."""
 
 
 class NotTextError(ValueError):
@@ -11,16 +27,71 @@ class NotTextError(ValueError):
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark.
+    """The text of a UTF-8 file, with or without a byte order mark. Never waits, and never takes more than ``LARGEST``.
 
     Raises:
         OSError: It cannot be read.
-        NotTextError: It is not UTF-8.
+        NotTextError: It is not UTF-8, too large, or a FIFO or a device.
     """
-    content = path.read_bytes()
+    content = _read(path)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise NotTextError(f"{path} is UTF-16 text; save it as UTF-8")
     try:
         return content.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise NotTextError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+
+
+def _read(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        kind = stat.S_IFMT(os.fstat(handle).st_mode)
+        if kind in KINDS:
+            raise NotTextError(f"{path} is {KINDS[kind]}, not a file")
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            content = file.read(LARGEST + 1)
+    finally:
+        os.close(handle)
+    if len(content) > LARGEST:
+        raise NotTextError(f"{path} is larger than {LARGEST // 2**20} MB")
+    return content
+
+
+def replace_text(path: Path, text: str, mode: int = 0o666, prepare: Callable[[int], None] | None = None) -> None:
+    """Replace a file at once, or not at all. What somebody else put where the new one is prepared is not followed.
+
+    Args:
+        path: The file; its folder is made.
+        text: All that it is to hold.
+        mode: Of a file that is made; the umask takes from it.
+        prepare: Called with the new file before it takes the place, to give it an owner.
+
+    Raises:
+        OSError: It cannot be written; what was there is still there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if prepare:
+                prepare(handle)
+            os.fsync(handle)
+        new.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+    _keep_name(path.parent)
+
+
+def _keep_name(folder: Path) -> None:
+    """A new name is on the disk once its folder is."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

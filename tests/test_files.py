@@ -1,13 +1,16 @@
 """Text files from any editor: with a byte order mark, in the wrong encoding."""
 
 import codecs
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.config import MqttSettings, load
 from edge.errors import ConfigError
-from edge.files import NotTextError, read_text
+from edge.files import LARGEST, NotTextError, read_text, replace_text
 from edge.sinks.mqtt.account import BrokerError, password
 from edge.sinks.web import token
 
@@ -49,3 +52,38 @@ def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
 def test_other_encodings_name_the_line(tmp_path: Path) -> None:
     with pytest.raises(NotTextError, match="is not UTF-8 text"):
         read_text(saved(tmp_path / "a", "a\nZürich\n", "latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (os.mkfifo, "is a FIFO, not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device, not a file"),
+        (Path.mkdir, "is a folder, not a file"),
+        (lambda path: path.write_bytes(b"#" * (LARGEST + 1)), "is larger than 1 MB"),
+    ],
+)
+def test_what_is_no_small_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], Any], said: str) -> None:
+    path = tmp_path / "a"
+    make(path)
+    with pytest.raises(NotTextError, match=said):
+        read_text(path)
+
+
+def test_replacing_follows_no_link(tmp_path: Path) -> None:
+    path, precious = tmp_path / "a", tmp_path / "precious"
+    precious.write_text("kept")
+    (tmp_path / ".a.new").symlink_to(precious)
+    replace_text(path, "ä")
+    assert precious.read_text() == "kept"
+    assert (path.read_text("utf-8"), path.is_symlink()) == ("ä", False)
+    assert {one.name for one in tmp_path.iterdir()} == {"a", "precious"}
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("before")
+    with pytest.raises(UnicodeEncodeError):
+        replace_text(path, "\ud800")
+    assert path.read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir()] == ["a"]

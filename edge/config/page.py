@@ -6,7 +6,6 @@ layers hold. To revert everything, delete the file.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -18,6 +17,7 @@ from edge.config.model import Settings, fields
 from edge.config.place import store_path
 from edge.config.sections.counts import CountSettings
 from edge.errors import ConfigError
+from edge.files import replace_text
 
 NAME = "page.toml"
 HEADING = """\
@@ -120,13 +120,7 @@ def _write(path: Path, layer: Layer) -> None:
     lines = [HEADING]
     for section, values in layer.items():
         lines += [f"[{section}]\n", *(f"{name} = {toml_literal(value)}\n" for name, value in values.items()), "\n"]
-    new = path.with_name(f"{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new.open("w", encoding="utf-8") as file:
-            file.write("".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        replace_text(path, "".join(lines))
     except OSError as error:
         raise ConfigError(f"Cannot write {path}: {error.strerror}; check the folder's owner and free space.") from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from edge.config import Settings, load
 from edge.config.page import changeable, write_page_layer
 from edge.config.show import as_json, as_toml
 from edge.errors import ConfigError
+from tests.stand_ins.disk import small_disk
+
+__all__ = ["small_disk"]
 
 ZONE = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
 
@@ -171,6 +177,46 @@ def test_unwritable_folder_is_reported(tmp_path: Path) -> None:
     settings = load(environment={"STATE_DIRECTORY": str(tmp_path / "file")})
     with pytest.raises(ConfigError, match=r"Cannot write .*page\.toml"):
         write_page_layer({"web.language": "fr"}, settings)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_file_is_set_aside(state: Path, make: Callable[[Path], Any]) -> None:
+    state.mkdir()
+    make(state / "page.toml")
+    (said,) = loaded(state).notices
+    assert "were set aside as" in said
+    write_page_layer({"web.language": "fr"}, loaded(state))
+    assert value(loaded(state), "web.language") == ("fr", "page")
+
+
+def test_a_link_is_read_and_replaced(tmp_path: Path, state: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.toml"
+    elsewhere.write_text('[web]\nlanguage = "fr"\n')
+    state.mkdir()
+    (state / "page.toml").symlink_to(elsewhere)
+    write_page_layer({"alerts.duration": 2}, loaded(state))
+    assert value(loaded(state), "web.language") == ("fr", "page")
+    assert not (state / "page.toml").is_symlink()
+    assert elsewhere.read_text() == '[web]\nlanguage = "fr"\n'
+
+
+def test_a_full_disk_keeps_the_file(small_disk: Path) -> None:
+    settings = loaded(small_disk)
+    write_page_layer({"web.language": "fr"}, settings)
+    filler = small_disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(512)):
+            pass
+    with pytest.raises(ConfigError, match="No space left on device"):
+        write_page_layer({"web.language": "en"}, settings)
+    assert value(loaded(small_disk), "web.language") == ("fr", "page")
+    assert {path.name for path in small_disk.iterdir()} == {"page.toml", "filler"}
+
+
+def test_a_read_only_disk_is_reported(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(ConfigError, match="Read-only file system; check the folder's owner"):
+        write_page_layer({"web.language": "fr"}, loaded(small_disk))
 
 
 def test_config_shows_its_origin(state: Path) -> None:

@@ -36,6 +36,7 @@ class WebSettings(Section):
     door_name: str = Field(
         "",
         max_length=60,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$",
         description="Name of this door on the operator page; empty: maskgate",
         json_schema_extra=ON_PAGE,
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from edge.errors import StoreError
+from edge.files import KINDS
 
 APPLICATION_ID = 0x6D61736B
 """``mask`` in ASCII. Source: https://www.sqlite.org/fileformat2.html, 1.3.14"""
@@ -36,14 +37,6 @@ PASSING = (
     *("interrupted", "permission denied", "not authorized"),
 )
 """What SQLite says of the disk, of rights and of other programs. All else that it says is of the file's contents."""
-
-KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 class CorruptError(StoreError):

@@ -33,6 +33,8 @@ ANSWER_WITHIN = 3.0
 """The loop answers between two frames; one that takes longer hangs, in seconds."""
 LARGEST_BODY = 16 * 1024
 """In bytes; a zone of 64 corners takes about 2,500."""
+DEEPEST = 8
+"""Arrays and objects within each other; a zone has four."""
 AT_MOST, WITHIN = 20, 10.0
 """Changes that all operators together may ask for in so many seconds."""
 
@@ -243,7 +245,17 @@ async def _json(request: Request) -> dict[str, Any]:
         raise BadRequestError("The body is not JSON of a reasonable size.") from error
     if not isinstance(said, dict):
         raise BadRequestError("The body must be a JSON object.")
+    if not _is_plain(said, DEEPEST):
+        raise BadRequestError("The body is nested too deeply, or holds text that is not valid UTF-8.")
     return said
+
+
+def _is_plain(value: Any, deepest: int) -> bool:
+    """Whether values lie within each other at most so deeply, and all text can be written: JSON can name surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode() == value
+    inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return not inside or (deepest > 0 and all(_is_plain(one, deepest - 1) for one in inside))
 
 
 def _error(code: int, text: str) -> Response:

@@ -23,7 +23,7 @@ from pathlib import Path
 from edge.config import CountSettings, WebSettings
 from edge.config.place import store_path
 from edge.errors import ConfigError
-from edge.files import NotTextError, read_text
+from edge.files import NotTextError, read_text, replace_text
 from edge.sinks.web.listen import is_open
 
 TOKEN_BYTES = 32
@@ -119,15 +119,8 @@ def make(path: Path) -> str:
     """
     token = secrets.token_urlsafe(TOKEN_BYTES)
     _make_folder(path.parent)
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(f"sha256 {_digest(token).hex()}\n")
-        file.flush()
-        _give_to_owner_of_folder(file.fileno(), path.parent)
-        os.fsync(file.fileno())
-    new.replace(path)
+    text = f"sha256 {_digest(token).hex()}\n"
+    replace_text(path, text, 0o600, prepare=lambda handle: _give_to_owner_of_folder(handle, path.parent))
     return token
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,9 @@ from edge.commands import counts
 from edge.sinks.counts import CountStore
 from tests.sinks.counts.helpers import BARE, ROOT, OpenStore, hourly, rows, visit, visits
 from tests.stand_ins.clock import ManualClock
+from tests.stand_ins.disk import small_disk
+
+__all__ = ["small_disk"]
 
 
 def test_a_locked_file_loses_none(
@@ -71,20 +74,6 @@ def test_a_failing_disk_is_retried_rarely(
         store.tick()
     assert attempts[:5] == [0, 5, 15, 35, 75]
     assert len(attempts) < 15
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, 256 KiB large."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", place], capture_output=True, check=False)
-    if mount.returncode != 0:
-        pytest.skip("only root may mount")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
 
 
 def count_through_trouble(store: CountStore, path: Path, clock: ManualClock, mend: Callable[[], Any]) -> str:
