@@ -29,6 +29,7 @@ from edge.control import (
 from edge.door.operator import obey
 from edge.values import BBox, Person, Verdict
 from tests.alerts.test_pins import wait_until
+from tests.nonempty import some
 from tests.stand_ins.clock import ManualClock
 
 BARE = Person(1, BBox(0, 0, 80, 100), Verdict.WITHOUT_MASK, 0.0, 0.0)
@@ -131,7 +132,7 @@ class TestTryOutput:
         desk = open_desk()
         assert desk.ask(TryOutput(kind)).startswith("Tried: ")
         wait_until(lambda: pins(pin).state)
-        assert not any(pins(other).state for other in {LED, GREEN, BUZZER, RELAY} - {pin})
+        assert not any(pins(other).state for other in some({LED, GREEN, BUZZER, RELAY} - {pin}))
         wait_until(lambda: not pins(pin).state)
         assert not desk.alerts.sounding
 

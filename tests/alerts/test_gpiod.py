@@ -25,6 +25,7 @@ from edge.board import PROFILES, UNKNOWN
 from edge.board.header import HEADERS, header_line, is_header_pin
 from edge.config import AlertSettings, Config
 from edge.errors import AlertError, ConfigError
+from tests.nonempty import some
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -351,7 +352,7 @@ class TestWiringPage:
         pins = [getattr(settings, key) for key in KEYS.values()]
         lines = [header_line(board, pin) for pin in pins if is_header_pin(pin)]
         assert len(set(lines)) == len(KEYS)
-        for pin, (_, line) in zip(pins, lines, strict=True):
+        for pin, (_, line) in some(zip(pins, lines, strict=True)):
             assert f"| {pin.removeprefix('BOARD')} | {line} " in section[1]
 
 

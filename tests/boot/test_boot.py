@@ -22,6 +22,7 @@ import pytest
 
 from edge.values import Image
 from tests.boot.board import Board, missing
+from tests.nonempty import some
 from tests.stand_ins.card_base import BOOT, run
 from tests.stand_ins.checkout import Checkout
 from tests.stand_ins.container import call, must, wait_for
@@ -113,7 +114,7 @@ def visits(board: Board) -> int:
         f"runuser -u maskgate -- env STATE_DIRECTORY=/var/lib/maskgate {MASKGATE} counts --csv --since 3650d --by day"
     )
     days = list(csv.DictReader(io.StringIO(board.must(command))))
-    for day in days:
+    for day in some(days):
         assert sum(int(day[verdict]) for verdict in VERDICTS) == int(day["visits"])
     return sum(int(day["visits"]) for day in days)
 
@@ -167,7 +168,7 @@ def test_model_outputs_match_this_machine(board: Board, stills: list[Path]) -> N
     there = [json.loads(line) for line in board.must(f"cd / && {PYTHON} {words}").splitlines()]
     here = [json.loads(line) for line in must([sys.executable, str(TENSORS), *map(str, stills)]).splitlines()]
     assert {model for model, *_ in here} == {"face", "mask"}
-    for model, *outputs in here:
+    for model, *outputs in some(here):
         assert len({number for output in outputs for number in np.ravel(output)}) > 1, f"{model} answers nothing"
     ours, theirs = (np.concatenate([np.ravel(out) for _, *outs in told for out in outs]) for told in (here, there))
     print(f"{len(ours)} numbers, {np.count_nonzero(ours != theirs)} differ, by {np.abs(ours - theirs).max()} at most")
@@ -178,7 +179,7 @@ def test_detections_match_this_machine(board: Board, stills: list[Path]) -> None
     words = " ".join(send(board, stills))
     there = [json.loads(line) for line in board.must(f"{MASKGATE} check --json {words}").splitlines()]
     here = [json.loads(line) for line in must([*HERE, "check", "--json", *map(str, stills)]).splitlines()]
-    for ours, theirs in zip(here, there, strict=True):
+    for ours, theirs in some(zip(here, there, strict=True)):
         assert [face["label"] for face in ours["faces"]] == [face["label"] for face in theirs["faces"]]
     print(f"{sum(len(picture['faces']) for picture in here)} faces, furthest apart: {furthest(here, there)}")
     assert furthest(here, there)["probability"] <= 0.02
@@ -239,7 +240,7 @@ def test_the_card_is_updated_over_ssh(board: Board, tmp_path: Path) -> None:
 
 
 def test_counts_survive_every_power_cut(board: Board) -> None:
-    for number in range(POWER_CUTS):
+    for number in some(range(POWER_CUTS)):
         wait_for(lambda: " left after " in said(board), PATIENCE, "somebody is counted since the board booted")
         counted = visits(board)
         board.cut_power()

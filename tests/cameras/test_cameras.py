@@ -37,6 +37,7 @@ from edge.config import CameraSettings
 from edge.errors import CameraError, ConfigError
 from edge.values import Event, EventKind, Frame, Image
 from edge.vision.preprocess import resize
+from tests.nonempty import some
 from tests.stand_ins.clock import ManualClock
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -758,7 +759,7 @@ class TestLiveCamera:
         source.close()
         assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
         pauses = np.diff(attempts[:5])
-        assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(pauses))
+        assert all(later > 1.5 * earlier for earlier, later in some(itertools.pairwise(pauses)))
 
     def test_the_event_says_what_is_wrong(self) -> None:
         assert first_event(latest(ScriptedCamera(), ScriptedCamera)).detail == "scripted: unplugged."

@@ -21,6 +21,7 @@ from edge.cameras.jpegs import MOST_BYTES, JpegSplitter, TooLargeError
 from edge.cameras.login import User, answer
 from edge.errors import CameraError, ConfigError
 from edge.values import Frame
+from tests.nonempty import some
 from tests.stand_ins import memory
 from tests.stand_ins.clock import ManualClock
 from tests.stand_ins.http_camera import Answer, http_camera
@@ -309,7 +310,7 @@ class TestAnswers:
             with http_camera(says(to)) as port, pytest.raises(CameraError, match="refuses"):
                 opened(url(port, "door:secret@"))
         assert asked
-        assert all(b"Authorization" not in request for request in asked)
+        assert all(b"Authorization" not in request for request in some(asked))
 
     def test_local_redirections_are_followed(self) -> None:
         def answer(connection: socket.socket, request: bytes) -> None:

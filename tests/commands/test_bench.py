@@ -15,6 +15,7 @@ from edge.people import PeopleTracker
 from edge.spread import Spread
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.pipeline import Pipeline
+from tests.nonempty import some
 
 
 class OneFace:
@@ -37,7 +38,7 @@ def test_json_has_every_stage(capfd: pytest.CaptureFixture[str]) -> None:
     told = json.loads(output)
     assert set(told) == {"board", "runtime", "width", "height", "frames", "fps", "ms", "troubles"}
     assert list(told["ms"]) == ["find", "judge", "follow", "frame"]
-    assert all(0 < one["p10"] <= one["median"] <= one["p90"] for one in told["ms"].values())
+    assert all(0 < one["p10"] <= one["median"] <= one["p90"] for one in some(told["ms"].values()))
     assert told["frames"] > 0
     assert told["fps"] > 0
     assert "demo clip" in said

@@ -17,6 +17,7 @@ from edge import cli
 from edge.commands import commands
 from edge.config import Config, load
 from edge.config.show import as_toml
+from tests.nonempty import some
 
 COMMANDS = ("run", "check", "doctor", "alerts", "alerts-off", "bench", "config", "counts", "look", "token")
 
@@ -69,7 +70,7 @@ class TestHelp:
 
     def test_commands_are_found_by_file(self) -> None:
         assert tuple(commands()) == COMMANDS
-        assert all(texts.summary and texts.about.endswith(".") for texts in commands().values())
+        assert all(texts.summary and texts.about.endswith(".") for texts in some(commands().values()))
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_has_its_own(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +254,7 @@ class TestConfig:
     def test_the_example_explains_every_setting(self, capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["config", "--example"])
         text = capsys.readouterr().out.replace("\n# ", " ")
-        for setting in load(environment={"HOME": "/nowhere"}):
+        for setting in some(load(environment={"HOME": "/nowhere"})):
             assert setting.description in text
 
     def test_settings_show_their_origin(

@@ -16,6 +16,7 @@ from convert.again import placed, recorded
 from convert.sizes import Row, table, verdict
 from edge.values import LABELS
 from edge.vision.models import read_manifest
+from tests.nonempty import some
 
 ROOT = Path(__file__).parents[2]
 TABLE = ["sizes", "--weights", "0.35=none", "--sizes", "32", "--data", "faces.json", "--validation", "others.json"]
@@ -130,11 +131,11 @@ def test_shipped_models_record_their_making() -> None:
     trainings = [command for command in labelling if command not in labels]
     assert labels == labelling[: len(labels)]
     *trainings, scores = trainings
-    assert all(command.startswith("python -m train face ") for command in trainings)
+    assert all(command.startswith("python -m train face ") for command in some(trainings))
     assert scores.startswith("python -m train.face.scores ")
     assert conversion.startswith("python -m convert face ")
     made: set[Path] = set()
-    for words in map(str.split, recorded(manifest, "mask")):
+    for words in some(map(str.split, recorded(manifest, "mask"))):
         assert {Path(word).parent for word in words if word.endswith(".keras")} <= made, (
             "each is made before it is used"
         )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from edge.config import PeopleSettings
 from edge.people import PeopleTracker
 from edge.values import LABELS, BBox, EventKind, Face, Reading, Verdict
+from tests.nonempty import some
 from tests.people.helpers import (
     BARE,
     FPS,
@@ -51,7 +52,7 @@ items = st.builds(
 def test_every_visit_ends_once(frames: list[tuple[float, list[Face | Reading]]]) -> None:
     tracker = PeopleTracker(PeopleSettings())
     at, events = 0.0, []
-    for step, seen in frames:
+    for step, seen in some(frames):
         at += step / 10
         events += take_in(tracker, seen, at)
         ids = [person.id for person in tracker.people]

@@ -9,6 +9,7 @@ import pytest
 from edge.config import PeopleSettings
 from edge.people import PeopleTracker
 from edge.values import BBox, Face, Verdict
+from tests.nonempty import some
 from tests.people.helpers import (
     BARE,
     FPS,
@@ -32,10 +33,10 @@ def test_settled_people_are_judged_rarely() -> None:
         asked.append([face in plan.to_judge for face in faces])
         tracker.update(plan, masked(plan))
 
-    assert all(first for first, *_ in asked[: round(0.7 * FPS)])
+    assert all(first for first, *_ in some(asked[: round(0.7 * FPS)]))
     settled = [first for first, *_ in asked[FPS : 3 * FPS]]
     assert 5 <= sum(settled) <= 8
-    assert all(newcomer for _, newcomer in asked[3 * FPS : 3 * FPS + 10])
+    assert all(newcomer for _, newcomer in some(asked[3 * FPS : 3 * FPS + 10]))
 
 
 def test_settled_people_take_turns() -> None:
@@ -53,12 +54,12 @@ def test_settled_people_take_turns() -> None:
     assert len(times) == 9
     assert min(times.values()) >= 3
     newcomer = crowd(10)[-1]
-    assert all(newcomer in wanted for wanted in asked[8 * FPS : 8 * FPS + 14])
+    assert all(newcomer in wanted for wanted in some(asked[8 * FPS : 8 * FPS + 14]))
 
 
 def test_undecided_people_are_judged_every_frame() -> None:
     tracker = PeopleTracker(PeopleSettings())
-    for frame in range(FPS // 2):
+    for frame in some(range(FPS // 2)):
         plan = tracker.match(crowd(10), frame / FPS, SIZE)
         assert plan.to_judge == tuple(crowd(10))
         tracker.update(plan, masked(plan))

@@ -48,6 +48,7 @@ from edge.values import Frame
 from edge.vision import pipeline
 from edge.vision.models import FaceEntry, MaskEntry, load_model
 from edge.vision.pipeline import Live, load_pipeline
+from tests.nonempty import some
 from tests.stand_ins.clock import ManualClock
 from tests.stand_ins.edgetpu_stand_in import with_custom_op
 
@@ -124,7 +125,7 @@ def test_delegate_and_cpu_agree(library: Library, contents: list[bytes], on_proc
     tpu = EdgeTpu.open(Order("litert", library("BEHAVES"), "usb:0"), contents, PATIENCE)
     try:
         for seed in (1, 2):
-            for number, model in enumerate(on_processor):
+            for number, model in some(enumerate(on_processor)):
                 values = picture(model, seed)
                 assert same(tpu.invoke(number, values), model.invoke(values))
     finally:

@@ -18,6 +18,7 @@ from edge.alerts.state import AlertState, OutputState
 from edge.sinks.metrics import Metrics
 from edge.status import CameraState, CountsState, SourceKind, Status
 from edge.values import BBox, Event, EventKind, Person, StageTimes, Verdict
+from tests.nonempty import some
 from tests.stand_ins.boards import build
 from tests.stand_ins.clock import ManualClock
 
@@ -152,7 +153,7 @@ def test_every_panel_is_checked() -> None:
 
 def test_panels_fill_the_screen_without_overlap() -> None:
     taken: set[tuple[int, int]] = set()
-    for panel in DASHBOARD["panels"]:
+    for panel in some(DASHBOARD["panels"]):
         place: dict[str, Any] = panel["gridPos"]
         cells = {
             (x, y)

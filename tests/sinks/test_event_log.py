@@ -21,6 +21,7 @@ from edge.sinks.systemd import is_journal
 from edge.sinks.terminal import Screen, describe
 from edge.status import CameraState, SourceKind, Status, Summary
 from edge.values import BBox, Event, EventKind, Person, Verdict
+from tests.nonempty import some
 from tests.stand_ins.clock import ManualClock
 
 START = datetime(2025, 1, 31, 8, 15, 30, tzinfo=timezone.utc)
@@ -247,7 +248,7 @@ class TestScreen:
         assert collector.text == f"{when} person 3: no mask - ALERT\n" * 2
 
     def test_every_kind_of_event_has_words(self) -> None:
-        for kind in set(EventKind) - {EventKind.SUMMARY}:
+        for kind in some(set(EventKind) - {EventKind.SUMMARY}):
             assert describe(Event(kind, 0.0, person=1, verdict=Verdict.UNSURE, seconds=1.0))
         assert describe(Event(EventKind.CAMERA_LOST, 0.0, detail="unplugged.")) == "camera lost (unplugged.)"
 

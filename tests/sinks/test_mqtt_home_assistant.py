@@ -28,6 +28,7 @@ from edge.sinks.mqtt.discovery import Discovery, operator_page
 from edge.sinks.mqtt.topics import Topics
 from edge.status import CameraState, CountsState, SourceKind, Status
 from edge.values import Event, EventKind, Verdict
+from tests.nonempty import some
 from tests.stand_ins.broker import MOSQUITTO, Broker, Listener, wait_for
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
@@ -150,7 +151,7 @@ class TestDevice:
         for key in ("counts", "diagnostics", "camera", "alerts", "people", "alarm", "version"):
             wait_for(lambda key=key: f"maskgate/front/{key}" in listener.latest)
         components = described(listener)["components"]
-        for key, entity in components.items():
+        for key, entity in some(components.items()):
             if "state_topic" not in entity or entity["state_topic"].endswith("/today"):
                 continue
             assert entity["unique_id"] == f"maskgate_front_{key}"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from playwright.sync_api import Browser, Page, expect
 from edge.sinks.web import texts, token
 from edge.values import BBox, EventKind, Verdict
 from edge.vision.aim import advise
+from tests.nonempty import some
 from tests.stand_ins.broker import free_port
 from tests.stand_ins.browser import browser, violations
 from tests.stand_ins.screens import Door, open_door, person
@@ -139,7 +141,13 @@ class TestCommands:
             b'{"do": "mute", "seconds": "long"}',
             b'{"do": "mute", "seconds": true}',
             b'{"do": "mute", "seconds": -1}',
+            b'{"do": "mute", "seconds": NaN}',
+            b'{"do": "mute", "seconds": 1e999}',
+            b'{"do": "mute", "seconds": 1' + b"0" * 400 + b"}",
             b'{"do": "try", "output": "cannon"}',
+            b'{"do": "try", "output": ["led"]}',
+            b'{"do": "try", "output": "\\ud800"}',
+            b'{"do": "mute", "by": ' + b"[" * 900 + b"]" * 900 + b"}",
             b"[" * 20_000,
             b'"' + b"x" * 20_000 + b'"',
         ],
@@ -196,6 +204,37 @@ class TestSettings:
         assert said in answer.json()["error"]
         assert door.settings is before
 
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            '{"\\ud800": 1}',
+            '{"web.door_name": "\\ud800"}',
+            '{"web.door_name": "east\\u001b[2Jwest"}',
+            '{"web.door_name": "east\\nwest"}',
+            '{"mask.alarm_below": NaN}',
+            '{"alerts.on_time": 1' + "0" * 400 + "}",
+            '{"people.zone": ' + "[" * 900 + "]" * 900 + "}",
+            "[]",
+        ],
+    )
+    def test_nonsense_changes_nothing(self, door: Door, operator: httpx.Client, changes: str) -> None:
+        before = door.settings
+        content = f'{{"changes": {changes}}}'
+        answer = operator.post("/api/settings", content=content, headers={"content-type": "application/json"})
+        assert answer.status_code in (400, 409)
+        assert answer.json()["error"].endswith(".")
+        assert door.settings is before
+
+    def test_two_operators_at_once_lose_nothing(self, operator: httpx.Client) -> None:
+        def change(number: int) -> int:
+            key, value = ("web.door_name", f"Door {number}") if number % 2 else ("alerts.mute_for", 30 + number)
+            return operator.post("/api/settings", json={"changes": {key: value}}).status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            assert set(pool.map(change, range(16))) == {200}
+        assert setting(operator, "web.door_name")["value"].startswith("Door ")
+        assert setting(operator, "alerts.mute_for")["value"] >= 30
+
     def test_last_of_two_operators_wins(self, operator: httpx.Client) -> None:
         operator.post("/api/settings", json={"changes": {"web.door_name": "East", "alerts.mute_for": 30}})
         operator.post("/api/settings", json={"changes": {"web.door_name": "West"}})
@@ -211,7 +250,7 @@ class TestSettings:
     def test_settings_have_words_everywhere(self, operator: httpx.Client) -> None:
         keys = [one["key"] for one in operator.get("/api/settings").json()["settings"] if one["kind"] != "zone"]
         assert keys
-        for language in texts.languages():
+        for language in some(texts.languages()):
             words = texts.texts(language)
             assert [key for key in keys if f"setting.{key}" not in words or f"setting.{key}.about" not in words] == []
 

@@ -17,6 +17,7 @@ from edge.sinks.counts import database
 from edge.sinks.web import texts, token
 from edge.status import CameraState, SourceKind
 from edge.values import BBox, Event, EventKind, Person, Verdict
+from tests.nonempty import some
 from tests.stand_ins.browser import LONG, browser, fits_across, violations
 from tests.stand_ins.screens import Door, open_door, person
 
@@ -197,8 +198,8 @@ class TestKiosk:
         expect(page.locator(".person.without_mask use").nth(1)).to_have_attribute("href", "#missing")
         expect(page.locator(".person.with_mask use").nth(1)).to_have_attribute("href", "#worn")
         expect(page.locator("#picture")).to_be_hidden()
-        assert not any("picture" in url for url in asked)
-        assert all(url.startswith(door.url) for url in asked)
+        assert not any("picture" in url for url in some(asked))
+        assert all(url.startswith(door.url) for url in some(asked))
 
     @pytest.mark.parametrize("size", [*SIZES.values(), (1080, 1920)], ids=str)
     def test_heads_and_signs_stay_inside(self, door: Door, page: Page, size: tuple[int, int]) -> None:
@@ -275,7 +276,7 @@ class TestKiosk:
                 expect(page.locator("html")).to_have_attribute("lang", "fr")
 
     def test_daemon_stops_and_returns(self, browser: Browser, tmp_path: Path) -> None:
-        for page in opened_page(browser):
+        for page in some(opened_page(browser)):
             with open_door(tmp_path) as own:
                 page.goto(own.url)
                 await_mode(page, "welcome")
@@ -337,7 +338,7 @@ class TestKiosk:
 
     def test_live_picture_is_mirrored(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path, {"web.live_picture": True}) as own:
-            for page in opened_page(browser, bypass_csp=True):
+            for page in some(opened_page(browser, bypass_csp=True)):
                 page.goto(own.url)
                 await_mode(page, "welcome")
                 page.wait_for_function("() => document.getElementById('picture').naturalWidth === 640")
@@ -421,7 +422,7 @@ class TestOperator:
         page.locator("#hours-table").wait_for(state="visible")
 
     def test_unreachable_server_is_reported(self, browser: Browser, tmp_path: Path) -> None:
-        for page in opened_page(browser, bypass_csp=True):
+        for page in some(opened_page(browser, bypass_csp=True)):
             with open_door(tmp_path) as own:
                 page.goto(f"{own.url}operator")
                 expect(page.locator("#health")).to_have_attribute("data-health", "ok")
@@ -442,7 +443,7 @@ class TestLogin:
 
     def test_token_is_asked_once(self, browser: Browser, secured: tuple[str, str]) -> None:
         url, made = secured
-        for page in opened_page(browser):
+        for page in some(opened_page(browser)):
             page.goto(f"{url}setup?lang=en")
             expect(page).to_have_url(f"{url}login?lang=en&page=setup")
             page.keyboard.type("wrong")
@@ -471,7 +472,7 @@ class TestLogin:
 
     @pytest.mark.parametrize("language", texts.languages())
     def test_form_is_accessible(self, browser: Browser, secured: tuple[str, str], language: str) -> None:
-        for page in opened_page(browser, bypass_csp=True):
+        for page in some(opened_page(browser, bypass_csp=True)):
             page.goto(f"{secured[0]}login?lang={language}")
             assert violations(page) == []
             page.keyboard.type("wrong")

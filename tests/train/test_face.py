@@ -26,6 +26,7 @@ from edge.vision.detectors.maskgate import Layout, decode
 keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
+from tests.nonempty import some  # noqa: E402
 from train.common.average import Average  # noqa: E402
 from train.face import augment as face_augment  # noqa: E402
 from train.face import command as face  # noqa: E402
@@ -143,7 +144,7 @@ def test_a_yunet_start_equals_yunet() -> None:
     yunet = cv2.FaceDetectorYN.create(str(YUNET), "", (320, round(320 * height / width)), 0.8)
     _, rows = yunet.detect(cv2.resize(picture, (320, round(320 * height / width))))
     assert len(rows) >= 1
-    for x, y, w, h in rows[:, :4] * width / 320:
+    for x, y, w, h in some(rows[:, :4] * width / 320):
         bbox = BBox(x - 0.05 * w, y - 0.05 * h, x + 1.05 * w, y + 1.05 * h)
         assert max(face.bbox.iou(bbox) for face in faces if face.score > 0.3) > 0.7
 
@@ -256,7 +257,7 @@ def test_boxes_follow_scaling_turning_and_flipping(seed: int, zoom: bool) -> Non
     placed = face_augment.place(scene, 128, 128, np.random.default_rng(seed), zoom)
     inside = [box for box in placed.boxes if box[4] == face_loss.FACE]
     lit = (placed.image > 200).all(axis=2)
-    for x0, y0, x1, y1, _ in inside:
+    for x0, y0, x1, y1, _ in some(inside):
         rows, columns = np.nonzero(lit)
         drawn = BBox(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
         assert drawn.iou(BBox(x0, y0, x1, y1)) > 0.6
@@ -669,7 +670,7 @@ def test_resumed_runs_end_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     whole, halves = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "halves"))
     assert [row["epoch"] for row in halves["history"]] == [1, 2]
-    for row, other in zip(whole["history"], halves["history"], strict=True):
+    for row, other in some(zip(whole["history"], halves["history"], strict=True)):
         assert row["learning_rate"] == pytest.approx(other["learning_rate"])
         assert row["loss"] == pytest.approx(other["loss"], rel=1e-3)
     assert whole["validation"]["photos"] == 6

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ConfigError
+from tests.nonempty import some
 from train.evaluate.hard_cases import HardFace, read_cases
 from train.evaluate.photos import read_photos
 
@@ -52,26 +53,23 @@ def test_no_face_is_listed_twice() -> None:
 
 
 def test_entries_have_photo_box_and_alarm() -> None:
-    for case in json.loads(LISTED.read_text("utf-8"))["cases"].values():
-        assert set(case) <= {"note", "faces", "no_face"}
-        for face in case["faces"]:
-            assert set(face) == {"photo", "bbox", "alarm"}
-            assert len(face["bbox"]) == 4
-            assert all(type(side) is int for side in face["bbox"])
-            assert min(face["bbox"][2:]) > 0
-            assert not Path(face["photo"]).is_absolute()
+    cases = json.loads(LISTED.read_text("utf-8"))["cases"].values()
+    assert all(set(case) <= {"note", "faces", "no_face"} for case in some(cases))
+    for face in some(face for case in cases for face in case["faces"]):
+        assert set(face) == {"photo", "bbox", "alarm"}
+        assert [type(side) for side in face["bbox"]] == [int] * 4
+        assert min(face["bbox"][2:]) > 0
+        assert not Path(face["photo"]).is_absolute()
 
 
 def test_sparse_cases_say_so() -> None:
     few = {case.name: case.note for case in read_cases(LISTED) if len(case.faces) < 20}
-    assert few
-    assert all(note for name, note in few.items() if name != "chin mask")
+    assert all(note for name, note in some(item for item in few.items() if item[0] != "chin mask"))
 
 
 def test_badly_worn_masks_are_alarms() -> None:
     worn = [face for case in read_cases(LISTED) if case.name in {"chin mask", "bare nose"} for face in case.faces]
-    assert worn
-    assert all(face.alarm for face in worn)
+    assert all(face.alarm for face in some(worn))
 
 
 @pytest.mark.skipif(
@@ -80,18 +78,17 @@ def test_badly_worn_masks_are_alarms() -> None:
 def test_entries_match_at_most_one_face() -> None:
     photos = {photo.path: photo for file in (DATA, *MORE) for photo in read_photos(file)}
     folders = [file.parent for file in (DATA, *MORE)]
-    for case in read_cases(LISTED):
-        for face in case.faces:
-            shown = [photos[folder / face.photo] for folder in folders if folder / face.photo in photos]
-            meant = [sum(face.is_at(truth.bbox) for truth in photo.truths) for photo in shown]
-            assert sum(meant) == (0 if case.no_face else 1), (case.name, face)
-            assert len(shown) >= 1, (case.name, face)
+    for case, face in some((one, face) for one in read_cases(LISTED) for face in one.faces):
+        shown = [photos[folder / face.photo] for folder in folders if folder / face.photo in photos]
+        meant = [sum(face.is_at(truth.bbox) for truth in photo.truths) for photo in shown]
+        assert sum(meant) == (0 if case.no_face else 1), (case.name, face)
+        assert len(shown) >= 1, (case.name, face)
 
 
 def test_empty_boxes_are_no_alarms() -> None:
     without = [case for case in read_cases(LISTED) if case.no_face]
     assert {case.name for case in without} == {"fist", "sign"}
-    assert not any(face.alarm for case in without for face in case.faces)
+    assert not any(face.alarm for face in some(face for case in without for face in case.faces))
 
 
 @pytest.mark.parametrize(

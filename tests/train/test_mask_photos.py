@@ -12,6 +12,7 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.values import Label
+from tests.nonempty import some
 from train.__main__ import main
 from train.common.dataset import Names
 from train.mask.data import hold_out
@@ -21,7 +22,7 @@ from train.mask.report import stratified
 
 def photos(folder: Path, seeds: Sequence[int], quality: int = 95) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
+    for seed in some(seeds):
         coarse = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), np.uint8)
         image = cv2.resize(coarse, (48, 48), interpolation=cv2.INTER_CUBIC)
         assert cv2.imwrite(str(folder / f"{seed}-{quality}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -13,6 +13,7 @@ from edge import config
 from edge.errors import ConfigError
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.detectors.anchors import grid
+from tests.nonempty import some
 from train.evaluate import against_peers as eval_peers
 from train.evaluate import peers_report
 from train.evaluate.against_peers import Once, measure, shipped
@@ -191,7 +192,7 @@ def test_the_command_writes_everything(tmp_path: Path, capsys: pytest.CaptureFix
     assert yardstick["find_ratio"] == 1
     assert yardstick["recall"]["40 px and more"] == 1
     printed = capsys.readouterr().out
-    assert all(f"| {row['system']} |" in printed for row in written["systems"])
+    assert all(f"| {row['system']} |" in printed for row in some(written["systems"]))
 
 
 # The real ones
@@ -207,7 +208,7 @@ def portrait() -> tuple[Image, BBox]:
 @needs_peers
 def test_published_detectors_find_near_faces() -> None:
     image, bbox = portrait()
-    for system in published(PEERS):
+    for system in some(published(PEERS)):
         found = system.detector.detect(Frame.still(image), system.threshold)
         assert any(face.bbox.iou(bbox) > 0.4 for face in found), system.name
 
@@ -215,11 +216,11 @@ def test_published_detectors_find_near_faces() -> None:
 @needs_peers
 def test_published_classifiers_judge_each_face() -> None:
     image, _ = portrait()
-    for system in published(PEERS):
+    for system in some(published(PEERS)):
         faces = system.detector.detect(Frame.still(image), system.threshold)
         readings = system.classifier.classify(image, faces)
         assert [reading.face for reading in readings] == faces
-        assert all(sum(reading.probabilities) == pytest.approx(1) for reading in readings)
+        assert all(sum(reading.probabilities) == pytest.approx(1) for reading in some(readings))
 
 
 @needs_peers

@@ -14,6 +14,7 @@ from edge.values import BBox, Face, Frame, Image
 from edge.vision.closer import OVERLAP, CloserDetector, tile_sides, tiles
 from edge.vision.face_detector import Detector
 from edge.vision.pipeline import load_pipeline
+from tests.nonempty import some
 
 SEEN_SIDE = 12
 """Pixels of a face at 320 pixels, from which on the eye below sees it."""
@@ -59,7 +60,7 @@ def test_small_faces_lie_within_tiles(width: int, height: int, side: int, data: 
     face = max(1, int(min(side * OVERLAP, width, height)) - 2)
     x, y = data.draw(st.integers(0, width - face)), data.draw(st.integers(0, height - face))
     cut = list(tiles(width, height, side))
-    assert all(0 <= one.x0 < one.x1 <= width and 0 <= one.y0 < one.y1 <= height for one in cut)
+    assert all(0 <= one.x0 < one.x1 <= width and 0 <= one.y0 < one.y1 <= height for one in some(cut))
     assert any(one.x0 <= x and one.y0 <= y and x + face <= one.x1 and y + face <= one.y1 for one in cut)
 
 
@@ -117,6 +118,6 @@ def test_group_faces_need_the_closer_search() -> None:
         group[y : y + 240, x : x + 320] = frame
     assert load_pipeline(config, 0.5, 200).detect(Frame.still(group)) == []
     faces = load_pipeline(config, 0.5, 200, closely=True).detect(Frame.still(group))
-    for x, y in places:
+    for x, y in some(places):
         there = BBox(*(side + move for side, move in zip(once.bbox, (x, y, x, y), strict=True)))
         assert max(face.bbox.iou(there) for face in faces) > 0.5
