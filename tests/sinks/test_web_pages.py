@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from edge.alerts.state import AlertState
 from edge.sinks.counts import database
 from edge.sinks.web import texts, token
 from edge.status import CameraState, SourceKind
@@ -384,6 +385,13 @@ class TestOperator:
         door.tell(Event(EventKind.VERDICT, door.ago(0), 4711, Verdict.MASK_WORN_INCORRECTLY))
         page.get_by_text("Person 4711: Badly worn").wait_for()
 
+    def test_alarm_without_outputs_is_silent(self, door: Door, page: Page) -> None:
+        with_people(door, "without_mask")
+        door.more = {"alerts": AlertState()}
+        page.goto(f"{door.url}operator")
+        expect(page.locator("#system")).to_contain_text("on, but makes no sound; no output is connected")
+        door.more = {}
+
     def test_age_of_picture_in_words(self, door: Door, page: Page) -> None:
         door.camera = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=door.ago(200))
         page.goto(f"{door.url}operator")
@@ -401,12 +409,12 @@ class TestOperator:
         page.goto(f"{door.url}operator")
         page.wait_for_selector("#events .what")
         reached = []
-        for _ in range(7):
+        for _ in range(8):
             page.keyboard.press("Tab")
             reached.append(
                 page.evaluate("(({ className, id, tagName }) => className || id || tagName)(document.activeElement)")
             )
-        assert reached == ["skip", "A", "A", "A", "A", "SUMMARY", "events"]
+        assert reached == ["skip", "A", "A", "A", "A", "A", "SUMMARY", "events"]
 
     def test_skip_link_leads_to_counts(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")

@@ -79,7 +79,7 @@ class Site:
         self._screens = screens
         self._static = {path.name: path.read_bytes() for path in sorted(STATIC.iterdir())}
         self._static[verdicts.STYLESHEET] = verdicts.stylesheet().encode()
-        self._pages = {path.stem: path.read_text("utf-8") for path in sorted(PAGES.glob("*.html"))}
+        self._pages = _pages()
         self._content = _digest(self._static, self._pages)
         stale_after = screens.about.stale_after
         self.events = Events(screens.feed, screens.clock, stale_after, self._release)
@@ -228,6 +228,13 @@ def fill(page: str, values: Mapping[str, str]) -> str:
     """
     page = re.sub(r"\{\{\{(\w+)\}\}\}", lambda found: values[found[1]].replace("<", "\\u003c"), page)
     return re.sub(r"\{\{([\w.]+)\}\}", lambda found: html.escape(values[found[1]]), page)
+
+
+def _pages() -> dict[str, str]:
+    """The templates by name; ``{{>name}}`` stands for a part that several share."""
+    parts = {path.stem: path.read_text("utf-8") for path in sorted(PAGES.glob("parts/*.html"))}
+    pages = {path.stem: path.read_text("utf-8") for path in sorted(PAGES.glob("*.html"))}
+    return {name: re.sub(r"\{\{>(\w+)\}\}", lambda found: parts[found[1]], page) for name, page in pages.items()}
 
 
 def _answered_by(answer: Page) -> Callable[[Request], Awaitable[Response]]:

@@ -27,6 +27,9 @@
     link.textContent = name;
     document.getElementById("languages").append(link);
   }
+  for (const link of document.querySelectorAll("#pages a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+  }
   if (chosen) {
     const keep = (address) => {
       const url = new URL(address);

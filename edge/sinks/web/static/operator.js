@@ -21,6 +21,7 @@ const byId = (id) => document.getElementById(id);
 const say = (key, values = {}) =>
   (texts[`operator.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
 let timer = 0;
+let shownHours = [];
 
 function nameVerdicts() {
   const visits = byId("hours-head").lastElementChild;
@@ -61,6 +62,7 @@ function showCounts(today, sinceStart) {
 }
 
 function showHours(hours) {
+  shownHours = hours;
   const cells = (hour) => [hour.start, ...VERDICTS.map((verdict) => number.format(hour[verdict])), number.format(hour.visits)];
   const rows = hours.map((hour) => {
     const row = element("tr");
@@ -109,6 +111,15 @@ function duration(seconds) {
 
 const fixed = (value, digits) => value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
+/* What people at the door hear now, and what keeps them from hearing an alarm. */
+function alarmNow(on, alerts) {
+  const now = say(on ? (alerts.audible ? "alarm.on" : "alarm.silent") : "alarm.off");
+  const muted = alerts.muted_for === null ? "" : say("alarm.muted", { minutes: Math.ceil(alerts.muted_for / 60) });
+  const quiet = alerts.quiet_hours ? say("alarm.quiet") : "";
+  const none = alerts.outputs.length ? "" : say("alarm.none");
+  return [now, muted, quiet, none].filter(Boolean).join("; ");
+}
+
 function showSystem(status) {
   const unknown = say("unknown");
   const known = (value, text) => (value === null || value === undefined ? unknown : text(value));
@@ -121,7 +132,7 @@ function showSystem(status) {
     dropped: known(status.dropped, (dropped) => number.format(dropped)),
     stages: known(status.stages, milliseconds),
     in_view: known(status.people, (people) => number.format(people.length)),
-    alarm: known(status.alarm, (alarm) => say(alarm ? "alarm.on" : "alarm.off")),
+    alarm: known(status.alerts, (alerts) => alarmNow(status.alarm, alerts)),
     runtime: status.runtime || unknown,
     models: status.models.map((model) => `${model.name} (${model.sha256.slice(0, 12)})`).join(", "),
     temperature: known(status.temperature, (degrees) => `${fixed(degrees, 1)} °C`),
@@ -154,6 +165,7 @@ async function ask() {
 }
 
 nameVerdicts();
+addEventListener("resize", () => showHours(shownHours));
 const stream = new EventSource("events");
 stream.addEventListener("happened", () => {
   clearTimeout(timer);
