@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.sinks.test_mqtt import MOSQUITTO, Broker, free_port, wait_for
+from tests.stand_ins.broker import MOSQUITTO, Broker, free_port, wait_for
 from tests.stand_ins.sockets import Socket, family, sockets, unix_listeners
 
 LOOPBACK = "127.0.0.1"

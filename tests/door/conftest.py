@@ -1,0 +1,90 @@
+"""A recording, a live camera, an alert output and a store that the tests of the loop share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from edge.cameras.choose import Choice
+from edge.door import wiring as daemon
+from edge.errors import CameraError
+from tests.door.fake_door import (
+    BARE,
+    FPS,
+    MASKED,
+    NOBODY,
+    Doorway,
+    FakeAlert,
+    FakePipeline,
+    picture,
+)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten seconds: nobody, a masked person for two seconds, nobody, a bare one for two seconds, nobody."""
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), FPS, (200, 160))
+    for colour, seconds in ((NOBODY, 1), (MASKED, 2), (NOBODY, 3), (BARE, 2), (NOBODY, 2)):
+        for _ in range(seconds * FPS):
+            writer.write(picture(colour))
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def alert(monkeypatch: pytest.MonkeyPatch) -> FakeAlert:
+    """The appliance with the fake pipeline and this alert output in place of its own."""
+    output = FakeAlert()
+    monkeypatch.setattr(daemon, "load_pipeline", lambda config, live: FakePipeline())
+    monkeypatch.setattr(daemon, "open_alert", lambda settings: output)
+    return output
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "counts.db"
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system without a byte to spare."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False)
+    if mount.returncode != 0:
+        pytest.skip("only root may mount")
+    try:
+        with contextlib.suppress(OSError):
+            (place / "filler").write_bytes(bytes(2**20))
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture
+def doorway(monkeypatch: pytest.MonkeyPatch) -> Doorway:
+    camera = Doorway()
+
+    def reopen() -> Doorway:
+        if camera.unplugged:
+            raise CameraError("doorway: still unplugged.")
+        return camera
+
+    monkeypatch.setattr(daemon, "open_camera", lambda settings, clock, size: Choice(camera, reopen, ()))
+    return camera
+
+
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Control-C, heeded also where the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
