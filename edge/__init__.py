@@ -3,7 +3,7 @@
 import os
 
 MOST_PIXELS = 64_000_000
-"""Of a picture. To decode one takes up to seven bytes a pixel, and systemd lets the service have 600 MB in all."""
+"""Maximum pixels of an image. Decoding takes up to seven bytes per pixel, and systemd limits the service to 600 MB."""
 
 # OpenCV reads this once, when it is first imported, and then refuses a larger picture by its header: a few bytes
 # that promise 30,000 x 30,000 pixels would otherwise take 2.7 GB.

@@ -24,7 +24,7 @@ from typing import Any
 
 MESSAGE_BYTES = 65_536
 DEATH_LIMIT = 0.5
-"""Longest wait for the process to end, in seconds: a driver may hold it in the kernel, where no signal reaches it."""
+"""Timeout for the process to end, in seconds: a driver may block it in the kernel, where no signal reaches it."""
 
 
 class ChildDiedError(Exception):

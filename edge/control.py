@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from edge.config import Settings
 
 MOST_WAITING = 16
-"""Commands that may wait for the loop; further ones are refused at once."""
+"""Maximum commands waiting for the loop; further ones are refused."""
 LONGEST_MUTE = 86400.0
-"""In seconds: a door that is silenced by mistake is heard again the next day."""
+"""Maximum mute in seconds: a door that is muted by mistake is heard again the next day."""
 
 
 class RefusedError(MaskgateError, ValueError):

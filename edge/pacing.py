@@ -27,7 +27,7 @@ class Backoff:
     def __init__(self, first: float, longest: float, jitter: float = 0.0) -> None:
         self._first, self._longest, self._jitter = first, longest, jitter
         self.pause = first
-        """The next pause, in seconds, before chance shortens it."""
+        """The next pause in seconds, before it is shortened at random."""
 
     def next(self) -> float:
         """The pause to make now, in seconds; the one after it is twice as long."""
@@ -82,7 +82,8 @@ class SayOnce:
     """
 
     MOST_REMEMBERED = 200
-    """Then the oldest is forgotten, and may be said again: texts that name numbers must not fill the memory."""
+    """Maximum texts remembered; then the oldest is forgotten and may be repeated. Texts with numbers must not fill the
+    memory."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Image = NDArray[np.uint8]
-"""(H, W, 3) uint8, BGR unless its name says otherwise."""
+"""(H, W, 3) uint8, BGR unless the name says otherwise."""
 
 
 class BBox(NamedTuple):

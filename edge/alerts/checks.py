@@ -16,10 +16,10 @@ from edge.clock import SystemClock
 from edge.config import Config
 
 OLDEST_KERNEL = (5, 10)
-"""The first Linux that has what gpiod 2 asks of it."""
+"""The first Linux version with the GPIO interface that gpiod 2 needs."""
 WIRING = "docs/how-to/wiring.md has the pins of each board"
 OLDEST_GPIOD = 2
-"""The first major version of gpiod whose interface is the present one."""
+"""The first major version of gpiod with today's interface."""
 
 
 def gpio(machine: Machine, config: Config) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from edge.config import AlertSettings
 from edge.errors import AlertError
 
 BOUNCE = 0.05
-"""A button's contacts settle within this time, in seconds."""
+"""A button's contacts bounce for less than this, in seconds."""
 
 
 def open_output(settings: AlertSettings, _board: Profile, _devices: Path) -> PinAlert:

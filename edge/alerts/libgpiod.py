@@ -22,9 +22,9 @@ from edge.config import AlertSettings
 from edge.errors import AlertError, ConfigError
 
 CONSUMER = "maskgate"
-"""What gpioinfo shows as the lines' user."""
+"""The consumer name that gpioinfo shows for the lines."""
 BOUNCE = timedelta(milliseconds=50)
-"""A button's contacts settle within this time."""
+"""A button's contacts bounce for less than this."""
 VALUES = {False: Value.INACTIVE, True: Value.ACTIVE}
 
 

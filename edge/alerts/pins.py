@@ -22,11 +22,11 @@ KEYS: Mapping[str, str] = {role: f"{role}_pin" for role in (*ROLES, BUTTON)}
 """The setting that names the pin of each part."""
 NAMES: Mapping[Role, str] = {"led": "red lamp", "welcome": "green lamp", "buzzer": "buzzer", "relay": "relay"}
 RETRY = 1.0
-"""After a pin could not be switched it is tried again this much later, in seconds."""
+"""Pause before a pin that failed is switched again, in seconds."""
 PATIENCE = 2.0
-"""A pin that takes longer to switch hangs, in seconds."""
+"""Maximum time to switch a pin, in seconds; after that it counts as hanging."""
 TRIAL = 1.0
-"""A pin that is tried stays on this long, in seconds."""
+"""How long a tested pin stays on, in seconds."""
 OFF: Mapping[Role, bool] = dict.fromkeys(ROLES, False)
 
 log = logging.getLogger(__name__)

@@ -30,20 +30,20 @@ from edge.config import AlertSettings
 
 TONE = "tone"
 RATE = 48_000
-"""Samples a second of the tone: the rate every card has."""
+"""Sample rate of the tone, which every sound card supports."""
 LEVEL = 0.5
-"""Amplitude of the tone as a share of the largest."""
+"""Amplitude of the tone relative to full scale."""
 RAMP = 0.005
-"""The tone swells and fades this long, so that it does not click, in seconds."""
+"""Fade-in and fade-out of the tone, in seconds, so that it does not click."""
 LARGEST = 10 * 2**20
-"""A prompt's file may be so large, in bytes."""
+"""Maximum size of a prompt file, in bytes."""
 POLL = 0.05
-"""Between two looks at a player that plays, in seconds."""
+"""Interval between checks of the running player, in seconds."""
 SETTLE = 1.0
-"""A player that reads this much less than it should have played waits for its device; one that was killed ends within
-this time; in seconds."""
+"""A player that lags this far behind is waiting for its device; also the time a killed player may take to end; in
+seconds."""
 SLACK = 5.0
-"""A player may take so much longer than its sound, in seconds."""
+"""How much longer than its sound a player may run, in seconds."""
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from edge.board.findings import MEBI, Check, Finding, Machine, State
 from edge.config import Config
 
 LEAST_MEMORY = 200 * MEBI
-"""What maskgate and a little more need, in bytes."""
+"""Minimum free memory: what maskgate needs, with some reserve, in bytes."""
 HOT = 80.0
 """A Raspberry Pi slows down from here, in degrees Celsius, others later."""
 POWER_REMEDY = "use the board's own power supply and a short cable"

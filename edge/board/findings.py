@@ -161,4 +161,4 @@ class Machine:
 
 
 Check = Callable[[Machine, "Config"], Iterator[Finding]]
-"""Looks at one thing. A room's ``checks.py`` lists its own as ``CHECKS``."""
+"""Examines one thing. Each room's ``checks.py`` lists its checks in ``CHECKS``."""

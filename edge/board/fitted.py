@@ -10,9 +10,9 @@ from pathlib import Path
 from edge.board.sysfs import text_of
 
 SENSOR = re.compile(r"\b((?:imx|ov|ar|gc|s5k)\d\w*)", re.IGNORECASE)
-"""The name of a camera module's chip within what its driver calls itself."""
+"""Finds the chip's name in the driver name of a camera module."""
 USB = re.compile(r"/usb\d+/")
-"""Within the path of a device that is on a USB bus."""
+"""Part of the path of any device on a USB bus."""
 HEADER_CHIPS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
 """Labels of the chip behind a Raspberry Pi's header: RP1 on the Pi 5, before it the processor's own."""
 

@@ -16,14 +16,14 @@ THROTTLED_BITS = {
     "throttled": 2,
     "soft_temperature_limit": 3,
 }
-"""Causes in the Raspberry Pi firmware's word for now; what has happened since boot stands 16 bits higher.
+"""Bits of the Raspberry Pi firmware's throttling word for now; the bits for "since boot" are 16 higher.
 
 https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 """
 SINCE_BOOT = 16
-"""How many bits higher the firmware's word tells of what has happened since boot."""
+"""Offset of the "since boot" bits in the firmware's word."""
 SLOWING = re.compile(r"^(thermal-)?cpufreq")
-"""Cooling devices that lower the processor's clock."""
+"""Types of cooling devices that lower the CPU clock."""
 
 
 def temperature_celsius(root: Path = Path("/")) -> float | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edge.values import Frame
 
 CAMERA_THREAD = "camera"
-"""Name of the threads that wait for a camera. A driver may hold one for ever, also when the process wants to end."""
+"""Name of the threads that wait for a camera. A driver may block one for ever, even when the process wants to end."""
 
 InputSize = Callable[[int, int], tuple[int, int]]
 """Width and height of the face model's input, in pixels, for frames of a width and height."""

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 WAITS = True
 
 SENSOR_SIZE = (1280, 720)
-"""Asked of the sensor, in pixels; every module that NVIDIA supports has it, and at 30 frames a second or more."""
+"""Requested sensor mode, in pixels; every module that NVIDIA supports has it, at 30 frames per second or more."""
 MOST_COMPENSATION = 2.0
-"""Of the exposure, in stops, that nvarguscamerasrc takes."""
+"""Maximum exposure compensation that nvarguscamerasrc accepts, in EV."""
 BACKLIGHT_STOPS = 1.0
 JETPACK_OPENCV = f"sudo apt install python3-opencv; {PIP} uninstall -y opencv-python-headless opencv-python"
 

@@ -27,9 +27,9 @@ from edge.child import MESSAGE_BYTES, channel_and_memory
 from edge.values import Image
 
 MOST_PIXELS = 4096 * 4096
-"""Of a picture: what a camera may be asked for. Several are held at a time."""
+"""Maximum pixels of a frame: the largest that a camera can be asked for. Several frames are held at a time."""
 MOST_MEMORY = 400 * 2**20
-"""Bytes of data that the process may have: FFmpeg allocates what a stream announces."""
+"""Memory limit of the process, in bytes: FFmpeg allocates whatever a stream announces."""
 HALVES = 2
 
 

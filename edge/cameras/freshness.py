@@ -9,13 +9,14 @@ import numpy as np
 from edge.values import Frame, Image
 
 DARK = 16
-"""Level, of 255, below which a value of a picture counts as black."""
+"""Grey level (0 to 255) below which a value counts as black."""
 LIT_SHARE = 0.01
-"""Of a picture's values; where fewer are brighter than black it shows nothing: hot pixels and a lamp are not enough."""
+"""Minimum share of values brighter than black; below it, the frame shows nothing. Hot pixels or a lamp are not
+enough."""
 REPEATABLE = 8
-"""Different pictures that are remembered: a driver may send those in its ring of buffers over and over."""
+"""Number of frames remembered: a frozen driver may repeat those in its ring buffer."""
 EVERY_ROW = 7
-"""One row in so many is looked at to tell pictures apart: a face changes several."""
+"""Only every n-th row is compared: a face changes several of them."""
 
 
 class Freshness:

@@ -25,7 +25,7 @@ __all__ = ["WAITS", "MjpegCamera", "examine", "matches", "open_source"]
 MULTIPART = ("multipart/", "image/jpeg")
 DELIMITER = b"--"
 MJPEG = re.compile(rb"content-type:\s*image/jpe?g|" + re.escape(BEGIN), re.IGNORECASE)
-"""What the first bytes hold where a camera sends MJPEG without saying so."""
+"""Found in the first bytes if a camera sends MJPEG without announcing it."""
 VIDEO = ("video/", "audio/", "application/vnd.apple.mpegurl", "application/x-mpegurl", "application/dash+xml")
 
 

@@ -12,7 +12,7 @@ import cv2
 
 FAILS_FROM = (4, 13)
 COMPLAINT = b"interlaced"
-"""In what FFmpeg writes on standard error: "Cannot convert interlaced to progressive frames or vice versa"."""
+"""Part of FFmpeg's message "Cannot convert interlaced to progressive frames or vice versa"."""
 MOST_KEPT = 65_536
 ADVICE = "set the camera to progressive or convert the file, or install 'opencv-python-headless<4.13'"
 

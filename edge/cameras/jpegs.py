@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 
 MOST_BYTES = 16 * 2**20
-"""Of one picture. No camera's JPEG is larger, and a small board has to hold it."""
+"""Maximum size of one JPEG. No camera sends a larger one, and a small board has to hold it."""
 BEGIN = b"\xff\xd8\xff"
 END = b"\xff\xd9"
 STAMP = re.compile(rb"^x-timestamp:\s*(\d+(?:\.\d+)?)\s*$", re.IGNORECASE | re.MULTILINE)
 MOST_HEADERS = 1024
-"""Bytes before a picture in which its time stamp is looked for."""
+"""How many bytes before a JPEG are searched for its time stamp."""
 
 # https://www.w3.org/Graphics/JPEG/itu-t81.pdf, table B.1
 START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
@@ -23,7 +23,7 @@ AFTER_A_SCAN = frozenset(
     {0xC4, START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN, 0xDB, 0xDC, 0xDD, *range(0xE0, 0xF0), 0xFE}
 )
 MARKER = re.compile(rb"\xff[^\x00\x01-\xbf\xd0-\xd7\xff]")
-"""In a scan, where a 0xFF of the data is followed by 0, and restart markers may stand."""
+"""A marker that ends a scan: neither a stuffed 0xFF nor a restart marker."""
 
 
 class TooLargeError(ValueError):

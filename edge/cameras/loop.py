@@ -12,7 +12,7 @@ from edge.pacing import SayOnce
 from edge.values import Frame
 
 FIRST_INTERVAL = 1 / 25
-"""Between the last frame of a recording and its first again, where it has but one, in seconds."""
+"""Frame interval of a recording with a single frame, in seconds."""
 
 
 class Looped:

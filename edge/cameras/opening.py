@@ -9,7 +9,7 @@ from edge.cameras import CAMERA_THREAD
 from edge.cameras.choose import Choice
 
 LOOK_EVERY = 0.1
-"""At the stop signal, in seconds."""
+"""Interval between checks of the stop signal, in seconds."""
 
 
 class StoppedError(Exception):

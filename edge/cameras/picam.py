@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 WAITS = True
 
 BUFFERS = 3
-"""One being exposed, one waiting, one being read: fewer lose frames, more make them older."""
+"""Buffers: one being exposed, one waiting, one being read. Fewer lose frames, more add latency."""
 READ_TIMEOUT = 5.0
-"""Longest wait for one picture, in seconds."""
+"""Timeout for one frame, in seconds."""
 
 SMALL_ALIGNMENT = 64
-"""Rows of a YUV picture are padded to so many bytes; one that needs no padding can be converted as it is."""
+"""Row alignment of YUV frames, in bytes; a frame without padding is converted without a copy."""
 BACKLIGHT_STOPS = 1.0
-"""How much lighter the middle of the picture is made against daylight, in stops."""
+"""Exposure compensation for the middle of the frame against daylight, in EV."""
 SPOT = 1
-"""libcamera's AeMeteringModeEnum.Spot: the middle of the picture decides."""
+"""libcamera's AeMeteringModeEnum.Spot: meters the middle of the frame."""
 SHORT = 1
-"""libcamera's AeExposureModeEnum.Short: rather gain than time, because people walk."""
+"""libcamera's AeExposureModeEnum.Short: prefers gain to exposure time, because people walk."""
 CONTINUOUS = 2
-"""libcamera's AfModeEnum.Continuous, of modules that focus."""
+"""libcamera's AfModeEnum.Continuous, for modules with autofocus."""
 
 
 class NoPiCameraError(NotThereError):

@@ -19,7 +19,7 @@ from edge.values import Image
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".jfi", ".mpo", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
-"""File names that are taken for images, in lower case; what is in them decides how they are read."""
+"""File name extensions of images, in lower case; the content decides how a file is decoded."""
 UNSUPPORTED = {
     ".heic": "HEIC",
     ".heif": "HEIC",
@@ -32,10 +32,10 @@ UNSUPPORTED = {
     ".nef": "raw",
     ".arw": "raw",
 }
-"""File names of images that are not read, so that they can be named and counted."""
+"""Extensions of unsupported images, so that they can be named and counted."""
 KNOWN = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II\*\0|MM\0\*|P[1-6]\s|RIFF.{4}WEBP", re.DOTALL)
-"""How a file of these formats begins. OpenCV knows more, whatever the name says: a JPEG 2000 of a few kilobytes takes
-fifteen bytes a pixel to decode."""
+"""First bytes of the supported formats. OpenCV would decode more: a JPEG 2000 of a few kilobytes takes fifteen bytes
+per pixel."""
 OTHERS = (
     (re.compile(rb".{4}ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL), "HEIC"),
     (re.compile(rb".{4}ftypavi[fs]", re.DOTALL), "AVIF"),
@@ -43,7 +43,7 @@ OTHERS = (
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL"),
     (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "JPEG 2000"),
 )
-"""How images begin that are not read."""
+"""First bytes of unsupported images."""
 MAX_FILE_BYTES = 256 * 2**20
 JPEG, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 FILLER = b"\x55\xaa\x3c\x81" * 64

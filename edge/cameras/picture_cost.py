@@ -7,14 +7,14 @@ import struct
 from dataclasses import dataclass
 
 MOST_MEMORY = 400 * 2**20
-"""Bytes that decoding may take: systemd lets the whole service have 600 MB."""
+"""Memory limit for decoding, in bytes: systemd limits the whole service to 600 MB."""
 MOST_WORK = 1_000_000_000
 """Pixels times scans of a JPEG: 64 million pixels in 15 scans. Each scan goes over the whole picture."""
 WORKING_BYTES = 6
-"""A pixel, in OpenCV, of every format: the picture and a copy."""
+"""Bytes per pixel in OpenCV for every format: the image and a copy."""
 COEFFICIENT_BYTES = 2
 MOST_TILE = 2**22
-"""Pixels of a TIFF's tile, which is decoded whole however small the picture."""
+"""Maximum pixels in a TIFF tile; a tile is decoded as a whole even if the image is small."""
 
 TIFF = (b"II*\0", b"MM\0*")
 # https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
@@ -33,7 +33,7 @@ WHOLE = {1: "B", 3: "H", 4: "I"}
 FLOATING_POINT = 3
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
-"""Markers of a JPEG that tell its size."""
+"""JPEG markers that contain the size."""
 
 
 @dataclass(frozen=True, slots=True)

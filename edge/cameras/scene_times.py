@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 
 LONGEST_GAP = 10.0
-"""Seconds from one frame to the next that time stamps may tell. More is a jump of the camera's clock: nobody waits for
-it, and nothing is dated after it."""
+"""Maximum step between time stamps, in seconds. A longer one is a jump of the camera's clock and is not waited for."""
 GAP_INTERVALS = 20
-"""The same in frame intervals, for recordings of few frames a second."""
+"""The same in frame intervals, for recordings with a low frame rate."""
 
 
 class SceneTimes:

@@ -18,11 +18,11 @@ from edge.values import Event, EventKind, Frame
 from edge.vision.preprocess import shrunk
 
 LONGEST_PAUSE = 30.0
-"""Between attempts to reopen a lost camera, in seconds."""
+"""Maximum pause between attempts to reopen a lost camera, in seconds."""
 HUNG_AFTER = 20.0
 """A read that takes this long, in seconds, will never return: longer than OpenCV's own time limits."""
 MOST_HUNG_READERS = 3
-"""Readers that may hang at a time; a driver that hangs them all is not opened again, and the watchdog acts."""
+"""Maximum number of hanging readers; if a driver hangs them all, it is not opened again and the watchdog acts."""
 
 DARK = "shows nothing but black; is its lens covered, or the light off?"
 BLANK = "sends frames that are exactly black, as no lens does; check its cable and its settings."

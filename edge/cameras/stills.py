@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WAITS = False
 
 INTERVAL = 0.25
-"""Scene seconds from one image to the next: four of one person are enough for a verdict at the default dwell."""
+"""Scene time between images, in seconds: four images of a person are enough for a verdict at the default dwell."""
 
 log = logging.getLogger(__name__)
 

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 WAITS = True
 
 DECODER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OPENCV_FFMPEG_LOGLEVEL": "16"}
-"""FFmpeg's errors stay in the decoder, which looks at them."""
+"""FFmpeg's errors stay in the decoder, which reads them."""
 OPEN_TIMEOUT = 10.0
-"""Longest wait for the camera to answer, in seconds."""
+"""Timeout for the camera's answer, in seconds."""
 READ_TIMEOUT = 5.0
-"""Longest wait for one picture, in seconds."""
+"""Timeout for one frame, in seconds."""
 START_LIMIT = 8.0
-"""What a busy small board may add to start the decoder, in seconds."""
+"""Extra time to start the decoder on a busy small board, in seconds."""
 GRACE = 2.0
-"""FFmpeg's own time limits come first by so much, in seconds."""
+"""How much earlier FFmpeg's own timeouts expire, in seconds."""
 
 
 def matches(source: str) -> bool:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 WAITS = True
 DEV = Path("/dev")
 MEMORY = (DEV / "shm", DEV / "mqueue")
-"""Folders below /dev that hold files, no devices."""
+"""Folders in /dev that contain files, not devices."""
 
 
 def matches(source: str) -> bool:

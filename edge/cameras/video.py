@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 WAITS = False
 
 FALLBACK_FPS = 25.0
-"""Frame rate assumed of a file that states none, in frames a second."""
+"""Frame rate assumed for a file without one, in frames per second."""
 MOST_FAILURES = 250
-"""Reads that fail one after the other before it is taken for the end: ten seconds of a damaged recording."""
+"""Consecutive failed reads that mean the end: ten seconds of a damaged recording."""
 MANY = 0.1
 """Share of a recording's frames that may be lost before it does not count as seen."""
 

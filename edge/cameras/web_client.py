@@ -18,7 +18,7 @@ from edge.pacing import SayOnce
 
 MOST_REDIRECTIONS = 3
 SAFE = "/%:=&?~+!$,;'@()*[]-._|"
-"""Characters of a path and a query that are sent as they stand."""
+"""Characters of a path and a query that are sent unescaped."""
 WEB = ("http", "https")
 REDIRECTIONS = frozenset({301, 302, 303, 307, 308})
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 FIRST = ("run", "check", "doctor")
-"""In the list of commands; the others follow in the order of the alphabet."""
+"""First in the list of commands; the others follow alphabetically."""
 
 
 class Command(Protocol):

@@ -32,9 +32,9 @@ SUMMARY = "measure the speed of this machine"
 ABOUT = "Play the demo clip through the configured models, and report how long each step takes on this machine."
 
 WARM_UP = 2.0
-"""Seconds that are not counted: caches fill, processors wake, an Edge TPU is opened."""
+"""Warm-up in seconds: caches fill, CPUs clock up, an Edge TPU is opened."""
 KEPT = 150
-"""Pictures of the demo clip that are played over and over; more would only take memory."""
+"""Frames of the demo clip that are repeated; more would only take memory."""
 
 
 @dataclass(slots=True)

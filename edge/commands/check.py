@@ -34,7 +34,7 @@ SUMMARY = "judge the faces in images"
 ABOUT = "Judge the faces in images, one line each."
 
 STILL_MAX_FACES = 200
-"""Most faces judged in a picture: a still may be a group, and nobody waits at the door for it."""
+"""Maximum faces judged in an image: it may show a group, and nobody at the door waits for it."""
 
 WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 

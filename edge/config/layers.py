@@ -32,7 +32,7 @@ ENV_PREFIX = "MASKGATE_"
 ENV_FILE = "MASKGATE_CONFIG"
 SYSTEM_FILE = Path("/etc/maskgate/config.toml")
 LONGEST_SHOWN = 100
-"""Of a value in a sentence about it, in characters."""
+"""Maximum length of a value in an error message, in characters."""
 
 Layer = Mapping[str, Mapping[str, Any]]
 

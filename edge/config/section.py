@@ -18,7 +18,7 @@ Pin = Annotated[
     Annotated[int, Field(ge=0, le=4095)] | Annotated[str, Field(pattern=r"^\S+$")] | None,
     BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin),
 ]
-"""A number or, where the library knows names, a name; None where nothing is wired."""
+"""A number, or a name if the library knows names; None if nothing is wired."""
 
 PathOrText = TypeVar("PathOrText", Path, str)
 
@@ -48,7 +48,7 @@ HomePath = Annotated[Path, AfterValidator(_has_a_home), AfterValidator(_names_a_
 SecretFile = Annotated[HomePath, AfterValidator(_is_in_full)]
 """The path of a file with a secret. A bare word may be the secret itself, which is refused without being repeated."""
 HomeText = Annotated[str, AfterValidator(_has_a_home)]
-"""The same among other things that a text may say."""
+"""The same, as one of several forms of a text."""
 
 
 class Section(BaseModel):

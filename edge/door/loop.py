@@ -22,7 +22,7 @@ from edge.status import CameraState, SourceKind, Status, Summary
 from edge.values import Event, EventKind, Face, Frame, Image, Person, Reading, StageTimes
 
 TICK = 0.25
-"""Longest wait for a frame before alerts, commands and the camera's state are looked after, in seconds."""
+"""Maximum wait for a frame before alerts, commands and the camera's state are handled, in seconds."""
 
 
 class Judge(Protocol):

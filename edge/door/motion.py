@@ -17,10 +17,10 @@ from edge.values import Frame, Image
 from edge.vision.preprocess import resize
 
 WIDTH = 80
-"""Pictures are halved down to this width or little more, in pixels, to be compared. Of one that is 640 wide a point is
-the mean of 8x8 pixels: that leaves little of a sensor's noise, and a face of 24 pixels covers nine points."""
+"""Frames are halved to about this width, in pixels, before they are compared. At 640 pixels, a point is the mean of 8x8
+pixels: that removes most sensor noise, and a face of 24 pixels still covers nine points."""
 MOVED = 8.0
-"""Grey levels by which a point must differ: well above the 5 that a noisy sensor (standard deviation 6) makes of it."""
+"""Minimum change of a point, in grey levels: well above the 5 that a noisy sensor (standard deviation 6) causes."""
 
 
 class MotionGate:

@@ -15,15 +15,15 @@ from edge.board import slowed_by
 from edge.worker import Worker
 
 LOOK_EVERY = 10.0
-"""Between two decisions, in seconds: a heat sink does not cool faster."""
+"""Interval between decisions, in seconds: a heat sink does not cool faster."""
 STEP = 0.75
-"""What is left of the rate after each decision to slow down."""
+"""Factor by which each decision to slow down changes the rate."""
 LEAST = 4.0
-"""Frames a second below which people would be lost from one to the next."""
+"""Minimum frames per second: below it, people would be lost between frames."""
 FAREWELL = 1.0
-"""Longest wait at the end for a board that is slow to answer, in seconds."""
+"""Timeout at the end for a board that is slow to answer, in seconds."""
 WELL_FOR = 60.0
-"""Without slowing down for so long, the board is given one step more, in seconds."""
+"""After this long without slowing down, the rate goes up one step, in seconds."""
 
 
 class Pace:

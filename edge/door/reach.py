@@ -8,10 +8,10 @@ from edge.vision.face_detector import Size
 from edge.vision.preprocess import fitted_size
 
 SMALLEST_FACE = 12
-"""Pixels of the model's input; of smaller faces fewer than half are found."""
+"""Face size in pixels of the model's input below which fewer than half are found."""
 
 SHRUNK = 6.0
-"""From this many times on, frames are larger than the view of a door needs."""
+"""Scale factor from which frames are larger than a door needs."""
 
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from edge.people.tuning import Tuning
 from edge.values import BBox, Face, Reading
 
 FORBIDDEN = 1e3
-"""Cost of a pair that cannot be: far above any limit."""
+"""Cost of an impossible pair: far above any limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from edge.values import LABELS, Label, Reading, Verdict
 from edge.verdicts import decide
 
 EVEN = tuple(0.5 if label is Label.WITH_MASK else 0.5 / (len(LABELS) - 1) for label in LABELS)
-"""How doubt is split: between a mask and an alarm, so that it favours neither."""
+"""How doubt is split between mask and alarm, so that it favours neither."""
 
 
 class Ballot:

@@ -27,7 +27,7 @@ BACKENDS: dict[str, str] = {
     "tflite-runtime": "edge.runtime.tflite_runtime",
     "tensorflow": "edge.runtime.tensorflow_lite",
 }
-"""Name to module, in the order in which ``auto`` tries them."""
+"""Backend name to module, in the order in which ``auto`` tries them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Quantization:
 
 
 UNQUANTIZED = Quantization(1.0, 0)
-"""Of a tensor that stores real numbers."""
+"""Quantization of a tensor that stores floats."""
 
 
 @dataclass(frozen=True, slots=True)

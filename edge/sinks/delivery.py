@@ -20,16 +20,16 @@ from edge.text import plural
 from edge.worker import Worker
 
 TIMEOUT = 10.0
-"""Longest wait for a service at each step, in seconds."""
+"""Timeout of a service at each step, in seconds."""
 FIRST_PAUSE = 5.0
-"""Before a service is tried again, in seconds; doubles up to ``LONGEST_PAUSE``."""
+"""Pause before a service is tried again, in seconds; doubles up to ``LONGEST_PAUSE``."""
 LONGEST_PAUSE = 900.0
 MOST_WAITING = 100
-"""Notices that wait for a service; then the oldest are dropped, and counted."""
+"""Maximum notices waiting for a service; then the oldest are dropped and counted."""
 LOOK_EVERY = 0.5
-"""Between two looks at whether a notice waits, in seconds."""
+"""Interval between checks for waiting notices, in seconds."""
 NEVER_TAKEN = frozenset({400, 413, 415, 422})
-"""HTTP codes that say that the notice itself is refused: it is dropped, not sent again."""
+"""HTTP codes that refuse the notice itself: it is dropped, not sent again."""
 
 log = logging.getLogger(__name__)
 

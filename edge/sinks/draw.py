@@ -18,10 +18,10 @@ Point = tuple[int, int]
 BACKING: Colour = (24, 24, 24)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 LEAST_PICTURE_SIDE = 240
-"""Smaller pictures are enlarged, or no text on them could be read."""
+"""Smaller images are enlarged so that text on them can be read."""
 LEAST_TEXT_HEIGHT = 9
 TEXT_SHARE = 1 / 34
-"""Height of a capital letter, as a share of the picture's shorter side."""
+"""Height of a capital letter, relative to the image's shorter side."""
 
 
 class Mark(NamedTuple):

@@ -27,7 +27,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0)
 """Upper bounds, in seconds: from an accelerator's milliseconds to a board that is far too slow."""
 RATE_OVER = 10.0
-"""The frame rate is that of so many seconds."""
+"""Window of the frame rate, in seconds."""
 
 
 def open_sink(opening: Opening) -> Sink:

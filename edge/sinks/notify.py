@@ -29,10 +29,10 @@ from edge.verdicts import Verdict
 from edge.worker import Worker
 
 TICK = 1.0
-"""Between two looks at whether something is due, in seconds."""
+"""Interval between checks whether something is due, in seconds."""
 SUMMARY_OF = timedelta(hours=24)
 FAREWELL = 1.0
-"""Longest wait at the end for a service, in seconds."""
+"""Timeout at the end for a service, in seconds."""
 
 log = logging.getLogger(__name__)
 

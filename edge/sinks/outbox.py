@@ -13,11 +13,11 @@ from edge.control import Commands, Stop
 from edge.worker import Worker
 
 CAPACITY = 1000
-"""Pieces of text that may wait; about a minute of a busy door."""
+"""Maximum texts waiting; about a minute of a busy door."""
 FAREWELL = 2.0
-"""Longest wait at the end for a reader that stalls, in seconds."""
+"""Timeout at the end for a stalled reader, in seconds."""
 LOOK_AGAIN = 0.25
-"""A patient writer looks this often whether the run was stopped, in seconds."""
+"""Interval at which a patient writer checks for a stop, in seconds."""
 
 log = logging.getLogger(__name__)
 

@@ -91,7 +91,7 @@ SINKS: Sequence[Entry] = (
     Entry("edge.sinks.web.sink", _serves_pages),
     Entry("edge.sinks.answering", lambda opening: opening.watched),
 )
-"""In the order in which they are opened and told. A sink sees those before it."""
+"""In the order in which they are opened and informed. A sink sees those before it."""
 
 
 def open_sinks(opening: Opening, sinks: Sequence[Entry] = SINKS) -> Iterator[Sink]:

@@ -18,7 +18,7 @@ from edge.values import StageTimes
 from edge.verdicts import counted
 
 STATUS_EVERY = 10.0
-"""Between two status lines, in seconds."""
+"""Interval between status lines, in seconds."""
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:

@@ -18,9 +18,9 @@ from edge.values import Event, EventKind
 from edge.verdicts import counted
 
 TERMINAL_EVERY = 0.25
-"""Between two updates of the line on a terminal, in seconds."""
+"""Interval between updates of the live line, in seconds."""
 PLAIN_EVERY = 10.0
-"""Between two lines where there is no terminal, in seconds."""
+"""Interval between lines without a terminal, in seconds."""
 CLEAR = "\r\x1b[K"
 
 

@@ -15,9 +15,9 @@ from edge.values import Event, StageTimes
 from edge.worker import Worker
 
 FAREWELL = 3.5
-"""Longest wait for all sinks together at the end, in seconds: less than the unit's TimeoutStopSec with all else."""
+"""Timeout for all sinks together at the end, in seconds; with everything else less than the unit's TimeoutStopSec."""
 LOOK_AGAIN = 0.05
-"""Between two looks at whether a patient sink has finished or a stop was asked for, in seconds."""
+"""Interval between checks whether a patient sink has finished or a stop was requested, in seconds."""
 
 log = logging.getLogger(__name__)
 

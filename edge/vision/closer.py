@@ -13,19 +13,19 @@ from edge.values import BBox, Face, Frame, Image
 from edge.vision.face_detector import Detector
 
 MOST_LEVELS = 3
-"""Levels of tiles after the look at the whole: the last shows the still eight times as large."""
+"""Levels of tiles after the whole image: the last enlarges it eight times."""
 
 SMALLEST_TILE = 200
-"""Pixels of a tile's side; smaller ones would show nothing but blur."""
+"""Minimum side of a tile, in pixels; smaller ones would only show blur."""
 
 OVERLAP = 0.25
-"""Of neighbouring tiles, as a share of their side: no face up to that size is cut by all of them."""
+"""Overlap of neighbouring tiles, relative to their side: a face up to this size lies whole in one of them."""
 
 LARGEST_FACE = 0.4
-"""The longest side of a face taken from a tile, as a share of the tile's; the level before saw larger ones whole."""
+"""Maximum side of a face taken from a tile, relative to the tile's; larger ones were whole in the previous level."""
 
 BORDER = 0.02
-"""A box this near to a border inside the still, as a share of the tile's side, may be a part of a face."""
+"""A box closer than this to a tile border inside the image, relative to the tile's side, may be part of a face."""
 
 SURER = 0.05
 """Added to the minimum score in tiles: there are many of them, and each can be mistaken."""
@@ -33,7 +33,7 @@ SURER = 0.05
 MOST_SCORE = 0.99
 SAME_IOU = 0.45
 INSIDE = 0.7
-"""Of two boxes with this share of the smaller one in common, only the surer is a face."""
+"""If two boxes share this much of the smaller one, only the one with the higher score is a face."""
 
 
 class Tile(NamedTuple):

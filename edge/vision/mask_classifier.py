@@ -15,7 +15,7 @@ from edge.vision.models import MaskEntry
 from edge.vision.preprocess import crop_face
 
 SMALLEST_PROBABILITY = float(np.float32(1e-6))
-"""Of a label that the model knows: int8 rounds what is less to 0, and a sum of 0 could not be scaled to 1."""
+"""Minimum probability of a label that the model knows: int8 rounds less to 0, and a sum of 0 cannot be scaled to 1."""
 
 
 class Classifier(Protocol):

@@ -14,7 +14,7 @@ from edge.values import Image
 from edge.vision.preprocess import SYMMETRIC, Levels, normalise, quantization_table
 
 SIGN_BIT = 0x80
-"""Flipping it takes 128 from a grey level and leaves the difference as int8."""
+"""Flipping this bit subtracts 128 from a grey level, as int8."""
 
 
 class ModelInput:

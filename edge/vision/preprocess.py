@@ -18,7 +18,7 @@ PAD_VALUE = 114
 """Grey level of letterbox padding, as in YOLOX."""
 
 TIE = 1e-3
-"""How near to half-way between two int8 values counts as half-way; a float32 scale is off by less."""
+"""Tolerance for values half-way between two int8 values; a float32 scale deviates by less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Levels:
 
 
 SYMMETRIC = Levels(1 / 127.5, -1.0)
-"""-1 to 1, red first: what our own models take."""
+"""-1 to 1, red first: the input of maskgate's own models."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,12 @@ from edge.runtime import PACKAGES, Model, Tensor
 from edge.runtime.accelerator.edgetpu import EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
 
 FIRST_PAUSE = 10.0
-"""Before an Edge TPU that failed is opened again, in seconds; doubles with every failure."""
+"""Pause before a failed Edge TPU is opened again, in seconds; doubles with every failure."""
 LONGEST_PAUSE = 600.0
 TRUSTED_AFTER = 60.0
-"""An Edge TPU that served for so long starts again with the first pause, in seconds."""
+"""After this long in service, the pause is reset, in seconds."""
 MEMORY = "edgetpu.json"
-"""In the state folder: what the probe found, by library, versions and device."""
+"""File in the state folder with the probe's results, by library, versions and device."""
 LIBRARY_FOLDERS = ("usr/local/lib", "usr/lib", "lib")
 
 log = logging.getLogger(__name__)

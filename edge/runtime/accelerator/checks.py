@@ -16,7 +16,7 @@ from edge.sinks.counts import store_path
 from edge.vision.models import ModelEntry, load_model
 
 PCI_ID = ("0x1ac1", "0x089a")
-"""Vendor and device of an Edge TPU on the PCI bus."""
+"""PCI vendor and device id of an Edge TPU."""
 
 
 def accelerator(machine: Machine, config: Config) -> Iterator[Finding]:

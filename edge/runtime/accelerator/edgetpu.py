@@ -26,12 +26,12 @@ from edge.errors import ModelError
 from edge.runtime import Quantization, Tensor, TensorSpec
 
 USB_IDS = frozenset({"1a6e:089a", "18d1:9302"})
-"""Of the Coral accelerator before and after its firmware is loaded."""
+"""USB ids of the Coral accelerator, before and after its firmware is loaded."""
 LIBRARY = "libedgetpu.so.1"
 OPEN_LIMIT = 20.0
-"""Longest wait for a device to get ready, in seconds: its firmware goes over USB first."""
+"""Timeout for a device to get ready, in seconds: its firmware is loaded over USB first."""
 INVOKE_LIMIT = 1.0
-"""Longest wait for a picture, in seconds: a hundred times what one takes."""
+"""Timeout for a frame, in seconds: a hundred times the usual."""
 
 
 class EdgeTpuError(ModelError):

@@ -23,7 +23,7 @@ from edge.runtime.accelerator.edgetpu import LIBRARY, OPEN_LIMIT, Interface, are
 from edge.runtime.accelerator.pycoral import open_with_pycoral
 
 GRACE = 2.0
-"""The parent's own time limit comes first by so much, in seconds."""
+"""How much earlier the parent's own timeout expires, in seconds."""
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from edge.config import Config
 from edge.sinks.counts import store_path
 
 LEAST_DISK = 100 * MEBI
-"""Below this the store may soon find no room, in bytes."""
+"""Minimum free space for the store, in bytes."""
 
 
 def disk(_: Machine, config: Config) -> Iterator[Finding]:

@@ -29,12 +29,12 @@ from edge.values import Verdict
 VERDICT_COLUMNS = tuple(verdict.value for verdict in Verdict)
 
 PAGE_SIZE = 1024
-"""Of a new file, in bytes. A visit then costs half of what it does with SQLite's own 4096."""
+"""Page size of a new file, in bytes. A visit then writes half as much as with SQLite's default of 4096."""
 
 PERHAPS = "is it damaged, or may this user not read it?"
 
 BUSY_TIMEOUT = 2.0
-"""How long a lock of another program is waited for, in seconds."""
+"""Timeout for another program's lock, in seconds."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -63,15 +63,15 @@ MIGRATIONS: tuple[str, ...] = (
     ) WITHOUT ROWID;
     """,
 )
-"""Scripts that lead from each version of the schema (``PRAGMA user_version``) to the next."""
+"""Migrations from each schema version (``PRAGMA user_version``) to the next."""
 
 
 LATEST_VERSION = 999
 """No schema will have a higher number: a file that says so is damaged, not from a newer maskgate."""
 FURTHEST = 2e11
-"""No moment is further from 1970, in seconds: a calendar has no date for it."""
+"""Maximum distance from 1970, in seconds: the calendar has no date beyond it."""
 LARGEST = 2**53
-"""No number is larger: sums stay exact."""
+"""Maximum of a number, so that sums stay exact."""
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:

@@ -18,13 +18,13 @@ from edge.values import Event, StageTimes
 from edge.worker import Worker
 
 COUNTS_EVERY = 0.5
-"""Between two looks at whether counts are due to be written, in seconds."""
+"""Interval between checks whether counts are due to be written, in seconds."""
 
 OPEN_WITHIN = 2.0
-"""The door is watched without counts on the disk if the store does not open this soon, in seconds."""
+"""Timeout to open the store, in seconds; after it, the door runs without stored counts."""
 
 FAREWELL = 3.0
-"""Longest wait at the end for a disk that does not answer, in seconds."""
+"""Timeout at the end for a disk that does not answer, in seconds."""
 
 log = logging.getLogger(__name__)
 

@@ -30,13 +30,13 @@ KNOWN_FORMAT = 2
 TABLES = {"boots", "visits", "hours"}
 
 READ_TIMEOUT = 2.0
-"""How long a reader waits for a lock of another program, in seconds."""
+"""Timeout for another program's lock, in seconds."""
 
 PASSING = (
     *("disk I/O error", "full", "unable to open", "readonly", "locked", "locking protocol", "out of memory"),
     *("interrupted", "permission denied", "not authorized"),
 )
-"""What SQLite says of the disk, of rights and of other programs. All else that it says is of the file's contents."""
+"""SQLite's error codes for the disk, permissions and other programs. All other codes concern the file's contents."""
 
 
 class CorruptError(StoreError):

@@ -40,13 +40,13 @@ from edge.text import plural
 from edge.values import Event, EventKind, Verdict
 
 JUMP = 2.0
-"""A step of the wall clock by more is a correction, not drift, in seconds."""
+"""Larger steps of the wall clock are corrections, not drift, in seconds."""
 
 FRAMES_EVERY = 300.0
-"""Frames and uptime reach the disk at most this much later where no visit takes them along, in seconds."""
+"""Maximum delay of frames and uptime on disk if no visit is written, in seconds."""
 
 PRUNE_AFTER = 600.0
-"""Old visits are deleted this long after the start, when a wrong clock has had time to be set, and then hourly."""
+"""Delay before old visits are deleted, in seconds, so that the clock can be set first; then hourly."""
 
 RETRY_AFTER = 5.0
 """First pause after a failed write, in seconds; doubles up to ``RETRY_AT_MOST``."""
@@ -96,9 +96,9 @@ class CountStore:
         self.degraded: str | None = None
         """Why counts cannot be written at present, as a sentence for the operator; None if they can."""
         self.before: Mapping[Verdict, int] | None = None
-        """Visits by verdict that were counted before this run; None until the store could be read."""
+        """Visits by verdict from before this run; None until the store was read."""
         self.notice: str | None = None
-        """What happened to the store that the operator should know, once: a damaged file was set aside, or removed."""
+        """What the operator should know about the store, once: a damaged file was set aside, or a file was removed."""
         if open_now:
             self.open()
 

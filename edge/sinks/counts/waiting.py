@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from edge.values import Verdict
 
 MOST_VISITS = 50_000
-"""Single visits that wait for the disk; the oldest are then dropped, and counted. About 10 MB: weeks of a busy door."""
+"""Maximum visits waiting for the disk (about 10 MB, weeks of a busy door); then the oldest are dropped and counted."""
 
 
 @dataclass(frozen=True, slots=True)

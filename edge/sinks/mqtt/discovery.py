@@ -20,11 +20,11 @@ from edge.sinks.web.listen import EVERYWHERE, is_open, url_of
 from edge.sinks.web.loopback import is_loopback
 
 LISTEN_FOR = 1.0
-"""Until the device is described, for topics of earlier versions that the broker retains, in seconds."""
+"""Wait for retained topics of earlier versions before the device is described, in seconds."""
 HAND_OVER = 2.0
-"""Home Assistant's time for each step of a migration, in seconds."""
+"""Time for Home Assistant to process each migration step, in seconds."""
 WITH_ATTRIBUTES = frozenset({"ok"})
-"""Members whose entity shows the rest of their topic: why a camera or an output is out of order."""
+"""Keys whose entity has the topic's other values as attributes: why a camera or an output has a problem."""
 LET_GO = json.dumps({"migrate_discovery": True})
 
 
@@ -41,7 +41,7 @@ class Discovery:
         self._settings, self._at, self._version = settings, at, version
         self.topic = f"{settings.discovery_prefix}/device/{at.node}/config"
         self.old_topics = f"{settings.discovery_prefix}/+/{at.node}/+/config"
-        """Where earlier versions described entities, to subscribe to."""
+        """Discovery topics of earlier versions, as subscriptions."""
         self._began = 0.0
         self._old: dict[str, None] = {}
         self._heard_at = 0.0

@@ -17,9 +17,9 @@ from edge.values import Verdict
 from edge.verdicts import FALLBACK_LANGUAGE
 
 SLOWLY = 30.0
-"""Between two messages on a topic whose values never rest, in seconds."""
+"""Interval between messages on topics that change all the time, in seconds."""
 UNRESTING = frozenset({"diagnostics"})
-"""Those topics."""
+"""Topics that change all the time."""
 
 Platform = Literal["sensor", "binary_sensor", "event", "switch", "button"]
 Need = Literal["commands", "events"]
@@ -156,7 +156,7 @@ _DIAGNOSTIC: Mapping[str, Any] = {"entity_category": "diagnostic"}
 _PROBLEM: Mapping[str, Any] = {"device_class": "problem", **_DIAGNOSTIC}
 _COUNTER: Mapping[str, Any] = {"state_class": "total_increasing", "unit_of_measurement": "visits"}
 _COMMAND = '{"do": "{{ value }}", "at": "{{ utcnow().isoformat() }}"}'
-"""With the time, so that a command that was held up on its way is not carried out much later."""
+"""Contains the time, so that a delayed command is not carried out much later."""
 
 
 def _sensor(key: str, topic: str, member: str | None, read: Reader, name: str, **about: Any) -> Entity:

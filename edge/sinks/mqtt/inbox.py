@@ -24,16 +24,16 @@ from edge.sinks.mqtt.topics import OFF, ON, PRESS
 from edge.status import Status
 
 WORDS = {"mute": (ON, OFF), "test": (PRESS,), "restart": (PRESS,)}
-"""Every command, and what it may say."""
+"""Every command with its valid payloads."""
 LONGEST = 200
-"""Of a payload, in bytes."""
+"""Maximum payload, in bytes."""
 TOO_OLD = 30.0
-"""A command that was given earlier, or that much in the future, is not carried out, in seconds."""
+"""Maximum age of a command (or its distance in the future), in seconds."""
 RESTART_AFTER = 30.0
-"""A door that has just started does not start again, in seconds: no command can keep it from watching."""
+"""Minimum uptime before a restart is accepted, in seconds: commands cannot keep the door from working."""
 MOST_ANSWERS = 50
 UNCONFIRMED: OutputKind = "relay"
-"""Not tested from afar: it may open a door, and nobody there has confirmed it."""
+"""The output that is not tested remotely: it may open a door, and nobody on site confirmed it."""
 
 log = logging.getLogger(__name__)
 

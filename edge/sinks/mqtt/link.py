@@ -24,17 +24,17 @@ from edge.sinks.mqtt.topics import OFFLINE, Topics
 
 PORT, TLS_PORT = 1883, 8883
 ANSWER_WITHIN = 10.0
-"""A broker that takes longer to accept a connection will not, in seconds."""
+"""Timeout of a connection, in seconds."""
 MOST_UNACKNOWLEDGED = 20
-"""Messages that may be under way; further ones wait, and of a state only the latest."""
+"""Maximum unacknowledged messages; further ones wait, and only the latest of each state is kept."""
 HELD_UP = 5.0
-"""What arrives after the broker, or this process, was silent for longer may be old, in seconds."""
+"""After a longer silence of the broker or this process, messages may be old, in seconds."""
 SILENT_FOR = 2.0
-"""A broker that acknowledges nothing for so long, in keep-alives, counts as lost even if it answers pings."""
+"""A broker that acknowledges nothing for this long counts as lost even if it answers pings, in keep-alives."""
 LARGEST_PACKET = 2**20
-"""That the broker may send, in bytes. The protocol allows 256 MB, which a small board would try to gather in memory."""
+"""Maximum message from the broker, in bytes. The protocol allows 256 MB, too much for a small board's memory."""
 RECEIVE_BUFFER = 64 * 1024
-"""Of the socket, in bytes."""
+"""Size of the socket's buffer, in bytes."""
 QOS = 1
 Hear = Callable[[MQTTMessage], None]
 

@@ -32,19 +32,19 @@ from edge.vision.models.about import about
 from edge.worker import Worker
 
 FIRST_PAUSE = 1.0
-"""Before the broker is tried again, in seconds; doubles up to ``LONGEST_PAUSE``, less up to half by chance, so that
-many doors do not come back in the same moment."""
+"""Pause before the broker is tried again, in seconds; doubles up to ``LONGEST_PAUSE`` and is shortened at random by up
+to half, so that many doors do not return at the same moment."""
 LONGEST_PAUSE = 30.0
 STEADY = 10.0
-"""A connection that lasted this long was a good one, in seconds."""
+"""A connection that lasted this long resets the pause, in seconds."""
 CHANGES_EVERY = 0.5
-"""Between two messages on one topic, in seconds; the latest state wins."""
+"""Interval between messages on one topic, in seconds; the latest state wins."""
 TICK = 0.2
-"""Longest that a change waits while nothing comes from the broker, in seconds."""
+"""Maximum delay of a change while the broker sends nothing, in seconds."""
 MOST_EVENTS = 500
-"""Events that wait for the broker; then the oldest are dropped, and counted."""
+"""Maximum events waiting for the broker; then the oldest are dropped and counted."""
 GOODBYE = 2.0
-"""Longest that the end of a run waits for the broker, in seconds."""
+"""Timeout for the broker at the end of a run, in seconds."""
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Publisher(Sink):
         self._events: deque[tuple[str, str]] = deque()
         self._under_way: dict[int, tuple[str, str]] = {}
         self._doubted = False
-        """Whether the last broker was connected but stuck, so that only an acknowledgement proves the next one."""
+        """Whether the last connection was stuck, so that only an acknowledgement proves the next one."""
         self._sent: dict[str, tuple[str, float]] = {}
         self._unresting = frozenset(self._topics[name] for name in UNRESTING)
         self._warned: str | None = None

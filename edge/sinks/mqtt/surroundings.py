@@ -15,9 +15,9 @@ from edge.sinks.counts.reading import Row, period_start, read_rows, total
 from edge.worker import Worker
 
 LOOK_EVERY = 15.0
-"""Between two looks at the board and the store, in seconds."""
+"""Interval between readings of the board and the store, in seconds."""
 FIRST_LOOK = 0.5
-"""Until the store is known there is nothing to read; looked at again after so long, in seconds."""
+"""Interval until the store is known, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ CONTENT_TYPES = {
 LONGEST_FORM = 4096
 """In bytes."""
 PREVIEW_EVERY = 0.2
-"""Between two pictures of the operator's preview, in seconds."""
+"""Interval between frames of the operator's preview, in seconds."""
 CROWDED = "Too many are looking at once; close a page that is not needed."
 
 

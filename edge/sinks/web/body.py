@@ -7,7 +7,7 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 
 WITHIN = 5.0
-"""A body that takes longer to arrive is refused, in seconds."""
+"""Timeout for a request's body, in seconds."""
 
 
 class BodyError(ValueError):

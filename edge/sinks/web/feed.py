@@ -12,7 +12,7 @@ from edge.status import Status
 from edge.values import Event
 
 EVENTS_KEPT = 200
-"""The newest events that stay in memory."""
+"""Number of events kept in memory."""
 
 
 class Told(NamedTuple):

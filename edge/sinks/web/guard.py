@@ -27,17 +27,17 @@ from edge.sinks.web.loopback import End, is_loopback, is_loopback_name, made_by
 from edge.sinks.web.token import Secret
 
 FREE_TRIES = 5
-"""Wrong tokens of one address before it has to wait."""
+"""Wrong tokens from one address before it has to wait."""
 LONGEST_WAIT = 300.0
 """In seconds."""
 MOST_ADDRESSES = 1024
-"""Addresses whose wrong tokens are remembered; the one that guessed longest ago is forgotten first."""
+"""Maximum addresses remembered; the one whose last guess is oldest is forgotten first."""
 FORGOTTEN_AFTER = 900.0
-"""An address that guessed no more for so long begins anew, in seconds."""
+"""After this long without a guess, an address is forgotten, in seconds."""
 GLOBAL_TRIES = 60
-"""Wrong tokens of all addresses together ..."""
+"""Wrong tokens from all addresses together ..."""
 GLOBAL_PERIOD = 60.0
-"""... in so many seconds; then every wrong one is told to wait."""
+"""... within this many seconds; beyond that, every wrong token has to wait."""
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class Standing(Enum):
 
     TRUSTED = "trusted"
     UNKNOWN = "unknown"
-    """Has shown no token, or a cookie that is void."""
+    """No token, or an invalid cookie."""
     WRONG = "wrong"
     BLOCKED = "blocked"
 

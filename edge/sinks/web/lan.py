@@ -13,11 +13,11 @@ from edge.sinks.web.listen import EVERYWHERE, is_open, url_of
 from edge.sinks.web.loopback import is_loopback
 
 SIOCGIFADDR = 0x8915
-"""Asks the kernel for the IPv4 address of an interface (netdevice(7))."""
+"""ioctl that reads the IPv4 address of an interface (netdevice(7))."""
 INTERFACE_REQUEST = 256
-"""Longer than any ``struct ifreq``, in bytes."""
+"""Buffer size, larger than any ``struct ifreq``, in bytes."""
 ADDRESS_AT = slice(20, 24)
-"""Of the IPv4 address in the answer."""
+"""Position of the IPv4 address in the answer."""
 ROUTES = Path("/proc/net/route")
 
 

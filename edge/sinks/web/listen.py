@@ -10,10 +10,10 @@ from typing import NamedTuple
 from edge.sinks.web.loopback import is_loopback_name
 
 READ_WITHIN = 15_000
-"""A browser that reads nothing for so long, in milliseconds, is cut off by the kernel."""
+"""Timeout in milliseconds after which the kernel drops a browser that reads nothing."""
 BACKLOG = 64
 ANSWER_WITHIN = 2.0
-"""Longest wait for whoever has the port, in seconds."""
+"""Timeout for the answer of the program that has the port, in seconds."""
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a token is asked for
 
 

@@ -21,7 +21,7 @@ from edge.sinks.web.state import counted, health, mode
 from edge.status import Status
 
 COUNTS_FOR = 5.0
-"""Counts read from the disk are shown for so long, in seconds."""
+"""How long counts from the disk are reused, in seconds."""
 EVENTS_SHOWN = 50
 
 

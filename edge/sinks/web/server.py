@@ -26,19 +26,19 @@ from edge.sinks.web.report import About
 from edge.vision.models.about import about
 
 REQUEST_WITHIN = 10.0
-"""A request must be complete this soon after its first byte, and come this soon after the connection, in seconds."""
+"""Timeout from connection to first byte, and from first byte to the complete request, in seconds."""
 LARGEST_HEAD = 16 * 1024
-"""Of a request: its line and headers, in bytes."""
+"""Maximum size of a request's line and headers, in bytes."""
 MOST_CONNECTIONS = 128
-"""Where more are open, requests from the network are told to come later."""
+"""Connections above which requests from the network are refused for now."""
 MOST_OPEN = 256
-"""Where more are open, new ones are cut off: each takes a file, and camera and counts need some, too."""
+"""Connections above which new ones are closed: each takes a file descriptor, and camera and counts need some, too."""
 RESERVED = 32
-"""But so many more for the device's own kiosk: nobody else can keep it from its page."""
+"""Extra connections for the device's own kiosk, so that others cannot block it."""
 PATROL_EVERY = 1.0
-"""Between two looks for tokens that were made or revoked, in seconds."""
+"""Interval between checks for new or revoked tokens, in seconds."""
 FAREWELL = 1
-"""Longest wait for streams to end when the server stops, in seconds."""
+"""Timeout for streams to end when the server stops, in seconds."""
 
 
 class Connection(H11Protocol):

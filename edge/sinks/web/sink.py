@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from edge.sinks.web.server import Server
 
 FIRST_FRAME_WITHIN = 3.0
-"""The server is loaded when the first frame has been processed, so as not to slow it down, or after so long."""
+"""The server is loaded after the first frame, so as not to delay it, or after this many seconds."""
 RETRY_EVERY = 15.0
-"""Between attempts to take a port that is in use, or an address that the network has not given yet, in seconds."""
+"""Pause between attempts to open a port in use or an address that does not exist yet, in seconds."""
 LOOK_EVERY = 0.1
-"""Between two statuses while somebody looks, in seconds."""
+"""Interval between statuses while a page is open, in seconds."""
 GLANCE_EVERY = 0.25
-"""Between two statuses while nobody does, in seconds."""
+"""Interval between statuses while no page is open, in seconds."""
 FAREWELL = 3.0
-"""Longest wait for the server to stop, in seconds."""
+"""Timeout for the server to stop, in seconds."""
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from edge.values import Person, Verdict
 from edge.verdicts import MOST_URGENT_FIRST
 
 IN_SIGHT_FOR = 0.6
-"""A person unseen for longer is out of sight, in seconds: not drawn, addressed after all others; the visit lasts on."""
+"""A person unseen for longer is out of sight, in seconds: not drawn and addressed last; the visit continues."""
 
 
 class Mode(str, Enum):

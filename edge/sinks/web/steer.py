@@ -30,13 +30,13 @@ from edge.sinks.web.feed import Feed
 from edge.vision.aim import advise
 
 ANSWER_WITHIN = 3.0
-"""The loop answers between two frames; one that takes longer hangs, in seconds."""
+"""Timeout for the loop's answer, in seconds; it answers between frames."""
 LARGEST_BODY = 16 * 1024
 """In bytes; a zone of 64 corners takes about 2,500."""
 DEEPEST = 8
-"""Arrays and objects within each other; a zone has four."""
+"""Maximum nesting of arrays and objects; a zone has four levels."""
 AT_MOST, WITHIN = 20, 10.0
-"""Changes that all operators together may ask for in so many seconds."""
+"""Maximum changes by all operators together, and within how many seconds."""
 
 NO_KEY_YET = "Changing the door needs a token. Run `maskgate token` on the device, then sign in."
 NEEDS_SIGN_IN = "Changing the door needs a signed-in operator."

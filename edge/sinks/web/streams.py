@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 LOOK_EVERY = 0.1
-"""Between two looks at the slot, in seconds: at most ten states a second are sent."""
+"""Interval between checks of the slot, in seconds: at most ten states per second are sent."""
 HEARTBEAT = 1.0
-"""A state is sent this often even if nothing changed, in seconds: silence means that we are gone."""
+"""Maximum interval between states, in seconds, even if nothing changed: silence means that the server is gone."""
 MOST_LISTENERS = 64
 MOST_VIEWERS = 32
 KIOSKS = 4
-"""Of these, so many places are kept for the device's own kiosk."""
+"""Of these, the number reserved for the device's own kiosk."""
 RECONNECT_MS = 2000
 PICTURE_EVERY = 0.125
-"""Between two pictures, in seconds."""
+"""Interval between frames, in seconds."""
 PICTURE_WIDTH = 640
-"""Wider pictures are made smaller, in pixels."""
+"""Maximum width of a frame that is sent, in pixels."""
 JPEG_QUALITY = 75
 BOUNDARY = "maskgate-picture"
 

@@ -30,7 +30,7 @@ TOKEN_BYTES = 32
 FORM = re.compile(r"sha256 ([0-9a-f]{64})\s*")
 SESSION = b"maskgate session 1"
 FIRST = "default"
-"""The name of the token that was made without one."""
+"""Name of the token that was made without a name."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 

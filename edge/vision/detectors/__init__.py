@@ -27,7 +27,7 @@ DETECTORS: dict[str, str] = {
     "ssd": "edge.vision.detectors.ssd",
     "blazeface": "edge.vision.detectors.blazeface",
 }
-"""Name of the head to its module, imported when it is used."""
+"""Head name to module, imported when it is used."""
 
 
 class Decoded(NamedTuple):

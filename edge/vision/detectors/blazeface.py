@@ -19,7 +19,7 @@ from edge.vision.preprocess import SYMMETRIC
 
 SIDE = 128
 CELLS = ((16, 2), (8, 6))
-"""Cells a side and anchors a cell: strides 8 and 16, the latter three times, two anchors each."""
+"""Cells per side and anchors per cell: stride 8, then stride 16 three times, two anchors each."""
 
 LARGEST_LOGIT = 80.0
 

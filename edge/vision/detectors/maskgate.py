@@ -16,7 +16,7 @@ from edge.vision.models import FaceEntry
 from edge.vision.preprocess import SYMMETRIC
 
 MAX_LOG_SIDE = 6.0
-"""Of a predicted side in strides, as in training: keeps a wild float output from overflowing."""
+"""Maximum predicted side in strides, as in training: keeps extreme outputs from overflowing."""
 
 
 class Layout(NamedTuple):

@@ -21,7 +21,7 @@ SIDE = 260
 CELLS = (33, 17, 9, 5, 3)
 SCALES = ((0.04, 0.056), (0.08, 0.11), (0.16, 0.22), (0.32, 0.45), (0.64, 0.72))
 RATIOS = (0.62, 0.42)
-"""Width by height of the anchors that are not square."""
+"""Aspect ratios (width by height) of the anchors that are not square."""
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 Anchors = tuple[NDArray[np.float32], NDArray[np.float32]]

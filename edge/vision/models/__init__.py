@@ -15,7 +15,7 @@ from edge.values import Label
 SHIPPED_MANIFEST = Path(__file__).parent / "manifest.json"
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
-"""Of a file beside the manifest."""
+"""Name of a file next to the manifest."""
 
 
 class ManifestPart(BaseModel):
