@@ -26,6 +26,7 @@ __all__ = ["browser"]
 
 pytestmark = pytest.mark.slow
 SIZES = {"monitor": (1920, 1080), "small screen of a Pi": (800, 480), "phone": (390, 844)}
+LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 30"><rect width="90" height="30" fill="#fff"/></svg>'
 LOST = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=0.0)
 SCENES: dict[str, tuple[Verdict, ...]] = {
     "welcome": (),
@@ -255,6 +256,34 @@ class TestKiosk:
             page.goto(door.url)
             await_mode(page, "unsure")
             page.wait_for_function("() => document.getAnimations().length === 0")
+
+    def test_languages_take_turns(self, browser: Browser, tmp_path: Path) -> None:
+        with open_door(tmp_path, {"web.kiosk_languages": ["fr", "en"]}) as own:
+            for page in opened_page(browser, viewport={"width": 800, "height": 480}):
+                page.goto(own.url)
+                for headline, language in (("Bienvenue", "fr"), ("Welcome", "en"), ("Bienvenue", "fr")):
+                    expect(page.locator("h1")).to_have_text(headline)
+                    expect(page.locator("html")).to_have_attribute("lang", language)
+                    await_fit(page)
+                page.goto(f"{own.url}?lang=en")
+                expect(page.locator("h1")).to_have_text("Welcome")
+
+    @pytest.mark.parametrize("size", [*SIZES.values(), (1080, 1920)], ids=str)
+    def test_door_brings_words_name_and_logo(self, browser: Browser, tmp_path: Path, size: tuple[int, int]) -> None:
+        folder = tmp_path / "kiosk"
+        folder.mkdir()
+        (folder / "words.toml").write_text('name = "City library"\n[en.welcome]\nheadline = "Hello, readers"\n')
+        (folder / "logo.svg").write_text(LOGO)
+        with open_door(tmp_path, {"counts.path": str(tmp_path / "counts.db")}) as own:
+            for page in opened_page(browser, viewport={"width": size[0], "height": size[1]}):
+                page.goto(own.url)
+                expect(page.locator("h1")).to_have_text("Hello, readers")
+                expect(page.locator("#detail")).to_have_text("Please wear a mask")
+                expect(page.locator(".owner")).to_have_text("City library")
+                expect(page.locator("#logo")).to_be_visible()
+                await_fit(page)
+                (folder / "words.toml").write_text('[en.welcome]\nheadline = "Come in"\n')
+                expect(page.locator("h1")).to_have_text("Come in")
 
     def test_demo_is_named(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path) as one:
@@ -500,4 +529,4 @@ def own_address() -> str:
 
 def test_words_stay_in_their_element(door: Door, page: Page) -> None:
     page.goto(door.url)
-    assert json.loads(page.locator("#texts").text_content() or "")
+    assert json.loads(page.locator("#spoken").text_content() or "")

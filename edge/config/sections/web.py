@@ -45,6 +45,11 @@ class WebSettings(Section):
         description=f"Language of the pages: {', '.join(LANGUAGES)}; auto: what the browser asks for",
         json_schema_extra=ON_PAGE,
     )
+    kiosk_languages: tuple[str, ...] = Field(
+        (),
+        max_length=4,
+        description='Languages that the kiosk page speaks in turn, such as ["fr", "en"]; unset: that of web.language',
+    )
     frame_ancestors: tuple[str, ...] = Field(
         (),
         max_length=16,
@@ -60,6 +65,15 @@ class WebSettings(Section):
                     f"{origin!r} is not an origin: write https://NAME or https://NAME:PORT, nothing after it"
                 )
         return origins
+
+    @field_validator("kiosk_languages")
+    @classmethod
+    def _kiosk_languages_exist(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [language for language in languages if language not in LANGUAGES]:
+            raise ValueError(f"the pages do not speak {unknown[0]!r}; there are: {', '.join(LANGUAGES)}")
+        if len(set(languages)) != len(languages):
+            raise ValueError("each language once")
+        return languages
 
     @field_validator("language")
     @classmethod

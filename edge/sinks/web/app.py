@@ -29,6 +29,7 @@ from edge.sinks.web.feed import Feed
 from edge.sinks.web.gate import Gate, is_kiosk, peer
 from edge.sinks.web.guard import Guard, Standing, Visitor
 from edge.sinks.web.history import History
+from edge.sinks.web.own import OwnFolder
 from edge.sinks.web.report import About, Report
 from edge.sinks.web.steer import Steering, may_not
 from edge.sinks.web.streams import Events, Pictures, framed
@@ -60,6 +61,7 @@ class Screens:
         commands: Carries what operators ask to the loop.
         about: What does not change during a run.
         web: As the door was opened with; an operator may change language and name.
+        own: The door's own words and logo for the kiosk.
         extra: Further addresses, such as ``/metrics``.
     """
 
@@ -68,6 +70,7 @@ class Screens:
     guard: Guard
     commands: Commands
     about: About
+    own: OwnFolder
     web: WebSettings = field(default_factory=WebSettings)
     extra: Mapping[str, Page] | None = None
 
@@ -107,6 +110,7 @@ class Site:
             Route("/api/status", self._status),
             Route("/health", self._health),
             Route("/static/{name}", self._asset),
+            Route("/kiosk/logo", self._logo),
         ]
         if self._screens.web.live_picture:
             routes.append(Route("/picture", self._stream_of(self.pictures)))
@@ -147,6 +151,12 @@ class Site:
         if name not in self._static:
             return await self._absent(request, None)
         return Response(self._static[name], headers={"content-type": CONTENT_TYPES[Path(name).suffix]})
+
+    async def _logo(self, request: Request) -> Response:
+        logo = self._screens.own.now.logo
+        if logo is None:
+            return await self._absent(request, None)
+        return Response(logo.content, headers={"content-type": logo.content_type})
 
     async def _login(self, request: Request) -> Response:
         if request.method != "POST":
@@ -193,7 +203,9 @@ class Site:
 
     def _release(self) -> str:
         """Changes when pages that are open should be loaded again."""
-        shown = f"{self._content} {self._web.language} {self._web.live_picture} {self._web.door_name}"
+        web = self._web
+        chosen = (web.language, web.kiosk_languages, web.live_picture, web.door_name)
+        shown = f"{self._content} {chosen} {self._screens.own.now.digest}"
         return hashlib.sha256(shown.encode()).hexdigest()[:12]
 
     def _language(self, request: Request) -> str:
@@ -211,13 +223,25 @@ class Site:
             "release": self._release(),
             "version": self._screens.about.version,
             "door": self._web.door_name or "maskgate",
-            "privacy": words["kiosk.privacy.picture" if self._web.live_picture else "kiosk.privacy.silhouette"],
             "picture": "on" if self._web.live_picture else "off",
             "error": error or "",
             "texts": json.dumps(words, ensure_ascii=False),
+            **self._kiosks(request, language),
             "verdicts": json.dumps(verdicts.drawings()),
         }
         return Response(fill(self._pages[name], values), code, media_type="text/html")
+
+    def _kiosks(self, request: Request, language: str) -> Mapping[str, str]:
+        """For the kiosk page: its languages in turn, with the door's own words, name and logo."""
+        own, turns = self._screens.own.now, self._web.kiosk_languages
+        spoken = [language] if request.query_params.get("lang") in texts.languages() else (turns or [language])
+        words = {one: {**texts.texts(one), **own.words.get(one, {})} for one in spoken}
+        return {
+            "spoken": json.dumps(words, ensure_ascii=False),
+            "first": spoken[0],
+            "owner": own.name,
+            "logo": f"kiosk/logo?{own.digest}" if own.logo else "",
+        }
 
 
 def fill(page: str, values: Mapping[str, str]) -> str:

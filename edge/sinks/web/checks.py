@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from edge.board.findings import Check, Finding, Machine, State
 from edge.config import Config
 from edge.errors import MaskgateError
-from edge.sinks.web import listen, token
+from edge.sinks.web import listen, own, token
 
 
 def screens(_: Machine, config: Config) -> Iterator[Finding]:
@@ -21,6 +21,8 @@ def screens(_: Machine, config: Config) -> Iterator[Finding]:
     except MaskgateError as error:
         remedy = f"maskgate token --file {token.token_path(web, config.counts)}"
         yield Finding("screens", State.PROBLEM, f"maskgate will not start: {error}", remedy)
+    for trouble in own.read_own(own.folder_of(config.counts)).troubles:
+        yield Finding("screens", State.WARNING, trouble, "see docs/how-to/screens.md, Your own words and logo")
     try:
         listen.bound(web.host, web.port).close()
     except OSError as error:

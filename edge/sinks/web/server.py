@@ -22,6 +22,7 @@ from edge.sinks.web.gate import KIOSK
 from edge.sinks.web.guard import Guard
 from edge.sinks.web.listen import BACKLOG
 from edge.sinks.web.loopback import End
+from edge.sinks.web.own import OwnFolder, folder_of
 from edge.sinks.web.report import About
 from edge.vision.models.about import about
 
@@ -175,6 +176,7 @@ def make_server(
                 door=config.mqtt.door_name,
             ),
             web=config.web,
+            own=OwnFolder(folder_of(config.counts), clock.monotonic),
             extra=extra,
         )
     )

@@ -4,6 +4,7 @@
 const SILENCE = 4000; // ms without a word from the server (it speaks every second) before it counts as gone
 const REOPEN = 3000; // ms before a stream that the browser gave up is opened anew
 const CUT = 10000; // ms of silence after which one that still looks open is, too: a pulled cable closes nothing
+const TURN = 6000; // ms in one language, where the page speaks several in turn
 const SVG = "http://www.w3.org/2000/svg";
 const STAGE = 1000; // width of the camera's picture in the mirror's own units
 const HEAD = 108; // height of a drawn head in the figure's own units
@@ -14,26 +15,50 @@ const FIGURE = Object.fromEntries(
 );
 const WITHOUT_MIRROR = ["starting", "out_of_service"];
 
-const texts = JSON.parse(document.getElementById("texts").textContent);
+const SPOKEN = JSON.parse(document.getElementById("spoken").textContent);
+const LANGUAGES = Object.keys(SPOKEN);
 const body = document.body;
-const [icon, headline, detail, stage, picture] = ["icon", "headline", "detail", "stage", "picture"].map((id) =>
-  document.getElementById(id),
-);
+const byId = (id) => document.getElementById(id);
+const [icon, headline, detail, stage, picture] = ["icon", "headline", "detail", "stage", "picture"].map(byId);
 const message = document.querySelector(".message");
 const mirror = document.querySelector(".mirror");
 const figures = new Map();
 let heardAt = performance.now();
 let openedAt = heardAt;
+let turnedAt = heardAt;
 let stream = null;
+let turn = 0;
+let played = "";
 
 function show(mode) {
   if (body.dataset.mode === mode && body.dataset.ready) return;
   body.dataset.mode = mode;
   body.dataset.ready = "yes";
   icon.setAttribute("href", `#icon-${FIGURE[mode] ?? mode}`);
-  headline.textContent = texts[`kiosk.${mode}.headline`];
-  detail.textContent = texts[`kiosk.${mode}.detail`];
+  turn = 0;
+  turnedAt = performance.now();
+  speak();
+}
+
+/* Everything that is said, in the language whose turn it is. */
+function speak() {
+  const texts = SPOKEN[LANGUAGES[turn]];
+  document.documentElement.lang = LANGUAGES[turn];
+  document.title = texts["kiosk.title"];
+  mirror.ariaLabel = texts["kiosk.mirror"];
+  headline.textContent = texts[`kiosk.${body.dataset.mode}.headline`];
+  detail.textContent = texts[`kiosk.${body.dataset.mode}.detail`];
+  byId("privacy").textContent = texts[`kiosk.privacy.${body.dataset.picture === "on" ? "picture" : "silhouette"}`];
+  byId("source").hidden = !played;
+  byId("source").textContent = played ? texts[`kiosk.source.${played}`] : "";
   fit();
+}
+
+function takeTurns() {
+  if (LANGUAGES.length < 2 || performance.now() - turnedAt < TURN) return;
+  turnedAt = performance.now();
+  turn = (turn + 1) % LANGUAGES.length;
+  speak();
 }
 
 /* The largest headline whose longest word and last line still fit, in any language. */
@@ -162,10 +187,20 @@ function hear(state) {
 }
 
 /* Who tries the demo at the door's screen should not take its people for those in front of it. */
-function name(played) {
-  const line = document.getElementById("source");
-  line.hidden = !played;
-  line.textContent = played ? texts[`kiosk.source.${played}`] : "";
+function name(source = "") {
+  if (source === played) return;
+  played = source;
+  speak();
+}
+
+function showLogo() {
+  const logo = byId("logo");
+  if (!body.dataset.logo) return;
+  logo.addEventListener("load", () => {
+    logo.hidden = false;
+    fit();
+  });
+  logo.src = body.dataset.logo;
 }
 
 function lose() {
@@ -193,7 +228,9 @@ async function reopen() {
 
 setInterval(() => performance.now() - heardAt > SILENCE && lose(), 500);
 setInterval(reopen, REOPEN);
+setInterval(takeTurns, 250);
 addEventListener("resize", fit);
 document.fonts.ready.then(fit);
 show(body.dataset.mode);
+showLogo();
 open();
