@@ -177,8 +177,8 @@ def _value(key: str, text: str, where: str) -> Any:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be written to the card: the environment may hold bytes that are no UTF-8."""
-    return text.encode("utf-8", "replace").decode() == text
+    """Whether it can be written to the card: TOML can name a NUL, and the environment may hold bytes of any kind."""
+    return "\0" not in text and text.encode("utf-8", "replace").decode() == text
 
 
 def _ssh_key(text: str | None) -> str:

