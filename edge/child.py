@@ -32,12 +32,12 @@ class ChildDiedError(Exception):
 
 
 class Child:
-    """A child process. Not for several threads at once, but for ``close``.
+    """A child process. Not thread-safe, except for ``close``.
 
     Args:
         module: Of this package; its main program.
         errors: Keep what it writes on standard error, to say why it died. Not where that may hold a secret.
-        environment: Variables that it has beside those of this process.
+        environment: Variables in addition to those of this process.
 
     Attributes:
         memory: The shared memory, as an open file.
@@ -122,6 +122,6 @@ def channel_and_memory() -> tuple[socket.socket, int]:
 
 
 def _python_path() -> str:
-    """So that the child finds this package, wherever it was started from."""
+    """Lets the child find this package from any working directory."""
     own = str(Path(__file__).resolve().parents[1])
     return os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))

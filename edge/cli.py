@@ -55,7 +55,7 @@ exit codes:
 
 
 def program() -> NoReturn:
-    """The command as a process of its own."""
+    """The command as its own process."""
     end_process(main())
 
 
@@ -182,7 +182,7 @@ def _refuse_mistyped(words: Sequence[str], parser: argparse.ArgumentParser) -> N
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Of a command and of its own subcommands."""
+    """The options of a command and its subcommands."""
     for action in parser._actions:
         yield from action.option_strings
         if isinstance(action, argparse._SubParsersAction):
@@ -227,7 +227,7 @@ def _masked(message: str, words: Sequence[str]) -> str:
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for: that takes longer than the rest of the command line."""
+    """Looks up the version only on request: that takes longer than the rest of the command line."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import PackageNotFoundError, version

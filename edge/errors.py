@@ -16,7 +16,7 @@ class ConfigError(MaskgateError, ValueError):
 
 
 class CameraError(MaskgateError, OSError):
-    """A picture source is absent, busy, unreadable or lost."""
+    """A camera or recording is absent, busy, unreadable or lost."""
 
     exit_code = 3
 

@@ -32,14 +32,14 @@ class SourceKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class CameraState:
-    """How it stands with the camera.
+    """The state of the camera.
 
     Attributes:
         name: What the operator calls it.
         trouble: Why it is out of service, as a sentence; None while it works.
         last_frame_at: When the newest frame was processed, in monotonic seconds; None before the first.
         losses: How often it was lost since the start.
-        kind: Whether it is a camera at all.
+        kind: Whether it is a camera, a recording or the demo.
     """
 
     name: str
@@ -80,12 +80,12 @@ class Status:
         times: Of the newest frame's stages, in seconds.
         image: The newest frame, (H, W, 3) uint8 BGR, shared: nobody may write to it. None before the first, and while
             the camera is out of service.
-        troubles: What else is wrong, a sentence each: counts that cannot be written, an output that cannot be driven.
+        troubles: What else is wrong, one sentence each: counts that cannot be written, an output that cannot be driven.
         counted: Whether this run's visits count: stored, published and measured. Never for demo and recordings, unless
             that was asked for.
         counts: The store of visits; None where they are not stored.
         alerts: The alert outputs, and what keeps them silent.
-        broker: Whether the MQTT broker is connected; None where there is none.
+        broker: Whether the MQTT broker is connected; None if there is none.
         runtime: What runs the models, for people.
         accelerated: Whether models run on an accelerator; None where none is used.
         settings: In force now; an operator may change some during a run. None where nobody said.
@@ -116,11 +116,11 @@ class Status:
         return None if seen is None else max(0.0, now - seen)
 
     def reasons(self, now: float, stale_after: float) -> tuple[str, ...]:
-        """Why the appliance is out of service at monotonic second ``now``, a sentence each; empty while it serves.
+        """Why the appliance is out of service at monotonic second ``now``, one sentence each; empty while it serves.
 
         Args:
             now: Later than ``at``, possibly by much: a loop that hangs no longer renews its status.
-            stale_after: A frame that is older, in seconds, is no picture of the door.
+            stale_after: Maximum age of a current frame, in seconds.
         """
         age = self.frame_age(now)
         if self.camera.trouble:

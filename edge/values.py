@@ -82,7 +82,7 @@ class BBox(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture.
+    """One image of a video.
 
     Attributes:
         image: (H, W, 3) uint8 BGR.
@@ -101,7 +101,7 @@ class Frame:
 
     @classmethod
     def still(cls, image: Image) -> Frame:
-        """A picture that belongs to no stream."""
+        """An image that is not part of a video."""
         return cls(image, 0.0, 0)
 
 
@@ -170,7 +170,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """What a frame took: seconds to detect its faces, and to classify all of them."""
+    """Seconds that a frame took: to detect its faces, and to classify all of them."""
 
     detect: float = 0.0
     classify: float = 0.0
@@ -216,7 +216,7 @@ class Event:
     confidence: float | None = None
 
     def fields(self) -> dict[str, Any]:
-        """What the event says beside its name and time, JSON-ready, absent fields left out."""
+        """What the event says in addition to its name and time, JSON-ready, absent fields left out."""
         said = {
             "person": self.person,
             "verdict": self.verdict and str(self.verdict),

@@ -40,7 +40,7 @@ class Worker:
         return self._closing.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Pause inside ``work``. Returns whether it should end, at once when that is asked."""
+        """Pause inside ``work``. Returns whether it should end; returns immediately when a stop is requested."""
         return self._closing.wait(seconds)
 
     def ask_to_end(self) -> None:

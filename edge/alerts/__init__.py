@@ -8,7 +8,7 @@ from edge.alerts.state import OutputKind, OutputState
 class Alert:
     """An output. This one does nothing; each real one overrides what it can do.
 
-    Every call returns at once, may be repeated and never raises: what goes wrong is in ``trouble``. The frame loop
+    Every call returns immediately, may be repeated and never raises: what goes wrong is in ``trouble``. The frame loop
     depends on that.
 
     Attributes:
@@ -37,10 +37,10 @@ class Alert:
         """Light or darken the green LED: somebody is here and masked."""
 
     def relay(self, on: bool) -> None:
-        """Energise the relay, for no longer than configured unless told again, or release it."""
+        """Energise the relay, for at most the configured time per call, or release it."""
 
     def try_output(self, kind: OutputKind) -> None:
-        """Switch one output on for a moment, also while it is hushed; nothing happens where there is none."""
+        """Switch one output on briefly, even while muted. Does nothing if there is no such output."""
 
     def pressed(self) -> bool:
         """Whether the mute button was pressed since the last call."""

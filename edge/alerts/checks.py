@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of lamps, buzzer and sound."""
+"""What ``maskgate doctor`` checks about lamps, buzzer and sound."""
 
 from __future__ import annotations
 

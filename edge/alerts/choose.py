@@ -19,9 +19,9 @@ DEVICES = Path("/dev")
 
 
 def open_alert(settings: AlertSettings, devices: Path = DEVICES, board: Profile | None = None) -> Alert:
-    """Open the outputs that the settings ask for; ``auto`` never fails, its ``name`` says what it took and why.
+    """Open the configured outputs. ``auto`` never fails; its ``name`` says what it chose and why.
 
-    Sound that cannot be had is no reason to stop either: ``trouble`` says why.
+    Missing sound does not stop the door either: ``trouble`` gives the reason.
 
     Args:
         settings: Outputs, pins, pattern, sound.
@@ -94,5 +94,5 @@ def _refuse_shared_pins(settings: AlertSettings) -> None:
 
 
 def _has_gpio(devices: Path) -> bool:
-    """Whether there is a chip, or gpiozero is told to do without (a remote or simulated one)."""
+    """Whether there is a GPIO chip, or gpiozero is set to a remote or simulated one."""
     return bool(os.environ.get("GPIOZERO_PIN_FACTORY")) or any(devices.glob("gpiochip*"))

@@ -115,7 +115,7 @@ class GpioLines:
 
 
 def take_header_chip(root: Path = Path("/")) -> None:
-    """Let gpiozero drive the chip behind the header with lgpio, where nobody has told it what to use.
+    """Let gpiozero use lgpio with the chip behind the header, unless the environment chose something else.
 
     Args:
         root: Where /sys and /dev are.

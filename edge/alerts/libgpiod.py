@@ -91,7 +91,7 @@ class GpiodLines:
         return True
 
     def close(self) -> None:
-        """Everything off, then the lines are let go, each also where another fails."""
+        """Switch everything off, then release the lines, each even if another fails."""
         self._button = None
         self._outputs.clear()
         self._requests.close()
@@ -130,7 +130,7 @@ class GpiodLines:
         return gpiod.LineSettings(direction=Direction.OUTPUT, active_low=not active_high, output_value=Value.INACTIVE)
 
     def _request(self, role: str, how: gpiod.LineSettings) -> gpiod.LineRequest:
-        """The line of ``role``, let go with the rest."""
+        """The line of ``role``, released with the others."""
         chip, line = self._pins[role]
         try:
             request = gpiod.request_lines(str(chip), {line: how}, consumer=CONSUMER)

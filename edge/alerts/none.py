@@ -23,8 +23,8 @@ class NoAlert(Alert):
 
     Args:
         reason: Why, for the operator; becomes part of ``name``.
-        trouble: The sentence for health, where this is not what the operator asked for.
-        stands_for: The output that was asked for and cannot be had.
+        trouble: The sentence for health, if the operator asked for an output.
+        stands_for: The output that was asked for and is not available.
     """
 
     def __init__(self, reason: str, trouble: str | None = None, stands_for: OutputKind | None = None) -> None:
@@ -34,10 +34,10 @@ class NoAlert(Alert):
 
     @property
     def outputs(self) -> tuple[OutputState, ...]:
-        """The output that cannot be had, with its trouble."""
+        """The output that is not available, with its trouble."""
         return (OutputState(self._stands_for, self.name, self._trouble),) if self._stands_for else ()
 
     @property
     def trouble(self) -> str | None:
-        """What keeps it from being more than nothing."""
+        """Why there is no output."""
         return self._trouble

@@ -10,7 +10,7 @@ from edge.config import AlertSettings
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """So many beeps, with pauses between them.
+    """A number of beeps with pauses between them.
 
     Attributes:
         on_time: Length of a beep, in seconds.
@@ -32,10 +32,12 @@ class Rhythm:
 
 
 class Pattern:
-    """A rhythm as it is played. Played late, beeps and pauses stretch and none is skipped; it ends by itself.
+    """A rhythm while it is played.
+
+    If it is played late, beeps and pauses stretch but none is skipped. It ends by itself.
 
     Attributes:
-        on: Whether a beep is to be heard now.
+        on: Whether a beep sounds now.
         until: When that changes, in monotonic seconds; infinite while nothing is played.
     """
 

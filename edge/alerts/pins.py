@@ -114,7 +114,7 @@ class PinAlert(Alert):
             self._notify()
 
     def hush(self, on: bool) -> None:
-        """Keep the buzzer silent, or let it be heard again."""
+        """Mute the buzzer, or unmute it."""
         with self._wanted:
             self._hushed = on
             self._notify()
@@ -150,7 +150,7 @@ class PinAlert(Alert):
             return False
 
     def close(self) -> None:
-        """Everything off, and the lines let go."""
+        """Switch everything off and release the lines."""
         atexit.unregister(self.close)
         with self._wanted:
             if self._closing:

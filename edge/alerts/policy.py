@@ -47,7 +47,7 @@ class AlertPolicy:
 
     Args:
         settings: How long, how often, when not.
-        output: What to switch; it is told only of changes.
+        output: What to switch; called only for changes.
         clock: Whose wall time quiet hours follow; the machine's unless given.
     """
 
@@ -142,7 +142,7 @@ class AlertPolicy:
         return said
 
     def close(self) -> None:
-        """Silence, dark, and the output let go. Safe to call twice."""
+        """Switch everything off and release the output. Safe to call twice."""
         self._sounding = None
         self._output.close()
 

@@ -68,7 +68,7 @@ class UnplayableError(ValueError):
 
 
 def tone(rhythm: Rhythm, pitch: float) -> Clip:
-    """Beeps of a sine of ``pitch`` hertz in ``rhythm``: mono, 16 bits, 48,000 samples a second."""
+    """Beeps of a sine of ``pitch`` hertz in ``rhythm``: mono, 16 bits, 48,000 samples per second."""
     samples = np.arange(round(rhythm.on_time * RATE))
     distance_to_edge = np.minimum(samples, samples[::-1]) / RATE
     envelope = LEVEL * np.minimum(1.0, distance_to_edge / RAMP)

@@ -10,7 +10,7 @@ from edge.alerts.state import OutputKind, OutputState
 
 
 class Together(Alert):
-    """Tells each of ``outputs`` the same."""
+    """Passes every call on to each of ``outputs``."""
 
     def __init__(self, outputs: Sequence[Alert]) -> None:
         self._outputs = tuple(outputs)
@@ -47,7 +47,7 @@ class Together(Alert):
             output.relay(on)
 
     def try_output(self, kind: OutputKind) -> None:
-        """Switch the output on wherever it is."""
+        """Switch the output on in whichever part has it."""
         for output in self._outputs:
             output.try_output(kind)
 

@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of the board: system, Python, memory, clock, heat and power."""
+"""What ``maskgate doctor`` checks about the board: system, Python, memory, clock, heat and power."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` reports, and the machine that it looks at. Every room's ``checks.py`` builds on this."""
+"""What ``maskgate doctor`` reports, and the machine that it examines. Each room's ``checks.py`` builds on this."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def installed_version(distribution: str) -> str | None:
 
 
 def module_files(module: str) -> tuple[Path, ...] | None:
-    """The folders of an importable module, without importing it; None where there is none."""
+    """The folders of an importable module, without importing it; None if there is none."""
     spec = importlib.util.find_spec(module)
     return None if spec is None else tuple(map(Path, spec.submodule_search_locations or ()))
 

@@ -60,7 +60,7 @@ def gpio_chips(root: Path = Path("/")) -> Iterator[GpioChip]:
 
 
 def header_chip(root: Path = Path("/")) -> GpioChip | None:
-    """The GPIO chip behind a Raspberry Pi's header, told by its label; None where there is none.
+    """The GPIO chip behind a Raspberry Pi's header, found by its label; None if there is none.
 
     Args:
         root: Where /sys and /dev are.

@@ -15,7 +15,7 @@ from edge.board.sysfs import text_of
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A board, as it was read.
+    """What was read from a board.
 
     Attributes:
         profile: What maskgate knows of this kind.
@@ -31,7 +31,7 @@ class Board:
         gpio_chips: Those that can be told.
         temperature: Of the hottest sensor, in degrees Celsius; None where none is measured.
         slowed_by: Why it slows itself down now.
-        warnings: What was wrong with power or heat since boot, or is now, a sentence each.
+        warnings: What was wrong with power or heat since boot, or is now, one sentence each.
     """
 
     profile: Profile
@@ -51,7 +51,7 @@ class Board:
 
 
 def read_board(root: Path = Path("/"), architecture: str | None = None) -> Board:
-    """Look at the board.
+    """Read the board's state.
 
     Args:
         root: Where /proc, /sys and /etc are.

@@ -38,10 +38,10 @@ def temperature_celsius(root: Path = Path("/")) -> float | None:
 
 
 def throttled(root: Path = Path("/")) -> dict[str, bool] | None:
-    """What slows the board down now, by cause; None where nothing tells.
+    """What slows the board down now, by cause; None if unknown.
 
-    Raspberry Pis tell by their firmware. Kernels without its own file tell of under-voltage by a sensor, and every
-    kernel of heat by the cooling devices of which it makes use.
+    A Raspberry Pi's firmware reports it. Kernels without the firmware's file report under-voltage through a sensor, and
+    every kernel reports heat through its active cooling devices.
 
     Args:
         root: Where /sys is.

@@ -37,7 +37,7 @@ class Camera(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the device. Safe to call twice."""
+        """Release the device. Safe to call twice."""
         ...
 
 

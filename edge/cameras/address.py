@@ -1,7 +1,7 @@
-"""Addresses of network cameras: told from files, and shown without anything that could be secret.
+"""Addresses of network cameras: recognised, and shown without anything that could be secret.
 
 Cameras take passwords before the ``@``, in the path (``/user=admin&password=...``) and in the query, so only scheme,
-host and port of an address are ever shown. What cannot be parsed is not shown at all.
+host and port of an address are ever shown. An address that cannot be parsed is not shown.
 """
 
 from __future__ import annotations

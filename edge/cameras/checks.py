@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of the cameras."""
+"""What ``maskgate doctor`` checks about the cameras."""
 
 from __future__ import annotations
 

@@ -209,11 +209,11 @@ class AbsentCamera:
         raise CameraError(self._why)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing is held."""
 
 
 class NoCameraError(CameraError):
-    """There is no camera at all. ``why`` has a sentence for each place that was looked at."""
+    """There is no camera. ``why`` has one sentence for each place that was searched."""
 
     def __init__(self, *why: str) -> None:
         super().__init__(" ".join(why))

@@ -69,7 +69,7 @@ class CsiCamera:
         Args:
             sensor: Which connector: 0, 1.
             settings: Size, rate and exposure are taken from here.
-            clock: Stamps the frames.
+            clock: Provides the frames' timestamps.
             capture: Stands in for ``cv2.VideoCapture``.
             build: Tells what OpenCV was built with.
 
@@ -105,7 +105,7 @@ class CsiCamera:
         return frame
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Release the camera."""
         self._capture.release()
 
 
@@ -138,7 +138,7 @@ def pipeline(sensor: int, settings: CameraSettings) -> str:
 
 
 def _cut(ratio: float) -> str:
-    """The step that cuts a picture of ``ratio``, width to height, out of the sensor's; its numbers are edges."""
+    """The step that crops the sensor's frame to ``ratio`` (width to height); its numbers are edges."""
     width, height = SENSOR_SIZE
     across, down = min(width, round(height * ratio)), min(height, round(width / ratio))
     left, top = (width - across) // 2, (height - down) // 2

@@ -34,7 +34,7 @@ HALVES = 2
 
 
 def main() -> int:
-    """Serve until the parent hangs up; the exit code."""
+    """Serve until the parent closes the connection; the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # are for the parent, with which this process ends
         signal.signal(number, signal.SIG_IGN)
     channel, memory = channel_and_memory()
@@ -70,7 +70,7 @@ class Halves:
         self._view: mmap.mmap | None = None
 
     def put(self, image: Image) -> dict[str, int]:
-        """Store a picture in the half that was not used last, and say where."""
+        """Store a frame in the half that was not used last, and say where."""
         if image.nbytes > self._size or self._view is None:
             self._size = image.nbytes
             os.truncate(self._memory, HALVES * self._size)
@@ -81,7 +81,7 @@ class Halves:
 
 
 def limit_memory(most: int) -> None:
-    """Let allocations of this process fail beyond so many bytes of data."""
+    """Make allocations of this process fail beyond this many bytes of data."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
@@ -94,7 +94,7 @@ def go_first() -> None:
 
 
 def _serve(channel: socket.socket, capture: cv2.VideoCapture, halves: Halves, complaints: Complaints) -> None:
-    """Answer each message with the next picture, until there is none."""
+    """Answer each message with the next frame, until the end."""
     while True:
         said = _next(capture, halves, complaints)
         if not channel.recv(MESSAGE_BYTES):

@@ -1,4 +1,4 @@
-"""Whether a picture shows something new, and whether it shows anything."""
+"""Whether a frame is new, and whether it shows anything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EVERY_ROW = 7
 
 
 class Freshness:
-    """Tells new pictures from those that a frozen camera repeats.
+    """Distinguishes new frames from those that a frozen camera repeats.
 
     A time stamp that was not seen before makes a picture new: an encoder sends a quiet hall as the same pixels for
     minutes. Where there is no stamp, or it is repeated, the pixels decide: a sensor's are never the same twice.
@@ -31,7 +31,7 @@ class Freshness:
         self._pictures: deque[int] = deque(maxlen=REPEATABLE)
 
     def is_new(self, frame: Frame) -> bool:
-        """Whether this is none of the last few pictures again."""
+        """Whether this differs from the last few frames."""
         if frame.stamp is not None and frame.stamp not in self._stamps:
             self._stamps.append(frame.stamp)
             return True
@@ -43,6 +43,6 @@ class Freshness:
 
 
 def is_dark(image: Image) -> bool:
-    """Whether a picture, (H, W, 3) uint8, shows nothing but black."""
+    """Whether a frame, (H, W, 3) uint8, is black."""
     looked_at = image[::EVERY_ROW, ::EVERY_ROW]
     return bool(np.count_nonzero(looked_at >= DARK) < LIT_SHARE * looked_at.size)

@@ -44,9 +44,9 @@ def open_stream(
 
     Args:
         url: ``http://`` or ``https://``, with user and password where needed.
-        clock: Stamps the frames.
-        open_timeout: Longest wait for an answer, in seconds.
-        read_timeout: Longest wait for a picture, in seconds.
+        clock: Provides the frames' timestamps.
+        open_timeout: Timeout for an answer, in seconds.
+        read_timeout: Timeout for a picture, in seconds.
 
     Raises:
         ConfigError: The address has no host.
@@ -81,13 +81,13 @@ class MjpegCamera:
     live = True
 
     def __init__(self, url: str, answer: Answer, clock: Clock, read_timeout: float, begin: bytes = b"") -> None:
-        """Read from a connection.
+        """Read from an open connection.
 
         Args:
             url: Of the camera, for its name.
             answer: Takes the connection over.
-            clock: Stamps the frames.
-            read_timeout: Longest wait for a picture, in seconds.
+            clock: Provides the frames' timestamps.
+            read_timeout: Timeout for a picture, in seconds.
             begin: What was received already.
         """
         self.name = shown(url)
@@ -119,7 +119,7 @@ class MjpegCamera:
         raise CameraError(f"{self.name} sends no {what}; check the camera and the network.")
 
     def close(self) -> None:
-        """Hang up. Safe to call twice."""
+        """Close the connection. Safe to call twice."""
         self._answer.close()
 
     def _next(self, within: float) -> bytes:

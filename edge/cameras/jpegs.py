@@ -1,7 +1,7 @@
-"""JPEG pictures cut out of a stream of bytes, whatever stands between them.
+"""Cuts JPEG images out of a stream of bytes, independent of what is between them.
 
 Cameras that send "multipart" JPEG write delimiters before or after each part, with or without dashes, with wrong
-lengths or none. A JPEG says itself where it ends, so nothing else is believed.
+lengths or none. A JPEG itself marks its end, so nothing else is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MARKER = re.compile(rb"\xff[^\x00\x01-\xbf\xd0-\xd7\xff]")
 
 
 class TooLargeError(ValueError):
-    """A picture does not end within ``MOST_BYTES``."""
+    """An image does not end within ``MOST_BYTES``."""
 
 
 class JpegSplitter:
@@ -89,7 +89,7 @@ class JpegSplitter:
         return picture
 
     def _find_end(self) -> int | None:
-        """Where the picture ends; None if that is not known yet, or it turned out to be none."""
+        """Where the image ends; None if that is not known yet or it is not an image."""
         while self._inside:
             if self._in_scan:
                 found = MARKER.search(self._buffer, self._at)

@@ -49,7 +49,7 @@ def answer(user: User, challenges: Sequence[str], method: str, target: str, nonc
 
 
 def _text(header: str) -> str:
-    """A header's UTF-8, which HTTP's parser takes for Latin-1, on one line."""
+    """A header's UTF-8, which the HTTP parser decodes as Latin-1, on one line."""
     return "".join(header.splitlines()).encode("latin-1", "replace").decode("utf-8", "surrogateescape")
 
 

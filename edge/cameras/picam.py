@@ -56,7 +56,7 @@ def examine(_: Machine, _source: str) -> Iterator[Finding]:
 
 
 class PiCamera:
-    """Reads the first Pi camera in the size and rate asked for, and a second time in the detector's size."""
+    """Reads the first Pi camera in the configured size and rate, plus a second stream in the detector's size."""
 
     name = "picamera"
     live = True
@@ -72,8 +72,8 @@ class PiCamera:
 
         Args:
             settings: Size, rate and exposure are taken from here.
-            clock: Stamps the frames.
-            read_timeout: Longest wait for a picture, in seconds.
+            clock: Provides the frames' timestamps.
+            read_timeout: Timeout for a picture, in seconds.
             detector: Width and height of the face model's input: the camera scales a second picture to fit it.
                 None takes no second picture.
 
@@ -137,7 +137,7 @@ class PiCamera:
 
 
 def small_size(settings: CameraSettings, detector: tuple[int, int]) -> tuple[int, int] | None:
-    """Width and height in pixels of the picture that spares the detector its scaling; None where there is none.
+    """Width and height in pixels of the stream that replaces scaling for the detector; None if there is none.
 
     Args:
         settings: Width and height of the whole picture.

@@ -1,4 +1,4 @@
-"""A picture file, decoded: whatever lies in it, it takes no more memory than a small board has."""
+"""Decodes image files. No file takes more memory than a small board has."""
 
 from __future__ import annotations
 

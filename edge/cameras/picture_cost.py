@@ -1,4 +1,4 @@
-"""What it takes to decode a picture, by its header: a few kilobytes can ask for all the memory of a small board."""
+"""The memory needed to decode an image, by its header: a few kilobytes can ask for all of a small board's memory."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _value(tiff: bytes, order: str, entry: int, kind: int, count: int) -> float:
 
 
 def _of_tiff(tags: dict[int, float]) -> Cost:
-    """OpenCV decodes a strip whole, and a picture in one strip thereby twice."""
+    """OpenCV decodes a strip as a whole, so an image in one strip takes its memory twice."""
     width, height = tags.get(WIDTH, 0), tags.get(LENGTH, 0)
     samples, bits = tags.get(SAMPLES, 1), max(8, tags.get(BITS, 1))
     rows = min(height, tags.get(STRIP_ROWS, math.inf))

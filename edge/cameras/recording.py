@@ -30,7 +30,7 @@ class Recording:
         Args:
             camera: Not live.
             clock: Measures the pace.
-            realtime: Hold each frame back until its time; otherwise as fast as they are taken.
+            realtime: Hold each frame back until its time; otherwise as fast as they are read.
             stopped: Set when the run is to stop: ends a wait at once.
         """
         self.name = camera.name

@@ -58,11 +58,11 @@ class Source(Protocol):
         ...
 
     def pace(self, interval: float) -> None:
-        """Take pictures no closer than so many seconds; 0 takes all."""
+        """Read frames at least this many seconds apart; 0 reads all."""
         ...
 
     def events(self) -> list[Event]:
-        """Camera lost or back, each told once."""
+        """Camera lost or back, each reported once."""
         ...
 
     def now(self) -> float:
@@ -70,12 +70,12 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Stop, and let go of the camera."""
+        """Stop, and release the camera."""
         ...
 
 
 class LatestFrame:
-    """The newest frame of a live camera, read, and scaled down for the detector, in a thread of its own.
+    """The newest frame of a live camera, read, and scaled down for the detector, in its own thread.
 
     A camera that fails is reopened after a pause, which doubles while it keeps failing. One whose ``read`` never
     returns is left to its thread and opened again in another. One that repeats the same few pictures, in time stamps
@@ -146,7 +146,7 @@ class LatestFrame:
             return frame
 
     def pace(self, interval: float) -> None:
-        """Take pictures no closer than so many seconds; what comes between is no loss. 0 takes all."""
+        """Read frames at least this many seconds apart; frames in between do not count as dropped. 0 reads all."""
         with self._fresh:
             self._interval = interval
 
@@ -161,7 +161,7 @@ class LatestFrame:
         return self._clock.monotonic()
 
     def close(self) -> None:
-        """Stop reading and let go of the camera; a reader that hangs is left behind."""
+        """Stop reading and release the camera; a reader that hangs is left behind."""
         with self._fresh:
             self._closing.set()
             self._fresh.notify_all()

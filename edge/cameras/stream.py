@@ -67,9 +67,9 @@ class Stream:
 
         Args:
             url: ``rtsp://``, ``rtsps://``, ``http://`` or ``https://``, with user and password where needed.
-            clock: Stamps the frames.
-            open_timeout: Longest wait for an answer, in seconds.
-            read_timeout: Longest wait for a picture, in seconds.
+            clock: Provides the frames' timestamps.
+            open_timeout: Timeout for an answer, in seconds.
+            read_timeout: Timeout for a picture, in seconds.
 
         Raises:
             ConfigError: The address has no host.
@@ -106,7 +106,7 @@ class Stream:
         return frame
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._memory = None
         self._child.close()
 

@@ -1,4 +1,4 @@
-"""USB cameras by their number, whatever device Linux makes of them."""
+"""USB cameras by their number, independent of the device name that Linux gives them."""
 
 from __future__ import annotations
 

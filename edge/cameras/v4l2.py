@@ -66,7 +66,7 @@ class V4l2Camera:
         Args:
             path: The device node, or a link to it, which is followed now.
             settings: Size and rate are asked for; ``granted`` says what the camera made of it.
-            clock: Stamps the frames.
+            clock: Provides the frames' timestamps.
             capture: Stands in for ``cv2.VideoCapture``.
             proc: Where the kernel shows processes, to name the one that holds the camera.
 
@@ -92,7 +92,7 @@ class V4l2Camera:
 
     @property
     def granted(self) -> tuple[int, int, float]:
-        """Width and height in pixels and frames a second that the camera agreed to."""
+        """Width and height in pixels and frames per second that the camera agreed to."""
         width, height, fps = (
             self._capture.get(one) for one in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
         )
@@ -113,7 +113,7 @@ class V4l2Camera:
         return frame
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""
         self._capture.release()
 
     def _failure(self, what: str) -> CameraError:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def matches(source: str) -> bool:
-    """Whether it is a file that exists, whatever its name, or looks like the path of one that does not."""
+    """Whether it is an existing file of any name, or looks like the path of a missing one."""
     path = Path(source).expanduser()
     looks_like_one = ":" not in path.parts[0] and bool(path.suffix or len(path.parts) > 1)
     return path.exists() or looks_like_one

@@ -69,14 +69,14 @@ class Answer:
         """Some bytes; none at the end.
 
         Raises:
-            OSError: None came within so many seconds, or the connection broke.
+            OSError: None came within this many seconds, or the connection broke.
             http.client.HTTPException: What came is no HTTP.
         """
         self._socket.deadline = time.monotonic() + within
         return self._response.read1(65536)
 
     def close(self) -> None:
-        """Hang up. Safe to call twice."""
+        """Close the connection. Safe to call twice."""
         self._socket.close()
 
 

@@ -1,4 +1,4 @@
-"""``maskgate alerts-off``: every configured output to safe off, whatever a process that was killed left on.
+"""``maskgate alerts-off``: switches every configured output off after a process was killed.
 
 It opens no camera and no model. The service runs it after each end, so also after one that no program can catch.
 """

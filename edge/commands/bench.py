@@ -1,4 +1,4 @@
-"""``maskgate bench``: what a picture takes on this machine, with the models and the runtime that are configured.
+"""``maskgate bench``: the time per frame on this machine, with the configured models and runtime.
 
 maskgate bench
 maskgate bench --seconds 30 --json
@@ -39,7 +39,7 @@ KEPT = 150
 
 @dataclass(slots=True)
 class Times:
-    """Milliseconds a picture, or of ``judge`` a face, in the order in which they were taken."""
+    """Milliseconds per image, or of ``judge`` a face, in the order in which they were taken."""
 
     find: list[float] = field(default_factory=list)
     judge: list[float] = field(default_factory=list)
@@ -81,7 +81,7 @@ def measure(pipeline: Pipeline, people: PeopleTracker, frames: Sequence[Frame], 
         pipeline: Finds and judges.
         people: Says whom to judge.
         frames: At their own times.
-        seconds: For how long; a frame that was begun is finished.
+        seconds: For how long; the last frame is finished.
     """
     times = Times()
     end = time.perf_counter() + seconds

@@ -1,4 +1,4 @@
-"""``maskgate check``: judge the faces in pictures, one line a picture.
+"""``maskgate check``: judge the faces in pictures, one line per image.
 
 maskgate check a.jpg holiday/ --output marked
 maskgate check a.jpg --json | jq .without_mask
@@ -216,7 +216,7 @@ def _write_marked(folder: Path, source: Path, image: Image, readings: Sequence[R
 
 
 def _write_new(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
-    """Write under the first name that is free, so that neither an input nor a picture of the same name is lost."""
+    """Write under the first free name, so that neither an input nor an image of the same name is overwritten."""
     number = 1
     while True:
         path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")

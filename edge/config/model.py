@@ -75,7 +75,7 @@ class Settings:
         origins: Where each value came from, by dotted key; defaults are left out.
         file: The configuration file, if there is one.
         layers: What each source says; None for settings that were not loaded.
-        notices: What the operator should know of the layers, a sentence each.
+        notices: What the operator should know of the layers, one sentence each.
     """
 
     config: Config

@@ -55,7 +55,7 @@ def with_page(below: Settings, layers: Layers) -> Settings:
 def write_page_layer(changes: Mapping[str, Any], settings: Settings) -> Settings:
     """Change settings as the operator page does, and return the settings that hold from now on.
 
-    The file is replaced at once, or not at all. A setting that the environment or the command line sets keeps that
+    The file is replaced atomically. A setting that the environment or the command line sets keeps that
     value; ``origins`` of the result says so.
 
     Args:

@@ -1,1 +1,1 @@
-"""The loop at the door: its wiring, its pace, the motion gate and what systemd is told."""
+"""The loop at the door: its wiring, its pace and the motion gate."""

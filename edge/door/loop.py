@@ -1,4 +1,4 @@
-"""The loop at the door: a frame's journey from the camera to everyone who is told."""
+"""The loop at the door: a frame's journey from the camera to the sinks."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Judge(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the accelerator."""
+        """Release the accelerator."""
         ...
 
 
@@ -96,7 +96,7 @@ class Door:
         settings: In force; an operator may change some.
         kind: What the frames come from.
         counted: Whether this run's visits count.
-        gate: Leaves out frames in which nothing has changed; None looks at all.
+        gate: Skips frames without change; None processes all.
         board: Slows the camera down with the board; None for a recording.
         max_frames: The run ends after this many.
     """
@@ -167,7 +167,7 @@ class Door:
         return enough or self.commands.stopped.is_set() or self.source.ended
 
     def _process(self, frame: Frame) -> None:
-        """A frame's journey: faces, readings, people, what happened to them, who is told."""
+        """A frame's journey: faces, readings, people, events, sinks."""
         height, width = frame.image.shape[:2]
         progress, at = self.progress, frame.captured_at
         self._check_reach((width, height))
@@ -188,7 +188,7 @@ class Door:
             warn_beyond_reach(self.source.name, size, self.pipeline.input_size(*size))
 
     def _look(self, frame: Frame) -> list[Face]:
-        """The faces in a frame; none where nothing has changed since nobody was there."""
+        """The faces in a frame; none if the doorway was empty and nothing has changed since."""
         if self.gate and not self.gate.opens(frame, self.people.occupied):
             return []
         return self.pipeline.detect(frame)

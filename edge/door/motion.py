@@ -1,9 +1,9 @@
-"""Where nobody is and nothing moves, no faces are looked for: an empty doorway costs little.
+"""Skips face detection while nobody is there and nothing moves: an empty doorway costs little CPU time.
 
     gate = MotionGate(idle_every=0.15)
     faces = detector.detect(...) if gate.opens(frame, people.occupied) else []
 
-Whoever comes into view changes the picture, and is looked for in that very picture. Who manages to come without
+A person who comes into view changes the frame and is searched for in that same frame. Who manages to come without
 changing it is found ``idle_every`` later, when it is looked at anyway.
 """
 
@@ -36,7 +36,7 @@ class MotionGate:
         self._opened_at = -math.inf
 
     def opens(self, frame: Frame, occupied: bool) -> bool:
-        """Whether to look for faces in a frame.
+        """Whether to search a frame for faces.
 
         Args:
             frame: The newest.
@@ -50,7 +50,7 @@ class MotionGate:
         return True
 
     def _moved(self, image: Image) -> bool:
-        """Whether a picture differs from the one that was let through last."""
+        """Whether a frame differs from the last one that was searched."""
         last = self._seen
         return last is None or last.shape != image.shape or cv2.norm(image, last, cv2.NORM_INF) > MOVED
 

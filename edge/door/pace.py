@@ -1,4 +1,4 @@
-"""Fewer pictures a second while the board slows itself down, so that those it takes are judged in time.
+"""Lowers the frame rate while the board throttles, so that each frame is judged in time.
 
     pace = Pace(fps=30)
     source.pace(pace.interval(now, frames, slowed=watch.slowed_by != ()))
@@ -27,13 +27,13 @@ WELL_FOR = 60.0
 
 
 class Pace:
-    """Decides how far apart pictures are taken.
+    """Decides the interval between frames.
 
     Args:
-        fps: Of the camera, in frames a second.
+        fps: Of the camera, in frames per second.
 
     Attributes:
-        limit: Frames a second that are taken at most; None while all are.
+        limit: Maximum frames per second; None for all.
     """
 
     def __init__(self, fps: float) -> None:
@@ -72,14 +72,14 @@ class Pace:
 
 
 class BoardWatch:
-    """Looks at the board every few seconds in a thread of its own, because firmware takes its time to answer.
+    """Reads the board's state every few seconds in its own thread, because firmware may be slow to answer.
 
     Attributes:
         slowed_by: Why the board slows itself down, as last seen.
     """
 
     def __init__(self, look: Callable[[], tuple[str, ...]] = slowed_by, every: float = LOOK_EVERY / 2) -> None:
-        """Begin to look, ``every`` so many seconds."""
+        """Start reading, once per ``every`` seconds."""
         self.slowed_by: tuple[str, ...] = ()
         self._look, self._every = look, every
         self._worker = Worker("board", self._watch)

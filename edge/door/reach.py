@@ -1,4 +1,4 @@
-"""How near people must come for the face model to see them: little is left of a face where a frame is shrunk much."""
+"""How close people must come for the face model to see them: in a large frame that is scaled down, faces get small."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def warn_beyond_reach(name: str, frame: Size, model: Size) -> None:
 
 
 def beyond_reach(name: str, frame: Size, model: Size) -> str | None:
-    """What to tell the operator where frames are shrunk so much that people at the door may be missed; else None.
+    """The warning if frames are scaled down so far that people at the door may be missed; else None.
 
     Args:
         name: Of the camera.

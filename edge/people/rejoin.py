@@ -1,4 +1,4 @@
-"""Whether a newcomer is somebody who was lost a moment ago.
+"""Decides whether a newcomer is somebody who was lost a moment ago.
 
 A face that turns up where nobody is followed is not taken for a lost person at first sight, since a false box or a
 passer-by may lie where that person was last. It is followed as a newcomer until it was seen and read a few times; then
@@ -65,7 +65,7 @@ def _cost_of_arrival(
 
 
 def _change_of_pace(lost: Track, newcomer: Track) -> float:
-    """Pixels a second."""
+    """Pixels per second."""
     (x0, y0), (x1, y1) = lost.velocity, newcomer.velocity
     return math.hypot(x1 - x0, y1 - y0)
 

@@ -119,6 +119,6 @@ def _share(shares: Sequence[float], label: Label) -> float:
 
 
 def _backing(shares: Sequence[float], label: Label) -> float:
-    """The share for a mask, or for an alarm of whatever kind: that one is due can be sure before its kind is."""
+    """The share for a mask, or for all alarms together: an alarm can be certain before its kind is."""
     masked = _share(shares, Label.WITH_MASK)
     return masked if label is Label.WITH_MASK else 1 - masked

@@ -54,7 +54,7 @@ PACKAGES: Mapping[str, Package] = {
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """How whole numbers stand for real ones: real = (stored - zero_point) * scale.
+    """How integers represent real numbers: real = (stored - zero_point) * scale.
 
     Source: https://ai.google.dev/edge/litert/models/quantization_spec
     """
@@ -63,7 +63,7 @@ class Quantization:
     zero_point: int
 
     def stored(self, real: float) -> float:
-        """What stands for ``real``, not rounded: compare stored values against it without converting them."""
+        """The stored value for ``real``, not rounded: compare stored values with it without converting them."""
         return real / self.scale + self.zero_point
 
 
@@ -83,7 +83,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """Values as a model stores them, int8 or float32, and what they stand for."""
+    """Values as a model stores them, int8 or float32, with their quantization."""
 
     values: NDArray[Any]
     quantization: Quantization = UNQUANTIZED

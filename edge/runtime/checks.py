@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of the runtimes."""
+"""What ``maskgate doctor`` checks about the runtimes."""
 
 from __future__ import annotations
 

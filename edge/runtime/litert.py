@@ -1,4 +1,4 @@
-"""LiteRT (ai-edge-litert), Google's TFLite runtime since 2024: the first choice wherever it has wheels."""
+"""LiteRT (ai-edge-litert), Google's TFLite runtime since 2024: the first choice if it has a wheel."""
 
 from __future__ import annotations
 

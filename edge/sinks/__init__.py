@@ -1,4 +1,4 @@
-"""Everyone who is told what happens at the door: terminal, event log, counts, systemd, MQTT, metrics, pages, window.
+"""The consumers of what happens at the door: terminal, event log, counts, systemd, MQTT, metrics, pages, window.
 
 ``edge.sinks.registry`` lists them and opens what the settings ask for.
 """
@@ -15,10 +15,10 @@ Page = Callable[[], tuple[bytes, str]]
 
 
 class Sink:
-    """One that is told. This one ignores everything; each real one overrides what it needs.
+    """A consumer of statuses and events. This one ignores everything; each real one overrides what it needs.
 
-    Every call returns at once and never raises: what is slow or can fail has a thread (``edge.worker``) and a bounded
-    queue or a slot for the latest value. The frame loop depends on that.
+    Every call returns immediately and never raises: what is slow or can fail has a thread (``edge.worker``) and a
+    bounded queue or a slot for the latest value. The frame loop depends on that.
 
     Attributes:
         name: For the operator.

@@ -142,7 +142,7 @@ def _listen(path: Path) -> socket.socket:
     """A socket for this user alone. What a run that was killed left there makes room; another run keeps its own.
 
     Raises:
-        OSError: It cannot be had.
+        OSError: It is not available.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError, ConnectionRefusedError):

@@ -182,11 +182,11 @@ def _reason(error: Exception) -> str:
 
 
 class Mailbox:
-    """Notices on their way to one service, in order, with a thread of their own.
+    """Delivers notices to one service, in order, in its own thread.
 
     Args:
         way: The service.
-        clock: Tells how long it has been out of reach.
+        clock: Measures how long it has been unreachable.
 
     Attributes:
         dropped: Notices that were dropped because too many waited, or that the service refused.
@@ -213,7 +213,7 @@ class Mailbox:
         return f"Notifications to {self._way.name} are not delivered: {self._failing}.{lost}"
 
     def put(self, notice: Notice) -> None:
-        """Leave a notice; returns at once."""
+        """Leave a notice; returns immediately."""
         self._waiting.append(notice)
         while len(self._waiting) > MOST_WAITING:
             self._waiting.popleft()

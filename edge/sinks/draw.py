@@ -1,4 +1,4 @@
-"""Boxes, labels and counts on a picture. Never colour alone: each verdict has its own words and its own outline."""
+"""Draws boxes, labels and counts on an image. Each verdict has its own words and outline, not only a colour."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def fields(event: Event, clock: Clock) -> dict[str, Any]:
 
 
 def open_file(path: str, patient: bool, commands: Commands | None = None) -> Outbox:
-    """Open a file for events; they are added to what it holds, on a line of their own.
+    """Open a file for events; they are appended, each on its own line.
 
     A named pipe is opened in the outbox's thread, because opening one waits for its reader.
 

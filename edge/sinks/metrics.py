@@ -41,7 +41,7 @@ class Metrics(Sink, Collector):
     Args:
         clock: The machine's.
         about: Version of maskgate and of its models.
-        stale_after: A frame that is older, in seconds, is no picture of the door.
+        stale_after: Maximum age of a current frame, in seconds.
         root: Where /proc and /sys are, which tell of the board.
     """
 

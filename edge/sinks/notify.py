@@ -47,7 +47,7 @@ def open_sink(opening: Opening) -> Sink:
 
 
 class Notifier(Sink):
-    """Leaves notices for each service. The loop only counts and compares; nothing here waits.
+    """Queues notices for each service. Only counts and compares in the loop; nothing here waits.
 
     Args:
         config: The effective settings.
@@ -72,7 +72,7 @@ class Notifier(Sink):
 
     @property
     def trouble(self) -> str | None:  # type: ignore[override]
-        """Which service does not take what it is told, as sentences; None while all do."""
+        """Which service refuses its notices, as sentences; None while all accept them."""
         return " ".join(box.trouble for box in self._mailboxes if box.trouble) or None
 
     def tell(self, events: Sequence[Event]) -> None:

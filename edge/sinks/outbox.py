@@ -1,4 +1,4 @@
-"""Text on its way out, through a thread of its own: a full disk or a reader that stalls never holds up the loop."""
+"""Writes text in its own thread: a full disk or a stalled reader never delays the loop."""
 
 from __future__ import annotations
 

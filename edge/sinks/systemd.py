@@ -36,7 +36,7 @@ def open_sink(_: Opening) -> Sink:
 
 
 class Notifier(Sink):
-    """Sends states to the service manager; says nothing where there is none."""
+    """Sends states to the service manager, if there is one."""
 
     name = "systemd"
     every = STATUS_EVERY

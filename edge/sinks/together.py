@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 class Sinks:
-    """Tells each of ``sinks``, and none more often than it wants.
+    """Passes everything on to each of ``sinks``, and statuses at the rate that each wants.
 
     Args:
         sinks: In the order in which they are told.
-        commands: Ends the patience for slow readers once a stop is asked for.
+        commands: Ends the wait for slow readers when a stop is requested.
         patient: Whether the end waits for slow readers of a recording's output, as long as nobody asks to stop.
     """
 
@@ -43,7 +43,7 @@ class Sinks:
         return any(sink.incomplete for sink in self._sinks)
 
     def say(self, sentence: str) -> None:
-        """Show the operator a sentence, wherever one reads."""
+        """Show the operator a sentence, in every sink that has a place for it."""
         for sink in self._sinks:
             sink.say(sentence)
 
@@ -54,12 +54,12 @@ class Sinks:
                 self.say(sink.greeting)
 
     def frame(self, times: StageTimes) -> None:
-        """Tell each that a frame was processed."""
+        """Tell each sink that a frame was processed."""
         for sink in self._sinks:
             sink.frame(times)
 
     def tell(self, events: Sequence[Event]) -> None:
-        """Tell each what happened, and let each look at the status that follows."""
+        """Pass the events on, and let each sink show the status that follows."""
         if not events:
             return
         self._shown_at = [-math.inf] * len(self._sinks)

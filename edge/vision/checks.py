@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of OpenCV and the models."""
+"""What ``maskgate doctor`` checks about OpenCV and the models."""
 
 from __future__ import annotations
 

@@ -50,10 +50,10 @@ class Tile(NamedTuple):
 
 
 class CloserDetector(Detector):
-    """A ``Detector`` for stills, which takes its time.
+    """A slower, more thorough ``Detector`` for stills.
 
     Args:
-        detector: Looks at the whole and at each tile.
+        detector: Searches the whole image and each tile.
         max_faces: Maximum number of faces per still, the best first.
     """
 
@@ -62,7 +62,7 @@ class CloserDetector(Detector):
         self._max_faces = max_faces
 
     def input_size(self, width: int, height: int) -> tuple[int, int]:
-        """Of the look at the whole."""
+        """The input size for the whole image."""
         return self._detector.input_size(width, height)
 
     def detect(self, frame: Frame, threshold: float) -> list[Face]:

@@ -67,7 +67,7 @@ class FaceDetector(Detector):
         self._max_faces = max_faces
 
     def input_size(self, width: int, height: int) -> Size:
-        """The model's input, whatever the frame."""
+        """The model's input, for every frame."""
         del width, height
         return self._width, self._height
 

@@ -1,4 +1,4 @@
-"""A picture as a model wants it: quantized by a table, without a detour over floating point."""
+"""Prepares an image for a model: quantized by a table, without floating point."""
 
 from __future__ import annotations
 

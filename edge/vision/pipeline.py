@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What a pipeline at a door has beside its settings.
+    """What a pipeline at a door needs in addition to its settings.
 
     Attributes:
         clock: The machine's.
@@ -91,7 +91,7 @@ class Pipeline:
         return self._accelerator.active if self._accelerator.expected else None
 
     def close(self) -> None:
-        """Let go of the accelerator."""
+        """Release the accelerator."""
         if self._accelerator:
             self._accelerator.close()
 
@@ -109,7 +109,7 @@ class Pipeline:
         return self.judge(frame.image, self.detect(frame))
 
     def detect(self, frame: Frame) -> list[Face]:
-        """The faces in a frame, the surest first."""
+        """The faces in a frame, highest score first."""
         start = self._monotonic()
         faces = self._detector.detect(frame, self._threshold)
         self.times = StageTimes(detect=self._monotonic() - start)

@@ -23,12 +23,12 @@ TIE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What a model wants to be shown for grey levels from 0 to 255: level * scale + offset.
+    """How a model's input encodes grey levels from 0 to 255: level * scale + offset.
 
     Attributes:
         scale: Real numbers per grey level.
-        offset: What grey level 0 stands for.
-        bgr: Whether it wants blue first.
+        offset: The input value of grey level 0.
+        bgr: Whether the colour order is BGR.
     """
 
     scale: float
@@ -88,7 +88,7 @@ def fitted_size(frame_width: int, frame_height: int, width: int, height: int) ->
 
 
 def shrunk(image: Image, width: int, height: int) -> Image | None:
-    """A picture scaled down as ``letterbox`` does it, to fit into ``width`` x ``height``; None of one that fits."""
+    """An image scaled down as ``letterbox`` does, to fit into ``width`` x ``height``; None if it already fits."""
     fitted_width, fitted_height, scale = fitted_size(image.shape[1], image.shape[0], width, height)
     return resize(image, fitted_width, fitted_height) if scale < 1 else None
 
@@ -130,7 +130,7 @@ def crop_face(image: Image, bbox: BBox, size: int, margin: float) -> Image:
 def resize(image: Image, width: int, height: int) -> Image:
     """Scale to ``width`` x ``height`` pixels: halved as often as that leaves enough, then bilinear, as mipmaps are.
 
-    Averaging two by two is what OpenCV does quickest, and no pixel is passed over when the rest is less than a half.
+    OpenCV is fastest at averaging two by two, and bilinear scaling by less than a half skips no pixel.
     An odd last row or column is left out where a picture is halved.
     """
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:

@@ -15,16 +15,7 @@ import pytest
 from edge.cameras.choose import Choice
 from edge.door import wiring as daemon
 from edge.errors import CameraError
-from tests.door.fake_door import (
-    BARE,
-    FPS,
-    MASKED,
-    NOBODY,
-    Doorway,
-    FakeAlert,
-    FakePipeline,
-    picture,
-)
+from tests.door.fake_door import BARE, FPS, MASKED, NOBODY, Doorway, FakeAlert, FakePipeline, picture
 
 
 @pytest.fixture

@@ -50,5 +50,5 @@ class NotifySettings(Section):
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody is told."""
+        """Whether there is any recipient."""
         return self.webhook is not None or bool(self.urls)

@@ -4,7 +4,7 @@
     face, mask = accelerator.models
 
 A run that the Edge TPU fails, or does not finish in a second, is done again on the processor, in the same call. The
-Edge TPU is opened in a thread of its own, at the start and then with growing pauses.
+Edge TPU is opened in its own thread, at the start and then with growing pauses.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Tpu(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release it."""
         ...
 
 
@@ -142,7 +142,7 @@ class Accelerator:
             return None
 
     def close(self) -> None:
-        """Let go of the Edge TPU. Safe to call twice."""
+        """Release the Edge TPU. Safe to call twice."""
         with self._lock:
             self._closed = True
             tpu, self._tpu = self._tpu, None
@@ -279,7 +279,7 @@ def probe_key(order: Order, root: Path = Path("/")) -> str:
 
 
 def library_file(library: str, root: Path = Path("/")) -> Path | None:
-    """The file that the loader takes for a library's name, as far as it lies where packages put it; None elsewhere."""
+    """The file that the loader uses for a library name, if it is where packages install it; else None."""
     if "/" in library:
         path = Path(library)
         return path.resolve() if path.is_file() else None

@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of an Edge TPU."""
+"""What ``maskgate doctor`` checks about an Edge TPU."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
 
 
 def _not_compiled(config: Config) -> list[str]:
-    """Models without a variant for the Edge TPU; those that cannot be read at all are another finding."""
+    """Models without a variant for the Edge TPU; unreadable models are another finding."""
     missing = []
     for reference in (config.face.model, config.mask.model):
         with suppress(MaskgateError):

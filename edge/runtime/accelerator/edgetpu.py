@@ -1,4 +1,4 @@
-"""Google's Edge TPU, driven from a process of its own, because its library can crash or hang the one that uses it.
+"""Google's Edge TPU, driven from its own process, because its library can crash or hang the one that uses it.
 
     tpu = EdgeTpu.open(Order("litert"), [face_bytes, mask_bytes])
     tpu.invoke(0, picture)
@@ -85,7 +85,7 @@ def _usb_id(device: Path) -> str:
 
 
 class EdgeTpu:
-    """An Edge TPU with its models loaded. Not for several threads at once.
+    """An Edge TPU with its models loaded. Not thread-safe.
 
     Attributes:
         interfaces: Of the models, in the order in which they were given.

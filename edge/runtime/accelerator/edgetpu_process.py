@@ -27,7 +27,7 @@ GRACE = 2.0
 
 
 def main() -> int:
-    """Serve until the parent hangs up; the exit code."""
+    """Serve until the parent closes the connection; the exit code."""
     channel, memory = channel_and_memory()
     order = json.loads(channel.recv(MESSAGE_BYTES))
     try:

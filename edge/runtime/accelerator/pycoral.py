@@ -10,7 +10,7 @@ from edge.runtime.interpreter import InterpreterModel
 
 
 def is_googles() -> bool:
-    """Whether the installed pycoral is Google's, told without importing it."""
+    """Whether the installed pycoral is Google's, without importing it."""
     spec = importlib.util.find_spec("pycoral")
     folders = () if spec is None else spec.submodule_search_locations or ()
     return any((Path(folder) / "utils" / "edgetpu.py").is_file() for folder in folders)

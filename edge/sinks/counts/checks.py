@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of the store of counts."""
+"""What ``maskgate doctor`` checks about the store of counts."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def open_for_editing(path: Path) -> sqlite3.Connection:
 
 
 def lifetime_totals(connection: sqlite3.Connection) -> dict[Verdict, int]:
-    """Visits by verdict since the store was begun, also those that are older than single visits are kept.
+    """Visits by verdict since the store was created, including those older than the stored single visits.
 
     Raises:
         sqlite3.Error: The store cannot be read.
@@ -192,7 +192,10 @@ def transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connecti
 
 
 def _check_contents(connection: sqlite3.Connection, path: Path) -> None:
-    """SQLite keeps text in a column of numbers, and any number. Visits are many, and looked at where they are used."""
+    """SQLite accepts text and any number in a numeric column.
+
+    There are many visits; they are checked when they are used.
+    """
     columns = (*VERDICT_COLUMNS, "frames")
     wrong = {
         "boots": ["typeof(wall_offset) <> 'real'", f"abs(wall_offset) > {FURTHEST}"],
@@ -233,9 +236,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _sign(connection: sqlite3.Connection) -> None:
-    """Write maskgate's id into the header, before the log is begun: it must be in the file itself.
+    """Write maskgate's id into the header before the write-ahead log is created: it must be in the file itself.
 
-    Where a log is there already, as in stores that were begun before the id was, it comes in with the next checkpoint.
+    If there is a log already, as in older stores, the id follows with the next checkpoint.
     """
     (number,) = connection.execute("PRAGMA application_id").fetchone()
     if number != APPLICATION_ID:

@@ -1,8 +1,7 @@
-"""Counts for other programs: CSV that spreadsheets and pandas read as it is, and JSON.
+"""Counts for other programs: CSV for spreadsheets and pandas, and JSON.
 
-Each moment stands twice in CSV: ``start`` in ISO 8601 with the offset from UTC, for programs, and ``local`` without it,
-which spreadsheets recognise as a date and time. No cell begins with a character that a spreadsheet takes for the
-beginning of a formula.
+Each time is in the CSV twice: ``start`` in ISO 8601 with the offset from UTC, for programs, and ``local`` without it,
+which spreadsheets recognise as a date and time. No cell begins with a character that starts a formula in a spreadsheet.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ def visits_as_json(visits: Iterable[Visit]) -> list[dict[str, Any]]:
 
 
 def figures(row: Row) -> dict[str, Any]:
-    """JSON-ready; ``compliance`` is None where nobody was judged."""
+    """JSON-ready; ``compliance`` is None if nobody was judged."""
     return {
         **dict(zip(VERDICT_COLUMNS, row.verdicts, strict=True)),
         "visits": row.visits,

@@ -1,4 +1,4 @@
-"""The store of visits, kept written by a thread of its own."""
+"""The store of visits, written by its own thread."""
 
 from __future__ import annotations
 

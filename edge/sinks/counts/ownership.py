@@ -1,4 +1,4 @@
-"""What lies where the counts should be: nothing, a store of maskgate, or something that is not ours to touch.
+"""What is at the path of the counts: nothing, a store of maskgate, or something that maskgate must not touch.
 
 A store carries maskgate's application id in its header, which SQLite keeps there for this purpose. Only such a file is
 ever migrated, or set aside when it is damaged. Stores that were begun before the id was written are known by their

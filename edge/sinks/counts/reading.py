@@ -64,7 +64,7 @@ class Row:
 
 
 def total(rows: Iterable[Row], start: datetime) -> Row:
-    """All together, from ``start``; zeros where there are none."""
+    """The sum from ``start`` on; zeros if there are no periods."""
     return reduce(add, rows, Row(start, (0,) * len(VERDICT_COLUMNS), 0, 0.0))
 
 

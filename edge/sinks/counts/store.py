@@ -59,8 +59,8 @@ FULL = f"More than {MOST_VISITS:,} visits wait, so the oldest are dropped."
 class CountStore:
     """Keeps visits, hourly totals, frames processed and uptime in one SQLite file.
 
-    ``record`` and ``add_frames`` return at once and never fail; ``tick`` may wait for the disk, and may be called from
-    a thread of its own.
+    ``record`` and ``add_frames`` return immediately and never fail. ``tick`` may wait for the disk and may be called
+    from its own thread.
 
     Args:
         path: The file; its directory is made.
@@ -134,14 +134,14 @@ class CountStore:
         self._waiting.add_frames(n)
 
     def tick(self) -> None:
-        """Write what is due. Call it often; it looks at the clock."""
+        """Write what is due by the clock. Call it often."""
         with self._disk:
             now = self._boot.seconds()
             if now >= self._retry_at and (self._is_due(now) or self._has_jumped()):
                 self._try(self._write)
 
     def close(self) -> None:
-        """Write what is left and let go of the file. Safe to call twice.
+        """Write what is left and release the file. Safe to call twice.
 
         What still cannot be written is lost with the process; ``degraded`` then says so.
         """
@@ -213,7 +213,7 @@ class CountStore:
             raise
 
     def _take_lock(self) -> None:
-        """One writer a store: a second daemon would count the same people again."""
+        """One writer per store: a second daemon would count the same people again."""
         if self._lock_file is not None:
             return
         refuse_foreign(self._path)

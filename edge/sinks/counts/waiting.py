@@ -23,12 +23,12 @@ class WaitingVisit:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is written at once.
+    """What is written in one transaction.
 
     Attributes:
         visits: Oldest first.
         frames: Processed.
-        dropped: Visits that had been dropped when it was taken.
+        dropped: Visits that had been dropped by then.
     """
 
     visits: tuple[WaitingVisit, ...]

@@ -12,11 +12,11 @@ from edge.files import NotTextError, read_text
 
 
 class BrokerError(MaskgateError, OSError):
-    """The broker cannot be told; the text says why and what to do."""
+    """Nothing can be published; the text says why and what to do."""
 
 
 def password(settings: MqttSettings) -> str | None:
-    """The password, read anew each time, so that a file that was mended is heeded without a restart.
+    """The password, read again each time, so that a corrected file works without a restart.
 
     Raises:
         BrokerError: The file cannot be read or holds nothing.
@@ -40,7 +40,7 @@ def password(settings: MqttSettings) -> str | None:
 
 
 def exposures(settings: Settings) -> Iterator[str]:
-    """Who could learn the password that should not, a sentence each with its remedy."""
+    """Who could learn the password that should not, one sentence each with its remedy."""
     mqtt = settings.config.mqtt
     holder = mqtt.password_file
     if mqtt.password:

@@ -1,8 +1,8 @@
-"""What Home Assistant is told so that a door appears there by itself: one retained document for the whole device.
+"""The retained document that makes the door appear in Home Assistant as one device.
 
 https://www.home-assistant.io/integrations/mqtt/#device-discovery-payload
 
-Versions before this one described each entity on a topic of its own. Those that the broker still retains are handed
+Earlier versions described each entity on its own topic. Those that the broker still retains are handed
 over as Home Assistant documents: it is told to let go of each entity and keep its settings, then hears the device's
 document, then the old topics are emptied. So no entity appears twice, and none loses its name or history.
 """

@@ -1,4 +1,4 @@
-"""Everything that a door tells a broker, one row a value: its topic, how it is read, what Home Assistant makes of it.
+"""Everything that a door publishes, one row per value: its topic, how it is read, and its Home Assistant entity.
 
 A new entity is a row in ``ENTITIES``. Several rows with one topic share it as a JSON object.
 """
@@ -27,12 +27,12 @@ Need = Literal["commands", "events"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the values are read from.
+    """The source of the values.
 
     Attributes:
         status: The latest.
         now: Monotonic seconds, later than the status by much if the loop hangs.
-        stale_after: A frame that is older, in seconds, is no picture of the door.
+        stale_after: Maximum age of a current frame, in seconds.
         fps: Frames per second; None until it is known.
         about: Version of maskgate and of its models.
         around: Board and today's counts.
@@ -77,7 +77,7 @@ class Entity:
 
 
 def states(at: Topics, view: View) -> dict[str, str]:
-    """What is retained, by topic. A topic of which nothing is known is left out."""
+    """What is retained, by topic. Topics without a known value are left out."""
     said: dict[str, Any] = {}
     for entity in ENTITIES:
         if entity.read is None:

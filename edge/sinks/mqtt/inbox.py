@@ -1,4 +1,4 @@
-"""Commands that come over MQTT: checked strictly, then asked of the loop like those of the operator page.
+"""Commands over MQTT: checked strictly, then passed to the loop like those of the operator page.
 
 A command is its word (``ON``), or JSON with the time it was given: ``{"do": "ON", "at": "2025-01-31T08:15:30Z"}``. One
 that the broker retains, that is too old, or that is anything else is not carried out, and the answer says why. Nor is
@@ -56,13 +56,13 @@ class Inbox:
         self._say = SayOnce(log)
 
     def hear(self, name: str, payload: bytes, retained: bool, held_up: bool = False) -> None:
-        """Carry out a command, or say why not. Returns at once.
+        """Carry out a command, or say why not. Returns immediately.
 
         Args:
             name: One of ``WORDS``.
             payload: As it came.
             retained: Whether the broker keeps it for everyone who comes.
-            held_up: Whether it may have been on its way for long.
+            held_up: Whether it may have been delayed.
         """
         try:
             wanted = list(self._meant(name, self._word(name, payload, retained, held_up)))

@@ -1,6 +1,6 @@
-"""One connection to the broker, from its beginning to its end. Used by one thread only.
+"""One connection to the broker. Used by one thread only.
 
-After a loss a new link is made, not the old one mended: a client that reconnects sends again what was not
+After a loss, a new link replaces the old one: a client that reconnects sends again what was not
 acknowledged, and an old state could then overwrite a newer one.
 """
 
@@ -40,7 +40,7 @@ Hear = Callable[[MQTTMessage], None]
 
 
 class Link:
-    """Speaks to the broker until it is lost.
+    """A connection to the broker, until it is lost.
 
     Args:
         settings: Of the broker.
@@ -146,7 +146,7 @@ class Link:
             )
 
     def close(self) -> None:
-        """Say goodbye, so that the broker does not report a loss, and let go of the socket. Safe in any state."""
+        """Say goodbye, so that the broker does not report a loss, and release the socket. Safe in any state."""
         self._client.disconnect()
         # The client closes its socket when it is forgotten, and these callbacks would remember it.
         self._client.on_connect = self._client.on_publish = None

@@ -1,4 +1,4 @@
-"""The sink that keeps a broker told, in a thread of its own."""
+"""The sink that publishes to a broker, in its own thread."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def open_sink(opening: Opening) -> Sink:
 
 
 class Publisher(Sink):
-    """Tells the broker how things stand, and keeps telling whatever the broker does.
+    """Publishes the door's state, and continues whatever the broker does.
 
     ``show`` and ``tell`` only leave a value for the thread. What is sent of a state is always the latest, so there is
     no queue that could grow; events, if asked for, wait in a bounded one.
@@ -133,7 +133,7 @@ class Publisher(Sink):
         self._lookout.close()
 
     def _hears(self) -> dict[str, Hear]:
-        """What to subscribe to, and who is told of each message there."""
+        """What to subscribe to, and who handles the messages."""
         commands = WORDS if self._settings.commands else ()
         hears: dict[str, Hear] = {self._topics.command(name): partial(self._on_command, name) for name in commands}
         if self._settings.discovery_prefix:
@@ -145,7 +145,7 @@ class Publisher(Sink):
         self._inbox.hear(name, bytes(message.payload), message.retain, held_up)
 
     def _on_description(self, message: MQTTMessage) -> None:
-        """Earlier versions described each entity on a topic of its own."""
+        """Earlier versions described each entity on its own topic."""
         if message.retain and message.payload:
             self._discovery.found_old(message.topic, self._clock.monotonic())
             self._sent.pop(self._discovery.topic, None)
@@ -222,7 +222,7 @@ class Publisher(Sink):
         return link.ready
 
     def _wanted(self, link: Link, now: float) -> dict[str, str]:
-        """What the broker should retain now, by topic, in the order in which it is to be heard."""
+        """What the broker should retain now, by topic, in the order of publication."""
         wanted = {self._topics["availability"]: ONLINE}
         if self._settings.discovery_prefix:
             wanted |= self._discovery.said(now, operator_page(self._web, link.address))

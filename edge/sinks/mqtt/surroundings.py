@@ -1,4 +1,4 @@
-"""What a door tells of itself beside its status: the board, and today's counts. Read in a thread of its own."""
+"""What a door publishes in addition to its status: the board and today's counts. Read in its own thread."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FIRST_LOOK = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """As last read.
+    """The last readings.
 
     Attributes:
         temperature: In degrees Celsius; None where none is measured.
-        throttled: Whether the board slows itself down; None where nothing tells.
+        throttled: Whether the board slows itself down; None if unknown.
         today: What was counted since midnight; None where nothing is stored or the store cannot be read.
     """
 

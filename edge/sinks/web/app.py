@@ -138,7 +138,7 @@ class Site:
         return JSONResponse(await self._report.full())
 
     async def _health(self, request: Request) -> Response:
-        """For machines: 200 while the door is watched, else 503. Why is told only to those who may know."""
+        """For machines: 200 while the door is watched, else 503. Only authorised clients get the reason."""
         now = self._screens.clock.monotonic()
         health, reasons = state.health(self._screens.feed.status, now, self._screens.about.stale_after)
         said: dict[str, Any] = {"status": str(health)}
@@ -197,7 +197,7 @@ class Site:
 
     @property
     def _web(self) -> WebSettings:
-        """The settings in force: an operator may have changed some."""
+        """The current settings: an operator may have changed some."""
         status = self._screens.feed.status
         return status.settings.config.web if status and status.settings else self._screens.web
 

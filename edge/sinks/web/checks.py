@@ -1,4 +1,4 @@
-"""What ``maskgate doctor`` looks at of the pages."""
+"""What ``maskgate doctor`` checks about the pages."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Visitor(NamedTuple):
         standing: Whether they may look.
         wait: How long one that is blocked has to wait, in seconds.
         secret: Of the token that they showed, now or when they signed in, so that they may change the door.
-        token_exists: Whether there is a token at all.
+        token_exists: Whether any token exists.
         kiosk: Whether they may look because they are the device's own kiosk.
     """
 
@@ -134,7 +134,7 @@ class Guard:
     Args:
         keys: The tokens in force.
         clock: Limits the rate of guesses.
-        kiosk_user: The user whose browser needs no token; None where there is none.
+        kiosk_user: The user whose browser needs no token; None if there is none.
     """
 
     def __init__(self, keys: Keys, clock: Clock, kiosk_user: int | None = None) -> None:
@@ -228,7 +228,7 @@ def same_origin(origin: str | None, host: str) -> bool:
 
 
 def _network(address: str) -> str:
-    """What stands for one guesser: an IPv4 address, or the /64 that a single IPv6 host may number at will."""
+    """The address of one guesser: an IPv4 address, or the /64 network that one IPv6 host can use freely."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The tokens in force: as their files are now, so that a token that is made or revoked counts at once.
+"""The valid tokens, as their files are now: a new or revoked token takes effect immediately.
 
 The files are looked at again with each request and each second; they are read where one has changed.
 """
@@ -47,7 +47,7 @@ class Keys:
         return bool(self._secrets) or is_open(self._host)
 
     def opened_by(self, word: str) -> Secret | None:
-        """The secret of the token ``word``; None where it is none."""
+        """The secret of the token ``word``; None if it is not a token."""
         return next((secret for secret in self._secrets.values() if secret.opens(word)), None)
 
     def of_session(self, session: str) -> Secret | None:

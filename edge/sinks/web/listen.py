@@ -18,7 +18,7 @@ EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a token is asked for
 
 
 class Hindrance(NamedTuple):
-    """Why an address cannot be had, and what to do."""
+    """Why an address is not available, and what to do."""
 
     problem: str
     remedy: str
@@ -43,7 +43,7 @@ def bound(host: str, port: int) -> socket.socket:
     """A socket that listens. Names are not looked up: that could take as long as the network likes.
 
     Raises:
-        OSError: The address cannot be had.
+        OSError: The address is not available.
     """
     numeric = 0 if host == "localhost" else socket.AI_NUMERICHOST
     try:

@@ -31,8 +31,8 @@ class About:
 
     Attributes:
         version: Of maskgate.
-        models: What is loaded, a line each for people: task, name, hash.
-        stale_after: A frame that is older, in seconds, is no picture of the door.
+        models: What is loaded, one line each for people: task, name, hash.
+        stale_after: Maximum age of a current frame, in seconds.
         door: Its name in what is downloaded: letters, digits, ``_`` and ``-``.
     """
 
@@ -122,7 +122,7 @@ def _runtime(status: Status | None) -> str:
 
 
 def read_today(store: Path | None, now: datetime) -> dict[str, Any]:
-    """Counts of the local day that contains ``now``, by hour, JSON-ready; or why there are none.
+    """Counts of the local day of ``now``, by hour, JSON-ready; or the reason why there are none.
 
     Args:
         store: The SQLite file; None where visits are not stored.

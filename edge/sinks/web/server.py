@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn in a thread of its own. Imported there, and nowhere else."""
+"""The HTTP server: uvicorn in its own thread. Imported there, and nowhere else."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Connection(H11Protocol):
         self._unwatch()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP. Amid a request, the page that was to answer it has nobody left to answer."""
+        """Refuse anything but HTTP. If a request is under way, cancel its answer."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle and not cycle.response_complete:
             cycle.disconnected = True

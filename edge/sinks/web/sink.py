@@ -51,11 +51,11 @@ def open_sink(opening: Opening) -> Sink:
 
 
 class WebScreens(Sink):
-    """A sink that people look at.
+    """The sink behind the pages.
 
     Attributes:
-        url: Where the kiosk page is, for the device's own browser; None while the port cannot be had.
-        trouble: Why nothing is served, as a sentence; None while all is well.
+        url: Where the kiosk page is, for the device's own browser; None while the port is not available.
+        trouble: Why nothing is served, as a sentence; None if it is.
     """
 
     name = "the screens"
@@ -68,14 +68,14 @@ class WebScreens(Sink):
         extra: Mapping[str, Page],
         retry_every: float = RETRY_EVERY,
     ) -> None:
-        """Take the port, and serve as soon as the first frame has been processed.
+        """Open the port, and serve after the first frame.
 
         Args:
             config: The effective settings.
             clock: The machine's.
             commands: Carries what operators ask to the loop.
             extra: Further addresses and what answers them, such as ``/metrics``.
-            retry_every: Between attempts to take a port that cannot be had, in seconds.
+            retry_every: Between attempts to take a port that is not available, in seconds.
 
         Raises:
             ConfigError: The screens are open to the network without a token, or the language does not exist.
@@ -96,7 +96,7 @@ class WebScreens(Sink):
 
     @property
     def every(self) -> float:  # type: ignore[override]
-        """Often while somebody looks; always well within the age at which a frame is stale."""
+        """Often while a page is open; always well within the age at which a frame is stale."""
         looked_at = self._server is not None and self._server.is_watched
         return min(LOOK_EVERY if looked_at else GLANCE_EVERY, self._config.camera.stale_after / 4)
 

@@ -48,7 +48,7 @@ def mode(status: Status | None, now: float, stale_after: float) -> Mode | Verdic
     Args:
         status: The newest; None before the first.
         now: When somebody looks.
-        stale_after: A frame that is older, in seconds, is no picture of the door.
+        stale_after: Maximum age of a current frame, in seconds.
     """
     if status is None:
         return Mode.STARTING
@@ -62,7 +62,7 @@ def mode(status: Status | None, now: float, stale_after: float) -> Mode | Verdic
 
 
 def health(status: Status | None, now: float, stale_after: float) -> tuple[Health, tuple[str, ...]]:
-    """How it stands at monotonic second ``now``, and why it is not well, a sentence each.
+    """How it stands at monotonic second ``now``, and why it is not well, one sentence each.
 
     A trouble that leaves the alert working (counts that wait for the disk) degrades; a door that is not watched is out
     of service.

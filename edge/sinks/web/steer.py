@@ -152,7 +152,7 @@ class Steering:
             raise RefusedError("The door does not answer; it may be hanging. Look at its log.") from None
 
     def _refusal(self, request: Request) -> Response | None:
-        """Why a change is not made: not signed in, or too many at once."""
+        """Why a change is refused: not signed in, or too many changes."""
         refused = may_not(request)
         if refused:
             return refused

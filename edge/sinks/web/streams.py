@@ -1,4 +1,4 @@
-"""What flows to browsers for as long as they look: server-sent events, and the live picture where it is allowed.
+"""Streams to browsers: server-sent events, and the live picture if it is allowed.
 
 Work is done once for all who look, and only while somebody does. Nobody's backlog is kept: who reads slowly gets the
 newest state and picture next, and the kernel ends the connection of who does not read at all (``server.READ_WITHIN``).
@@ -85,7 +85,7 @@ class Events:
     Args:
         feed: Where the loop leaves them.
         clock: Tells what is stale, and when things happened.
-        stale_after: A frame that is older, in seconds, is no picture of the door.
+        stale_after: Maximum age of a current frame, in seconds.
         release: Tells that of the pages, so that one that is open for months takes the new ones.
     """
 
@@ -98,7 +98,7 @@ class Events:
         self._newest = 0
 
     async def run(self) -> None:
-        """Look at the slot while somebody listens, and wake the listeners when there is something to say."""
+        """Check the slot while somebody listens, and wake the listeners when something changed."""
         while not self.audience.closed:
             if self.audience.size and self.look():
                 self.audience.wake()
@@ -218,7 +218,7 @@ def _encode_picture(image: Image) -> bytes:
 
 
 def _last_event_id(scope: Scope, newest: int) -> int:
-    """After which event a listener that was cut off goes on; a new one begins with what happens next."""
+    """The event after which a reconnecting listener continues; a new one starts with the next event."""
     text = dict(scope["headers"]).get(b"last-event-id", b"")
     digits = text.lstrip(b"0")
     # Longer ones we never gave, and Python refuses to read a number of thousands of digits.
@@ -228,7 +228,7 @@ def _last_event_id(scope: Scope, newest: int) -> int:
 
 @asynccontextmanager
 async def _left(receive: Receive) -> AsyncIterator[Callable[[], bool]]:
-    """Tells whether the browser is gone."""
+    """Whether the browser is gone."""
 
     async def wait() -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""Every word of the pages, one JSON file a language beside this one: adding a language is adding a file."""
+"""All texts of the pages, one JSON file per language: a new language is a new file."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Secret:
 
 
 def token_path(web: WebSettings, counts: CountSettings) -> Path:
-    """Where the hash is kept: as set, else beside the counts."""
+    """Where the hash is kept: as set, else next to the counts."""
     return web.token_file.expanduser() if web.token_file else store_path(counts).with_name("web-token")
 
 

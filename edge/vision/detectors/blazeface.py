@@ -36,7 +36,7 @@ def decode(regressors: NDArray[np.float32], centres: NDArray[np.float32]) -> Box
 
 
 def probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """From (N,) logits, of which wild ones do not overflow."""
+    """From (N,) logits; extreme ones do not overflow."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT))), np.float32)
 
 

@@ -59,7 +59,7 @@ def decode(outputs: Sequence[Tensor], layout: Layout, threshold: float, nms_iou:
 
 
 def decode_all(outputs: Sequence[Tensor], layout: Layout, threshold: float) -> Decoded:
-    """Turn a face model's maps into boxes; only cells above the threshold are ever converted to real numbers.
+    """Turn a face model's maps into boxes; only cells above the threshold are converted to floats.
 
     For each stride s a score map (1, height/s, width/s, 1) in [0, 1] and a bbox map (1, height/s, width/s, 4) of
     (dx, dy, log_w, log_h): cx = (column + 0.5 + dx) * s, cy = (row + 0.5 + dy) * s, w = exp(log_w) * s and
@@ -88,7 +88,7 @@ def decode_all(outputs: Sequence[Tensor], layout: Layout, threshold: float) -> D
 
 
 def pair_maps(shapes: Sequence[tuple[int, ...]], layout: Layout) -> list[tuple[int, int]]:
-    """Which outputs are the score and bbox map of each stride, told by shape: the converter may swap them.
+    """The score and bbox map of each stride, found by shape: the converter may swap outputs.
 
     Raises:
         ModelError: A map is missing.
@@ -111,7 +111,7 @@ def pair_maps(shapes: Sequence[tuple[int, ...]], layout: Layout) -> list[tuple[i
 def _cells(
     layout: Layout, score_steps: tuple[Quantization, ...], bbox_steps: tuple[Quantization, ...]
 ) -> NDArray[np.float32]:
-    """What the decode needs to know of every cell, map after map and row by row, so that all are decoded at once.
+    """The decoding parameters of every cell, map by map and row by row, so that one pass decodes them all.
 
     Returns:
         (cells, 8) float32: zero point and scale of its score, zero point and scale of its offsets, (x, y) of its middle

@@ -43,7 +43,7 @@ class EdgeTpuVariant(ManifestPart):
 
 
 class ModelEntry(ManifestPart):
-    """What is known of one model file, whatever its task."""
+    """The manifest entry of a model file, common to all tasks."""
 
     file: FileName = Field(description="Name of the file, beside the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
