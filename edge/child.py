@@ -68,7 +68,7 @@ class Child:
 
         Args:
             message: JSON-ready.
-            limit: Longest wait, in seconds.
+            limit: Maximum wait, in seconds.
 
         Raises:
             ChildDiedError: None came in time, or the process has ended.

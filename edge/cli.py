@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code.
 
     Args:
-        arguments: Without the program's name; the process's own unless given.
+        arguments: Without the program's name; the process's own by default.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -92,7 +92,7 @@ class RunningDoor:
 
 
 def find(settings: Settings) -> RunningDoor | None:
-    """The door that runs with these settings' state folder; None where none does.
+    """The door that runs with these settings' state folder; None if none does.
 
     Raises:
         UnreachableError: One may run, and this user may not ask it.

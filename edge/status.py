@@ -55,7 +55,7 @@ class CountsState:
 
     Attributes:
         path: The file.
-        degraded: Why something counted is not on the disk, as a sentence; None while all is well.
+        degraded: Why something counted is not on the disk, as a sentence; None if there is no problem.
         before: Visits by verdict that were counted before this run; None until the store could be read.
     """
 
@@ -83,12 +83,12 @@ class Status:
         troubles: What else is wrong, one sentence each: counts that cannot be written, an output that cannot be driven.
         counted: Whether this run's visits count: stored, published and measured. Never for demo and recordings, unless
             that was asked for.
-        counts: The store of visits; None where they are not stored.
+        counts: The store of visits; None if they are not stored.
         alerts: The alert outputs, and what keeps them silent.
         broker: Whether the MQTT broker is connected; None if there is none.
         runtime: What runs the models, for people.
-        accelerated: Whether models run on an accelerator; None where none is used.
-        settings: In force now; an operator may change some during a run. None where nobody said.
+        accelerated: Whether models run on an accelerator; None if none is used.
+        settings: In force now; an operator may change some during a run. None if nobody said.
     """
 
     at: float
@@ -119,7 +119,7 @@ class Status:
         """Why the appliance is out of service at monotonic second ``now``, one sentence each; empty while it serves.
 
         Args:
-            now: Later than ``at``, possibly by much: a loop that hangs no longer renews its status.
+            now: Later than ``at``, possibly much later: a loop that hangs no longer renews its status.
             stale_after: Maximum age of a current frame, in seconds.
         """
         age = self.frame_age(now)

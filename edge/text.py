@@ -12,7 +12,7 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
-    """The known word that ``word`` most probably is a slip of; None where nothing is close.
+    """The known word that ``word`` most probably is a slip of; None if nothing is close.
 
     Args:
         word: As somebody wrote it.

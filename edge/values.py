@@ -204,7 +204,7 @@ class Event:
         verdict: What is held of that person.
         seconds: How long the visit lasted.
         detail: Words for the operator, where the kind alone does not say enough.
-        confidence: The verdict's share of the votes, 0 to 1; None where there is no verdict or it is unsure.
+        confidence: The verdict's share of the votes, 0 to 1; None if there is no verdict or it is unsure.
     """
 
     kind: EventKind

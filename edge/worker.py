@@ -24,7 +24,7 @@ class Worker:
         work: Given the worker, so that it can wait and see when to end. What it raises is logged and ends it.
 
     Attributes:
-        failure: What ``work`` raised; None while all is well.
+        failure: What ``work`` raised; None if there is no problem.
     """
 
     def __init__(self, name: str, work: Callable[[Worker], None]) -> None:

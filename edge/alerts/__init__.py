@@ -19,7 +19,7 @@ class Alert:
 
     @property
     def trouble(self) -> str | None:
-        """What does not work, as a sentence that says what to do; None while all is well."""
+        """What does not work, as a sentence that says what to do; None if there is no problem."""
         return None
 
     @property

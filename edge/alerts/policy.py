@@ -48,7 +48,7 @@ class AlertPolicy:
     Args:
         settings: How long, how often, when not.
         output: What to switch; called only for changes.
-        clock: Whose wall time quiet hours follow; the machine's unless given.
+        clock: Whose wall time quiet hours follow; default: the machine's.
     """
 
     def __init__(self, settings: AlertSettings, output: Alert, clock: Clock | None = None) -> None:
@@ -81,7 +81,7 @@ class AlertPolicy:
 
     @property
     def trouble(self) -> str | None:
-        """What the output cannot do, as a sentence; None while all is well."""
+        """What the output cannot do, as a sentence; None if there is no problem."""
         return self._output.trouble
 
     def state(self, at: float) -> AlertState:
@@ -90,7 +90,7 @@ class AlertPolicy:
         return AlertState(self._output.outputs, muted_until, self._in_quiet_hours())
 
     def mute(self, seconds: float | None, at: float) -> str:
-        """Keep buzzer and sound silent for ``seconds`` from ``at``, ``alerts.mute_for`` unless given. Says so."""
+        """Keep buzzer and sound silent for ``seconds`` from ``at``, ``alerts.mute_for`` by default. Says so."""
         seconds = self._settings.mute_for if seconds is None else seconds
         self._muted_until = at + seconds
         self._hush(at)

@@ -49,7 +49,7 @@ class Outcome:
 
     Attributes:
         output: As it was before.
-        trouble: What is wrong with it after the attempt; None where nothing is.
+        trouble: What is wrong with it after the attempt; None if nothing is.
     """
 
     output: OutputState

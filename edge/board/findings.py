@@ -56,7 +56,7 @@ class Finding:
 
 
 def clock_is_set() -> bool | None:
-    """Whether a time server has set the clock; None where the kernel does not say."""
+    """Whether a time server has set the clock; None if the kernel does not say."""
     read_only = ctypes.create_string_buffer(512)
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(read_only)

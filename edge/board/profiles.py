@@ -21,8 +21,8 @@ class Profile:
         name: For people.
         pattern: Found in the device tree's model and compatible names.
         threads: For a model; one core is left to the camera and the pages. None takes half the cores.
-        camera: Who reads a camera module: ``picamera2``, or ``gstreamer`` (source ``csi:0``); None where no one can.
-        pins: Which library drives them: ``gpiozero`` or ``gpiod``; None where there are none.
+        camera: Who reads a camera module: ``picamera2``, or ``gstreamer`` (source ``csi:0``); None if no one can.
+        pins: Which library drives them: ``gpiozero`` or ``gpiod``; None if there are none.
         face: Name in the shipped manifest of the face model that it is fast enough for.
         mask: Name there of the mask model.
     """

@@ -29,7 +29,7 @@ class Board:
         free_memory: Of it, what a program could take now, in bytes.
         cameras: What drivers call the cameras that are fitted.
         gpio_chips: Those that can be told.
-        temperature: Of the hottest sensor, in degrees Celsius; None where none is measured.
+        temperature: Of the hottest sensor, in degrees Celsius; None if none is measured.
         slowed_by: Why it slows itself down now.
         warnings: What was wrong with power or heat since boot, or is now, one sentence each.
     """
@@ -55,7 +55,7 @@ def read_board(root: Path = Path("/"), architecture: str | None = None) -> Board
 
     Args:
         root: Where /proc, /sys and /etc are.
-        architecture: Of the machine, unless given.
+        architecture: Of the machine, by default.
     """
     total, free = memory_bytes(root)
     return Board(

@@ -27,7 +27,7 @@ SLOWING = re.compile(r"^(thermal-)?cpufreq")
 
 
 def temperature_celsius(root: Path = Path("/")) -> float | None:
-    """The hottest thermal zone, in degrees Celsius; None where none is measured.
+    """The hottest thermal zone, in degrees Celsius; None if none is measured.
 
     Args:
         root: Where /sys is.

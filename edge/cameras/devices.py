@@ -43,7 +43,7 @@ def devices(root: Path = Path("/dev"), query: Callable[[Path], Device | None] | 
 
 
 def capture_device(path: Path) -> Device | None:
-    """What the kernel says of a node, or None where it captures no video: a metadata or output node, or gone."""
+    """What the kernel says of a node, or None if it captures no video: a metadata or output node, or gone."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -60,7 +60,7 @@ def capture_device(path: Path) -> Device | None:
 
 
 def parse_capability(path: Path, answer: bytes) -> Device | None:
-    """Read a ``struct v4l2_capability``; None where the node captures no video."""
+    """Read a ``struct v4l2_capability``; None if the node captures no video."""
     driver, card, _, _, capabilities, device_capabilities = CAPABILITY.unpack(answer)
     of_node = device_capabilities if capabilities & CAP_DEVICE_CAPS else capabilities
     if not of_node & CAP_VIDEO_CAPTURE:

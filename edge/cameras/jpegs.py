@@ -38,7 +38,7 @@ class JpegSplitter:
             show(picture)
 
     Attributes:
-        stamp: Seconds that the camera wrote before the last picture (``X-Timestamp``); None where it wrote none.
+        stamp: Seconds that the camera wrote before the last picture (``X-Timestamp``); None if it wrote none.
     """
 
     def __init__(self) -> None:

@@ -27,14 +27,14 @@ class User:
 
 
 def answer(user: User, challenges: Sequence[str], method: str, target: str, nonce: str | None = None) -> str | None:
-    """The ``Authorization`` header for the best of the ways that a server offers; None where none is known.
+    """The ``Authorization`` header for the best of the ways that a server offers; None if none is known.
 
     Args:
         user: Who asks.
         challenges: The server's ``WWW-Authenticate`` headers.
         method: Of the request.
         target: Path and query of the request.
-        nonce: The client's; random unless given.
+        nonce: The client's; random by default.
     """
     offered = [one for header in challenges for one in _challenges(_text(header))]
     for algorithm in HASHES:

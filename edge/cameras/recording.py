@@ -18,7 +18,7 @@ class Recording:
     times run ahead of that clock.
 
     Attributes:
-        trouble: Why what was seen of it, once it has ended, is not all that is in it; None where it is.
+        trouble: Why what was seen of it, once it has ended, is not all that is in it; None if it is.
     """
 
     live = False

@@ -39,7 +39,7 @@ class Source(Protocol):
         paced: Whether it keeps the pace of the scene, so that somebody could watch.
         dropped: Frames that were replaced by a newer one before anybody took them.
         ended: Whether there will be no more frames.
-        trouble: Why what was seen of one that has ended is not all that is in it; None where it is.
+        trouble: Why what was seen of one that has ended is not all that is in it; None if it is.
     """
 
     name: str

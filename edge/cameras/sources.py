@@ -59,7 +59,7 @@ class Place:
         settings: Size, rate, exposure.
         clock: Stamps the frames of live cameras.
         detector: Width and height of the face model's input as the camera sees it: a camera that can scales a second
-            picture to fit it. None where nobody needs one.
+            picture to fit it. None if nobody needs one.
         demo: The demo clip.
         dev: Where device nodes are.
     """
@@ -121,7 +121,7 @@ def module_of(kind: Kind) -> SourceModule:
 
 
 def module_for(source: str) -> SourceModule | None:
-    """The module of the first kind that ``source`` names; None where it has none of the accepted forms.
+    """The module of the first kind that ``source`` names; None if it has none of the accepted forms.
 
     Raises:
         OSError: It is a path that cannot be looked at.

@@ -85,7 +85,7 @@ class VideoFile:
 
         Args:
             path: Of the file, in any format OpenCV's FFmpeg decodes.
-            name: What the operator calls it; the path unless given.
+            name: What the operator calls it; the path by default.
 
         Raises:
             CameraError: There is no such file, or it is not a video.

@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From ``since`` on and before ``until``, both aware; None where it is open."""
+    """From ``since`` on and before ``until``, both aware; None if it is open."""
 
     since: datetime | None
     until: datetime | None

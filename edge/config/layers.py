@@ -89,7 +89,7 @@ def load(
 
     Args:
         file: As given on the command line; None looks at ``MASKGATE_CONFIG``, the user's file, then the system's.
-        environment: The process environment unless given.
+        environment: The process environment by default.
         overrides: From the command line, by dotted key: ``{"camera.source": "demo"}``.
 
     Raises:

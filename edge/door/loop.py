@@ -38,12 +38,12 @@ class Judge(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Why models do not run where they should, as a sentence; None while all is well."""
+        """Why models do not run where they should, as a sentence; None if there is no problem."""
         ...
 
     @property
     def accelerated(self) -> bool | None:
-        """Whether models run on an accelerator now; None where none is used."""
+        """Whether models run on an accelerator now; None if none is used."""
         ...
 
     def input_size(self, width: int, height: int) -> tuple[int, int]:

@@ -44,7 +44,7 @@ class Pace:
         self._well_since = 0.0
 
     def interval(self, now: float, frames: int, slowed: bool) -> float:
-        """Least time between two pictures, in seconds; 0 while all are taken.
+        """Minimum time between two pictures, in seconds; 0 while all are taken.
 
         Args:
             now: Monotonic seconds; may be asked for as often as one likes.
@@ -106,7 +106,7 @@ class BoardPace:
         self._pace, self._watch = pace, watch
 
     def interval(self, now: float, frames: int) -> float:
-        """Least time between two frames at monotonic second ``now``, in seconds; 0 while all are taken."""
+        """Minimum time between two frames at monotonic second ``now``, in seconds; 0 while all are taken."""
         return self._pace.interval(now, frames, bool(self._watch.slowed_by))
 
     @property

@@ -72,7 +72,7 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
     Args:
         settings: The effective configuration.
         options: Of the command line.
-        clock: The machine's, unless given.
+        clock: The machine's, by default.
 
     Returns:
         The exit code: 0 after a clean end, 5 where counts or events could not be written, 75 where a restart was

@@ -70,7 +70,7 @@ class Costs:
         return Costs(_by_place(candidates, faces, limits), limits, shares, tuning)
 
     def with_readings(self, readings: Sequence[Reading | None]) -> Costs:
-        """The same with what the readings say: one for each face, None where it was not judged."""
+        """The same with what the readings say: one for each face, None if it was not judged."""
         judged = [index for index, reading in enumerate(readings) if reading is not None]
         if not judged or not self.values.size:
             return self

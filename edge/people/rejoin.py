@@ -1,6 +1,6 @@
 """Decides whether a newcomer is somebody who was lost a moment ago.
 
-A face that turns up where nobody is followed is not taken for a lost person at first sight, since a false box or a
+A face that turns up if nobody is followed is not taken for a lost person at first sight, since a false box or a
 passer-by may lie where that person was last. It is followed as a newcomer until it was seen and read a few times; then
 place, size and mask together tell whether it is one of the lost, or a visit of its own.
 """

@@ -22,8 +22,8 @@ class Sink:
 
     Attributes:
         name: For the operator.
-        every: Least time between two statuses that it wants, in seconds; 0 wants one for each frame.
-        trouble: Why nobody is told at present, as a sentence; None while all is well.
+        every: Minimum time between two statuses that it wants, in seconds; 0 wants one for each frame.
+        trouble: Why nobody is told at present, as a sentence; None if there is no problem.
         greeting: What the operator should read at the start, as a sentence.
         pages: What it serves over HTTP through the screens, by address.
     """

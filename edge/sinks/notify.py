@@ -134,7 +134,7 @@ class Notifier(Sink):
         return self._clock.now().astimezone()
 
     def _last_due(self, now: datetime) -> date | None:
-        """The day of the newest summary that was due; None where none is wanted."""
+        """The day of the newest summary that was due; None if none is wanted."""
         at = self._settings.summary_at
         if not at:
             return None

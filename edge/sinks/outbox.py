@@ -58,7 +58,7 @@ class Outbox:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing is written any more, as a sentence; None while all is well, or nobody reads."""
+        """Why nothing is written any more, as a sentence; None if there is no problem, or nobody reads."""
         if self.failure is None or self.reader_left:
             return None
         why = self.failure.strerror

@@ -42,7 +42,7 @@ class Notifier(Sink):
     every = STATUS_EVERY
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """Find the manager's socket in ``environment``, the process's own unless given."""
+        """Find the manager's socket in ``environment``, the process's own by default."""
         self._ready = False
         address = (os.environ if environment is None else environment).get("NOTIFY_SOCKET", "")
         self._socket = None

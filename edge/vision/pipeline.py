@@ -48,7 +48,7 @@ class Pipeline:
     Args:
         detector: Finds the faces.
         classifier: Judges them.
-        threshold: Least score of a face, in (0, 1).
+        threshold: Minimum score of a face, in (0, 1).
         monotonic: Seconds, to measure the stages by.
         runtime: What runs the models, for people.
         accelerator: What may run them elsewhere; closed with the pipeline.
@@ -80,12 +80,12 @@ class Pipeline:
 
     @property
     def trouble(self) -> str | None:
-        """Why models do not run where they should, as a sentence; None while all is well."""
+        """Why models do not run where they should, as a sentence; None if there is no problem."""
         return self._accelerator.trouble if self._accelerator else self._trouble
 
     @property
     def accelerated(self) -> bool | None:
-        """Whether models run on the accelerator now; None where none was asked for or found."""
+        """Whether models run on the accelerator now; None if none was asked for or found."""
         if self._accelerator is None:
             return False if self._trouble else None
         return self._accelerator.active if self._accelerator.expected else None

@@ -60,7 +60,7 @@ def letterbox(
         image: (H, W, 3) uint8 BGR.
         width: Of the model's input, in pixels.
         height: Of the model's input, in pixels.
-        canvas: (height, width, 3) uint8 to draw on; a new one unless given.
+        canvas: (height, width, 3) uint8 to draw on; a new one by default.
         bgr: Leave blue first, for a model that wants it so.
 
     Returns:

@@ -125,7 +125,7 @@ class Accelerator:
         return self.expected or self._attempt is None
 
     def invoke(self, number: int, values: NDArray[Any]) -> Sequence[Tensor] | None:
-        """Run a model on the Edge TPU; None where it is to run on the processor.
+        """Run a model on the Edge TPU; None if it is to run on the processor.
 
         Args:
             number: The model's place.
@@ -259,7 +259,7 @@ class ProbeMemory:
         return str(crash) if crash else None
 
     def note(self, crash: str | None) -> None:
-        """Remember how it went: what happened, or None where it works."""
+        """Remember how it went: what happened, or None if it works."""
         noted = {"key": self._key, "crash": crash, "at": rfc3339(self._clock.now())}
         part = self._path.with_suffix(".part")
         try:

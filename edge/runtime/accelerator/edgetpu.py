@@ -104,7 +104,7 @@ class EdgeTpu:
         Args:
             order: What to open.
             models: Content of the compiled .tflite files.
-            limit: Longest wait, in seconds.
+            limit: Maximum wait, in seconds.
 
         Raises:
             EdgeTpuCrashError: The process died or did not answer in time.

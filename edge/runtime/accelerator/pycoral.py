@@ -17,7 +17,7 @@ def is_googles() -> bool:
 
 
 def open_with_pycoral(content: bytes, device: str) -> Model | None:
-    """Load a compiled model through pycoral; None where Google's is not installed.
+    """Load a compiled model through pycoral; None if Google's is not installed.
 
     Args:
         content: Of a compiled .tflite file.

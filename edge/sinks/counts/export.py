@@ -19,7 +19,7 @@ VISIT_HEADINGS = ("start", "local", "door", "seconds", "verdict")
 
 
 def write_csv(rows: Iterable[Row], door: str, out: TextIO) -> None:
-    """One line per period (RFC 4180, ASCII). ``compliance`` is empty where nobody was judged."""
+    """One line per period (RFC 4180, ASCII). ``compliance`` is empty if nobody was judged."""
     writer = csv.writer(out)
     writer.writerow(HEADINGS)
     for row in rows:

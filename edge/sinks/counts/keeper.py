@@ -66,7 +66,7 @@ class CountKeeper(Sink):
 
     @property
     def trouble(self) -> str | None:  # type: ignore[override]
-        """Why something counted is not on the disk, as a sentence; None while all is well."""
+        """Why something counted is not on the disk, as a sentence; None if there is no problem."""
         if not self._opened.is_set() or self._left_behind:
             return "The disk with the counts does not answer; they are kept in memory until it does."
         return str(self._refusal) if self._refusal else self._store.degraded

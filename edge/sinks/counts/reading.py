@@ -51,7 +51,7 @@ class Row:
 
     @property
     def compliance(self) -> float | None:
-        """Share of the judged visits that ended masked, 0 to 1; None where nobody was judged."""
+        """Share of the judged visits that ended masked, 0 to 1; None if nobody was judged."""
         return self._of(Verdict.WITH_MASK) / self.judged if self.judged else None
 
     def _of(self, verdict: Verdict) -> int:

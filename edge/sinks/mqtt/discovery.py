@@ -60,7 +60,7 @@ class Discovery:
 
         Args:
             now: Later than ``begin``.
-            page: Address of the operator page, for Home Assistant's link; None where others cannot reach it.
+            page: Address of the operator page, for Home Assistant's link; None if others cannot reach it.
         """
         if now - self._began < LISTEN_FOR:
             return {}
@@ -103,7 +103,7 @@ class Discovery:
 
 
 def operator_page(web: WebSettings, own_address: str) -> str | None:
-    """The operator page's address for other machines; None where they cannot reach it.
+    """The operator page's address for other machines; None if they cannot reach it.
 
     Args:
         web: Where the pages are served.

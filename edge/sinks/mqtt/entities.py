@@ -57,9 +57,9 @@ class Entity:
 
     Attributes:
         topic: Its name; empty for what only takes commands.
-        member: Its key in the topic's JSON object; None where the topic holds nothing else.
+        member: Its key in the topic's JSON object; None if the topic holds nothing else.
         read: None is not known. Without a reader the topic is not a state: events stand there.
-        platform: What it is to Home Assistant; None where it is told but no entity.
+        platform: What it is to Home Assistant; None if it is told but no entity.
         key: At Home Assistant, unique among the door's.
         about: Further fields of Home Assistant's description.
         needs: The setting under ``mqtt`` that must be on.

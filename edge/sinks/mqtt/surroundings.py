@@ -25,9 +25,9 @@ class Surroundings:
     """The last readings.
 
     Attributes:
-        temperature: In degrees Celsius; None where none is measured.
+        temperature: In degrees Celsius; None if none is measured.
         throttled: Whether the board slows itself down; None if unknown.
-        today: What was counted since midnight; None where nothing is stored or the store cannot be read.
+        today: What was counted since midnight; None if nothing is stored or the store cannot be read.
     """
 
     temperature: float | None = None

@@ -51,7 +51,7 @@ class Keys:
         return next((secret for secret in self._secrets.values() if secret.opens(word)), None)
 
     def of_session(self, session: str) -> Secret | None:
-        """The secret of the token that a browser signed in with; None where its cookie is void."""
+        """The secret of the token that a browser signed in with; None if its cookie is void."""
         return next((secret for secret in self._secrets.values() if secret.admits(session)), None)
 
     def holds(self, secret: Secret) -> bool:

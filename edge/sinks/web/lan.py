@@ -22,7 +22,7 @@ ROUTES = Path("/proc/net/route")
 
 
 def lan_url(host: str, port: int) -> str | None:
-    """Where others open what listens at ``host``; None where only this machine can.
+    """Where others open what listens at ``host``; None if only this machine can.
 
     While the network gives no address, it is named by the name of this machine.
     """

@@ -125,7 +125,7 @@ def read_today(store: Path | None, now: datetime) -> dict[str, Any]:
     """Counts of the local day of ``now``, by hour, JSON-ready; or the reason why there are none.
 
     Args:
-        store: The SQLite file; None where visits are not stored.
+        store: The SQLite file; None if visits are not stored.
         now: Aware.
     """
     if store is None:

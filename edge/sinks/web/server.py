@@ -151,7 +151,7 @@ class Server(uvicorn.Server):
         await asyncio.gather(*streams)
 
     async def _patrol(self) -> None:
-        """Cut streams off soon after their token was revoked, also where nobody asks for anything."""
+        """Cut streams off soon after their token was revoked, also if nobody asks for anything."""
         while True:
             await asyncio.sleep(PATROL_EVERY)
             self._guard.refresh()

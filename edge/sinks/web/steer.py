@@ -175,7 +175,7 @@ class Steering:
 
 
 def reason(request: Request) -> str | None:
-    """Why the sender may change nothing; None where they may."""
+    """Why the sender may change nothing; None if they may."""
     visitor = request.scope["visitor"]
     if visitor.signed_in:
         return None

@@ -203,7 +203,7 @@ def load_shapes(model: ModelFile[FaceEntry]) -> list[ModelFile[FaceEntry]]:
 
 
 def edgetpu_content(model: ModelFile[Entry]) -> bytes | None:
-    """The bytes of a model's variant for the Edge TPU, hashed before anything else sees them; None where it has none.
+    """The bytes of a model's variant for the Edge TPU, hashed before anything else sees them; None if it has none.
 
     Raises:
         ModelError: The manifest names one, and its file is absent or altered.
