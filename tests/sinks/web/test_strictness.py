@@ -69,6 +69,7 @@ class TestStrictness:
             assert [tag for tag in re.findall(r"<script[^>]*>", page) if "src=" not in tag] in (
                 [],
                 ['<script id="texts" type="application/json">', '<script id="verdicts" type="application/json">'],
+                ['<script id="spoken" type="application/json">', '<script id="verdicts" type="application/json">'],
             )
         for name in ("kiosk.css", "operator.css", "base.css", "kiosk.js", "operator.js"):
             assert "//" not in re.sub(r"http://www\.w3\.org\S*|/\*.*?\*/|//.*", "", client.get(f"/static/{name}").text)
