@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config, declared, load
+from edge.config.model import fields
 from edge.config.show import as_toml
 from edge.errors import ConfigError
 
@@ -23,6 +24,17 @@ def test_defaults_are_as_documented() -> None:
 
 def test_every_setting_says_what_it_means() -> None:
     assert [f"{section}.{field}" for section, _, field, about in declared() if not about] == []
+
+
+def test_every_number_has_a_maximum() -> None:
+    numbers = {
+        key: field for key, field in fields().items() if field.annotation in (int, float, int | None, float | None)
+    }
+    assert len(numbers) > 20
+    limited = {
+        key for key, field in numbers.items() if any(hasattr(one, "le") or hasattr(one, "lt") for one in field.metadata)
+    }
+    assert numbers.keys() - limited == set()
 
 
 def test_later_layers_win_with_their_origin(tmp_path: Path) -> None:

@@ -12,7 +12,19 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, cast
 
-TARGETS = ("settings", "card", "manifest", "models", "pictures", "video", "mjpeg", "counts", "broker", "web")
+TARGETS = (
+    "settings",
+    "card",
+    "manifest",
+    "models",
+    "pictures",
+    "video",
+    "mjpeg",
+    "counts",
+    "broker",
+    "web",
+    "operator",
+)
 CASES = Path(__file__).parent / "cases"
 
 

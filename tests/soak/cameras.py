@@ -142,6 +142,14 @@ def quiet(trial: Trial) -> None:
         expect(not appliance.told("camera_lost"), "a quiet hall was held to be a frozen camera")
 
 
+@fault("camera", "time stamps that jump by hours, both ways", short=1, long=3)
+def jumping(trial: Trial) -> None:
+    with video_camera(trial.folder, hours_ahead=2) as source, watching(trial, source) as appliance:
+        watch_health(appliance, 8 if trial.short else 60)
+        appliance.goes_on()
+        expect(not appliance.told("camera_lost"), "a camera whose clock was set was held to be lost")
+
+
 @fault("camera", "told to end while it is silent", short=2, long=18)
 def ended_while_silent(trial: Trial) -> None:
     with network_camera() as camera, door(trial, camera) as appliance:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
+import os
+import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.soak.appliance import Appliance, expect, expect_nothing_lost, running, stored_visits, wait_for
+from edge.errors import StoreError
+from edge.sinks.counts import database
+from tests.soak.appliance import ROOT, Appliance, expect, expect_nothing_lost, running, stored_visits, wait_for
 from tests.soak.faults import Trial, compiled, fault
 from tests.soak.machine_control import Control
 from tests.soak.simulated import PROGRAM
@@ -20,6 +26,8 @@ SLOW = 2.0
 """What every sync takes, in seconds."""
 SYNCS_TO_OPEN = 8
 """What a new store takes until it is open."""
+STOP_TIMEOUT = float((ROOT / "systemd/maskgate.service").read_text().partition("TimeoutStopSec=")[2].split()[0])
+"""Of the service, in seconds."""
 LONGEST_GAP = 1.0
 """Between two frames, however slow the disk is, in seconds."""
 
@@ -43,15 +51,20 @@ def counting(trial: Trial, store: Path, **environment: str) -> Appliance:
 
 
 def suffer(
-    trial: Trial, place: Path, harm: Callable[[], object], mend: Callable[[], object], **environment: str
+    trial: Trial,
+    place: Path,
+    harm: Callable[[], object],
+    mend: Callable[[], object],
+    word: str = "Counts cannot be written",
+    **environment: str,
 ) -> None:
-    """Let the disk under a daemon fail, and work again."""
+    """Let the disk under a daemon fail, and work again; meanwhile /health gives a reason with ``word`` in it."""
     with running(counting(trial, place / "counts.db", **environment)) as appliance:
         wait_for(lambda: len(appliance.told("visit_ended")) >= 3, "visits are counted")
         time.sleep(trial.rng.uniform(0, 1))
         harm()
         began = time.monotonic()
-        wait_for(lambda: appliance.complains("Counts cannot be written"), "it says that counts are not written")
+        wait_for(lambda: appliance.complains(word), "it says that counts are not written")
         trial.note("said after (s)", time.monotonic() - began)
         expect(appliance.health()["status"] == "degraded", f"it says {appliance.health()}")
         told = len(appliance.told("visit_ended"))
@@ -151,6 +164,74 @@ def slow_start(trial: Trial) -> None:
         control.set()
         expect(appliance.stop() == 0, f"it ended with code {appliance.process.returncode}: {appliance.last_words()}")
         trial.note("visits", expect_nothing_lost(appliance))
+
+
+@fault("disk", "another file takes the store's place, then ours", short=1, long=5)
+def replaced(trial: Trial) -> None:
+    put = trial.rng.choice((os.mkfifo, lambda path: path.write_text("Dear diary, " * 200), Path.mkdir))
+    swap(trial, put, "not a store of maskgate")
+
+
+@fault("disk", "a newer version's store takes its place, then ours", short=1, long=5)
+def newer(trial: Trial) -> None:
+    def put(path: Path) -> None:
+        database.open_for_writing(path).close()
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {len(database.MIGRATIONS) + 1}")
+
+    swap(trial, put, "newer maskgate")
+
+
+def swap(trial: Trial, put: Callable[[Path], object], word: str) -> None:
+    """Let something else lie where the store was, which must not be touched, and then the store again."""
+    store, aside = trial.folder / "disk" / "counts.db", trial.folder / "aside"
+
+    def harm() -> None:
+        aside.mkdir()
+        for file in store.parent.glob("counts.db*"):
+            file.rename(aside / file.name)
+        put(store)
+
+    def mend() -> None:
+        shutil.rmtree(store) if store.is_dir() else store.unlink()
+        for file in aside.glob("counts.db*"):
+            file.rename(store.parent / file.name)
+
+    suffer(trial, store.parent, harm, mend, word)
+
+
+@fault("disk", "told to end while it does not answer", short=1, long=5, needs=("gcc",))
+def ended_while_stuck(trial: Trial) -> None:
+    control = Control(trial.folder / "control")
+    store = trial.folder / "stuck" / "counts.db"
+    with running(counting(trial, store, **faulty(control, store.parent))) as appliance:
+        wait_for(lambda: len(appliance.told("visit_ended")) >= 3, "visits are counted")
+        control.set(sync_seconds=3600)
+        time.sleep(trial.rng.uniform(0, 3))
+        began = time.monotonic()
+        code = appliance.stop()
+        trial.note("ended after (s)", took := time.monotonic() - began)
+        expect(code in (0, StoreError.exit_code), f"it ended with code {code}: {appliance.last_words()}")
+        expect(took < STOP_TIMEOUT, f"the end took {took:.1f} s; systemd would have forced it")
+    expect(len(stored_visits(store)) <= len(appliance.told("visit_ended")), "more is stored than was told")
+
+
+@fault("disk", "the events file ends within a line", short=1, long=5)
+def torn(trial: Trial) -> None:
+    with running(counting(trial, trial.folder / "counts.db")) as appliance:
+        wait_for(lambda: len(appliance.told("visit_ended")) >= 2, "visits are counted")
+        appliance.kill()
+        content = appliance.events.read_bytes()
+        cut = content[: -trial.rng.randint(2, 20)]
+        appliance.events.write_bytes(cut)
+        appliance.start()
+        wait_for(lambda: appliance.events.read_bytes().count(b"\n") >= cut.count(b"\n") + 4, "events go on")
+        expect(appliance.stop() == 0, f"it ended with code {appliance.process.returncode}: {appliance.last_words()}")
+    added = appliance.events.read_bytes()[len(cut) :]
+    expect(added.startswith(b"\n"), "the first new event is on the torn line")
+    for line in added.strip().split(b"\n"):
+        json.loads(line)
+    trial.note("lines after it", added.strip().count(b"\n") + 1)
 
 
 def longest_gap(appliance: Appliance, seconds: float) -> float:

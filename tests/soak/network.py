@@ -6,14 +6,16 @@ import contextlib
 import json
 import resource
 import select
+import signal
 import socket
 import time
 from collections.abc import Iterator
 
+from edge.sinks.mqtt.link import HELD_UP
 from tests.soak.appliance import Appliance, expect, expect_nothing_lost, running, stored_visits, wait_for
 from tests.soak.faults import Trial, fault
 from tests.soak.simulated import PROGRAM
-from tests.stand_ins.broker import Broker, Listener
+from tests.stand_ins.broker import Broker, Listener, StuckBroker
 
 CLIENTS = 500
 SILENT, FILES = 1500, 1024
@@ -79,6 +81,47 @@ def flapping(trial: Trial) -> None:
                 f"the broker has heard of {stored} visits",
             )
             listener.close()
+    finally:
+        broker.stop()
+
+
+@fault("network", "broker that acknowledges nothing, then does", short=1, long=3)
+def stuck(trial: Trial) -> None:
+    with StuckBroker() as broker:
+        settings = {"mqtt.host": "127.0.0.1", "mqtt.port": broker.port, "mqtt.keepalive": 5}
+        with running(simulated(trial, rate=1, **settings)) as appliance:
+            began = time.monotonic()
+            wait_for(lambda: appliance.complains("acknowledges nothing"), "it says what is wrong with the broker")
+            trial.note("said after (s)", time.monotonic() - began)
+            expect(appliance.health()["status"] == "degraded", f"it says {appliance.health()}")
+            appliance.goes_on(20)
+            broker.acknowledges = True
+            began = time.monotonic()
+            wait_for(appliance.is_well, "it is well")
+            trial.note("connected after (s)", time.monotonic() - began)
+            finish(trial, appliance)
+
+
+@fault("network", "an MQTT command that is late by a stall", short=1, long=3, needs=("mosquitto",))
+def late_command(trial: Trial) -> None:
+    broker = Broker(trial.folder).start()
+    settings = {"mqtt.host": "127.0.0.1", "mqtt.port": broker.port, "mqtt.door": "front", "mqtt.commands": True}
+    try:
+        with running(simulated(trial, rate=1, **settings)) as appliance:
+            listener = Listener(broker.port)
+            wait_for(lambda: appliance.metric("maskgate_mqtt_connected") == 1, "the broker is reached")
+            wait_for(lambda: "maskgate/front/people" in listener.latest, "the door is told of")
+            assert broker.process
+            broker.process.send_signal(signal.SIGSTOP)
+            wait_for(lambda: len(appliance.told("visit_started")) >= 1, "somebody comes, which is to be told")
+            listener.send("maskgate/front/command/restart", "PRESS")
+            time.sleep(1.5 * HELD_UP)
+            broker.process.send_signal(signal.SIGCONT)
+            answer = wait_for(lambda: listener.latest.get("maskgate/front/answer"), "the command is answered")
+            expect("may be old" in answer, f"it says {answer}")
+            wait_for(lambda: appliance.metric("maskgate_mqtt_connected") == 1, "the broker is reached")
+            listener.close()
+            finish(trial, appliance)
     finally:
         broker.stop()
 

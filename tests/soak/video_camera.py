@@ -16,11 +16,24 @@ PACKETS = 188 * 7
 
 
 @contextlib.contextmanager
-def video_camera(folder: Path, still: bool = False) -> Iterator[str]:
-    """Its address, while the block lasts; ``still`` sends one picture again and again, as new frames."""
+def video_camera(folder: Path, still: bool = False, hours_ahead: int = 0) -> Iterator[str]:
+    """Its address, while the block lasts.
+
+    Args:
+        folder: Where the video is made.
+        still: Whether it sends one picture again and again, as new frames.
+        hours_ahead: By which the time stamps of every second second are ahead of the others.
+    """
     pictures = clip_pictures()
     pictures = [pictures[0]] * len(pictures) if still else pictures
-    content = recordings.write(folder / "camera.ts", pictures, size=SIZE, **recordings.SMALL).read_bytes()
+    ahead = hours_ahead * 3600 * recordings.FPS
+    content = recordings.write(
+        folder / "camera.ts",
+        pictures,
+        at=lambda number: number + ahead * (number // recordings.FPS % 2),
+        size=SIZE,
+        **recordings.SMALL,
+    ).read_bytes()
     pause = PACKETS / len(content) * len(pictures) / recordings.FPS
 
     def answer(connection: socket.socket, _: bytes) -> None:

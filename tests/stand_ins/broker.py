@@ -7,11 +7,12 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
@@ -109,3 +110,57 @@ class Listener:
     def close(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+
+class StuckBroker:
+    """Accepts connections and answers pings and subscriptions; acknowledges messages only when told to."""
+
+    def __init__(self) -> None:
+        self.acknowledges = False
+        self.connected_at: list[float] = []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        return len(self.connected_at)
+
+    def __enter__(self) -> StuckBroker:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                self.connected_at.append(time.monotonic())
+                threading.Thread(target=self._speak, args=(connection.makefile("rwb"),), daemon=True).start()
+
+    def _speak(self, stream: BinaryIO) -> None:
+        with stream, contextlib.suppress(OSError):
+            while head := stream.read(1):
+                body = stream.read(_length(stream))
+                stream.write(self._answer(head[0] >> 4, body))
+                stream.flush()
+
+    def _answer(self, kind: int, body: bytes) -> bytes:
+        connect, publish, subscribe, ping = 1, 3, 8, 12
+        if kind == publish:
+            number = body[2 + int.from_bytes(body[:2], "big") :][:2]
+            return b"\x40\x02" + number if self.acknowledges else b""
+        fixed = {connect: b"\x20\x02\0\0", subscribe: b"\x90\x03" + body[:2] + b"\1", ping: b"\xd0\0"}
+        return fixed.get(kind, b"")
+
+
+def _length(stream: BinaryIO) -> int:
+    """Of an MQTT packet: seven bits a byte, the lowest first."""
+    length = shift = 0
+    while byte := stream.read(1):
+        length |= (byte[0] & 0x7F) << shift
+        shift += 7
+        if byte[0] < 0x80:
+            break
+    return length

@@ -38,10 +38,16 @@ class CameraSettings(Section):
         3.0, gt=0, le=3600, description="A camera counts as lost after this long without a new frame, in seconds"
     )
     frozen_after: float = Field(
-        5.0, ge=0, description="A camera counts as frozen after this long with the same picture, in seconds; 0: never"
+        5.0,
+        ge=0,
+        le=86400,
+        description="A camera counts as frozen after this long with the same picture, in seconds; 0: never",
     )
     dark_after: float = Field(
-        30.0, ge=0, description="The door is out of service after this long with a black picture, in seconds; 0: never"
+        30.0,
+        ge=0,
+        le=86400,
+        description="The door is out of service after this long with a black picture, in seconds; 0: never",
     )
     reopen_after: float = Field(
         1.0,
