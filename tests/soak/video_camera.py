@@ -22,7 +22,7 @@ def video_camera(folder: Path, still: bool = False, hours_ahead: int = 0) -> Ite
     Args:
         folder: Where the video is made.
         still: Whether it sends one picture again and again, as new frames.
-        hours_ahead: By which the time stamps of every second second are ahead of the others.
+        hours_ahead: By which the time stamps of the second half are ahead of the first, which then comes again.
     """
     pictures = clip_pictures()
     pictures = [pictures[0]] * len(pictures) if still else pictures
@@ -30,7 +30,7 @@ def video_camera(folder: Path, still: bool = False, hours_ahead: int = 0) -> Ite
     content = recordings.write(
         folder / "camera.ts",
         pictures,
-        at=lambda number: number + ahead * (number // recordings.FPS % 2),
+        at=lambda number: number + ahead * (number >= len(pictures) // 2),
         size=SIZE,
         **recordings.SMALL,
     ).read_bytes()
