@@ -151,6 +151,7 @@ class Commands:
         """
         answer: Future[str] = Future()
         if isinstance(command, Stop | Restart):
+            self.reopen = None
             self.restart = self.restart or isinstance(command, Restart)
             self.stopped.set()
             answer.set_result("The door restarts." if self.restart else "The door stops.")

@@ -49,9 +49,15 @@ class AlertPolicy:
         settings: How long, how often, when not.
         output: What to switch; called only for changes.
         clock: Whose wall time quiet hours follow; default: the machine's.
+        muted_until: When a mute ends that goes on from an earlier run, in monotonic seconds.
+
+    Attributes:
+        muted_until: When a mute ends or has ended, in monotonic seconds.
     """
 
-    def __init__(self, settings: AlertSettings, output: Alert, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: AlertSettings, output: Alert, clock: Clock | None = None, muted_until: float = -math.inf
+    ) -> None:
         self._settings = settings
         self._output = output
         self._clock = clock or SystemClock()
@@ -60,7 +66,7 @@ class AlertPolicy:
         self._last_start = -math.inf
         self._alerted: set[int] = set()
         self._welcoming = self._hushed = self._energised = False
-        self._muted_until = -math.inf
+        self.muted_until = muted_until
         self._let_in: dict[int, float] = {}
         self._say = SayOnce(log)
 
@@ -86,19 +92,19 @@ class AlertPolicy:
 
     def state(self, at: float) -> AlertState:
         """What the outputs do at monotonic second ``at``."""
-        muted_until = self._muted_until if at < self._muted_until else None
+        muted_until = self.muted_until if at < self.muted_until else None
         return AlertState(self._output.outputs, muted_until, self._in_quiet_hours())
 
     def mute(self, seconds: float | None, at: float) -> str:
         """Keep buzzer and sound silent for ``seconds`` from ``at``, ``alerts.mute_for`` by default. Says so."""
         seconds = self._settings.mute_for if seconds is None else seconds
-        self._muted_until = at + seconds
+        self.muted_until = at + seconds
         self._hush(at)
         return f"Buzzer and sound are muted for {seconds:g} s."
 
     def unmute(self, at: float) -> str:
         """End a mute. Says whether anything can be heard now."""
-        self._muted_until = -math.inf
+        self.muted_until = -math.inf
         self._hush(at)
         return "They stay silent: it is in the quiet hours." if self._hushed else "Buzzer and sound are heard again."
 
@@ -176,8 +182,8 @@ class AlertPolicy:
 
     def _hush(self, at: float) -> None:
         if self._output.pressed():
-            self._muted_until = -math.inf if at < self._muted_until else at + self._settings.mute_for
-        on = self._in_quiet_hours() or at < self._muted_until
+            self.muted_until = -math.inf if at < self.muted_until else at + self._settings.mute_for
+        on = self._in_quiet_hours() or at < self.muted_until
         if on != self._hushed:
             self._hushed = on
             self._output.hush(on)

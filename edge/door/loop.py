@@ -154,7 +154,8 @@ class Door:
         self.people.configure(config.people)
         self.pipeline.configure(config.mask)
         self.alerts.configure(config.alerts)
-        if config.camera != before.camera or Rhythm.of(config.alerts) != Rhythm.of(before.alerts):
+        other_parts = config.camera != before.camera or Rhythm.of(config.alerts) != Rhythm.of(before.alerts)
+        if other_parts and not self.commands.stopped.is_set():
             self.commands.reopen = settings
             self.commands.stopped.set()
 

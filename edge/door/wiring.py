@@ -24,7 +24,7 @@ from edge.cameras.source import LatestFrame, Source
 from edge.clock import Clock, SystemClock
 from edge.config import CameraSettings, Settings
 from edge.config.place import store_path
-from edge.control import Commands
+from edge.control import Commands, Stop
 from edge.door.loop import Door
 from edge.door.motion import MotionGate
 from edge.door.pace import BoardPace, BoardWatch, Pace
@@ -81,17 +81,18 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
     Raises:
         MaskgateError: A part cannot be opened, or a recording cannot be read.
     """
+    muted_until = -math.inf
     while True:
         commands = Commands()
-        with ExitStack() as parts, _signals(commands.stopped):
+        with ExitStack() as parts, _signals(commands):
             try:
-                door = _open_door(settings, options, clock or SystemClock(), commands, parts)
+                door = _open_door(settings, options, clock or SystemClock(), commands, parts, muted_until=muted_until)
             except StoppedError:
                 return 0
             door.run()
         if commands.reopen is None:
             break
-        settings = commands.reopen
+        settings, muted_until = commands.reopen, door.alerts.muted_until
     if commands.restart:
         return RESTART
     if door.source.trouble:
@@ -99,7 +100,9 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
     return StoreError.exit_code if door.sinks.incomplete else 0
 
 
-def _open_door(settings: Settings, options: Options, clock: Clock, commands: Commands, parts: ExitStack) -> Door:
+def _open_door(
+    settings: Settings, options: Options, clock: Clock, commands: Commands, parts: ExitStack, *, muted_until: float
+) -> Door:
     config = settings.config
     input_size = expected_input(config)
     opener = partial(await_camera if options.wait else open_camera, config.camera, clock, input_size)
@@ -112,7 +115,7 @@ def _open_door(settings: Settings, options: Options, clock: Clock, commands: Com
     sinks = _open_sinks(opening, parts)
     # Opened last, so that it is the first to be closed: nobody waits for a network while the alarm sounds.
     output = open_alert(config.alerts)
-    alerts = AlertPolicy(config.alerts, output, clock)
+    alerts = AlertPolicy(config.alerts, output, clock, muted_until)
     parts.callback(alerts.close)
     sinks.greet()
     for sentence in (*choice.why, *_not_counted(opening), f"Alerts: {output.name}."):
@@ -205,19 +208,20 @@ def _source(
 
 
 @contextmanager
-def _signals(stopped: threading.Event) -> Iterator[None]:
+def _signals(commands: Commands) -> Iterator[None]:
     """Stop at the next frame on the first signal; interrupt, still leaving everything off, on the second."""
     asked_at = -math.inf
 
     def handle(number: int, _frame: FrameType | None) -> None:
         nonlocal asked_at
         now = time.monotonic()
-        if stopped.is_set() and now - asked_at > SAME_REQUEST:
+        ending = commands.stopped.is_set() and commands.reopen is None
+        if ending and now - asked_at > SAME_REQUEST:
             raise KeyboardInterrupt
-        if not stopped.is_set():
+        if not ending:
             log.info("Stopping on %s.", signal.Signals(number).name)
             asked_at = now
-            stopped.set()
+            commands.ask(Stop())
 
     heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
     previous = {number: signal.signal(number, handle) for number in heeded}

@@ -17,7 +17,7 @@ import numpy as np
 
 from edge import cli
 from edge.alerts import Alert
-from edge.config import load
+from edge.config import MaskSettings, load
 from edge.door import wiring as daemon
 from edge.door.wiring import Options
 from edge.errors import CameraError
@@ -49,6 +49,9 @@ class FakePipeline:
     def judge(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         masked = image[80, 100].argmax() == 1
         return [Reading(face, (0.95, 0.04, 0.01) if masked else (0.02, 0.97, 0.01)) for face in faces]
+
+    def configure(self, settings: MaskSettings) -> None:
+        """Verdicts follow the colour alone."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -157,7 +157,7 @@ def test_login_user_finds_the_command(machine: Machine) -> None:
     assert (done.returncode, done.stdout.startswith("maskgate ")) == (0, True), done
 
 
-@pytest.mark.parametrize("words", ["counts --by day", "config", "doctor", "token"])
+@pytest.mark.parametrize("words", ["counts --by day", "config", "doctor", "token", "alerts test", "look"])
 def test_missing_rights_name_sudo(machine: Machine, words: str) -> None:
     machine.must("chgrp maskgate /etc/maskgate/config.toml; chmod 640 /etc/maskgate/config.toml")
     done = as_login_user(machine, f"maskgate {words}")
@@ -173,8 +173,40 @@ def test_sudo_shows_the_services_state(machine: Machine) -> None:
     assert "loop = true  # /etc/maskgate/config.toml" in as_login_user(machine, "sudo maskgate config").stdout
     doctor = as_login_user(machine, "sudo maskgate doctor")
     assert "/var/lib/maskgate/counts.db" in doctor.stdout
+    tokens_and_outputs_reach_the_service(machine)
     owners = machine.must("find /var/lib/maskgate -printf '%U\\n' | sort -u")
     assert owners == machine.must("id -u maskgate")
+
+
+def tokens_and_outputs_reach_the_service(machine: Machine) -> None:
+    """Without a restart, and whoever owns what is asked for."""
+    process = machine.property("MainPID")
+    wait_for(lambda: status_code(machine) == "200", 60, "the pages are served")
+    assert as_login_user(machine, "sudo maskgate token").returncode == 0
+    assert status_code(machine) == "401"
+    assert as_login_user(machine, "sudo maskgate token add reception").returncode == 0
+    listed = as_login_user(machine, "sudo maskgate token list").stdout
+    assert [line.split()[0] for line in listed.splitlines()] == ["default", "reception"]
+    for name in ("default", "reception"):
+        assert as_login_user(machine, f"sudo maskgate token revoke {name}").returncode == 0
+    assert status_code(machine) == "200"
+    looked = as_login_user(machine, "sudo maskgate look --output aim.jpg")
+    assert "through the running maskgate" in looked.stdout, looked
+    assert machine.must(f"stat -c %s /home/{USER}/aim.jpg; rm /home/{USER}/aim.jpg") != "0"
+    tested = as_login_user(machine, "sudo maskgate alerts test")
+    assert (tested.returncode, "nobody notices an alarm" in tested.stderr) == (6, True), tested
+    assert machine.property("MainPID") == process
+
+
+def status_code(machine: Machine) -> str:
+    """What the operator's page answers on the device itself."""
+    ask = (
+        "import urllib.request, urllib.error\n"
+        "try: print(urllib.request.urlopen('http://127.0.0.1:8080/api/status').status)\n"
+        "except urllib.error.HTTPError as error: print(error.code)\n"
+        "except OSError: print(0)\n"
+    )
+    return machine.must(f"python3 - <<'END'\n{ask}END")
 
 
 def test_other_programs_are_left_alone(machine: Machine, first: Checkout) -> None:
