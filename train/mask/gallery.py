@@ -40,7 +40,7 @@ def from_deck(deck: Deck, size: int, margin: float) -> Callable[[int, np.random.
     def make(_: int, rng: np.random.Generator) -> tuple[Image, str]:
         draw = deck.draw(rng)
         painted = ", painted" if draw.painted else ""
-        return deck.view(draw, size, margin, rng), f"{draw.label}{painted}\n{draw.sample.source}"
+        return deck.view(draw, size, margin, rng), f"{_brief(draw.label)}{painted}\n{draw.sample.source}"
 
     return make
 
@@ -76,8 +76,8 @@ def draw_errors(
     tiles = [
         _tile(
             view(samples[at]),
-            f"is {labels[truth[at]]}",
-            f"not {labels[said[at]]} {probabilities[at, said[at]]:.2f}",
+            f"is {_brief(labels[truth[at]])}",
+            f"not {_brief(labels[said[at]])} {probabilities[at, said[at]]:.2f}",
         )
         for at in wrong[:ERRORS]
     ]
@@ -105,3 +105,8 @@ def draw_history(out: Path, history: Sequence[dict[str, Any]]) -> None:
 def _tile(view: Image, *lines: str) -> Tile:
     """Of an RGB picture."""
     return Tile(cv2.cvtColor(view, cv2.COLOR_RGB2BGR), lines)  # type: ignore[arg-type]
+
+
+def _brief(label: Label) -> str:
+    """Fits below a picture."""
+    return str(label).removeprefix("mask_worn_")
