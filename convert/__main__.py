@@ -124,7 +124,7 @@ def _convert(args: argparse.Namespace) -> int:
 def _publish(args: argparse.Namespace) -> int:
     from convert.publish import publish
 
-    names = publish(args.names, args.source, args.target)
+    names = publish(args.names, args.source, args.target, args.first_look)
     print(f"Published {' and '.join(names)} from {args.source} to {args.target}")
     return 0
 
@@ -177,6 +177,11 @@ def _add_publication(task: argparse.ArgumentParser) -> None:
     add("names", nargs="*", metavar="NAME", help="face, mask, ... (default: all that were converted)")
     add("--from", type=Path, default=Path("runs/convert"), dest="source", metavar="DIR", help="default: %(default)s")
     add("--to", type=Path, default=SHIPPED, dest="target", metavar="DIR", help="default: %(default)s")
+    add(
+        "--first-look", metavar="NAME",
+        help="smaller mask model in --to that judges every face first, so that the published one is only asked where "
+        "that one is unsure",
+    )  # fmt: skip
 
 
 def _add_edgetpu(task: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from convert import tables
 from edge.errors import ConfigError
 from edge.vision.models import (
     FaceEntry,
+    FirstLook,
     Manifest,
     MaskEntry,
     ModelEntry,
@@ -29,6 +30,9 @@ CARD_OF = {"face-detection": "face.md", "mask-classification": "mask.md"}
 """The words of a card, by what the model does."""
 
 Entry = FaceEntry | MaskEntry
+
+SURE = {"sure_below": 0.05, "sure_above": 0.95}
+"""Of a first look. On faces held out of the trainings, the pair then errs as seldom as the larger model alone."""
 
 
 def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) -> None:
@@ -57,7 +61,7 @@ def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) 
         raise ConfigError(f"Cannot write to {folder} ({error.strerror}): name another --output.") from error
 
 
-def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
+def publish(names: Sequence[str], source: Path, target: Path, first_look: str | None = None) -> list[str]:
     """Copy converted models and their manifest entries from ``source`` to ``target``, and write their cards anew.
 
     The manifest is written last and in one go: a file that it does not know yet is refused, not run.
@@ -66,17 +70,20 @@ def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
         names: In the manifest; all of them where none is given.
         source: Folder of ``stage``.
         target: Folder of the shipped models.
+        first_look: Name there of a smaller mask model, that judges before the one that is published.
 
     Returns:
         The names that were published.
 
     Raises:
-        ModelError: The source's manifest has no such model, or its file is not the one that was measured.
-        ConfigError: The target cannot be written.
+        ModelError: A manifest has no such model, or its file is not the one that was measured.
+        ConfigError: The target cannot be written; or ``first_look`` is given, and not one other mask model.
     """
     entries = read_manifest(source / MANIFEST).models
     chosen = list(names or entries)
     models = [load_model(f"{source / MANIFEST}#{name}", ModelEntry) for name in chosen]
+    if first_look is not None:
+        entries = {**entries, **_after(first_look, target, {name: entries[name] for name in chosen})}
     try:
         target.mkdir(parents=True, exist_ok=True)
         for model in models:
@@ -89,6 +96,17 @@ def publish(names: Sequence[str], source: Path, target: Path) -> list[str]:
     except OSError as error:
         raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
     return chosen
+
+
+def _after(first: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The entry of a mask model that is asked after ``first``."""
+    load_model(f"{target / MANIFEST}#{first}", MaskEntry)
+    if [isinstance(entry, MaskEntry) for entry in entries.values()] != [True] or first in entries:
+        raise ConfigError(
+            f"--first-look {first}: name the one larger mask model to publish: publish mask --first-look ..."
+        )
+    look = FirstLook(model=first, **SURE)
+    return {name: entry.model_copy(update={"first_look": look}) for name, entry in entries.items()}
 
 
 def _files(model: ModelFile[ModelEntry]) -> Sequence[ModelFile[Any]]:

@@ -52,21 +52,28 @@ def _fails_interlaced(version: str) -> bool:
 
 
 def models(_: Machine, config: Config) -> Iterator[Finding]:
-    from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes
+    from edge.vision.models import FaceEntry, MaskEntry, load_first_look, load_model, load_shapes
+
+    def mask() -> list[ModelFile[Any]]:
+        first = load_first_look(config.mask.model)
+        return [load_model(config.mask.model, MaskEntry), *([first] if first else [])]
 
     yield _model(lambda: load_shapes(load_model(config.face.model, FaceEntry)))
-    yield _model(lambda: [load_model(config.mask.model, MaskEntry)])
+    yield _model(mask)
 
 
 def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
+    """On a model, its other input sizes, and what looks before it."""
     try:
-        model, *shapes = load()
+        model, *others = load()
     except MaskgateError as error:
         return Finding(
             "models", State.PROBLEM, str(error), "git checkout -- edge/vision/models (in a clone), or install again"
         )
-    sizes = ", ".join(f"{one.entry.input.width}x{one.entry.input.height}" for one in (model, *shapes))
-    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {sizes}, hash verified")
+    shapes = [one for one in (model, *others) if one.name == model.name]
+    said = [f"{one.entry.input.width}x{one.entry.input.height}" for one in shapes]
+    said += [f"after {one.path.name}" for one in others if one.name != model.name]
+    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {', '.join(said)}, hash verified")
 
 
 CHECKS: tuple[Check, ...] = (

@@ -39,6 +39,9 @@ class MaskClassifier:
         entry: What the manifest says of it.
         alarm_below: Instead of the manifest's.
 
+    Attributes:
+        alarm_below: Probability of a mask below which a reading alarms.
+
     Raises:
         ModelError: The model's input or output is not that of its manifest.
     """
@@ -63,7 +66,7 @@ class MaskClassifier:
 
     def configure(self, alarm_below: float | None) -> None:
         """Alarm below another probability of a mask, in (0, 1), from now on; None takes the manifest's."""
-        self._alarm_below = self._entry.alarm_below if alarm_below is None else alarm_below
+        self.alarm_below = self._entry.alarm_below if alarm_below is None else alarm_below
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         """One reading for each face; see ``Classifier``."""
@@ -77,4 +80,4 @@ class MaskClassifier:
         probabilities = [0.0] * len(LABELS)
         for column, probability in zip(self._columns, known, strict=True):
             probabilities[column] = probability / total
-        return Reading(face, tuple(probabilities), self._alarm_below)
+        return Reading(face, tuple(probabilities), self.alarm_below)

@@ -18,7 +18,17 @@ from edge.values import Face, Frame, Image, Reading, StageTimes
 from edge.vision.closer import CloserDetector
 from edge.vision.face_detector import Detector, FaceDetector, ShapedDetector, Size, best_size
 from edge.vision.mask_classifier import Classifier, MaskClassifier
-from edge.vision.models import FaceEntry, MaskEntry, ModelFile, edgetpu_content, find_entry, load_model, load_shapes
+from edge.vision.models import (
+    FaceEntry,
+    MaskEntry,
+    ModelFile,
+    edgetpu_content,
+    find_entry,
+    load_first_look,
+    load_model,
+    load_shapes,
+)
+from edge.vision.two_looks import TwoLooks
 
 NOT_COMPILED = (
     "Models run on the processor, because they are not compiled for the Edge TPU: run `make edgetpu` on a workstation."
@@ -97,7 +107,7 @@ class Pipeline:
 
     def configure(self, settings: MaskSettings) -> None:
         """Judge by other settings from now on; the models stay."""
-        if isinstance(self._classifier, MaskClassifier):
+        if isinstance(self._classifier, MaskClassifier | TwoLooks):
             self._classifier.configure(settings.alarm_below)
 
     def input_size(self, width: int, height: int) -> Size:
@@ -161,12 +171,32 @@ def load_pipeline(
     detector = _open_detector(config, face, face_model, most, accelerator)
     return Pipeline(
         CloserDetector(detector, most) if closely else detector,
-        MaskClassifier(mask_model, mask.entry, config.mask.alarm_below),
+        open_classifier(config, mask, mask_model, alone=accelerator is not None),
         threshold or config.face.threshold,
         runtime="; ".join(dict.fromkeys((face_model.runtime, mask_model.runtime))),
         accelerator=accelerator,
         trouble=trouble,
     )
+
+
+def open_classifier(config: Config, mask: ModelFile[MaskEntry], opened: Model, *, alone: bool = False) -> Classifier:
+    """The mask model, after the smaller one that its manifest names.
+
+    Args:
+        config: The effective configuration.
+        mask: Of ``config.mask.model``.
+        opened: The same, ready to run.
+        alone: Without the smaller one: an accelerator holds one model at a time, and is quick with either.
+
+    Raises:
+        ModelError: See ``load_pipeline``.
+    """
+    second = MaskClassifier(opened, mask.entry, config.mask.alarm_below)
+    first = None if alone else load_first_look(config.mask.model)
+    if first is None or mask.entry.first_look is None:
+        return second
+    model = open_model(first.content, config.runtime.backend, config.runtime.threads, name=str(first.path))
+    return TwoLooks(MaskClassifier(model, first.entry), second, mask.entry.first_look, config.mask.alarm_below)
 
 
 def expected_input(config: Config) -> Callable[[int, int], Size]:

@@ -22,9 +22,8 @@ from edge.errors import ConfigError
 from edge.runtime import open_model
 from edge.values import Face, Frame, Image
 from edge.vision.face_detector import Detector, FaceDetector
-from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model
-from edge.vision.pipeline import Pipeline
+from edge.vision.pipeline import Pipeline, open_classifier
 from train.common.options import run_program
 from train.evaluate.measure import SAME_FACE, SWEEP_THRESHOLD, Outcome, assess
 from train.evaluate.peers import THREADS, System, published
@@ -62,11 +61,12 @@ def shipped(settings: config.Config) -> System:
     """
     face, mask = load_model(settings.face.model, FaceEntry), load_model(settings.mask.model, MaskEntry)
     models = [open_model(one.content, settings.runtime.backend, THREADS, name=str(one.path)) for one in (face, mask)]
+    alone = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"threads": THREADS})})
     threshold = settings.face.still_threshold
     return System(
         OURS,
         FaceDetector(models[0], face.entry, settings.face.nms_iou, STILL_MAX_FACES),
-        MaskClassifier(models[1], mask.entry),
+        open_classifier(alone, mask, models[1]),
         threshold,
         f"photo letterboxed to {face.entry.input.width}x{face.entry.input.height}, score {threshold}, "
         f"NMS IoU {settings.face.nms_iou}; crops {mask.entry.margin} of the box wider on each side",

@@ -77,6 +77,14 @@ class FaceEntry(ModelEntry):
     )
 
 
+class FirstLook(ManifestPart):
+    """A smaller mask model that judges every face first; this one is only asked where that one is unsure."""
+
+    model: str = Field(description="Name of the smaller model in the same manifest")
+    sure_below: float = Field(ge=0, lt=1, description="It is sure up to this probability of with_mask ...")
+    sure_above: float = Field(gt=0, le=1, description="... and from this one on")
+
+
 class MaskEntry(ModelEntry):
     """A classifier of face crops."""
 
@@ -91,6 +99,7 @@ class MaskEntry(ModelEntry):
         lt=1,
         description="Default of mask.alarm_below, chosen from faces held out of the training",
     )
+    first_look: FirstLook | None = Field(None, description="What judges before it on a processor, if anything does")
 
     @field_validator("labels")
     @classmethod
@@ -200,6 +209,17 @@ def load_shapes(model: ModelFile[FaceEntry]) -> list[ModelFile[FaceEntry]]:
         entry = model.entry.model_copy(update=changed)
         others.append(ModelFile(model.name, path, entry, _proven_bytes(path, shape.sha256)))
     return [model, *others]
+
+
+def load_first_look(reference: str) -> ModelFile[MaskEntry] | None:
+    """The smaller model that judges before a mask model; None where nothing does.
+
+    Raises:
+        ModelError: See ``load_model``.
+    """
+    entry = find_entry(reference, MaskEntry)
+    manifest_path, _ = _located(reference)
+    return load_model(f"{manifest_path}#{entry.first_look.model}", MaskEntry) if entry.first_look else None
 
 
 def edgetpu_content(model: ModelFile[Entry]) -> bytes | None:
