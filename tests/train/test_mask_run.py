@@ -156,3 +156,20 @@ class TestRun:
         assert metrics["kept_epoch"] == 2
         assert "has not fallen for 2 epochs" in capsys.readouterr().out
         assert cv2.imread(str(out / "errors_held_out.jpg")) is not None
+
+    def test_a_run_in_16_bits_can_be_resumed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import keras
+
+        from train.common import accelerator
+        from train.mask.fit import Run
+
+        monkeypatch.setattr(accelerator, "gpus", lambda: ["stand-in"])
+        data, out = folders(tmp_path / "data", count=4), tmp_path / "out"
+        fixed = ["mask", "--data", str(data), "--out", str(out), *FAST, *SHORT, "--mixed-precision", "--epochs", "2"]
+        with monkeypatch.context() as stopping:
+            stopping.setattr(Run, "_stalled", lambda run: len(run.state["history"]) == 1)
+            assert main(fixed) == 0
+        assert main([*fixed, "--resume"]) == 0
+        assert [row["epoch"] for row in json.loads((out / "metrics.json").read_text())["history"]] == [1, 2]
+        kept = keras.models.load_model(out / "mask.keras", compile=False)
+        assert {layer.compute_dtype for layer in kept.layers} == {"float32"}

@@ -12,6 +12,7 @@ import pytest
 
 from convert.__main__ import main
 from edge import config
+from edge.config import MaskSettings
 from edge.errors import ModelError
 from edge.runtime import Tensor, TensorSpec
 from edge.values import LABELS, BBox, Face, Label
@@ -81,6 +82,12 @@ def test_the_shipped_model_has_a_first_look() -> None:
     assert first is not None
     assert first.name == "mask-small"
     assert load_first_look("mask-small") is None
+
+
+def test_a_changed_setting_reaches_the_shipped_pair() -> None:
+    pipeline = load_pipeline(config.load().config)
+    pipeline.configure(MaskSettings(alarm_below=0.8))
+    assert [reading.alarm_below for reading in pipeline.judge(IMAGE, faces(1))] == [0.8]
 
 
 def test_an_altered_first_look_is_refused(tmp_path: Path) -> None:

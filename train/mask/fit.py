@@ -304,6 +304,7 @@ class Run:
 
         from train.mask.batches import predict
 
+        accelerator.use(mixed_precision=False)
         model = keras.models.load_model(self.folder.model)
         found: dict[str, Any] = {}
         for name, samples in faces.reported().items():
