@@ -6,6 +6,10 @@ SETTINGS ?= $(wildcard image.toml)
 VENV := .venv
 DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
+# Who has the environment for development trains in it; others get one with what training needs.
+TRAIN := $(if $(wildcard $(DEV)/.ready),$(DEV),.venv-train)
+TRAIN_PYTHON := $(TRAIN)/bin/python
+TRAIN_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),train,train-cpu)
 QUICK := .venv-quick
 # The device's tests without browsers and soaks: what a change to edge/ is tried with.
 QUICK_TESTS := $(addprefix tests/,alerts board cameras commands config docs door people runtime sinks vision) $(wildcard tests/test_*.py)
@@ -66,20 +70,20 @@ format: $(DEV)/.ready ## format the code
 	@$(DEV)/bin/ruff check --fix .
 	@$(DEV)/bin/ruff format .
 
-train: $(DEV)/.ready ## train a model, for example: make train ARGS='mask --data photos/ --weights imagenet'
-	@$(DEV_PYTHON) -m train $(or $(ARGS),--help)
+train: $(TRAIN)/.ready ## train a model further on your own photos: make train ARGS='mask photos/'
+	@$(TRAIN_PYTHON) -m train $(or $(ARGS),--help)
 
-convert: $(DEV)/.ready ## quantize a trained model to int8 TFLite, for example: make convert ARGS='mask --help'
-	@$(DEV_PYTHON) -m convert $(or $(ARGS),--help)
+convert: $(TRAIN)/.ready ## quantize a trained model to int8 TFLite and measure it: make convert ARGS='mask'
+	@$(TRAIN_PYTHON) -m convert $(or $(ARGS),--help)
 
-edgetpu: $(DEV)/.ready ## compile the models for Google's Edge TPU, or predict what it would run: make edgetpu ARGS=--report
-	@$(DEV_PYTHON) -m convert edgetpu $(ARGS)
+edgetpu: $(TRAIN)/.ready ## compile the models for Google's Edge TPU, or predict what it would run: make edgetpu ARGS=--report
+	@$(TRAIN_PYTHON) -m convert edgetpu $(ARGS)
 
-eval: $(DEV)/.ready ## score the shipped models on annotated photos, by source: make eval DATA=faces/val.json MORE_DATA=
-	@$(DEV_PYTHON) -m train.evaluate $(foreach file,$(DATA) $(MORE_DATA),--data $(file)) --cases tests/hard_cases.json $(ARGS)
+eval: $(TRAIN)/.ready ## score the shipped models on annotated photos, by source: make eval DATA=faces/val.json MORE_DATA=
+	@$(TRAIN_PYTHON) -m train.evaluate $(foreach file,$(DATA) $(MORE_DATA),--data $(file)) --cases tests/hard_cases.json $(ARGS)
 
-eval-peers: $(DEV)/.ready ## score them beside published models: make eval-peers DATA=faces/val.json PEERS=peers/
-	@$(DEV_PYTHON) -m train.evaluate.against_peers --data $(DATA) --peers $(PEERS) $(ARGS)
+eval-peers: $(TRAIN)/.ready ## score them beside published models: make eval-peers DATA=faces/val.json PEERS=peers/
+	@$(TRAIN_PYTHON) -m train.evaluate.against_peers --data $(DATA) --peers $(PEERS) $(ARGS)
 
 bench: $(DEV)/.ready ## measure speed, memory and scaling, beside others: make bench ARGS=--help
 	@$(DEV_PYTHON) -m tests.bench --peers $(PEERS) --weights $(WEIGHTS) --data $(DATA) $(ARGS)
@@ -91,8 +95,9 @@ demo-clip: $(DEV)/.ready ## make the demo clip again
 deploy rollback: export DEPLOY_HOSTS = $(if $(filter command,$(firstword $(origin HOST))),$(HOST)) $(HOSTS)
 deploy rollback: export DEPLOY_INVENTORY = $(INVENTORY)
 deploy: export DEPLOY_KIOSK = $(KIOSK)
+deploy image: export DEPLOY_MODEL = $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
 
-deploy: $(DEPLOY)/.ready ## install on devices over SSH: make deploy HOST=pi@door1.local (or HOSTS="a b", INVENTORY=FILE)
+deploy: $(DEPLOY)/.ready ## install on devices over SSH: make deploy HOST=pi@door1.local (HOSTS="a b", INVENTORY=FILE, MODEL=FOLDER)
 	@$(DEPLOY)/bin/python -m deploy install $(ARGS)
 
 rollback: $(DEPLOY)/.ready ## go back to the release before: make rollback HOST=pi@door1.local
@@ -140,6 +145,14 @@ $(QUICK)/.ready: pyproject.toml
 	@$(PYTHON) -m venv $(QUICK) || { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
 	@echo "Installing the device's packages and pytest into $(QUICK) (about a minute and 550 MB, once) ..."
 	@$(QUICK)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+.venv-train/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || \
+	  { echo "Training needs Python 3.10 to 3.13; name one with 'make train PYTHON=python3.12'." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv-train || { echo "Python's venv module is missing: sudo apt install python3-venv" >&2; exit 1; }
+	@echo "Installing what training needs into .venv-train: $(if $(filter train,$(TRAIN_EXTRA)),0.9 GB to download and 2.7 GB,0.5 GB to download and 2.1 GB) on the disk, a few minutes, once ..."
+	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(TRAIN_EXTRA)]'
 	@touch $@
 
 $(DEV)/.fuzz: $(DEV)/.ready

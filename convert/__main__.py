@@ -24,7 +24,8 @@ which size to train: python -m convert sizes trains and measures mask classifier
 
 examples:
   python -m convert face --data faces/train.json --validation faces/val.json
-  python -m convert mask --data faces/train.json --data masks/labels.csv --validation faces/val.json
+  python -m convert mask                          compares on the photos that the training held out
+  python -m convert mask --model runs/door/mask.keras --validation check/
   python -m convert publish
   python -m convert edgetpu --report
 """
@@ -124,7 +125,7 @@ def _convert(args: argparse.Namespace) -> int:
 def _publish(args: argparse.Namespace) -> int:
     from convert.publish import publish
 
-    names = publish(args.names, args.source, args.target, args.first_look)
+    names = publish(args.names, args.source, args.target, first_look=args.first_look, card=args.card)
     print(f"Published {' and '.join(names)} from {args.source} to {args.target}")
     return 0
 
@@ -156,15 +157,21 @@ def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
     task.epilog = TASK_EPILOG.format(name=name)
     task.formatter_class = argparse.RawDescriptionHelpFormatter
     default = Path(f"runs/{name}/{name}.keras")
-    layouts = "COCO json" if name == "face" else "folder, labels.csv or COCO json"
     add = task.add_argument
     add("--model", type=Path, default=default, metavar="KERAS", help="trained model (default: %(default)s)")
     add("--name", type=_name, default=name, help="name of the model in the manifest (default: %(default)s)")
     add(
         "--metrics", type=Path, metavar="JSON", help="figures of its training (default: metrics.json next to the model)"
     )
-    add("--data", type=Path, action="append", required=True, metavar="PATH", help=f"what it was trained on: {layouts}")
-    add("--validation", type=Path, action="append", required=True, metavar="PATH", help="photos to compare on")
+    add(
+        "--data", type=Path, action="append", default=[], metavar="PATH",
+        help="what it was trained on (default: as the training noted)",
+    )  # fmt: skip
+    add(
+        "--validation", type=Path, action="append", default=[], metavar="PATH",
+        help="what to compare on (default: the photos that the training held out)",
+    )  # fmt: skip
+    add("--anyway", action="store_true", help="also convert a model that the figures say is of no use")
     add("--output", type=Path, default=Path("runs/convert"), metavar="DIR", help="default: %(default)s")
     add("--cases", type=Path, metavar="JSON", help="hard cases to count by name, such as tests/hard_cases.json")
     add("--pictures", type=_positive, default=300, help="images to calibrate the ranges on (default: %(default)s)")
@@ -176,6 +183,10 @@ def _add_publication(task: argparse.ArgumentParser) -> None:
     add = task.add_argument
     add("names", nargs="*", metavar="NAME", help="face, mask, ... (default: all that were converted)")
     add("--from", type=Path, default=Path("runs/convert"), dest="source", metavar="DIR", help="default: %(default)s")
+    add(
+        "--card", type=Path, metavar="TEMPLATE",
+        help="words of the card; convert/cards/mask.md: the story of the shipped models (default: of this model only)",
+    )  # fmt: skip
     add("--to", type=Path, default=SHIPPED, dest="target", metavar="DIR", help="default: %(default)s")
     add(
         "--first-look", metavar="NAME",

@@ -6,19 +6,22 @@ import argparse
 import hashlib
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 
-from convert import calibrate, parity, provenance, publish, quantize, tables, tflite_file
+from convert import calibrate, origin, parity, provenance, publish, quantize, tables, tflite_file, worth
+from convert.mask_data import HELD_OUT
 from edge.errors import ConfigError, ModelError
 from edge.runtime import Model, open_model
 from edge.vision.face_detector import FaceDetector, ShapedDetector
 from edge.vision.models import FaceEntry, InputSize, ShapeVariant
 from train.common.reproducible import METRICS_FILE
-from train.face.data import Photo, read_coco
+from train.face.data import Photo
 from train.face.figures import MAX_FACES, NMS_IOU
 from train.face.model import STRIDES, build_face_model
+from train.face.photos import SPLIT_FILE, read_photos, read_split
 
 
 class Converted(NamedTuple):
@@ -55,8 +58,10 @@ def run(args: argparse.Namespace) -> int:
     quantize.must_exist(args.model)
     stages = provenance.stages(args.metrics or args.model.parent / METRICS_FILE)
     cases = parity.listed_cases(args)
-    photos = [photo for path in args.data for photo in read_coco(path)]
-    validation = [photo for path in args.validation for photo in read_coco(path)]
+    noted = ([], []) if args.data and args.validation else _noted(args.model.parent / SPLIT_FILE)
+    photos = _read(args.data) or noted[0]
+    validation = _read(args.validation) or noted[1]
+    named = args.data or [Path(path) for path in stages[-1].get("settings", {}).get("data", [])]
     if not photos or not validation:
         raise ConfigError("The data has no photos: name COCO files with some as --data and as --validation.")
     sizes = [(width, height), *((across, down) for across, down in args.shape)]
@@ -70,19 +75,34 @@ def run(args: argparse.Namespace) -> int:
         strides=STRIDES,
         shapes=tuple(ShapeVariant(file=one.file, sha256=one.sha256, input=one.input) for one in shapes[1:]),
         training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
-        data=provenance.describe_data(args.data, [photo.source for photo in photos], "photos"),
+        data=provenance.describe_data(named, [photo.source for photo in photos], "photos"),
         figures={},
         card=f"{args.name}.md",
     )
     judged = calibrate.some_of(validation, args.limit, args.seed)
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
     compared = compare(judged, shapes, entry, cases)
-    data = provenance.describe_data(args.validation, [photo.source for photo in judged], "photos")
+    worth.of_faces(compared, args.anyway)
+    measured = args.validation or [Path(HELD_OUT)]
+    data = provenance.describe_data(measured, [photo.source for photo in judged], "photos")
     figures = provenance.figures(args, stages, args.pictures, shapes[0].facts, {"data": data, **compared})
+    figures["origin"] = origin.described(stages[-1], len(photos), len(judged), "photos")
     contents = {one.file: one.content for one in shapes}
     publish.stage(args.output, args.name, contents, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0
+
+
+def _read(paths: Sequence[Path]) -> list[Photo]:
+    return [photo for path in paths for photo in read_photos(path)]
+
+
+def _noted(split: Path) -> tuple[list[Photo], list[Photo]]:
+    if not split.is_file():
+        raise ConfigError(
+            f"{split}, in which a training notes its photos, is absent: name them with --data and --validation."
+        )
+    return read_split(split)
 
 
 def _convert(args: argparse.Namespace, model: Any, size: tuple[int, int], photos: Sequence[Photo]) -> Converted:

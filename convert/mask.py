@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from convert import calibrate, parity, provenance, publish, quantize, tables
+from convert import calibrate, origin, parity, provenance, publish, quantize, tables, worth
 from convert import tflite_file as check
+from convert.mask_data import choose
 from edge.errors import ConfigError, ModelError
 from edge.runtime import open_model
 from edge.values import Label
@@ -17,7 +18,7 @@ from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import InputSize, MaskEntry
 from train.common.device_boxes import DeviceDetector, draw_anew
 from train.common.reproducible import METRICS_FILE
-from train.mask.data import Sample, read
+from train.mask.data import Sample
 
 OUTPUT = quantize.ONLY_OUTPUT_NAME
 
@@ -38,13 +39,12 @@ def run(args: argparse.Namespace) -> int:
     cases = parity.listed_cases(args)
     metrics = stages[-1]
     labels = tuple(_label(name, metrics_path) for name in metrics["labels"])
-    samples = [sample for path in args.data for sample in read(path)]
-    chosen = calibrate.some_of(validation_faces(args, labels), args.limit, args.seed)
-    judged = draw_anew(chosen, DeviceDetector(), print)
+    chosen = choose(args, metrics, labels)
+    judged = draw_anew(calibrate.some_of(chosen.validation, args.limit, args.seed), DeviceDetector(), print)
     float_model = quantize.load(args.model)
     size, margin = input_side(float_model), float(metrics["margin"])
     function = quantize.freeze(float_model)
-    pictures = calibrate.mask_pictures(samples, size, margin, args.pictures, args.seed)
+    pictures = calibrate.mask_pictures(chosen.training, size, margin, args.pictures, args.seed)
     print(f"Quantizing {args.model} at {size}x{size} with {len(pictures)} pictures", flush=True)
     content = quantize.to_int8(function, pictures)
     facts = check.read(content)
@@ -58,14 +58,15 @@ def run(args: argparse.Namespace) -> int:
         margin=margin,
         alarm_below=float(metrics.get("alarm_below", 0.5)),
         training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
-        data=provenance.describe_data(args.data, [sample.source for sample in samples], "faces"),
+        data=chosen.data,
         figures={},
         card=f"{args.name}.md",
     )
     print(f"Comparing float and int8 on {len(judged)} faces", flush=True)
     compared = compare(judged, function, content, entry, cases)
-    data = provenance.describe_data(args.validation, [sample.source for sample in judged], "faces")
-    figures = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
+    worth.of_masks(compared, args.anyway)
+    figures = provenance.figures(args, stages, len(pictures), facts, {"data": chosen.measured, **compared})
+    figures["origin"] = origin.described(metrics, len(chosen.training), len(judged), "faces")
     publish.stage(args.output, args.name, {entry.file: content}, entry.model_copy(update={"figures": figures}))
     print(tables.parity_tables(compared))
     return 0
@@ -81,21 +82,6 @@ def input_side(model: Any) -> int:
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not shape[1]:
         raise ModelError(f"The model takes {shape}, not a square RGB picture of fixed size: train it again.")
     return int(shape[1])
-
-
-def validation_faces(args: argparse.Namespace, labels: Sequence[Label]) -> list[Sample]:
-    """The faces of ``--validation`` with one of the labels: of a set that marks some for validation, only those.
-
-    Raises:
-        ConfigError: There are none.
-    """
-    faces: list[Sample] = []
-    for path in args.validation:
-        samples = [sample for sample in read(path) if sample.label in labels]
-        faces += [sample for sample in samples if sample.validation] or samples
-    if not faces:
-        raise ConfigError("No face of --validation has a label of the model: name data that the model was trained for.")
-    return faces
 
 
 def expected(size: int, classes: int) -> check.Expected:

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from convert import tables
+from convert import origin, tables
 from edge.errors import ConfigError
 from edge.vision.models import (
     FaceEntry,
@@ -26,8 +26,8 @@ from train.common.reproducible import write_json
 
 MANIFEST = "manifest.json"
 CARDS = Path(__file__).parent / "cards"
-CARD_OF = {"face-detection": "face.md", "mask-classification": "mask.md"}
-"""The words of a card, by what the model does."""
+CARD_OF = {"face-detection": "own-face.md", "mask-classification": "own-mask.md"}
+"""Of one's own model, by what it does; ``face.md`` and ``mask.md`` tell the story of the shipped ones."""
 
 Entry = FaceEntry | MaskEntry
 
@@ -61,7 +61,9 @@ def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) 
         raise ConfigError(f"Cannot write to {folder} ({error.strerror}): name another --output.") from error
 
 
-def publish(names: Sequence[str], source: Path, target: Path, first_look: str | None = None) -> list[str]:
+def publish(
+    names: Sequence[str], source: Path, target: Path, *, first_look: str | None = None, card: Path | None = None
+) -> list[str]:
     """Copy converted models and their manifest entries from ``source`` to ``target``, and write their cards anew.
 
     The manifest is written last and in one go: a file that it does not know yet is refused, not run.
@@ -71,6 +73,7 @@ def publish(names: Sequence[str], source: Path, target: Path, first_look: str | 
         source: Folder of ``stage``.
         target: Folder of the shipped models.
         first_look: Name there of a smaller mask model, that judges before the one that is published.
+        card: Template of the card; see ``render_card``.
 
     Returns:
         The names that were published.
@@ -91,7 +94,7 @@ def publish(names: Sequence[str], source: Path, target: Path, first_look: str | 
                 (target / file.path.name).write_bytes(file.content)
             if model.entry.edgetpu and (compiled := edgetpu_content(model)):
                 (target / model.entry.edgetpu.file).write_bytes(compiled)
-            (target / model.entry.card).write_text(render_card(model.name, entries[model.name]), encoding="utf-8")
+            (target / model.entry.card).write_text(render_card(model.name, entries[model.name], card), encoding="utf-8")
             enter(target / MANIFEST, model.name, entries[model.name])
     except OSError as error:
         raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
@@ -115,12 +118,22 @@ def _files(model: ModelFile[ModelEntry]) -> Sequence[ModelFile[Any]]:
     return [model]
 
 
-def render_card(name: str, entry: Entry) -> str:
-    """The model card: a template of words, filled with the entry's figures."""
+def render_card(name: str, entry: Entry, template: Path | None = None) -> str:
+    """The model card: a template of words, filled with the entry's figures.
+
+    Args:
+        name: In the manifest.
+        entry: With its figures.
+        template: Default: one that tells of this model only.
+
+    Raises:
+        ConfigError: The template cannot be read, or names something that no card has.
+    """
     figures = entry.figures
-    conversion = figures["conversion"]
+    conversion, parity, told = figures["conversion"], figures["validation"], figures.get("origin", {})
     operations = ", ".join(f"{count} {operation}" for operation, count in conversion["operations"].items())
-    return Template((CARDS / CARD_OF[entry.task]).read_text(encoding="utf-8")).substitute(
+    gaps = origin.face_gaps(parity) if isinstance(entry, FaceEntry) else origin.mask_gaps(parity, told)
+    return _template(template or CARDS / CARD_OF[entry.task]).substitute(
         name=name,
         file=entry.file,
         sha256=entry.sha256,
@@ -128,7 +141,8 @@ def render_card(name: str, entry: Entry) -> str:
         height=entry.input.height,
         margin=getattr(entry, "margin", None),
         alarm_below=getattr(entry, "alarm_below", None),
-        shapes=", ".join(f"`{shape.file}` ({shape.input.width}x{shape.input.height})" for shape in _shapes(entry)),
+        shapes=", ".join(f"`{shape.file}` ({shape.input.width}x{shape.input.height})" for shape in _shapes(entry))
+        or "none",
         labels=", ".join(entry.labels),
         bytes=f"{conversion['bytes']:,}",
         operations=operations,
@@ -136,9 +150,22 @@ def render_card(name: str, entry: Entry) -> str:
         data=_lines(entry.data),
         training_figures=tables.training_tables(figures["training"]),
         conversion=conversion["command"],
-        validation_data=_lines(figures["validation"]["data"]),
-        parity=tables.parity_tables(figures["validation"]),
+        validation_data=_lines(parity["data"]),
+        parity=tables.parity_tables(parity),
+        start=origin.start(told),
+        split=origin.split(told),
+        preset="the student report's" if told.get("preset") == "report" else "default",
+        gaps=gaps,
+        again=origin.again(name, [*entry.training.split(" && "), conversion["command"]]),
     )
+
+
+def _template(path: Path) -> Template:
+    try:
+        template = Template(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The card's template {path} cannot be read: give --card a text file.") from error
+    return template
 
 
 def _shapes(entry: Entry) -> Sequence[ShapeVariant]:

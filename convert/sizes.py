@@ -128,7 +128,7 @@ def _make(args: argparse.Namespace, width: float, weights: str, size: int) -> No
         shape = ["--width", f"{width:g}", "--size", str(size), "--weights", weights, "--out", str(folder)]
         resume = ["--resume"] if (folder / "state.json").exists() else []
         _call("train", "mask", *data, *shape, *args.training, *resume)
-    _call("convert", "mask", *data, "--model", str(folder / "mask.keras"), "--output", str(converted))
+    _call("convert", "mask", *data, "--model", str(folder / "mask.keras"), "--output", str(converted), "--anyway")
 
 
 def _share_boxes(out: Path, folder: Path) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from deploy.errors import DeployError
 from deploy.image.build import Image, build_image
 from deploy.image.card import read_card
-from deploy.payload import BUILD, build_alone, build_payload, build_wheel, release_name
+from deploy.model import read_model
+from deploy.payload import build_alone, build_payload, build_release
 from deploy.ssh import stage
 from deploy.ssh.connection import Connection, explain
 from deploy.ssh.device import Device, Sudo, Target, ask
@@ -35,6 +36,7 @@ class Workshop:
     """Builds a release once for all hosts, and each kind of device its wheels once."""
 
     tell: Callable[[str], None]
+    model: Path | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _built: tuple[Path, str] | None = None
 
@@ -43,8 +45,7 @@ class Workshop:
         with self._lock, build_alone():
             if self._built is None:
                 self.tell("Building the wheel of this checkout ...")
-                wheel = build_wheel(BUILD / "wheel")
-                self._built = wheel, release_name(wheel)
+                self._built = build_release(self.model)
             wheel, release = self._built
             self.tell(f"Release {release}: gathering the wheels for {target} ...")
             return release, build_payload(wheel, release, target)
@@ -218,6 +219,7 @@ def parser() -> argparse.ArgumentParser:
         default=os.environ.get("DEPLOY_KIOSK", "") not in ("", "0"),
         help="also show the page full screen (the device needs cage and chromium); or DEPLOY_KIOSK=1",
     )
+    _add_model(forward)
     back = commands.add_parser("rollback", parents=[shared], help="go back to the previous release")
     back.add_argument("--to", metavar="RELEASE", help="go back to this release")
     commands.add_parser("uninstall", parents=[shared], help="remove everything except counts and settings")
@@ -229,8 +231,18 @@ def parser() -> argparse.ArgumentParser:
         default=_named("IMAGE_SETTINGS"),
         help="settings of the card (TOML); or IMAGE_SETTINGS",
     )
+    _add_model(image)
     image.add_argument("--output", type=Path, help="the image to write (default: build/image/, named by release)")
     return top
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        type=Path,
+        default=_named("DEPLOY_MODEL"),
+        help="a model of your own: the folder that 'make convert' wrote, or a .tflite in it; or DEPLOY_MODEL",
+    )
 
 
 def _named(variable: str) -> Path | None:
@@ -249,11 +261,15 @@ def make_image(options: argparse.Namespace) -> int:
         return USAGE_ERROR
     try:
         card = read_card(options.settings)
+        if options.model:
+            read_model(options.model)
     except DeployError as error:
         print(f"deploy: {error}", file=sys.stderr)
         return USAGE_ERROR
     try:
-        image = build_image(options.base, card, options.output, lambda text: print(text, flush=True))
+        image = build_image(
+            options.base, card, options.output, lambda text: print(text, flush=True), model=options.model
+        )
     except DeployError as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
@@ -284,6 +300,8 @@ def main(arguments: list[str] | None = None) -> int:
         return make_image(options)
     terminal = Terminal()
     try:
+        if getattr(options, "model", None):
+            read_model(options.model)
         hosts = read_hosts(options)
         alone = len(hosts) == 1 and sys.stdin.isatty()
         connections = [Connection(host, options.ssh_config, interactive=alone) for host in hosts]
@@ -305,7 +323,7 @@ def deploy(jobs: Sequence[Job], options: argparse.Namespace, terminal: Terminal)
     for_each(jobs, look_at)
     ask_passwords(jobs, sys.stdin.isatty())
     if options.command == "install":
-        workshop = Workshop(terminal.tell)
+        workshop = Workshop(terminal.tell, options.model)
         for_each(jobs, lambda job: install(job, workshop, options.kiosk))
     else:
         command = [options.command, *([options.to] if getattr(options, "to", None) else [])]

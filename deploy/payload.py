@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from deploy.errors import DeployError
+from deploy.model import add_to_wheel, digest, read_model
 from deploy.ssh.device import Target
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +52,21 @@ def build_wheel(into: Path) -> Path:
     shutil.rmtree(into, ignore_errors=True)
     _pip("wheel", "--no-deps", "--wheel-dir", str(into), str(ROOT), purpose="build the wheel of this checkout")
     return next(into.glob("maskgate-*.whl"))
+
+
+def build_release(model: Path | None) -> tuple[Path, str]:
+    """The wheel of this checkout, with a model of one's own in it where one is named, and the release's name.
+
+    Raises:
+        DeployError: It cannot be built, or the model is none.
+    """
+    files = read_model(model) if model else {}
+    wheel = build_wheel(BUILD / "wheel")
+    release = release_name(wheel)
+    if files:
+        add_to_wheel(wheel, files)
+        release = f"{release}-model.{digest(files)}"
+    return wheel, release
 
 
 def release_name(wheel: Path) -> str:

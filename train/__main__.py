@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from train.common.options import run_program
+from train.common.out_folder import disk_fault
 
 EPILOG = """\
 Each task explains its data layouts, options and files: python -m train mask --help.
@@ -47,7 +48,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a training command; the exit code. An operator's error is one sentence on stderr."""
     args = parser().parse_args(argv)
-    return run_program("train", args.run, args)
+    try:
+        return run_program("train", args.run, args)
+    except OSError as error:
+        print(f"train: {disk_fault(error, args.out)}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"train: stopped; finished epochs are in {args.out}, go on with --resume.", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -23,7 +24,7 @@ from deploy.image.base import Base, read_base
 from deploy.image.card import Card
 from deploy.image.filesystems import Ext4, Fat, require_programs
 from deploy.image.partitions import SECTOR, Partition, read_layout, resized
-from deploy.payload import BUILD, build_alone, build_payload, build_wheel, release_name
+from deploy.payload import BUILD, build_alone, build_payload, build_release
 
 CHUNK = 4 << 20
 """Bytes copied at once; images and root partitions are made a multiple of it, as cards like it."""
@@ -62,6 +63,8 @@ def build_image(
     output: Path | None,
     tell: Callable[[str], None],
     release_for: Callable[[Base, Callable[[str], None]], tuple[str, Path]] | None = None,
+    *,
+    model: Path | None = None,
 ) -> Image:
     """Make a card's image of ``source``, an image or one packed by xz, which stays as it is.
 
@@ -71,6 +74,7 @@ def build_image(
         output: Where to; None for a name of its own in build/image.
         tell: Gets a line for each step.
         release_for: Names the release and the folder that has it; None for that of this checkout.
+        model: Of one's own, to be in the release of this checkout.
 
     Raises:
         DeployError: It could not be made; nothing is left of it then.
@@ -90,7 +94,7 @@ def build_image(
             _copy(stream, head, root.start - SECTOR, source.name)
             _copy(stream, body, root.size, source.name)
             base = _checked(Ext4(body), source.name, tell)
-            release, payload = (release_for or _release)(base, tell)
+            release, payload = (release_for or partial(_release, model))(base, tell)
             size = _fill(Ext4(body), base, card, payload, tell)
             for name, content in contents.boot_files(Fat(head, boot.start), card, release).items():
                 Fat(head, boot.start).write(name, content)
@@ -111,10 +115,9 @@ def _checked(root: Ext4, name: str, tell: Callable[[str], None]) -> Base:
     return base
 
 
-def _release(base: Base, tell: Callable[[str], None]) -> tuple[str, Path]:
+def _release(model: Path | None, base: Base, tell: Callable[[str], None]) -> tuple[str, Path]:
     with build_alone():
-        wheel = build_wheel(BUILD / "wheel")
-        release = release_name(wheel)
+        wheel, release = build_release(model)
         tell(f"Release {release}: gathering the wheels for {base.target} ...")
         return release, build_payload(wheel, release, base.target)
 

@@ -31,6 +31,8 @@ else:
 ENV_PREFIX = "MASKGATE_"
 ENV_FILE = "MASKGATE_CONFIG"
 SYSTEM_FILE = Path("/etc/maskgate/config.toml")
+MODELS = ("face.model", "mask.model")
+"""Settings that hold a name or a path."""
 LONGEST_SHOWN = 100
 """Maximum length of a value in an error message, in characters."""
 
@@ -73,11 +75,22 @@ class Layers:
         merged: dict[str, dict[str, Any]] = {}
         origins: dict[str, str] = {}
         for origin, layer in self:
-            for section, values in layer.items():
-                _refuse_unknown(section, values, origin)
+            for section, said in layer.items():
+                _refuse_unknown(section, said, origin)
+                values = _from_folder(self.file.parent, section, said) if self.file and layer is self.in_file else said
                 merged.setdefault(section, {}).update(values)
                 origins.update({f"{section}.{key}": origin for key in values})
         return Settings(_validate(merged, origins), origins, self.file, self)
+
+
+def _from_folder(folder: Path, section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same values, with relative paths of models taken from the folder of the configuration file."""
+    return {
+        key: str(folder / value)
+        if f"{section}.{key}" in MODELS and isinstance(value, str) and ("/" in value or value.endswith(".tflite"))
+        else value
+        for key, value in values.items()
+    }
 
 
 def load(

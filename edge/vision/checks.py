@@ -64,6 +64,8 @@ def models(_: Machine, config: Config) -> Iterator[Finding]:
 
 def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
     """On a model, its other input sizes, and what looks before it."""
+    from edge.vision.models import SHIPPED_MANIFEST
+
     try:
         model, *others = load()
     except MaskgateError as error:
@@ -73,7 +75,8 @@ def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
     shapes = [one for one in (model, *others) if one.name == model.name]
     said = [f"{one.entry.input.width}x{one.entry.input.height}" for one in shapes]
     said += [f"after {one.path.name}" for one in others if one.name != model.name]
-    return Finding("models", State.OK, f"{model.name}: {model.path.name}, {', '.join(said)}, hash verified")
+    own = "" if model.path.parent == SHIPPED_MANIFEST.parent else f" of your own, {model.path.parent}"
+    return Finding("models", State.OK, f"{model.name}: {model.path.name}{own}, {', '.join(said)}, hash verified")
 
 
 CHECKS: tuple[Check, ...] = (

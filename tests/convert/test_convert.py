@@ -109,7 +109,8 @@ def converting(runs: Path, photos: Path, tmp_path: Path) -> Converting:
 
 def arguments(task: str, runs: Path, photos: Path, output: Path) -> list[str]:
     model = runs / task / f"{task}.keras"
-    return [task, "--model", f"{model}", "--data", f"{photos}", "--validation", f"{photos}", "--output", f"{output}"]
+    data = ["--data", f"{photos}", "--validation", f"{photos}"]
+    return [task, "--model", f"{model}", *data, "--output", f"{output}", "--anyway"]
 
 
 def facts_of(converted: Path, name: str) -> check.ModelFacts:
@@ -209,9 +210,9 @@ def test_quantization_agrees_with_the_interpreter() -> None:
 
 def test_ranges_come_from_device_preprocessing(photos: Path) -> None:
     from convert.calibrate import face_pictures
-    from train.face.data import read_coco
+    from train.face.photos import read_photos
 
-    prepared = face_pictures(read_coco(photos), 64, 32, count=10, seed=0)
+    prepared = face_pictures(read_photos(photos), 64, 32, count=10, seed=0)
     wanted = [letterbox(picture(number), 64, 32)[0] for number in range(6)]
     np.testing.assert_array_equal(np.array(prepared), np.array(wanted))
 
@@ -334,9 +335,9 @@ def test_alarms_are_counted_per_source() -> None:
 
 def test_face_figures_match_a_hand_count(photos: Path) -> None:
     from convert.parity import face_parity
-    from train.face.data import read_coco
+    from train.face.photos import read_photos
 
-    photo = read_coco(photos)[0]
+    photo = read_photos(photos)[0]
     first, second, third = (BBox(*box.tolist()) for box in photo.boxes)
     before = [[Face(first, 0.9), Face(second, 0.6), Face(third, 0.45), Face(BBox(0, 60, 9, 70), 0.3)]]
     after = [[Face(second, 0.7), Face(first, 0.6), Face(BBox(0, 60, 9, 70), 0.42)]]
@@ -352,7 +353,7 @@ def test_face_figures_match_a_hand_count(photos: Path) -> None:
 
 def test_parity_uses_the_devices_own_code(photos: Path) -> None:
     from convert.parity import find_faces, read_masks
-    from train.face.data import read_coco
+    from train.face.photos import read_photos
     from train.mask.data import read
 
     class Recorder:
@@ -368,7 +369,7 @@ def test_parity_uses_the_devices_own_code(photos: Path) -> None:
             return [type("Reading", (), {"probabilities": (1.0, 0.0, 0.0)})]
 
     detectors, classifiers = (Recorder(), Recorder()), (Recorder(), Recorder())
-    assert find_faces(read_coco(photos), detectors) == [[[]] * 6] * 2
+    assert find_faces(read_photos(photos), detectors) == [[[]] * 6] * 2
     read_masks(read(photos), classifiers)
     assert detectors[0].seen == detectors[1].seen
     assert classifiers[0].seen == classifiers[1].seen
@@ -384,10 +385,10 @@ def test_hard_cases_are_counted_by_name(photos: Path) -> None:
     from convert.parity import case_parity, faces_found, masks_alarmed
     from convert.tables import mask_tables
     from train.evaluate.hard_cases import HardFace
-    from train.face.data import read_coco
+    from train.face.photos import read_photos
     from train.mask.data import read
 
-    photo, samples = read_coco(photos)[0], read(photos)[:2]
+    photo, samples = read_photos(photos)[0], read(photos)[:2]
     boxes = [sample.bbox for sample in samples if sample.bbox is not None]
     listed = [
         HardFace(photo.path.name, (round(box.x0), round(box.y0), round(box.width), round(box.height)), alarm)
@@ -449,7 +450,7 @@ def test_second_models_have_their_own_names(
     assert "Published mask-large" in capsys.readouterr().out
     load_model(f"{tmp_path}/models/manifest.json#mask-large", MaskEntry)
     card = (tmp_path / "models/mask-large.md").read_text()
-    assert "python -m convert publish mask-large" in card
+    assert "python -m convert again mask-large " in card
     assert "`mask-large.tflite`" in card
     with pytest.raises(SystemExit):
         converting("mask", "--name", "../mask")

@@ -38,6 +38,7 @@ from train.face import fuse as face_fuse  # noqa: E402
 from train.face import hard as face_hard  # noqa: E402
 from train.face import loss as face_loss  # noqa: E402
 from train.face import model as face_model  # noqa: E402
+from train.face import photos as face_photos  # noqa: E402
 from train.face import scores as face_scores  # noqa: E402
 from train.face import teacher as face_teacher  # noqa: E402
 
@@ -78,9 +79,12 @@ def outputs(rng: np.random.Generator, size: int = SIZE, score: float = 0.5) -> d
     return maps
 
 
-def coco(folder: Path, photos: int = 6, **more: Any) -> Path:
+CATEGORIES = [{"id": number, "name": name} for number, name in enumerate(("person", "mask", "no mask", "head"), 1)]
+
+
+def coco(folder: Path, photos: int = 6, seed: int = 0, **more: Any) -> Path:
     """A COCO file of pictures with one drawn face each."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     images, annotations = [], []
     (folder / "images").mkdir(parents=True)
     for index in range(photos):
@@ -93,7 +97,7 @@ def coco(folder: Path, photos: int = 6, **more: Any) -> Path:
             {"id": index, "image_id": index, "category_id": 1 + index % 4, "bbox": [28, 14, 24, 32], **more}
         )
     path = folder / "faces.json"
-    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": []}))
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "categories": CATEGORIES}))
     return path
 
 
@@ -280,7 +284,7 @@ def test_the_largest_faces_are_kept() -> None:
 
 
 def batches(path: Path, seed: int = 1) -> face_data.FaceBatches:
-    return face_data.FaceBatches(face_data.read_coco(path), size=SIZE, batch_size=3, batches=2, seed=seed)
+    return face_data.FaceBatches(face_photos.read_photos(path), size=SIZE, batch_size=3, batches=2, seed=seed)
 
 
 def test_batches_are_reproducible(tmp_path: Path) -> None:
@@ -349,15 +353,15 @@ def test_hardness_follows_the_surest_box() -> None:
 
 
 def test_every_category_is_a_face(tmp_path: Path) -> None:
-    photos = face_data.read_coco(coco(tmp_path / "faces"))
+    photos = face_photos.read_photos(coco(tmp_path / "faces"))
     assert [photo.boxes.tolist() for photo in photos] == [[[28, 14, 52, 46]]] * 6
-    crowds = face_data.read_coco(coco(tmp_path / "crowds", iscrowd=1))
+    crowds = face_photos.read_photos(coco(tmp_path / "crowds", iscrowd=1))
     assert [len(photo.boxes) for photo in crowds] == [0] * 6
     assert [photo.ignore.tolist() for photo in crowds] == [[[28, 14, 52, 46]]] * 6
 
 
 def test_held_out_photos_never_change(tmp_path: Path) -> None:
-    photos = face_data.read_coco(coco(tmp_path, photos=10))
+    photos = face_photos.read_photos(coco(tmp_path, photos=10))
     rest, held = face_data.hold_out(photos, 0.3, seed=5)
     assert (len(rest), len(held)) == (7, 3)
     assert {photo.path for photo in rest}.isdisjoint(photo.path for photo in held)
@@ -370,7 +374,7 @@ def test_other_files_than_coco_are_named(tmp_path: Path, content: str | None) ->
     if content is not None:
         path.write_text(content)
     with pytest.raises(ConfigError, match=r"faces\.json"):
-        face_data.read_coco(path)
+        face_photos.read_photos(path)
 
 
 def test_absent_and_broken_pictures_are_named(tmp_path: Path) -> None:
@@ -380,7 +384,7 @@ def test_absent_and_broken_pictures_are_named(tmp_path: Path) -> None:
         face_data.read_image(tmp_path / "images/3.png")
     (tmp_path / "images/3.png").unlink()
     with pytest.raises(ConfigError, match=r"3\.png"):
-        face_data.read_coco(path)
+        face_photos.read_photos(path)
 
 
 def test_wrong_teachers_are_named(tmp_path: Path) -> None:
@@ -401,7 +405,7 @@ def test_the_teacher_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             return np.float32([(20, 10, 40, 50, 0.9)])
 
     monkeypatch.setattr(face_teacher, "Teacher", Told)
-    photos = face_data.read_coco(coco(tmp_path, photos=1))
+    photos = face_photos.read_photos(coco(tmp_path, photos=1))
     for _ in range(2):
         (found,) = face_teacher.look(photos, tmp_path / "teacher.onnx", tmp_path / "cache.json", print)
         np.testing.assert_allclose(found, [[19, 8, 41, 52, 0.9]], rtol=1e-6)
@@ -423,7 +427,7 @@ def test_the_teacher_respects_ignore_regions() -> None:
 
 
 def test_fused_labels_are_drawn_larger(tmp_path: Path) -> None:
-    photos = face_data.read_coco(coco(tmp_path, photos=1))
+    photos = face_photos.read_photos(coco(tmp_path, photos=1))
     labels = tmp_path / "teachers.json"
     labels.write_text(json.dumps({"photos": {str(photos[0].path.resolve()): [[20, 10, 40, 50, 0.6]]}}))
     (found,) = face_teacher.read_found(photos, labels)
@@ -435,7 +439,7 @@ def test_broken_labels_are_named(tmp_path: Path, content: str) -> None:
     labels = tmp_path / "teachers.json"
     labels.write_text(content)
     with pytest.raises(ConfigError, match=r"teachers\.json"):
-        face_teacher.read_found(face_data.read_coco(coco(tmp_path, photos=1)), labels)
+        face_teacher.read_found(face_photos.read_photos(coco(tmp_path, photos=1)), labels)
 
 
 def seen(*rows: tuple[float, ...]) -> np.ndarray:
@@ -585,7 +589,8 @@ def arguments(path: Path, out: Path, *more: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     face.add_arguments(parser)
     small = ["--size", "64", "64", "--train-size", "64", "--epochs", "2", "--batches", "2", "--batch", "2"]
-    return parser.parse_args(["--data", str(path), "--out", str(out), "--hold-out", "0.3", *small, *more])
+    fixed = ["--weights", "none", "--data", str(path), "--out", str(out), "--hold-out", "0.3"]
+    return parser.parse_args([*fixed, *small, *more])
 
 
 def stop_after_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -661,7 +666,8 @@ def test_hard_faces_are_weighed_once(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.usefixtures("tiny_model")
 def test_resumed_runs_end_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = coco(tmp_path)
-    assert face.run(arguments(path, tmp_path / "whole", "--validation", str(path))) == 0
+    others = coco(tmp_path / "others", seed=1)
+    assert face.run(arguments(path, tmp_path / "whole", "--validation", str(others))) == 0
     with monkeypatch.context() as patch:
         stop_after_first_epoch(patch)
         with pytest.raises(KeyboardInterrupt):

@@ -192,7 +192,7 @@ class TestBoxes:
         samples = read(folders(tmp_path / "data", count=1))
         detector = FoundOnce()
         for _ in range(2):
-            located = locate(samples, detector, tmp_path / "boxes.json", 30, print)
+            located = locate(samples, detector, tmp_path / "boxes.json", 30)
             assert all(s.bbox == BBox(4, 5, 30, 35) and s.landmarks == LANDMARKS for s in some(located))
         assert detector.asked == len(samples)
 
@@ -201,7 +201,7 @@ class TestBoxes:
 
     def test_annotated_boxes_are_kept(self, tmp_path: Path) -> None:
         (face,) = read(coco(tmp_path, [("with_mask", [10, 20, 40, 45])]))
-        (located,) = locate([face], FoundOnce(), tmp_path / "boxes.json", 30, print)
+        (located,) = locate([face], FoundOnce(), tmp_path / "boxes.json", 30)
         assert located.bbox == face.bbox
 
 

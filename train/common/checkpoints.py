@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,10 @@ class RunFolder:
             others: What writes a file, by the file's path.
         """
         writers = {self._last: model.save, **(others or {})}
-        for path, write in writers.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(_part(path))
+        with _no_parts_left(writers):
+            for path, write in writers.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(_part(path))
         for path in writers:
             _part(path).replace(path)
         write_json(self._state, {**state, "settings": self.settings})
@@ -79,8 +80,20 @@ class RunFolder:
 def save_model(model: Any, path: Path) -> None:
     """Save a Keras model so that a crash leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    model.save(_part(path))
+    with _no_parts_left([path]):
+        model.save(_part(path))
     _part(path).replace(path)
+
+
+@contextmanager
+def _no_parts_left(paths: Iterable[Path]) -> Iterator[None]:
+    """Where something cannot be written, for want of space say, what was written halfway gives its space back."""
+    try:
+        yield
+    except OSError:
+        for path in paths:
+            _part(path).unlink(missing_ok=True)
+        raise
 
 
 def read_model(path: Path, option: str) -> Any:

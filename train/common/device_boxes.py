@@ -19,6 +19,7 @@ from edge.runtime import open_model
 from edge.values import BBox, Face, Frame, Image
 from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.models import FaceEntry, load_model
+from train.common.options import progress
 from train.evaluate.measure import SAME_FACE, match
 from train.mask.data import Sample, load
 from train.mask.locate import FACE_SHARE
@@ -67,14 +68,12 @@ def draw_anew(samples: Sequence[Sample], find: Find, say: Callable[[str], None])
     for index, sample in enumerate(samples):
         by_picture[sample.path, sample.bbox is None].append(index)
     drawn = list(samples)
-    for number, ((path, is_crop), indices) in enumerate(by_picture.items(), start=1):
+    for (path, is_crop), indices in progress(list(by_picture.items()), "Finding faces"):
         image = load(path)
         bboxes = [bbox for index in indices if (bbox := samples[index].bbox) is not None]
         boxes = [_largest(image, find)] * len(indices) if is_crop else _counterparts(image, bboxes, find)
         for index, box in zip(indices, boxes, strict=True):
             drawn[index] = replace(samples[index], drawn=box)
-        if number % 4000 == 0:
-            say(f"Drew the faces of {number} of {len(by_picture)} pictures anew")
     say(f"{sum(sample.drawn is not None for sample in drawn)} of {len(drawn)} faces have the box that the device draws")
     return drawn
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from edge.errors import ConfigError, MaskgateError
+
+Item = TypeVar("Item")
 
 
 def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
@@ -60,6 +63,13 @@ def parse_draws(words: Iterable[str]) -> dict[str, float]:
         ConfigError: One of them is not of that form.
     """
     return dict(_times(word) for word in words)
+
+
+def progress(items: Sequence[Item], words: str) -> Iterable[Item]:
+    """Give the items one by one, with a progress bar on the terminal."""
+    from rich.progress import track
+
+    return track(items, description=words)
 
 
 def say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "models"
@@ -15,3 +16,9 @@ YUNET = FOLDER / "yunet" / "yunet_n_320.onnx"
 """Finds faces in crops and their landmarks. MIT licence, see the LICENSE.txt next to it."""
 
 LICENCES = {MASK: "Apache-2.0", FACE: "Apache-2.0, from YuNet's weights (MIT)"}
+
+
+def told(path: Path, name: str) -> dict[str, str]:
+    """What a run's metrics say of its start: ``model``, ``sha256`` of the file, and ``licence`` where it is known."""
+    digest = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
+    return {"model": name, **digest, **({"licence": LICENCES[path]} if path in LICENCES else {})}

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from train.common.dataset import FaceNames
 from train.common.options import add_shared, parse_draws, require_at_least
+from train.common.out_folder import check_out
+from train.common.reproducible import METRICS_FILE
+from train.common.start_models import SHIPPED
 
 if TYPE_CHECKING:
     from train.face.data import Faces
 
 EPILOG = """\
 data:
-  COCO json, pictures relative to its folder; every category counts as a face; boxes with "ignore" or "iscrowd"
-  count neither way. --data may be repeated.
+  COCO .json, Pascal VOC (a folder with .xml files), YOLO (data.yaml) or a .csv with x0,y0,x1,y1. Every category counts
+  as a face; boxes with "ignore" or "iscrowd" count neither way. Several data sets may be given.
 
 what is written to --out (default runs/face, which git ignores):
   face.keras        the best epoch so far on held-out photos, from the first epoch on: averaged weights,
@@ -25,11 +29,21 @@ what is written to --out (default runs/face, which git ignores):
   backup/           what --resume continues from; teacher.json: what the teacher found; hardness.json: how hard
                     each face was for --weights
   metrics.json      command, settings, seconds, versions, figures of every epoch; curves_*.png
+  dataset.*         the check of the photos: a table, everything found, photos with their boxes
+  augmented.jpg     varied pictures as training shows them; split.json: which photos are held out
 
 examples:
-  python -m train face --data faces/train.json --validation faces/val.json --teacher yunet.onnx
+  python -m train face photos.json                                trains the shipped model further
+  python -m train face --data faces/train.json --validation faces/val.json --weights none --teacher yunet.onnx
   python -m train face --data faces/train.json --resume           goes on where it was stopped
 """
+
+FROM_SHIPPED = {"epochs": 6, "batches": 100, "learning_rate": 3e-4}
+FROM_OTHERS = {"epochs": 16, "batches": 200, "learning_rate": 3e-3}
+"""What is taken for options that are not given."""
+
+RESULTS = (METRICS_FILE, "face.keras")
+"""Any of which tells that a run is there."""
 
 AT_LEAST = {"epochs": 1, "batches": 1, "batch": 1, "train_size": 32, "workers": 1}
 
@@ -45,8 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--data", action="append", type=Path, required=True, metavar="COCO", help="photos to train on; may be repeated")
-    add("--hold-out", type=float, default=0.05, help="share of --data to choose the epoch by (default: %(default)s)")
+    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="annotated photos to learn from and choose by")
+    add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
+    add("--label", action="append", default=[], metavar="NAME=skip", help="a class of the data that is no face")
+    add(
+        "--hold-out",
+        type=float,
+        default=0.05,
+        help="share of --data to choose the epoch by; at least 20 photos, or a fifth of few (default: %(default)s)",
+    )
     add(
         "--teacher",
         type=Path,
@@ -57,7 +78,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add(
         "--weights",
         metavar="MODEL",
-        help="what to start from: a trained face.keras, or yunet=PATH, YuNet's ONNX file (default: random weights)",
+        help="what to start from: shipped, a trained face.keras, yunet=PATH for the ONNX file of YuNet, or none "
+        "(default: shipped)",
     )
     add(
         "--seek-hard",
@@ -101,10 +123,10 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         help="side of the training images in pixels; a smaller one trains faster, but large faces are found less "
         "reliably (default: %(default)s)",
     )
-    add("--epochs", type=int, default=16, help="default: %(default)s")
-    add("--batches", type=int, default=200, help="batches per epoch (default: %(default)s)")
+    add("--epochs", type=int, help="default: 6 from shipped, else 16")
+    add("--batches", type=int, help="batches per epoch (default: 100 from shipped, else 200)")
     add("--batch", type=int, default=8, help="images per batch (default: %(default)s)")
-    add("--learning-rate", type=float, default=3e-3, help="its peak (default: %(default)s)")
+    add("--learning-rate", type=float, help="its peak (default: 3e-4 from shipped, else 3e-3)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -117,10 +139,12 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The options or the data cannot be used.
     """
     _check(args)
+    check_out(args.out, args.resume, RESULTS)
     draw = parse_draws(args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from train.face.data import gather, source_weights
+    from train.face.data import source_weights
     from train.face.fit import Run, Settings
+    from train.face.photos import gather
 
     settings = Settings(
         data=tuple(str(path) for path in args.data),
@@ -139,7 +163,14 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     training = Run(settings, args.out, args.workers, args.resume, tensorboard=args.tensorboard)
-    faces = gather(args.data, args.validation, args.hold_out, args.seed)
+    faces = gather(
+        args.data,
+        args.validation,
+        fraction=args.hold_out,
+        seed=args.seed,
+        out=args.out,
+        names=FaceNames.parse(args.label),
+    )
     source_weights(
         faces.training, draw=settings.draw, negatives=settings.negatives
     )  # a source that is not there is told before anybody looks
@@ -166,7 +197,20 @@ def _taught(faces: Faces, args: argparse.Namespace) -> Faces:
     )
 
 
+def _complete(args: argparse.Namespace) -> None:
+    """Decide on the start and set what was not given."""
+    args.data = [*args.photos, *args.data]
+    if not args.data:
+        raise ConfigError("Name the photos to learn from: python -m train face photos.json")
+    args.weights = args.weights or SHIPPED
+    for name, value in (FROM_SHIPPED if args.weights == SHIPPED else FROM_OTHERS).items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    args.weights = None if args.weights == "none" else args.weights
+
+
 def _check(args: argparse.Namespace) -> None:
+    _complete(args)
     require_at_least(args, AT_LEAST)
     if not 0 < args.hold_out < 1:
         raise ConfigError(f"--hold-out is {args.hold_out}: give a fraction between 0 and 1.")

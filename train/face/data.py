@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,9 @@ from edge.vision.preprocess import normalise
 from train.face.augment import Generator, Scene, augment, to_target
 from train.face.loss import FACE, IGNORE
 
+ENOUGH, MOST_HELD = 20, 0.2
+"""Photos to choose the epoch by, if that is no more than this part of them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
@@ -29,6 +31,7 @@ class Photo:
         source: Where it comes from, or "".
         boxes: (N, 4) float32, x0, y0, x1, y1 in pixels of the stored picture.
         ignore: (M, 4) float32, regions that count neither way.
+        group: Photos of one group are alike; "" where nobody looked.
         hardness: (N,) float32 in [0, 1], how badly each face was found by the model that training starts from.
     """
 
@@ -36,6 +39,7 @@ class Photo:
     source: str
     boxes: NDArray[np.float32]
     ignore: NDArray[np.float32]
+    group: str = ""
     hardness: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
 
     def draws(self, seek_hard: float) -> NDArray[np.float32]:
@@ -64,60 +68,26 @@ class Faces:
         }
 
 
-def gather(data: Sequence[Path], validation: Sequence[Path], fraction: float, seed: int) -> Faces:
-    """Read and split the photos that the options name.
+def split_photos(photos: Sequence[Photo], validation: Sequence[Photo], fraction: float, seed: int) -> Faces:
+    """Hold out a part of the photos to learn from; those that are alike stay together.
 
     Args:
-        data: COCO files to learn from and choose by.
-        validation: COCO files to report on.
-        fraction: Of ``data``, to hold out.
+        photos: To learn from and choose by.
+        validation: To report on.
+        fraction: Of ``photos``, to hold out; more of few photos, see ``ENOUGH``.
         seed: Of the split.
 
     Raises:
-        ConfigError: A file cannot be used, or one part is left without photos.
+        ConfigError: One part is left without photos.
     """
-    photos = [photo for path in data for photo in read_coco(path)]
-    training, held_out = hold_out(photos, fraction, seed)
+    least = min(MOST_HELD, ENOUGH / max(1, len(photos)))
+    training, held_out = hold_out(photos, max(fraction, least), seed)
+    learned = {photo.group for photo in training if photo.group}
+    training += [photo for photo in held_out if photo.group in learned]
+    held_out = [photo for photo in held_out if photo.group not in learned]
     if not (training and held_out):
         raise ConfigError(f"{len(photos)} photos cannot be split into training and held out: give more with --data.")
-    return Faces(training, held_out, [photo for path in validation for photo in read_coco(path)])
-
-
-def read_coco(path: Path) -> list[Photo]:
-    """Read a COCO file. Any category is a face; crowds and ``ignore`` boxes are ignore regions.
-
-    Args:
-        path: Of the JSON file; picture names are relative to its folder.
-
-    Raises:
-        ConfigError: The file is absent, is not COCO, or a picture that it names is absent.
-    """
-    try:
-        coco = json.loads(path.read_text(encoding="utf-8"))
-        images, annotations = coco["images"], coco["annotations"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is not a readable COCO file ({error}): name a JSON with images and boxes."
-        ) from error
-    faces: dict[int, list[list[float]]] = {image["id"]: [] for image in images}
-    ignored: dict[int, list[list[float]]] = {image["id"]: [] for image in images}
-    for annotation in annotations:
-        x, y, width, height = annotation["bbox"]
-        counts = not (annotation.get("iscrowd") or annotation.get("ignore"))
-        (faces if counts else ignored)[annotation["image_id"]].append([x, y, x + width, y + height])
-    photos = [
-        Photo(
-            path.parent / image["file_name"],
-            image.get("source", ""),
-            _boxes(faces[image["id"]]),
-            _boxes(ignored[image["id"]]),
-        )
-        for image in images
-    ]
-    for photo in photos:
-        if not photo.path.is_file():
-            raise ConfigError(f"{path} names the picture {photo.path}, which is absent: restore it or its folder.")
-    return photos
+    return Faces(training, held_out, list(validation))
 
 
 def hold_out(photos: Sequence[Photo], fraction: float, seed: int) -> tuple[list[Photo], list[Photo]]:
@@ -242,10 +212,6 @@ def source_weights(
         weights[empty] *= negatives / weights[empty].sum()
         weights[~empty] *= (1 - negatives) / weights[~empty].sum()
     return weights / weights.sum()  # type: ignore[no-any-return]
-
-
-def _boxes(rows: Sequence[Sequence[float] | NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.array(rows, np.float32).reshape(-1, 4)
 
 
 def _column(values: Sequence[float]) -> NDArray[np.float32]:

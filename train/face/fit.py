@@ -18,14 +18,16 @@ from edge.errors import ConfigError
 from edge.values import Image
 from train.common import plots
 from train.common.average import Average
-from train.common.checkpoints import read_model
+from train.common.checkpoints import read_model, save_model
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
 from train.common.scalars import Scalars
+from train.common.start_models import FACE, SHIPPED, told
 from train.face.data import FaceBatches, Faces, Photo, read_image
 from train.face.figures import SIZES, THRESHOLDS, describe, detect, score
 from train.face.hard import weigh
 from train.face.loss import FaceTrainer
 from train.face.model import build_face_model
+from train.face.preview import draw_preview
 from train.face.yunet import adopt_yunet
 
 WARMUP_BATCHES = 300
@@ -101,6 +103,7 @@ class Run:
             "backend": keras.backend.backend(),
             "versions": versions(),
             "seconds": 0.0,
+            "start": start_of(settings.weights),
             "best_epoch": None,
             "history": [],
         }
@@ -123,7 +126,7 @@ class Run:
         settings = self._settings
         self._out.mkdir(parents=True, exist_ok=True)
         if settings.seek_hard and settings.weights is not None:
-            faces = replace(faces, training=self._weigh(faces.training, Path(settings.weights)))
+            faces = replace(faces, training=self._weigh(faces.training, weights_file(settings.weights)))
         self._metrics["photos"] = faces.counts()
         print(f"photos: {faces.counts()}", flush=True)
         side = settings.train_size
@@ -140,6 +143,7 @@ class Run:
             draw=settings.draw,
             negatives=settings.negatives,
         )
+        draw_preview(self._out / "augmented.jpg", batches)
         backup = keras.callbacks.BackupAndRestore(
             self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
         )
@@ -161,9 +165,7 @@ class Run:
         history = self._metrics["history"] = [*self._metrics["history"][:epoch], row]
         if max(history, key=lambda each: float(each["held_out"]["ap"])) is row:
             self._metrics["best_epoch"] = epoch + 1
-            temporary = self._out / f"part.{MODEL_FILE}"
-            self._detector.save(temporary)
-            temporary.replace(self._out / MODEL_FILE)
+            save_model(self._detector, self._out / MODEL_FILE)
         minutes = self._metrics["seconds"] / 60
         print(f"epoch {epoch + 1} of {self._settings.epochs}, {minutes:.1f} min: {describe(figures)}", flush=True)
         write_json(self._out / METRICS_FILE, self._metrics)
@@ -226,7 +228,20 @@ def start_from(weights: str, detector: keras.Model) -> None:
     if kind == "yunet":
         adopt_yunet(Path(path), detector)
     else:
-        adopt(Path(weights), detector)
+        adopt(weights_file(weights), detector)
+
+
+def start_of(weights: str | None) -> dict[str, str]:
+    """What the weights start from, for the run's metrics."""
+    if weights is None:
+        return {"model": "random numbers"}
+    path = weights_file(weights.removeprefix("yunet="))
+    return told(path, "the shipped face model of maskgate" if weights == SHIPPED else path.name)
+
+
+def weights_file(weights: str) -> Path:
+    """The file of ``--weights``."""
+    return FACE if weights == SHIPPED else Path(weights)
 
 
 def adopt(path: Path, detector: keras.Model) -> None:

@@ -20,8 +20,9 @@ from edge.errors import ConfigError
 from train.common.options import run_program
 from train.common.reproducible import write_json
 from train.face.convention import iou
-from train.face.data import read_coco, read_image
+from train.face.data import read_image
 from train.face.detectors import DETECTORS, Found, open_detectors
+from train.face.photos import read_photos
 
 SAME_FACE = 0.45
 """IoU from which on two detectors' boxes are of one face."""
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> None:
     files = dict(_detector(text) for text in args.detector)
-    photos = [photo.path.resolve() for path in args.data for photo in read_coco(path)]
+    photos = [photo.path.resolve() for path in args.data for photo in read_photos(path)]
     known = _read(args.out, sorted(files)) if args.out.exists() else {}
     left = [path for path in photos if str(path) not in known]
     looks = open_detectors(files) if left else {}

@@ -76,13 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> None:
     from train.common.checkpoints import read_model, save_model
-    from train.face.data import gather
+    from train.face.data import split_photos
     from train.face.fit import MODEL_FILE
+    from train.face.photos import read_photos
     from train.face.teacher import FUSED, read_found, teach
 
     started = time.monotonic()
     detector = read_model(args.weights, "--weights")
-    faces = gather(args.data, [], args.hold_out, args.seed)
+    photos = [photo for path in args.data for photo in read_photos(path)]
+    faces = split_photos(photos, [], args.hold_out, args.seed)
     held = teach(faces.held_out, read_found(faces.held_out, args.teacher), FUSED)
     empty = [photo for photo in (*faces.training, *held) if not len(photo.boxes) and not len(photo.ignore)]
     if not empty:

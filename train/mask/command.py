@@ -14,6 +14,8 @@ from pathlib import Path
 
 from edge.errors import ConfigError
 from train.common.options import add_shared, parse_draws, require_at_least
+from train.common.out_folder import check_out
+from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
 from train.mask import recipe
 
@@ -59,6 +61,9 @@ IGNORED_BY_REPORT = (
     "validation",
 )
 """Options that mean nothing to the report's recipe."""
+
+RESULTS = (METRICS_FILE, "state.json", "mask.keras")
+"""Any of which tells that a run is there."""
 
 AT_LEAST = {"size": 32, "epochs": 1, "faces": 1, "batch": 1, "workers": 1}
 AT_LEAST |= {"warmup_epochs": 0, "members": 1, "patience": 1}
@@ -197,6 +202,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: The options or the data cannot be used.
     """
     _check(args)
+    check_out(args.out, args.resume, RESULTS)
     args.draw = parse_draws(args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if args.preset == "report":

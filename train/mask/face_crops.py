@@ -32,7 +32,7 @@ def _run(args: argparse.Namespace) -> None:
     labels = args.label or MASKED
     wanted = [s for s in samples if not s.validation and s.bbox is None and str(s.label) in labels]
     readable, _ = drop_unreadable(wanted, print)
-    located = locate(readable, YuNet(args.detector), args.cache, 0.0, print)
+    located = locate(readable, YuNet(args.detector), args.cache, 0.0)
     photos = [sample for sample in located if sample.bbox is not None]
     if not photos:
         raise ConfigError("No face was found in any of the crops: check --data and --label.")

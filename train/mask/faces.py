@@ -17,6 +17,7 @@ from train.mask.data import Sample, hold_out
 from train.mask.locate import YuNet, locate
 from train.mask.photos import read_checked, refuse_shared
 from train.mask.recipe import detector_file
+from train.mask.split import SPLIT_FILE, with_some_of_each_class, write_split
 from train.mask.views import LEAST_PAINTED_SIDE
 
 LEAST_TRAINED_SIDE = 12.0
@@ -86,7 +87,7 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
     kept = draw_anew([*samples, *reported], find, say)
     landmarks = detector_file(args)
     if landmarks is not None:
-        kept = locate(kept, YuNet(landmarks), args.out / "boxes.json", LEAST_PAINTED_SIDE, say)
+        kept = locate(kept, YuNet(landmarks), args.out / "boxes.json", LEAST_PAINTED_SIDE)
     named = {sample.path for sample in reported}
     validation = [sample for sample in kept if sample.validation and sample.path in named]
     held_back = [sample for sample in kept if sample.validation and sample.path not in named]
@@ -94,12 +95,22 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
     training = [sample for sample in kept if not sample.validation and sample.source not in args.leave_out]
     if not training:
         raise ConfigError("None of the --data can be trained on: every picture is unreadable or kept from training.")
+    _check_classes(training)
     train, held = hold_out(training, HELD_OUT, args.split)
-    held += held_back
+    train, held = with_some_of_each_class(train, [*held, *held_back], args.split)
+    write_split(args.out / SPLIT_FILE, train, held, left)
     for name, part in (("training", train), ("held out", held), ("left out", left), ("validation", validation)):
         counts = Counter(str(sample.label) for sample in part)
         say(f"{name}: {len(part)} faces, " + ", ".join(f"{label} {counts[label]}" for label in LABELS))
     return Faces(train, held, left, validation, unreadable)
+
+
+def _check_classes(samples: Sequence[Sample]) -> None:
+    found = sorted({str(sample.label) for sample in samples})
+    if len(found) < 2:
+        raise ConfigError(
+            f"All faces to learn from are {found[0]}: add photos of another class, such as a folder without_mask/."
+        )
 
 
 def _check_sources(names: Sequence[str], samples: Sequence[Sample]) -> None:

@@ -26,7 +26,7 @@ from train.mask.data import Sample
 from train.mask.faces import Faces, gather
 from train.mask.figures import RATES, describe, figures, indices
 from train.mask.kept import Kept
-from train.mask.recipe import start_file
+from train.mask.recipe import start_file, start_of
 from train.mask.soup import Soup
 from train.mask.teachers import Teachers
 from train.mask.views import Deck, plain_view
@@ -288,6 +288,7 @@ class Run:
             "uncalibrated": self.state["uncalibrated"],
             "kept_epoch": self.state.get("kept_epoch"),
             "settings": self.folder.settings,
+            "start": start_of(self.args),
             "training_faces": {str(label): count for label, count in faces.counts().items()},
             "unreadable": [str(path) for path in faces.unreadable],
             "history": self.state["history"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.values import BBox, Image
+from train.common.options import progress
 from train.mask.data import Point, Sample, load
 
 DETECTOR_SIDE = 320
@@ -63,9 +64,7 @@ def _parse(row: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[BBox, tuple[Poin
     return BBox(*(float(edge) for edge in (row[0], row[1], row[0] + row[2], row[1] + row[3]))), points
 
 
-def locate(
-    samples: Sequence[Sample], detector: Detector, cache: Path, min_side: float, say: Callable[[str], None]
-) -> list[Sample]:
+def locate(samples: Sequence[Sample], detector: Detector, cache: Path, min_side: float) -> list[Sample]:
     """Give pictures without a box the detector's largest face, and every face of some size its landmarks.
 
     A face that the detector does not find keeps what it had. What was found is kept in ``cache`` (JSON), so that the
@@ -76,22 +75,19 @@ def locate(
         detector: Finds faces.
         cache: File to read and extend.
         min_side: Boxes with a smaller short side (pixels) are not looked at.
-        say: Receives progress, one line at a time.
 
     Returns:
         The samples in the same order.
     """
     known: dict[str, list[list[float]] | None] = json.loads(cache.read_text()) if cache.exists() else {}
     located = []
-    for number, sample in enumerate(samples):
+    for sample in progress(samples, "Finding landmarks"):
         if sample.short_side < min_side:
             located.append(sample)
             continue
         key = hashlib.sha256(sample.key.encode()).hexdigest()[:24]
         if key not in known:
             known[key] = _look(sample, detector)
-            if len(known) % 1000 == 0:
-                say(f"Looked for faces in {number + 1} of {len(samples)} pictures")
         located.append(_with_found(sample, known[key]))
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps(known))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.common.start_models import MASK, SHIPPED, YUNET
+from train.common.start_models import MASK, SHIPPED, YUNET, told
 
 FROM_FEATURES: Mapping[str, float] = {
     "epochs": 8,
@@ -50,6 +50,15 @@ def complete(args: argparse.Namespace) -> None:
         if getattr(args, name) is None:
             setattr(args, name, value)
     args.weights = args.weights or "none"
+
+
+def start_of(args: argparse.Namespace) -> dict[str, str]:
+    """What the weights start from, for the run's metrics: model, and where it is a file, its hash; licence if known."""
+    path = start_file(args)
+    if path is None:
+        words = {"imagenet": "ImageNet weights of Keras Applications (Apache-2.0)", "none": "random numbers"}
+        return told(Path(args.weights), words.get(args.weights, Path(args.weights).name))
+    return told(path, "the shipped mask model of maskgate" if args.start_from == Path(SHIPPED) else path.name)
 
 
 def start_file(args: argparse.Namespace) -> Path | None:

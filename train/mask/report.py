@@ -31,6 +31,8 @@ from train.mask import gallery
 from train.mask.data import Sample, load
 from train.mask.figures import describe, figures, indices
 from train.mask.photos import read_checked
+from train.mask.recipe import start_of
+from train.mask.split import SPLIT_FILE, write_split
 
 TEST_SHARE = 0.2
 ROTATION, ZOOM, SHIFT, SHEAR = 20.0, 0.15, 0.2, 0.15
@@ -101,6 +103,7 @@ class ReportRun:
             found = ", ".join(self.labels) or "no readable picture"
             raise ConfigError(f"Two classes are needed, but --data has {found}: add a folder with another class.")
         self.train, self.test = stratified(samples, args.seed)
+        write_split(args.out / SPLIT_FILE, self.train, self.test, [])
         self.folder = RunFolder(args.out, self._settings())
         self.scalars = Scalars(args.out / "tensorboard" if args.tensorboard else None)
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0}
@@ -231,6 +234,7 @@ class ReportRun:
             "width": self.args.width,
             "labels": [str(label) for label in self.labels],
             "settings": self.folder.settings,
+            "start": start_of(self.args),
             "training_faces": {str(k): v for k, v in Counter(s.label for s in self.train).items()},
             "unreadable": [str(path) for path in self.unreadable],
             "history": self.state["history"],

@@ -19,6 +19,7 @@ from train.mask import augment as mask_augment
 from train.mask import paint as mask_paint
 from train.mask.data import Sample, face_box, load
 from train.mask.paint import BADLY, BADLY_SHARES, Wearing
+from train.mask.regions import Regions
 
 CLASS_SHARES = {Label.WITH_MASK: 0.44, Label.WITHOUT_MASK: 0.32, Label.MASK_WORN_INCORRECTLY: 0.24}
 """How often each class is drawn; classes that the data lacks leave their share to the others."""
@@ -65,6 +66,7 @@ class Deck:
         times: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._times = times
+        self._regions = Regions()
         self.canvases = [s for s in samples if s.label is Label.WITHOUT_MASK and _paintable(s)] if paint else []
         self.cloths = [s for s in samples if s.label is Label.WITH_MASK and _paintable(s)] if paint else []
         self._pools: dict[Label, dict[str, list[Sample]]] = {label: defaultdict(list) for label in labels}
@@ -90,10 +92,7 @@ class Deck:
     def view(self, draw: Draw, size: int, margin: float, rng: np.random.Generator) -> Image:
         """What the model is shown for a draw: (size, size, 3) uint8 RGB."""
         sample = draw.sample
-        picture = load(sample.path)
-        bbox = face_box(sample, picture)
-        landmarks = None if sample.landmarks is None else np.array(sample.landmarks, np.float32)
-        image, bbox, landmarks = mask_augment.region(picture, bbox, landmarks)
+        image, bbox, landmarks = self._regions.of(sample)
         if draw.painted and landmarks is not None:
             image = self._paint(image, landmarks, draw.label, rng)
         degrees = float(np.clip(rng.normal(0, 8), -25, 25))
@@ -111,9 +110,7 @@ class Deck:
     def _cloth(self, rng: np.random.Generator) -> Image:
         if not self.cloths or rng.random() > REAL_CLOTH:
             return mask_paint.random_texture(rng)
-        sample = self.cloths[rng.integers(len(self.cloths))]
-        assert sample.landmarks is not None
-        return mask_paint.cloth_of(load(sample.path), sample.landmarks)
+        return self._regions.cloth(self.cloths[rng.integers(len(self.cloths))])
 
 
 def weights(samples: Sequence[Sample], times: Mapping[str, float]) -> NDArray[np.float64]:

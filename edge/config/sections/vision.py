@@ -5,15 +5,21 @@ from __future__ import annotations
 from pydantic import Field
 
 from edge.board import profile_of
+from edge.config.own_model import own_model
 from edge.config.section import ON_PAGE, Section
+
+MODEL_WORDS = (
+    "A shipped model by its name (the default suits the board), or a model of your own: a folder with a manifest.json, "
+    "a .tflite next to one, or PATH/manifest.json#NAME; a relative path starts at the configuration file"
+)
 
 
 class FaceSettings(Section):
     """The face detector."""
 
     model: str = Field(
-        default_factory=lambda: profile_of().face,
-        description="A model of the shipped manifest (the default suits the board), or PATH/manifest.json#NAME",
+        default_factory=lambda: own_model("face-detection") or profile_of().face,
+        description=MODEL_WORDS,
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="Minimum face score in live video (0 to 1)")
     still_threshold: float = Field(0.4, gt=0, lt=1, description="Minimum face score in single images (0 to 1)")
@@ -31,8 +37,8 @@ class MaskSettings(Section):
     """The mask classifier."""
 
     model: str = Field(
-        default_factory=lambda: profile_of().mask,
-        description="A model of the shipped manifest (the default suits the board), or PATH/manifest.json#NAME",
+        default_factory=lambda: own_model("mask-classification") or profile_of().mask,
+        description=MODEL_WORDS,
     )
     alarm_below: float | None = Field(
         None,

@@ -13,7 +13,7 @@ from edge.runtime import PACKAGES
 from edge.runtime.accelerator.accelerated import MEMORY, ProbeMemory, library_file, probe_key
 from edge.runtime.accelerator.edgetpu import Order, find_devices
 from edge.sinks.counts import store_path
-from edge.vision.models import ModelEntry, load_model
+from edge.vision.models import FaceEntry, MaskEntry, ModelEntry, load_model
 
 PCI_ID = ("0x1ac1", "0x089a")
 """PCI vendor and device id of an Edge TPU."""
@@ -73,9 +73,10 @@ def _edge_tpu(machine: Machine, config: Config, what: str) -> Finding:
 def _not_compiled(config: Config) -> list[str]:
     """Models without a variant for the Edge TPU; unreadable models are another finding."""
     missing = []
-    for reference in (config.face.model, config.mask.model):
+    kinds: tuple[tuple[str, type[ModelEntry]], ...] = ((config.face.model, FaceEntry), (config.mask.model, MaskEntry))
+    for reference, kind in kinds:
         with suppress(MaskgateError):
-            model = load_model(reference, ModelEntry)
+            model = load_model(reference, kind)
             missing += [] if model.entry.edgetpu else [model.name]
     return missing
 

@@ -24,6 +24,7 @@ from edge.sinks.web.listen import BACKLOG
 from edge.sinks.web.loopback import End
 from edge.sinks.web.own import OwnFolder, folder_of
 from edge.sinks.web.report import About
+from edge.vision.models import title
 from edge.vision.models.about import about
 
 REQUEST_WITHIN = 10.0
@@ -162,7 +163,7 @@ def make_server(
 ) -> Server:
     """The server of the screens, as configured."""
     facts = about(config)
-    models = {"face": config.face.model, "mask": config.mask.model}
+    models = {"face": title(config.face.model), "mask": title(config.mask.model)}
     return Server(
         Screens(
             feed=feed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -12,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from edge.errors import ModelError
 from edge.values import Label
 
-SHIPPED_MANIFEST = Path(__file__).parent / "manifest.json"
+MANIFEST_NAME = "manifest.json"
+SHIPPED_MANIFEST = Path(__file__).parent / MANIFEST_NAME
 
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
 """Name of a file next to the manifest."""
@@ -160,14 +162,15 @@ def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
     """Find a model by name and read its bytes, which are hashed before anything else sees them.
 
     Args:
-        reference: A name in the shipped manifest (``face``), or ``PATH/manifest.json#name``.
+        reference: A name in the shipped manifest (``face``), ``PATH/manifest.json#name``, a folder with a manifest that
+            has one model of this kind, or a .tflite next to its manifest.
         kind: The entry that its task asks for: ``FaceEntry`` or ``MaskEntry``.
 
     Raises:
         ModelError: There is no such model, it has another task, or its file is absent or altered.
     """
     entry = find_entry(reference, kind)
-    manifest_path, name = _located(reference)
+    manifest_path, name = _located(reference, kind)
     path = manifest_path.parent / entry.file
     return ModelFile(name, path, entry, _proven_bytes(path, entry.sha256))
 
@@ -178,7 +181,7 @@ def find_entry(reference: str, kind: type[Entry]) -> Entry:
     Raises:
         ModelError: There is no such model, or it has another task.
     """
-    manifest_path, name = _located(reference)
+    manifest_path, name = _located(reference, kind)
     models = read_manifest(manifest_path).models
     if name not in models:
         raise ModelError(
@@ -190,10 +193,46 @@ def find_entry(reference: str, kind: type[Entry]) -> Entry:
     return entry
 
 
-def _located(reference: str) -> tuple[Path, str]:
+def title(reference: str) -> str:
+    """What to call a model in front of people."""
+    manifest, _, name = reference.rpartition("#")
+    if not manifest and not _is_path(reference):
+        return name
+    return f"{name if manifest else Path(reference).stem}, your own"
+
+
+def _is_path(reference: str) -> bool:
+    return "/" in reference or reference.endswith(".tflite")
+
+
+def _located(reference: str, kind: type[ModelEntry]) -> tuple[Path, str]:
     """The manifest, and the model's name in it."""
     manifest, _, name = reference.rpartition("#")
-    return Path(manifest) if manifest else SHIPPED_MANIFEST, name
+    if manifest:
+        return Path(manifest).expanduser(), name
+    if not _is_path(reference):
+        return SHIPPED_MANIFEST, name
+    path = Path(reference).expanduser()
+    if path.suffix == ".tflite":
+        return _named_by(path.with_name(MANIFEST_NAME), lambda entry: entry.file == path.name, path)
+    return _named_by(path / MANIFEST_NAME, lambda entry: isinstance(entry, kind), path)
+
+
+def _named_by(manifest: Path, fits: Callable[[ModelEntry], bool], path: Path) -> tuple[Path, str]:
+    """The only model of a manifest that fits.
+
+    Raises:
+        ModelError: There is no manifest, or not one such model.
+    """
+    if not manifest.is_file():
+        raise ModelError(
+            f"{path} has no {MANIFEST_NAME} that describes it: name the folder that 'make convert' wrote, runs/convert."
+        )
+    names = [name for name, entry in read_manifest(manifest).models.items() if fits(entry)]
+    if len(names) != 1:
+        found = ", ".join(names) or "none"
+        raise ModelError(f"{manifest} describes {len(names)} such models ({found}): name one as {manifest}#NAME.")
+    return manifest, names[0]
 
 
 def load_shapes(model: ModelFile[FaceEntry]) -> list[ModelFile[FaceEntry]]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import ModuleType
 
 from edge.errors import ConfigError
-from train.common.dataset.names import Names
+from train.common.dataset.names import FaceNames, Names
 from train.common.dataset.record import Annotation, Dataset, Part, Photo
 
-__all__ = ["Annotation", "Dataset", "Names", "Part", "Photo", "read"]
+__all__ = ["Annotation", "Dataset", "FaceNames", "Names", "Part", "Photo", "read"]
 
 LAYOUTS: Mapping[str, str] = {
     "csv": "train.common.dataset.table",

@@ -91,3 +91,16 @@ class Names:
             f"{where}: the class {name!r} is not known; {doubt}, add --label '{name}={offer}' "
             f"(or =face for a face of unknown state, =skip to leave the class out)."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FaceNames(Names):
+    """For a face detector, to which every class is a face, whatever it is called."""
+
+    def means(self, name: str) -> bool:  # noqa: ARG002 - every name
+        """Always."""
+        return True
+
+    def label(self, name: str, where: Path | str) -> Label | None:  # noqa: ARG002 - no name is wrong
+        """None: the state of the mask does not matter."""
+        return None

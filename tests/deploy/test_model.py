@@ -1,0 +1,93 @@
+"""A model of one's own in a release."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from deploy import payload
+from deploy.__main__ import main
+from deploy.errors import DeployError
+from deploy.model import FOLDER, add_to_wheel, digest, read_model
+from edge.config.own_model import OWN_MANIFEST
+from edge.vision.models import SHIPPED_MANIFEST
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "converted"
+    folder.mkdir()
+    entry = json.loads(SHIPPED_MANIFEST.read_text())["models"]["mask-small"]
+    (folder / "manifest.json").write_text(json.dumps({"version": 1, "models": {"mask": entry}}))
+    for name in (entry["file"], entry["card"]):
+        shutil.copy(SHIPPED_MANIFEST.with_name(name), folder)
+    return folder
+
+
+@pytest.fixture
+def wheel(tmp_path: Path) -> Path:
+    path = tmp_path / "maskgate-1.2.3-py3-none-any.whl"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("edge/cli.py", "pass")
+        archive.writestr("maskgate-1.2.3.dist-info/RECORD", "maskgate-1.2.3.dist-info/RECORD,,\n")
+    return path
+
+
+def test_the_device_looks_where_it_is_put() -> None:
+    assert OWN_MANIFEST.relative_to(ROOT).as_posix() == f"{FOLDER}/manifest.json"
+    assert not OWN_MANIFEST.exists()
+
+
+def test_a_wheel_gets_the_model_and_its_record(model: Path, wheel: Path) -> None:
+    add_to_wheel(wheel, read_model(model))
+    with ZipFile(wheel) as archive:
+        assert archive.read("edge/cli.py") == b"pass"
+        content = archive.read(f"{FOLDER}/mask-small.tflite")
+        record = archive.read("maskgate-1.2.3.dist-info/RECORD").decode().splitlines()
+    assert content == (model / "mask-small.tflite").read_bytes()
+    hashed = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    assert f"{FOLDER}/mask-small.tflite,sha256={hashed},{len(content)}" in record
+    assert record[-1] == "maskgate-1.2.3.dist-info/RECORD,,"
+
+
+def test_the_release_is_named_after_its_model(model: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload, "build_wheel", lambda _: wheel)
+    monkeypatch.setattr(payload, "release_name", lambda _: "1.2.3-abc")
+    assert payload.build_release(None)[1] == "1.2.3-abc"
+    assert payload.build_release(model)[1] == f"1.2.3-abc-model.{digest(read_model(model))}"
+    entry = json.loads((model / "manifest.json").read_text())
+    entry["models"]["mask"]["margin"] = 0.5
+    before = digest(read_model(model))
+    (model / "manifest.json").write_text(json.dumps(entry))
+    assert digest(read_model(model)) != before
+
+
+def test_a_file_in_the_folder_serves_too(model: Path) -> None:
+    assert read_model(model / "mask-small.tflite") == read_model(model)
+
+
+@pytest.mark.parametrize("fault", ["altered", "absent", "no manifest", "not JSON", "other file"])
+def test_what_is_no_model_is_refused_at_once(model: Path, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+    named = model
+    if fault == "altered":
+        (model / "mask-small.tflite").write_bytes(b"another")
+    elif fault == "absent":
+        (model / "mask-small.tflite").unlink()
+    elif fault == "no manifest":
+        (model / "manifest.json").unlink()
+    elif fault == "not JSON":
+        (model / "manifest.json").write_text("[]")
+    else:
+        named = model / "other.tflite"
+    with pytest.raises(DeployError, match=r"make convert|convert the model again"):
+        read_model(named)
+    assert main(["install", "pi@door.invalid", "--model", str(named)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

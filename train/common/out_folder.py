@@ -1,0 +1,60 @@
+"""The folder of results: checked before anything is read, and told about when the disk is full."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where a file has no room."""
+
+LEAST_FREE = 200 * 1024 * 1024
+"""Bytes that a training writes at most, about."""
+
+
+def check_out(out: Path, resume: bool, results: Iterable[str]) -> None:
+    """See to it that a training can write to its folder, before an hour has been spent.
+
+    Args:
+        out: As given; made if need be.
+        resume: Whether the run that is there goes on.
+        results: Files that an earlier run leaves.
+
+    Raises:
+        ConfigError: It is a file, cannot be written to, has too little space, or holds an earlier run.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file: name a folder.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(b"1")
+        free = shutil.disk_usage(out).free
+    except OSError as error:
+        raise ConfigError(f"Cannot write to {out}: {error.strerror}; choose another folder with --out.") from error
+    earlier = next((name for name in results if (out / name).exists()), None)
+    if earlier and not resume:
+        raise ConfigError(
+            f"{out} holds an earlier run ({earlier}): go on with --resume, name another --out, or move it away."
+        )
+    if free < LEAST_FREE:
+        raise ConfigError(
+            f"{out} has {free // 1024**2} MB of free space, and a training writes up to {LEAST_FREE // 1024**2} MB: "
+            "free some, or choose another folder with --out."
+        )
+
+
+def disk_fault(error: OSError, out: Path) -> str:
+    """What to tell the operator where a file could not be written during a training."""
+    if error.errno in FULL:
+        return (
+            f"no space is left in {out}: what was finished is kept. Free some space, and go on with the same command "
+            "and --resume"
+        )
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; go on with the same command and --resume once that is put right"
