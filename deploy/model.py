@@ -37,8 +37,10 @@ def read_model(named: Path) -> dict[str, bytes]:
     )
     models = _models(content, manifest)
     if named.suffix == ".tflite":
-        models = {name: entry for name, entry in models.items() if entry["file"] == named.name}
-        if not models:
+        chosen = {name: entry for name, entry in models.items() if entry["file"] == named.name}
+        before = {(entry.get("first_look") or {}).get("model") for entry in chosen.values()}
+        models = {name: entry for name, entry in models.items() if name in chosen or name in before}
+        if not chosen:
             raise DeployError(f"{manifest} does not describe {named.name}: convert it again with 'make convert'.")
     files: dict[str, bytes] = {}
     for entry in models.values():

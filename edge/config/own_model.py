@@ -8,6 +8,9 @@ from pathlib import Path
 OWN_MANIFEST = Path(__file__).parents[1] / "vision/models/own/manifest.json"
 """Put into a release by ``make deploy MODEL=...``; absent from the project itself."""
 
+USUAL = ("mask", "face")
+"""Of several models for a task, the one with such a name judges; the others may be asked before it."""
+
 
 def own_model(task: str, manifest: Path = OWN_MANIFEST) -> str | None:
     """What ``mask.model`` or ``face.model`` would say for the model that this release carries; None where it has none.
@@ -21,4 +24,5 @@ def own_model(task: str, manifest: Path = OWN_MANIFEST) -> str | None:
         names = [name for name, entry in models.items() if entry["task"] == task]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{manifest}#model"
-    return f"{manifest}#{names[0]}" if names else None
+    usual = [name for name in names if name in USUAL]
+    return f"{manifest}#{(usual or names)[0]}" if names else None

@@ -257,7 +257,7 @@ def load_first_look(reference: str) -> ModelFile[MaskEntry] | None:
         ModelError: See ``load_model``.
     """
     entry = find_entry(reference, MaskEntry)
-    manifest_path, _ = _located(reference)
+    manifest_path, _ = _located(reference, MaskEntry)
     return load_model(f"{manifest_path}#{entry.first_look.model}", MaskEntry) if entry.first_look else None
 
 
