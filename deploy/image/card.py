@@ -93,7 +93,7 @@ def _yes(text: str) -> bool:
 def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # also of a NUL in the user's name
         raise DeployError(f"{text}: this machine has no such user; give the path in full.") from error
 
 
@@ -177,8 +177,8 @@ def _value(key: str, text: str, where: str) -> Any:
 
 
 def _is_text(text: str) -> bool:
-    """Whether it can be written to the card: TOML can name a NUL, and the environment may hold bytes of any kind."""
-    return "\0" not in text and text.encode("utf-8", "replace").decode() == text
+    """Whether it can be written to the card: the environment may hold bytes that are not UTF-8."""
+    return text.encode("utf-8", "replace").decode() == text
 
 
 def _ssh_key(text: str | None) -> str:
