@@ -10,12 +10,12 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 
 from convert.tflite_file import Operation, read
-from edge.vision.models import FaceEntry, MaskEntry, load_model
+from edge.vision.models import FaceEntry, MaskEntry, ModelFile, load_first_look, load_model
 from edge.vision.pipeline import load_pipeline
 from tests.bench.results import Options, Section, Table
 from tests.bench.scenes import crowds, settings
@@ -56,7 +56,12 @@ def run(options: Options) -> Section:
     """Multiply-accumulates, instructions, and the estimate."""
     section = Section()
     config = settings()
-    models = {"face": load_model(config.face.model, FaceEntry), "mask": load_model(config.mask.model, MaskEntry)}
+    models: dict[str, ModelFile[Any]] = {
+        "face": load_model(config.face.model, FaceEntry),
+        "mask": load_model(config.mask.model, MaskEntry),
+    }
+    if first := load_first_look(config.mask.model):
+        models["mask, first look"] = first
     macs = {name: multiply_accumulates(read(model.content).operations) for name, model in models.items()}
     rows = [
         (
