@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.alerts.state import OUTPUT_KINDS, OutputKind
 from edge.errors import MaskgateError
+from edge.messages import message
 
 if TYPE_CHECKING:
     from edge.config import Settings
@@ -157,12 +158,12 @@ class Commands:
             answer.set_result("The door restarts." if self.restart else "The door stops.")
             return answer
         if self._closed or self.stopped.is_set():
-            answer.set_exception(RefusedError("The door is stopping."))
+            answer.set_exception(RefusedError(message("operator.stopping")))
             return answer
         try:
             self._waiting.put_nowait((command, answer))
         except queue.Full:
-            answer.set_exception(RefusedError("Too many commands wait; try again in a moment."))
+            answer.set_exception(RefusedError(message("operator.busy")))
         return answer
 
     def waiting(self) -> Iterator[tuple[Command, Future[str]]]:
@@ -174,4 +175,4 @@ class Commands:
         """Refuse what still waits, and all that comes: there is no loop any more."""
         self._closed = True
         for _, answer in self.waiting():
-            answer.set_exception(RefusedError("The door is stopping."))
+            answer.set_exception(RefusedError(message("operator.stopping")))

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.alerts.state import AlertState
+from edge.messages import message
 from edge.values import EventKind, Image, Person, StageTimes, Verdict
+from edge.verdicts import FALLBACK_LANGUAGE
 
 if TYPE_CHECKING:
     from edge.config import Settings
@@ -28,6 +30,10 @@ class SourceKind(str, Enum):
 
     def __str__(self) -> str:
         return self.value
+
+
+IN_SIGHT_FOR = 0.6
+"""A person unseen for longer is out of sight, in seconds: not drawn and addressed last; the visit continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,16 @@ class Status:
     accelerated: bool | None = None
     settings: Settings | None = None
 
+    @property
+    def in_sight(self) -> tuple[Person, ...]:
+        """Whom the newest frames show: a box around anybody else would stand on an empty wall."""
+        return tuple(person for person in self.people if is_in_sight(person, self.at))
+
+    @property
+    def language(self) -> str:
+        """That of the door, for what it shows to people; English until the settings are known."""
+        return self.settings.config.web.language if self.settings else FALLBACK_LANGUAGE
+
     def frame_age(self, now: float) -> float | None:
         """Seconds since the newest frame at monotonic second ``now``; None before the first."""
         seen = self.camera.last_frame_at
@@ -126,10 +142,15 @@ class Status:
         if self.camera.trouble:
             return (self.camera.trouble,)
         if age is None and now - self.started_at > stale_after:
-            return (f"{self.camera.name} has not sent a picture yet.",)
+            return (message("camera.none_yet", camera=self.camera.name),)
         if age is not None and age > stale_after:
-            return (f"The newest picture is {age:.0f} s old.",)
+            return (message("camera.stale", age=age),)
         return ()
+
+
+def is_in_sight(person: Person, at: float) -> bool:
+    """Whether somebody was seen a moment ago, at monotonic second ``at``."""
+    return at - person.last_seen <= IN_SIGHT_FOR
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,11 @@ class Verdict(str, Enum):
     @property
     def words(self) -> str:
         """Its name in English, for the terminal, tables and pictures."""
-        return self.row.words[FALLBACK_LANGUAGE].name
+        return self.named(FALLBACK_LANGUAGE)
+
+    def named(self, language: str) -> str:
+        """Its name in a language; in English where the table lacks that."""
+        return (self.row.words.get(language) or self.row.words[FALLBACK_LANGUAGE]).name
 
 
 def counted(totals: Mapping[Verdict, int]) -> str:

@@ -14,6 +14,7 @@ from edge.alerts import Alert
 from edge.alerts.pattern import Pattern, Rhythm
 from edge.alerts.state import OutputKind, OutputState
 from edge.config import AlertSettings
+from edge.messages import message, together
 
 Role = Literal["led", "welcome", "buzzer", "relay"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -86,14 +87,15 @@ class PinAlert(Alert):
     @property
     def trouble(self) -> str | None:
         """Which pin cannot be switched, or that one hangs."""
-        return self._hang or " ".join(list(self._failures.values())) or None
+        failures = list(self._failures.values())
+        return self._hang or (together(failures) if failures else None)
 
     @property
     def outputs(self) -> tuple[OutputState, ...]:
         """A state for each pin that is wired; all have trouble while one hangs."""
         failures, hang = dict(self._failures), self._hang
         return tuple(
-            OutputState(role, f"{NAMES[role]} on pin {pin}", hang or failures.get(role))
+            OutputState(role, message(f"output.{role}", pin=pin), hang or failures.get(role))
             for role, pin in self._wired.items()
         )
 
@@ -102,7 +104,7 @@ class PinAlert(Alert):
         since = self._calling_since
         if since is None or time.monotonic() - since <= PATIENCE:
             return None
-        return f"The alert pins ({self.name}) do not answer: check the GPIO device, then restart maskgate."
+        return message("alerts.hung", name=self.name)
 
     def alarm(self, on: bool) -> None:
         """Start the pattern from its beginning, or stop it."""
@@ -146,7 +148,7 @@ class PinAlert(Alert):
         try:
             return self._lines.pressed()
         except Exception as error:  # drivers raise what they like
-            self._failures[BUTTON] = f"The mute button ({KEYS[BUTTON]}) cannot be read: {error}; restart maskgate."
+            self._failures[BUTTON] = message("alerts.button", key=KEYS[BUTTON], error=str(error))
             return False
 
     def close(self) -> None:
@@ -202,7 +204,7 @@ class PinAlert(Alert):
             try:
                 self._lines.set(role, on)
             except Exception as error:  # drivers raise what they like
-                self._failures[role] = f"alerts.{KEYS[role]} cannot be switched: {error}; check its wiring and device."
+                self._failures[role] = message("alerts.pin", key=KEYS[role], error=str(error))
             else:
                 self._failures.pop(role, None)
                 self._is[role] = on

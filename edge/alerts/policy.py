@@ -27,6 +27,7 @@ from edge.alerts.state import AlertState, OutputKind
 from edge.clock import Clock, SystemClock
 from edge.config import AlertSettings
 from edge.control import RefusedError
+from edge.messages import message, together
 from edge.pacing import SayOnce
 from edge.values import Event, EventKind, Person, Verdict
 
@@ -100,13 +101,13 @@ class AlertPolicy:
         seconds = self._settings.mute_for if seconds is None else seconds
         self.muted_until = at + seconds
         self._hush(at)
-        return f"Buzzer and sound are muted for {seconds:g} s."
+        return message("operator.muted", seconds=seconds)
 
     def unmute(self, at: float) -> str:
         """End a mute. Says whether anything can be heard now."""
         self.muted_until = -math.inf
         self._hush(at)
-        return "They stay silent: it is in the quiet hours." if self._hushed else "Buzzer and sound are heard again."
+        return message("operator.quiet" if self._hushed else "operator.unmuted")
 
     def try_output(self, kind: OutputKind, confirmed: bool = False) -> str:
         """Switch one output on for a moment, also while muted. No alarm, no event. Says what was done.
@@ -118,13 +119,13 @@ class AlertPolicy:
         """
         found = next((output for output in self._output.outputs if output.kind == kind), None)
         if found is None:
-            raise RefusedError(f"This door has no {kind}; alerts.{kind}{'' if kind == 'sound' else '_pin'} names none.")
+            raise RefusedError(message("operator.no_output", kind=kind, key=kind if kind == "sound" else f"{kind}_pin"))
         if kind == "relay" and not confirmed:
-            raise RefusedError("The relay may open a door; confirm that it may be energised.")
+            raise RefusedError(message("operator.relay"))
         self._output.try_output(kind)
         if found.trouble:
-            raise RefusedError(f"{found.trouble} It was tried again just now.")
-        return f"Tried: {found.name}."
+            raise RefusedError(together([found.trouble, message("operator.tried_again")]))
+        return message("operator.tried", output=found.name)
 
     def update(self, events: Sequence[Event], people: Sequence[Person], at: float) -> list[Event]:
         """Take in what a frame changed.

@@ -27,6 +27,7 @@ from edge.alerts.pattern import Rhythm
 from edge.alerts.state import OutputKind, OutputState
 from edge.board import Profile
 from edge.config import AlertSettings
+from edge.messages import message
 
 TONE = "tone"
 RATE = 48_000
@@ -269,10 +270,7 @@ class Sound(Alert):
             self._trouble = None
 
     def _fail(self, why: str) -> None:
-        self._trouble = (
-            f"The alarm's sound cannot be played through {self._device}: {why}; check alerts.sound_device with"
-            " aplay -L, and that this user is in the group audio."
-        )
+        self._trouble = message("alerts.sound", device=self._device, why=why)
 
 
 def _in_memory(content: bytes) -> int:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from edge.alerts import Alert
 from edge.alerts.state import OutputKind, OutputState
+from edge.messages import together
 
 
 class Together(Alert):
@@ -19,7 +20,8 @@ class Together(Alert):
     @property
     def trouble(self) -> str | None:
         """The sentences of all that have trouble."""
-        return " ".join(output.trouble for output in self._outputs if output.trouble) or None
+        troubles = [output.trouble for output in self._outputs if output.trouble]
+        return together(troubles) if troubles else None
 
     @property
     def outputs(self) -> tuple[OutputState, ...]:

@@ -14,6 +14,7 @@ from edge.cameras.stream import OPEN_TIMEOUT, READ_TIMEOUT, WAITS, Stream, exami
 from edge.cameras.web_client import Answer, get, reason
 from edge.clock import Clock
 from edge.errors import CameraError
+from edge.messages import message
 from edge.values import Frame, Image
 
 if TYPE_CHECKING:
@@ -115,8 +116,9 @@ class MjpegCamera:
         except CameraError:
             if damaged is None:
                 raise
-        what = f"picture that can be decoded ({damaged})" if damaged else "picture in time"
-        raise CameraError(f"{self.name} sends no {what}; check the camera and the network.")
+        if damaged:
+            raise CameraError(message("network.damaged", camera=self.name, reason=str(damaged)))
+        raise CameraError(message("network.silent", camera=self.name))
 
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
@@ -132,15 +134,11 @@ class MjpegCamera:
                 self._splitter.feed(received)
         except TooLargeError as error:
             most = MOST_BYTES // 2**20
-            raise CameraError(
-                f"{self.name} sends a picture of more than {most} MB; set it to send smaller ones."
-            ) from error
+            raise CameraError(message("network.too_large", camera=self.name, most=most)) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             if isinstance(error, CameraError):
                 raise
-            raise CameraError(
-                f"{self.name} sends no more pictures: {reason(error)}; check the camera and the network."
-            ) from error
+            raise CameraError(message("network.ended", camera=self.name, reason=reason(error))) from error
         return picture
 
     def _hung_up(self) -> str:

@@ -12,6 +12,7 @@ from edge.board.findings import Finding, Machine
 from edge.cameras import NotThereError
 from edge.clock import Clock
 from edge.errors import CameraError
+from edge.messages import message
 from edge.values import Frame
 from edge.vision.preprocess import fitted_size
 
@@ -90,14 +91,12 @@ class PiCamera:
         try:
             self._device = _picamera2()()
         except (RuntimeError, IndexError) as error:
-            raise CameraError(
-                f"The Pi camera is in use ({error}); stop the other program, see `sudo fuser -v /dev/media*`."
-            ) from error
+            raise CameraError(message("pi.in_use", error=str(error))) from error
         try:
             self._start(settings)
         except Exception as error:
             self._device.close()
-            raise CameraError(f"The Pi camera does not start: {error}; try `rpicam-hello`.") from error
+            raise CameraError(message("pi.no_start", error=str(error))) from error
 
     def _start(self, settings: CameraSettings) -> None:
         # picamera2 names formats after the order of bits in a word, so its RGB888 is B, G, R in memory.
@@ -120,9 +119,7 @@ class PiCamera:
         try:
             (image, *small), _ = self._device.wait(job, timeout=self._read_timeout)
         except (TimeoutError, concurrent.futures.TimeoutError) as error:  # two classes before Python 3.11
-            raise CameraError(
-                f"The Pi camera sent no picture for {self._read_timeout:g} s; check its ribbon cable."
-            ) from error
+            raise CameraError(message("pi.silent", seconds=self._read_timeout)) from error
         scaled = cv2.cvtColor(small[0], cv2.COLOR_YUV2BGR_I420) if small else None
         frame = Frame(image, self._clock.monotonic(), self._sequence, scaled)
         self._sequence += 1
@@ -168,7 +165,7 @@ def require_pi_camera() -> str:
     """
     found = _picamera2().global_camera_info()
     if not found:
-        raise NoPiCameraError("libcamera sees no camera; check the ribbon cable and `rpicam-hello --list-cameras`.")
+        raise NoPiCameraError(message("pi.absent"))
     return str(found[0].get("Model", "unknown model"))
 
 

@@ -13,6 +13,7 @@ from edge.cameras import CAMERA_THREAD, Camera, InputSize
 from edge.cameras.freshness import Freshness, is_dark
 from edge.clock import Clock
 from edge.errors import CameraError
+from edge.messages import message
 from edge.pacing import Backoff
 from edge.values import Event, EventKind, Frame
 from edge.vision.preprocess import shrunk
@@ -24,8 +25,6 @@ HUNG_AFTER = 20.0
 MOST_HUNG_READERS = 3
 """Maximum number of hanging readers; if a driver hangs them all, it is not opened again and the watchdog acts."""
 
-DARK = "shows nothing but black; is its lens covered, or the light off?"
-BLANK = "sends frames that are exactly black, as no lens does; check its cable and its settings."
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ class LatestFrame:
         self._last_fresh = self._busy_since = self._changed_at = self._lit_at = self._unblank_at = clock.monotonic()
         self._backoff = Backoff(reopen_after, LONGEST_PAUSE)
         self._lost = False
-        self._trouble = f"{camera.name} sends no pictures."
+        self._trouble: str = message("camera.silent", camera=camera.name)
         self._events: list[Event] = []
         self._readers: list[threading.Thread] = []
         self._camera = camera
@@ -215,7 +214,7 @@ class LatestFrame:
     def _offer(self, frame: Frame | None) -> None:
         """Put a frame into the slot if it shows something new."""
         if frame is None:
-            raise CameraError(f"{self.name} sends no more pictures.")
+            raise CameraError(message("camera.ended", camera=self.name))
         fresh, dark = self._freshness.is_new(frame), is_dark(frame.image)
         blank = dark and not frame.image.any()
         if frame.small is None and self._input_size:
@@ -240,7 +239,7 @@ class LatestFrame:
         if fresh:  # so is a covered lens, which compresses to the same bytes for ever
             self._changed_at = now
         elif now - self._changed_at >= self._frozen_after:
-            trouble = f"{self.name} repeats the same picture."
+            trouble = message("camera.frozen", camera=self.name)
             self._lose(now, trouble)
             raise CameraError(trouble)
 
@@ -251,8 +250,8 @@ class LatestFrame:
         if not blank:
             self._unblank_at = now
         if now - self._lit_at >= self._dark_after:
-            why = BLANK if now - self._unblank_at >= self._dark_after else DARK
-            self._lose(now, f"{self.name} {why}")
+            why = "camera.blank" if now - self._unblank_at >= self._dark_after else "camera.dark"
+            self._lose(now, message(why, camera=self.name))
         elif self._lost:
             self._lost = False
             self._events.append(Event(EventKind.CAMERA_BACK, now))

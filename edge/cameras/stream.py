@@ -15,6 +15,7 @@ from edge.cameras.interlaced import ADVICE
 from edge.child import Child, ChildDiedError
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
+from edge.messages import message
 from edge.values import Frame, Image
 
 if TYPE_CHECKING:
@@ -117,11 +118,11 @@ class Stream:
         shape = (said["height"], said["width"], 3)
         return np.frombuffer(self._memory, np.uint8, math.prod(shape), said["offset"]).reshape(shape).copy()
 
-    def _ask(self, message: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    def _ask(self, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
         try:
-            said = self._child.ask(message, limit)
+            said = self._child.ask(request, limit)
         except ChildDiedError as error:
-            raise CameraError(f"The decoder of {self.name} is opened again: {error}.") from error
+            raise CameraError(message("camera.hung", camera=self.name, error=str(error))) from error
         if trouble := said.get("trouble"):
             raise CameraError(self._sentence(trouble))
         return said

@@ -15,6 +15,7 @@ from edge.cameras.devices import devices
 from edge.cameras.video import as_bgr
 from edge.clock import Clock
 from edge.errors import CameraError
+from edge.messages import message
 from edge.values import Frame
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class V4l2Camera:
         self._node = path.resolve()
         self._capture = capture(str(self._node), cv2.CAP_V4L2)
         if not self._capture.isOpened():
-            raise self._failure("cannot be opened as a camera")
+            raise self._failure("usb.no_camera")
         for setting, value in (
             (cv2.CAP_PROP_FOURCC, cv2.VideoWriter_fourcc(*"MJPG")),  # type: ignore[attr-defined]
             (cv2.CAP_PROP_FRAME_WIDTH, settings.width),
@@ -107,7 +108,7 @@ class V4l2Camera:
         captured, image = self._capture.read()
         if not captured or image is None:
             _require_access(self._path)
-            raise self._failure("gives no picture")
+            raise self._failure("usb.no_picture")
         frame = Frame(as_bgr(image), self._clock.monotonic(), self._sequence)
         self._sequence += 1
         return frame
@@ -116,23 +117,20 @@ class V4l2Camera:
         """Release the device."""
         self._capture.release()
 
-    def _failure(self, what: str) -> CameraError:
+    def _failure(self, key: str) -> CameraError:
         holder = _holder(self._node, self._proc)
         if holder:
-            return CameraError(f"{self._path} is in use by {holder}; stop that program, or choose another source.")
-        return CameraError(
-            f"{self._path} {what}; unplug it and plug it in again, and see who else uses it with "
-            f"`sudo fuser -v {self._node}`."
-        )
+            return CameraError(message("usb.in_use", camera=self._path, holder=holder))
+        return CameraError(message(key, camera=self._path, node=self._node))
 
 
 def _require_access(path: Path) -> None:
     if not path.exists():
         found = list(devices(path.parent)) or list(devices(DEV))
-        others = ", ".join(str(device.path) for device in found) or "no camera is plugged in"
-        raise CameraError(f"There is no {path}; plug the camera in, or choose another source (found: {others}).")
+        others = ", ".join(str(device.path) for device in found) or message("usb.none")
+        raise CameraError(message("usb.absent", camera=path, others=others))
     if not os.access(path, os.R_OK | os.W_OK):
-        raise CameraError(f"This user may not use {path}; run `sudo usermod -aG video $USER` and log in again.")
+        raise CameraError(message("usb.forbidden", camera=path))
 
 
 def _holder(path: Path, proc: Path) -> str | None:

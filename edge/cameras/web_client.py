@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from edge.cameras.address import HIDDEN, HOW_TO_WRITE, normal, shown
 from edge.cameras.login import User, answer
 from edge.errors import CameraError
+from edge.messages import message
 from edge.pacing import SayOnce
 
 MOST_REDIRECTIONS = 3
@@ -182,8 +183,8 @@ def _checked(response: http.client.HTTPResponse, connected: _DeadlineSocket, nam
         return Answer(response.headers.get_content_type().lower(), response, connected)
     connected.close()
     if response.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
-        raise CameraError(f"{name} refuses the user and password; check them, or write http://USER:PASSWORD@….")
-    raise CameraError(f"{name} answers {response.status} {_printable(response.reason)}; check the address's path.")
+        raise CameraError(message("network.login", camera=name))
+    raise CameraError(message("network.answers", camera=name, code=response.status, reason=_printable(response.reason)))
 
 
 def _printable(text: str) -> str:

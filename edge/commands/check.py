@@ -23,7 +23,7 @@ import cv2
 from edge.cameras.picture import SUFFIXES, PictureError, images_in, read_picture
 from edge.config import Settings
 from edge.errors import ConfigError
-from edge.sinks.draw import annotate
+from edge.sinks.draw import annotate_still
 from edge.text import plural
 from edge.values import LABELS, Frame, Image, Label, Reading, Verdict
 from edge.vision.pipeline import Pipeline, load_pipeline
@@ -209,7 +209,7 @@ def _open(picture: Picture) -> Image:
 
 def _write_marked(folder: Path, source: Path, image: Image, readings: Sequence[Reading]) -> Path:
     counts = Counter(reading.label for reading in readings)
-    marked = annotate(image, readings, {Verdict(label.value): counts[label] for label in LABELS})
+    marked = annotate_still(image, readings, {Verdict(label.value): counts[label] for label in LABELS})
     suffix = source.suffix if source.suffix.lower() in WRITABLE_SUFFIXES else ".png"
     _, content = cv2.imencode(suffix.lower(), marked)
     return _write_new(folder, source.stem, suffix, content.tobytes())

@@ -16,6 +16,7 @@ from edge.door.motion import MotionGate
 from edge.door.operator import obey
 from edge.door.pace import BoardPace
 from edge.door.reach import warn_beyond_reach
+from edge.messages import message
 from edge.people import PeopleTracker
 from edge.sinks.together import Sinks
 from edge.status import CameraState, SourceKind, Status, Summary
@@ -200,7 +201,7 @@ class Door:
         for event in events:
             if event.kind is EventKind.CAMERA_LOST:
                 self._end_visits(event.at)
-                trouble = event.detail or f"{self.source.name} is lost."
+                trouble = event.detail or message("camera.lost", camera=self.source.name)
                 progress.camera = replace(progress.camera, trouble=trouble, losses=progress.camera.losses + 1)
                 progress.image = None
             elif event.kind is EventKind.CAMERA_BACK:

@@ -18,6 +18,7 @@ from typing import Any
 from edge.config.place import control_path
 from edge.control import BadRequestError, RefusedError, command_of
 from edge.errors import MaskgateError
+from edge.messages import message
 from edge.running import LARGEST_LINE, connected, read_line, short_path
 from edge.sinks import Sink
 from edge.sinks.registry import Opening
@@ -104,7 +105,7 @@ class Answering(Sink):
             return answer.result(ANSWER_WITHIN)
         except FutureTimeoutError:
             answer.cancel()
-            raise RefusedError("The door does not answer; it may be hanging. Look at its log.") from None
+            raise RefusedError(message("operator.unanswered")) from None
 
     def _outputs(self) -> dict[str, Any]:
         alerts = self._now().alerts
@@ -124,7 +125,7 @@ class Answering(Sink):
 
     def _now(self) -> Status:
         if self._status is None:
-            raise RefusedError("The door is still starting; try again in a moment.")
+            raise RefusedError(message("operator.starting"))
         return self._status
 
 

@@ -15,8 +15,8 @@ from edge.cameras.address import shown
 from edge.clock import Clock
 from edge.config.sections.notify import NotifySettings
 from edge.errors import ConfigError, MaskgateError
+from edge.messages import message, numbered, together
 from edge.pacing import Backoff
-from edge.text import plural
 from edge.worker import Worker
 
 TIMEOUT = 10.0
@@ -209,8 +209,8 @@ class Mailbox:
         """Why notices are not delivered, as a sentence; None while they are."""
         if self._failing is None:
             return None
-        lost = f" {plural(self.dropped, 'notification was', 'notifications were')} dropped." if self.dropped else ""
-        return f"Notifications to {self._way.name} are not delivered: {self._failing}.{lost}"
+        undelivered = message("notify.undelivered", service=self._way.name, why=self._failing)
+        return together([undelivered, numbered("notify.dropped", self.dropped)] if self.dropped else [undelivered])
 
     def put(self, notice: Notice) -> None:
         """Leave a notice; returns immediately."""

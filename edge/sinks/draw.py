@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from edge.sinks.lettering import text_width, write
 from edge.values import BBox, Image, Person, Reading, Verdict
+from edge.verdicts import FALLBACK_LANGUAGE
 
 Colour = tuple[int, int, int]
 Point = tuple[int, int]
 
 BACKING: Colour = (24, 24, 24)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
-LEAST_PICTURE_SIDE = 240
-"""Smaller images are enlarged so that text on them can be read."""
 LEAST_TEXT_HEIGHT = 9
+WIDEST_LABEL = 0.5
+"""Of the picture's width: a longer one would hide too much of a small picture."""
 TEXT_SHARE = 1 / 34
 """Height of a capital letter, relative to the image's shorter side."""
 
@@ -27,13 +27,19 @@ TEXT_SHARE = 1 / 34
 class Mark(NamedTuple):
     """What to draw for one face: its box in pixels of the picture, its verdict, the sureness in [0, 1] if known.
 
-    A note is written behind the verdict.
+    A note is written behind the verdict, whose words come in the language wanted.
     """
 
     bbox: BBox
     verdict: Verdict
     sureness: float | None = None
     note: str = ""
+    words: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict and how sure it is."""
+        return self.words if self.sureness is None else f"{self.words} {self.sureness:.0%}"
 
 
 class Rectangle(NamedTuple):
@@ -70,41 +76,105 @@ def annotate(
     seen: Sequence[Reading | Person],
     counts: Mapping[Verdict, int] | None = None,
     notes: Sequence[str] = (),
+    *,
+    scale: float = 1.0,
+    language: str = FALLBACK_LANGUAGE,
 ) -> Image:
-    """Draw what was seen.
+    """Draw what was seen in a live picture.
 
     Args:
         image: (H, W, 3) uint8 BGR; it is not changed.
-        seen: Readings of a still, or the persons of a live picture.
+        seen: Readings, or persons.
         counts: Written along an edge of the picture, where given.
         notes: Written behind the verdict of each of ``seen``, where given.
+        scale: The boxes are those of a picture this many times smaller.
+        language: Of the verdicts' words.
 
     Returns:
-        A new (H, W, 3) uint8 BGR picture; one with a side below 240 pixels is enlarged by a whole factor.
+        A new picture of the same size.
     """
-    factor = max(1, math.ceil(LEAST_PICTURE_SIDE / _short_side(image)))
-    canvas: Image = np.repeat(np.repeat(image, factor, axis=0), factor, axis=1)
-    noted = zip(seen, notes or itertools.repeat(""), strict=False)
-    marks = [_enlarge(_mark(one), factor)._replace(note=note) for one, note in noted]
-    boxes = [_rectangle(mark.bbox, canvas) for mark in marks]
-    strip = [_place_counts(canvas, counts, boxes)] if counts is not None else []
-    for mark, box in zip(marks, boxes, strict=True):
-        row = mark.verdict.row
-        OUTLINES[row.outline](canvas, box, row.colours.picture_bgr, _line_width(canvas))
+    canvas = image.copy()
+    marks = _marks(seen, notes, scale, language)
+    boxes = _outlined(canvas, marks)
+    strip = [_place_counts(canvas, _count_parts(counts, language), boxes)] if counts is not None else []
     labels = _place_labels(canvas, marks, boxes, [line.place for line in strip])
-    for line in labels + strip:
+    for line in [*(label for label in labels if label), *strip]:
         _write(canvas, line)
     return canvas
 
 
-def _mark(one: Reading | Person) -> Mark:
+def annotate_still(image: Image, seen: Sequence[Reading], counts: Mapping[Verdict, int]) -> Image:
+    """Draw what was found in a still: every face has a label, or a number that is explained below the picture.
+
+    Args:
+        image: (H, W, 3) uint8 BGR; it is not changed.
+        seen: The faces.
+        counts: Written below the picture.
+
+    Returns:
+        A new picture: the given one in its own size, with lines of text below it.
+    """
+    canvas = image.copy()
+    marks = _marks(seen, (), 1.0, FALLBACK_LANGUAGE)
+    boxes = _outlined(canvas, marks)
+    labels = _place_labels(canvas, marks, boxes, [])
+    key = _count_parts(counts, FALLBACK_LANGUAGE)
+    for mark, box, label in zip(marks, boxes, labels, strict=True):
+        number, colour = str(len(key) - len(counts) + 1), mark.verdict.row.colours.picture_bgr
+        if label is None:
+            key.append((f"{number}: {mark.sentence}", colour))
+        _write(canvas, label or _number(canvas, number, colour, box))
+    return with_lines_below(canvas, key)
+
+
+def with_lines_below(canvas: Image, entries: Sequence[tuple[str, Colour]]) -> Image:
+    """The picture on a ground that also has room for ``entries``; as many on a line as fit."""
+    letter = max(LEAST_TEXT_HEIGHT + 2, _text_height(canvas))
+    gap, row = round(letter), round(letter * 2)
+    width = max([canvas.shape[1], *(text_width(text, letter) + 2 * gap for text, _ in entries)])
+    x, line, places = gap, 0, []
+    for text, _ in entries:
+        long = text_width(text, letter)
+        if x > gap and x + long + gap > width:
+            x, line = gap, line + 1
+        places.append((x, line))
+        x += long + 2 * gap
+    height = canvas.shape[0]
+    ground: Image = np.full((height + row * (line + 1) + gap // 2, width, 3), BACKING, np.uint8)
+    ground[:height, : canvas.shape[1]] = canvas
+    for (text, colour), (x, line) in zip(entries, places, strict=True):
+        write(ground, text, (x, height + row * line + round(letter * 1.6)), letter, colour)
+    return ground
+
+
+def banner(canvas: Image, text: str, ink: Colour, ground: Colour) -> None:
+    """Write a sentence across the top of ``canvas``, as large as fits."""
+    letter = _short_side(canvas) / 16
+    letter *= min(1.0, (canvas.shape[1] - 2 * letter) / max(1, text_width(text, letter)))
+    cv2.rectangle(canvas, (0, 0), (canvas.shape[1], round(letter * 2.2)), ground, cv2.FILLED)
+    write(canvas, text, ((canvas.shape[1] - text_width(text, letter)) / 2, round(letter * 1.6)), letter, ink)
+
+
+def _marks(seen: Sequence[Reading | Person], notes: Sequence[str], scale: float, language: str) -> list[Mark]:
+    noted = zip(seen, notes or itertools.repeat(""), strict=False)
+    return [_mark(one, note, scale, language) for one, note in noted]
+
+
+def _mark(one: Reading | Person, note: str, scale: float, language: str) -> Mark:
     if isinstance(one, Person):
-        return Mark(one.bbox, one.verdict)
-    return Mark(one.face.bbox, Verdict(one.label.value), one.confidence)
+        bbox, verdict, sureness = one.bbox, one.verdict, None
+    else:
+        bbox, verdict, sureness = one.face.bbox, Verdict(one.label.value), one.confidence
+    return Mark(BBox(*(side * scale for side in bbox)), verdict, sureness, note, verdict.named(language))
 
 
-def _enlarge(mark: Mark, factor: int) -> Mark:
-    return mark._replace(bbox=BBox(*(side * factor for side in mark.bbox)))
+def _outlined(canvas: Image, marks: Sequence[Mark]) -> list[Rectangle]:
+    """Draw the outline of each, and return where."""
+    boxes = [_rectangle(mark.bbox, canvas) for mark in marks]
+    for mark, box in zip(marks, boxes, strict=True):
+        row = mark.verdict.row
+        OUTLINES[row.outline](canvas, box, row.colours.picture_bgr, _line_width(canvas))
+    return boxes
 
 
 def _rectangle(bbox: BBox, canvas: Image) -> Rectangle:
@@ -160,24 +230,31 @@ OUTLINES: Mapping[str, Outline] = {"single": _single, "double": _double, "dashed
 
 def _place_labels(
     canvas: Image, marks: Sequence[Mark], boxes: Sequence[Rectangle], taken: Sequence[Rectangle]
-) -> list[Line]:
-    """A label for each box that has room for one; in a crowd the smallest faces make do with their outline."""
-    labels: list[Line] = []
+) -> list[Line | None]:
+    """A label for each box that has room for one; None for a small face in a crowd."""
+    labels: list[Line | None] = []
     for mark, box in zip(marks, boxes, strict=True):
-        label = _place_label(canvas, mark, box, [*taken, *boxes, *(label.place for label in labels)])
-        if label is not None:
-            labels.append(label)
+        used = [*taken, *boxes, *(label.place for label in labels if label)]
+        labels.append(_place_label(canvas, mark, box, used))
     return labels
+
+
+def _number(canvas: Image, number: str, colour: Colour, box: Rectangle) -> Line:
+    """The number of a face that has no room for words, above it."""
+    width, height = _text_size(number, LEAST_TEXT_HEIGHT)
+    place = _inside(canvas, (box.left + box.right - width) // 2, box.top - height, width, height)
+    return Line(place, [(number, colour)], LEAST_TEXT_HEIGHT)
 
 
 def _place_label(canvas: Image, mark: Mark, box: Rectangle, taken: Sequence[Rectangle]) -> Line | None:
     """A label where it hides nothing, the shorter one if need be, else one inside its own box if it fits there."""
-    words, colour = mark.verdict.words, mark.verdict.row.colours.picture_bgr
+    colour = mark.verdict.row.colours.picture_bgr
     letter = min(_text_height(canvas), max(LEAST_TEXT_HEIGHT, (box.right - box.left) / 7))
-    sure = words if mark.sureness is None else f"{words} {mark.sureness:.0%}"
-    texts = list(dict.fromkeys((f"{sure} {mark.note}".rstrip(), sure, words)))
+    texts = list(dict.fromkeys((f"{mark.sentence} {mark.note}".rstrip(), mark.sentence, mark.words)))
     for text in texts:
         width, height = _text_size(text, letter)
+        if width > canvas.shape[1] * WIDEST_LABEL:
+            continue
         for left, top in _places(box, width, height):
             place = _inside(canvas, left, top, width, height)
             if not any(place.meets(other) for other in taken):
@@ -206,13 +283,17 @@ def _inside(canvas: Image, left: int, top: int, width: int, height: int) -> Rect
     return Rectangle(left, top, left + width - 1, top + height - 1)
 
 
-def _place_counts(canvas: Image, counts: Mapping[Verdict, int], boxes: Sequence[Rectangle]) -> Line:
-    """The counts along the bottom, or along the top where that hides fewer faces."""
-    parts = [
-        (f"{verdict.words}: {counts[verdict]}  ", verdict.row.colours.picture_bgr)
+def _count_parts(counts: Mapping[Verdict, int], language: str) -> list[tuple[str, Colour]]:
+    """``with mask: 3`` and so on, in the colours of the verdicts."""
+    return [
+        (f"{verdict.named(language)}: {counts[verdict]}  ", verdict.row.colours.picture_bgr)
         for verdict in Verdict
         if verdict in counts
     ]
+
+
+def _place_counts(canvas: Image, parts: Sequence[tuple[str, Colour]], boxes: Sequence[Rectangle]) -> Line:
+    """The counts along the bottom, or along the top where that hides fewer faces."""
     text = "".join(words for words, _ in parts)
     letter = _text_height(canvas)
     width, height = _text_size(text, letter)
@@ -231,23 +312,12 @@ def _text_height(canvas: Image) -> float:
 
 def _text_size(text: str, letter: float) -> tuple[int, int]:
     """Width and height in pixels of the backing of a line whose capital letters are ``letter`` pixels high."""
-    (width, _), _ = cv2.getTextSize(text, FONT, _font_scale(letter), _stroke(letter))
-    return math.ceil(width + letter), math.ceil(letter * 1.9)
-
-
-def _font_scale(letter: float) -> float:
-    return letter / cv2.getTextSize("M", FONT, 1.0, 1)[0][1]
-
-
-def _stroke(letter: float) -> int:
-    return max(1, round(letter / 9))
+    return text_width(text, letter) + round(letter), round(letter * 1.9)
 
 
 def _write(canvas: Image, line: Line) -> None:
     """Write a line on a dark backing."""
     cv2.rectangle(canvas, line.place[:2], line.place[2:], BACKING, cv2.FILLED)
-    scale, stroke = _font_scale(line.letter), _stroke(line.letter)
     x, baseline = line.place.left + line.letter / 2, line.place.top + round(line.letter * 1.45)
     for text, colour in line.parts:
-        cv2.putText(canvas, text, (round(x), baseline), FONT, scale, colour, stroke, cv2.LINE_AA)
-        x += cv2.getTextSize(text, FONT, scale, stroke)[0][0]
+        x = write(canvas, text, (x, baseline), line.letter, colour)

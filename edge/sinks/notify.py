@@ -7,7 +7,7 @@ import math
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from edge.clock import Clock, rfc3339, wall_time
 from edge.config import Config
 from edge.errors import StoreError
+from edge.messages import message, numbered, together, translated
 from edge.sinks import Sink
 from edge.sinks.counts import database
 from edge.sinks.counts.export import figures
@@ -23,7 +24,6 @@ from edge.sinks.counts.reading import Row, read_rows, total
 from edge.sinks.delivery import Mailbox, Notice, Way, ways
 from edge.sinks.registry import Opening
 from edge.status import Status
-from edge.text import plural
 from edge.values import Event, EventKind
 from edge.verdicts import Verdict
 from edge.worker import Worker
@@ -61,6 +61,7 @@ class Notifier(Sink):
     def __init__(self, config: Config, clock: Clock, services: Sequence[Way]) -> None:
         self._settings, self._clock = config.notify, clock
         self._door = config.web.door_name or config.mqtt.door_name
+        self._language = config.web.language
         self._failed: dict[str, str] = {}
         self._store: Path | None = None
         self._lock = threading.Lock()
@@ -73,15 +74,17 @@ class Notifier(Sink):
     @property
     def trouble(self) -> str | None:  # type: ignore[override]
         """Which service refuses its notices, as sentences; None while all accept them."""
-        return " ".join(box.trouble for box in self._mailboxes if box.trouble) or None
+        troubles = [box.trouble for box in self._mailboxes if box.trouble]
+        return together(troubles) if troubles else None
 
     def tell(self, events: Sequence[Event]) -> None:
         """Pass on that the camera is lost or back; count visits."""
         for event in events:
             if event.kind is EventKind.CAMERA_LOST and self._settings.camera:
-                self._put("camera_lost", event.at, "Camera lost", event.detail or "The camera sends no pictures.")
+                lost = event.detail or message("notice.camera_silent")
+                self._put("camera_lost", event.at, message("notice.camera_lost"), lost)
             elif event.kind is EventKind.CAMERA_BACK and self._settings.camera:
-                self._put("camera_back", event.at, "Camera back", "The door is watched again.")
+                self._put("camera_back", event.at, message("notice.camera_back"), message("notice.watched"))
             elif event.kind is EventKind.VISIT_ENDED and event.verdict and event.verdict.alarming:
                 with self._lock:
                     self._bare[event.verdict] += 1
@@ -89,13 +92,16 @@ class Notifier(Sink):
     def show(self, status: Status) -> None:
         """Pass on which alert outputs have failed, and which work again."""
         self._store = status.counts.path if status.counts else None
+        if status.settings:
+            self._language = status.settings.config.web.language
         if not self._settings.outputs:
             return
         failed = {output.name: output.trouble for output in status.alerts.outputs if output.trouble}
         for name in failed.keys() - self._failed.keys():
-            self._put("output_failed", status.at, "An alert output failed", failed[name], {"output": name})
+            self._put("output_failed", status.at, message("notice.output_failed"), failed[name], {"output": name})
         for name in self._failed.keys() - failed.keys():
-            self._put("output_back", status.at, "An alert output works again", f"The {name} works.", {"output": name})
+            works = message("notice.output_works", output=name)
+            self._put("output_back", status.at, message("notice.output_back"), works, {"output": name})
         self._failed = failed
 
     def close(self) -> None:
@@ -125,10 +131,9 @@ class Notifier(Sink):
             counted, self._bare = self._bare, Counter()
         if counted:
             self._bare_told_at = now
-            parts = ", ".join(f"{number} {verdict.words}" for verdict, number in sorted(counted.items()))
-            visits = plural(counted.total(), "visit", "visits")
+            text = numbered("notice.visits", counted.total(), parts=self._parts(sorted(counted.items())))
             details = {str(verdict): number for verdict, number in counted.items()}
-            self._put("bare_visits", now, "Visits without a mask", f"{visits}: {parts}.", details)
+            self._put("bare_visits", now, message("notice.bare"), text, details)
 
     def _local(self) -> datetime:
         return self._clock.now().astimezone()
@@ -151,15 +156,19 @@ class Notifier(Sink):
         except (StoreError, sqlite3.Error) as error:
             log.warning("No summary was sent: %s", error)
             return
-        self._put("daily_summary", self._clock.monotonic(), "The last 24 hours", _sentence(row), figures(row))
+        text = self._sentence(row)
+        self._put("daily_summary", self._clock.monotonic(), message("notice.summary"), text, figures(row))
+
+    def _parts(self, numbers: Iterable[tuple[Verdict, int]]) -> str:
+        """``2 no mask, 1 badly worn``, in the language of the door."""
+        return ", ".join(f"{number} {verdict.named(self._language)}" for verdict, number in numbers)
+
+    def _sentence(self, row: Row) -> str:
+        visits = numbered("notice.visits", row.visits, parts=self._parts(zip(Verdict, row.verdicts, strict=True)))
+        return visits if row.compliance is None else together([visits, message("notice.rate", rate=row.compliance)])
 
     def _put(self, event: str, at: float, title: str, text: str, details: Mapping[str, Any] | None = None) -> None:
+        title, text = translated(title, self._language), translated(text, self._language)
         notice = Notice(event, rfc3339(wall_time(self._clock, at)), self._door, title, text, details or {})
         for box in self._mailboxes:
             box.put(notice)
-
-
-def _sentence(row: Row) -> str:
-    parts = ", ".join(f"{number} {verdict.words}" for verdict, number in zip(Verdict, row.verdicts, strict=True))
-    rate = "" if row.compliance is None else f" {row.compliance:.0%} of those judged wore a mask well."
-    return f"{plural(row.visits, 'visit', 'visits')}: {parts}.{rate}"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from edge.control import Commands, Stop
+from edge.messages import message
 from edge.worker import Worker
 
 CAPACITY = 1000
@@ -62,7 +63,7 @@ class Outbox:
         if self.failure is None or self.reader_left:
             return None
         why = self.failure.strerror
-        return f"Nothing more can be written to {self.name}: {why}; make room or fix it, then restart. Alerts go on."
+        return message("log.stopped", name=self.name, why=why)
 
     def put(self, text: str) -> None:
         """Write ``text`` soon. Text that finds no room, or comes after a failure, is lost and counted."""

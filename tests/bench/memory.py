@@ -52,7 +52,7 @@ def _measure(source: str, seconds: int, broker: int | None) -> dict[str, float]:
     with (
         tempfile.TemporaryDirectory() as home,
         _appliance(source, Path(home), port, broker) as process,
-        clients(f"http://127.0.0.1:{port}/", ["/events"], 5),
+        clients(f"http://127.0.0.1:{port}/", "", ["5:/events"]),
     ):
         resident, handles = _watch(process.pid, port, seconds)
         peak, shared = _status(process.pid, "VmHWM"), _status(process.pid, "RssFile")

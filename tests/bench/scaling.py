@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 
@@ -41,7 +42,8 @@ def run(options: Options) -> Section:
     _people(pipeline, options, section)
     _sizes(pipeline, options, section)
     _threads(pipeline, options, section)
-    _clients(options, section)
+    with TemporaryDirectory() as folder:
+        _clients(options, section, Path(folder))
     _rows(options, section)
     return section
 
@@ -120,14 +122,14 @@ def _threads(pipeline: Pipeline, options: Options, section: Section) -> None:
     section.data["threads"] = {name: Quartiles.of(times).json() for name, times in took.items()}
 
 
-def _clients(options: Options, section: Section) -> None:
-    bench = web.Bench(options.some(150, 30), live_picture=False)
+def _clients(options: Options, section: Section, folder: Path) -> None:
+    bench = web.Bench(options.some(150, 30), live_picture=False, folder=folder)
     bench.spell()
     numbers = CLIENTS[:2] if options.quick else CLIENTS
     spells: dict[int, list[web.Spell]] = {number: [] for number in numbers}
     for _ in range(options.some(6, 1)):
         for number in numbers:
-            with web.clients(bench.url, ["/events"], number):
+            with web.clients(bench.url, bench.key, [f"{number}:/events"]):
                 spells[number].append(bench.spell())
     bench.close()
     rows = [

@@ -1,7 +1,8 @@
 """What those who look cost the pipeline.
 
 Runs the real loop on the looped demo clip as fast as it goes, with the screens served, and compares spells without
-clients to spells with 20 of them in another process. Spells alternate, so that a machine that is busy with other things
+clients to spells with 20 of them in another process, at last with five at the set-up page, who look through the camera.
+Spells alternate, so that a machine that is busy with other things
 is busy with both; a spell with clients is compared with the mean of its neighbours. The clients only read and forget,
 twice a second, because on a real door they run elsewhere.
 
@@ -19,6 +20,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from edge.alerts.none import NoAlert
@@ -32,11 +35,15 @@ from edge.control import Commands
 from edge.door.loop import Door
 from edge.people import PeopleTracker
 from edge.sinks.together import Sinks
+from edge.sinks.web import token
 from edge.sinks.web.sink import WebScreens
 from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench.results import Options, Quartiles, Section, Table
 
 CLIENTS = 20
+EVENTS, PICTURES = [f"{CLIENTS}:/events"], [f"{CLIENTS}:/events", f"{CLIENTS}:/picture"]
+OPERATORS = ["15:/events", "15:/api/status", "5:/camera/preview", "5:/api/status", "5:/api/aim"]
+"""What 15 operator pages and five set-up pages ask for."""
 
 
 class Spell(NamedTuple):
@@ -50,10 +57,13 @@ class Spell(NamedTuple):
 class Bench:
     """The loop and the screens of one process."""
 
-    def __init__(self, frames: int, live_picture: bool) -> None:
+    def __init__(self, frames: int, live_picture: bool, folder: Path) -> None:
         self._clock = SystemClock()
+        self.key = token.make(folder / "web-token")
         overrides = {"web.port": 0, "web.live_picture": live_picture, "camera.source": "demo"}
-        self._config: Config = load(environment={"HOME": "/nonexistent"}, overrides=overrides).config
+        overrides["web.token_file"] = str(folder / "web-token")
+        self._settings = load(environment={"HOME": "/nonexistent"}, overrides=overrides)
+        self._config: Config = self._settings.config
         self._pipeline: Pipeline = load_pipeline(self._config)
         self._screens = WebScreens(self._config, self._clock, Commands(), {})
         self._frames = frames
@@ -75,6 +85,7 @@ class Bench:
             alerts=AlertPolicy(self._config.alerts, NoAlert("a benchmark"), self._clock),
             sinks=Sinks([self._screens], commands),
             clock=self._clock,
+            settings=self._settings,
             commands=commands,
             max_frames=self._frames,
         )
@@ -94,9 +105,9 @@ class Bench:
 
 
 @contextmanager
-def clients(url: str, paths: list[str], number: int = CLIENTS) -> Iterator[None]:
+def clients(url: str, key: str, wanted: list[str]) -> Iterator[None]:
     """Those who look, in a process of their own."""
-    command = [sys.executable, "-m", "tests.bench.web_clients", url, str(number), *paths]
+    command = [sys.executable, "-m", "tests.bench.web_clients", url, key, *wanted]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
@@ -106,20 +117,23 @@ def clients(url: str, paths: list[str], number: int = CLIENTS) -> Iterator[None]
 
 
 def run(options: Options) -> Section:
-    """Alternate spells without and with clients, of the events and of the live picture, too."""
+    """Alternate spells without and with clients: of the events, of the live picture, too, and of operators."""
     section = Section()
     rounds, frames = options.some(24, 2), options.some(200, 30)
-    for paths in (["/events"], ["/events", "/picture"]):
-        section.tables.append(_compare(rounds, frames, paths, section))
+    for wanted in (EVENTS, PICTURES, OPERATORS):
+        with TemporaryDirectory() as folder:
+            section.tables.append(
+                _compare(Bench(frames, wanted is PICTURES, Path(folder)), (rounds, frames), wanted, section)
+            )
     return section
 
 
-def _compare(rounds: int, frames: int, paths: list[str], section: Section) -> Table:
-    bench = Bench(frames, "/picture" in paths)
+def _compare(bench: Bench, size: tuple[int, int], wanted: list[str], section: Section) -> Table:
+    rounds, frames = size
     bench.spell()
     alone, watched = [bench.spell()], []
     for _ in range(rounds):
-        with clients(bench.url, paths):
+        with clients(bench.url, bench.key, wanted):
             watched.append(bench.spell())
         alone.append(bench.spell())
     bench.close()
@@ -133,7 +147,7 @@ def _compare(rounds: int, frames: int, paths: list[str], section: Section) -> Ta
     rows = [(name, *(Quartiles.of(values).told(1) for values in columns)) for name, columns in figures.items()]
     shares = [Quartiles.of([one.server for one in spells]) for spells in (alone, watched)]
     rows.append(("of it the server's thread, %", *(share.told(1) for share in shares), ""))
-    who = f"{CLIENTS} clients of {' and '.join(paths)}"
+    who = f"Clients {', '.join(wanted)}"
     section.data[who] = {
         "slower_percent": Quartiles.of(slower).json(),
         "dearer_percent": Quartiles.of(dearer).json(),

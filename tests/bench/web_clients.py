@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import sys
 import threading
 import time
+import urllib.request
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 READ_EVERY = 0.5
 """Between two looks at the sockets, in seconds."""
+ASK_EVERY = 2.0
+"""Between two requests of a page, as in its script, in seconds."""
 
 
-def connect(url: str, path: str) -> socket.socket:
+def connect(url: str, path: str, key: str) -> socket.socket:
     """Ask for a stream, and see it begin."""
     connection = socket.create_connection((urlsplit(url).hostname or "", urlsplit(url).port or 0))
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    signed = f"Authorization: Bearer {key}\r\n" if key else ""
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{signed}\r\n".encode())
     assert connection.recv(12) == b"HTTP/1.1 200"
     connection.setblocking(False)
     return connection
@@ -33,12 +38,28 @@ def read_on(connections: list[socket.socket]) -> None:
                     pass
 
 
+def ask_on(url: str, paths: list[str], key: str) -> None:
+    """Ask for each path in turn, for ever, each every two seconds."""
+    for path in itertools.cycle(paths):
+        time.sleep(ASK_EVERY / len(paths))
+        asked = urllib.request.Request(f"{url.rstrip('/')}{path}", headers={"Authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(asked) as answer:
+            answer.read()
+
+
 def main() -> None:
-    """``URL NUMBER PATH...``: be so many clients of each path until standard input ends."""
-    url, number, *paths = sys.argv[1:]
-    connections = [connect(url, path) for path in paths * int(number)]
+    """``URL KEY NUMBER:PATH...``: be so many clients of each path until standard input ends.
+
+    A path of ``/api/`` is asked for every two seconds, any other is a stream.
+    """
+    url, key, *wanted = sys.argv[1:]
+    paths = [path for one in wanted for path in [one.partition(":")[2]] * int(one.partition(":")[0])]
+    asked = [path for path in paths if path.startswith("/api/")]
+    connections = [connect(url, path, key) for path in paths if path not in asked]
     print("ready", flush=True)
     threading.Thread(target=read_on, args=(connections,), daemon=True).start()
+    if asked:
+        threading.Thread(target=ask_on, args=(url, asked, key), daemon=True).start()
     sys.stdin.read()
 
 

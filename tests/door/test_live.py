@@ -21,7 +21,7 @@ from edge.door.pace import LEAST
 from edge.door.wiring import Options
 from edge.errors import ConfigError
 from edge.sinks.systemd import Notifier
-from edge.sinks.window import Window
+from edge.sinks.window import CLOSE, Window
 from edge.values import Face, Frame, Image, StageTimes
 from tests.door.fake_door import (
     BARE,
@@ -211,8 +211,11 @@ class TestWindow:
             def show(self, image: Image) -> None:
                 self.shown.append(image)
 
-            def closed(self) -> bool:
-                return len(self.shown) == 25
+            def size(self) -> None:
+                return None
+
+            def key(self) -> str:
+                return CLOSE if len(self.shown) == 25 else ""
 
             def close(self) -> None:
                 self.shown.append(picture(NOBODY))

@@ -1,11 +1,15 @@
 """What is drawn on a picture. Looks are judged by eye; here is what must hold of every picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.sinks.draw import annotate
+from edge.sinks.draw import annotate, annotate_still
+from edge.sinks.window import RED, picture_of
+from edge.status import CameraState, Status
 from edge.values import BBox, Face, Image, Person, Reading, Verdict
 
 MIDDLE = BBox(200, 150, 400, 380)
@@ -72,11 +76,52 @@ def test_other_counts_look_different() -> None:
     assert (annotate(grey(), [], {Verdict.WITH_MASK: 1}) != annotate(grey(), [], {Verdict.WITH_MASK: 2})).any()
 
 
-@pytest.mark.parametrize(
-    ("shape", "expected"), [((240, 320), (240, 320)), ((40, 60), (240, 360)), ((1, 1), (240, 240))]
-)
-def test_small_pictures_are_enlarged(shape: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert annotate(grey(*shape), [], {Verdict.WITH_MASK: 1}).shape == (*expected, 3)
+class TestStills:
+    @pytest.mark.parametrize(("height", "width"), [(480, 640), (40, 60), (1, 1)])
+    def test_pictures_keep_their_size(self, height: int, width: int) -> None:
+        drawn = annotate_still(grey(height, width), [], {Verdict.WITH_MASK: 1})
+        assert (drawn[:height, :width] == 127).all()
+        assert coloured(drawn, Verdict.WITH_MASK)[height:].any(), "the counts are below"
+
+    def test_counts_cover_nothing(self) -> None:
+        crowd = [reading((0.1, 0.9, 0.0), BBox(x, 300, x + 150, 479)) for x in (0, 200, 400)]
+        with_counts = annotate_still(grey(), crowd, {Verdict.WITHOUT_MASK: 3})[:480]
+        assert (with_counts == annotate(grey(), crowd)).all()
+
+    def test_every_face_has_a_label_or_a_number(self) -> None:
+        crowd = [reading((0.1, 0.9, 0.0), BBox(x, y, x + 9, y + 9)) for x in range(20, 320, 11) for y in (20, 31, 42)]
+        drawn = annotate_still(grey(240, 320), crowd, {Verdict.WITHOUT_MASK: len(crowd)})
+        few = annotate_still(grey(240, 320), crowd[:1], {Verdict.WITHOUT_MASK: 1})
+        assert drawn.shape[0] > few.shape[0] + 100, "a key explains the numbers"
+
+    def test_no_faces_and_no_counts(self) -> None:
+        assert annotate_still(grey(), [], {}).shape[1] == 640
+
+
+class TestWindowPicture:
+    def test_text_has_the_size_of_the_window(self) -> None:
+        large = picture_of(status(person(Verdict.WITHOUT_MASK)), (1920, 1440))
+        assert large.shape == (1440, 1920, 3)
+        assert coloured(large, Verdict.WITHOUT_MASK)[450:1140, 600].any(), "the box is where the face is"
+
+    def test_nobody_in_sight_gets_no_box(self) -> None:
+        gone = replace(status(person(Verdict.WITHOUT_MASK)), at=10.0)
+        assert not coloured(picture_of(gone, None), Verdict.WITHOUT_MASK)[150:380].any()
+
+    def test_alarm_is_across_the_top(self) -> None:
+        alarm = replace(status(person(Verdict.WITHOUT_MASK)), alarm=True)
+        assert (picture_of(alarm, None)[2] == RED).all()
+
+    def test_lost_camera_is_said(self) -> None:
+        lost = replace(status(), image=None, camera=CameraState("usb:0", trouble="usb:0 is unplugged."))
+        assert (picture_of(lost, None)[2, :640] == RED).all()
+
+    def test_help_stands_below(self) -> None:
+        assert picture_of(status(), None, helping=True).shape[0] > picture_of(status(), None).shape[0]
+
+
+def status(*people: Person) -> Status:
+    return Status(1.0, 0.0, CameraState("a camera", last_frame_at=1.0), people=people, image=grey())
 
 
 coordinates = st.floats(-100, 700)

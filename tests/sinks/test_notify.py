@@ -19,6 +19,7 @@ from edge.alerts.state import AlertState, OutputState
 from edge.config import load
 from edge.config.show import as_json, as_toml
 from edge.errors import ConfigError
+from edge.messages import message
 from edge.sinks import delivery, notify
 from edge.sinks.counts.store import CountStore
 from edge.sinks.delivery import Apprise, Notice, Webhook, ways
@@ -149,6 +150,20 @@ class TestWhatIsTold:
             "title": "Camera lost",
             "text": "usb:0 is unplugged.",
         }
+
+    def test_notices_come_in_the_language_of_the_door(self, hook: Hook, clock: ManualClock) -> None:
+        overrides = {"notify.webhook": hook.url, "web.language": "fr", "notify.bare_every": 1}
+        config = load(environment={}, overrides=overrides).config
+        notifier = Notifier(config, clock, list(ways(config.notify)))
+        silent = message("camera.silent", camera="usb:0")
+        notifier.tell([Event(EventKind.CAMERA_LOST, clock.monotonic(), detail=silent), visit(Verdict.WITHOUT_MASK)])
+        notifier.look()
+        wait_for(lambda: len(hook.taken) == 2)
+        notifier.close()
+        assert [(one["title"], one["text"]) for one in hook.taken] == [
+            ("Caméra perdue", "usb:0 n’envoie pas d’images."),
+            ("Visites sans masque", "1 visite : 1 sans masque."),
+        ]
 
     def test_a_failed_output_is_told_once(self, open_notifier: Open, hook: Hook, clock: ManualClock) -> None:
         notifier = open_notifier()

@@ -111,6 +111,12 @@ class TestCommands:
         operator.post("/api/control", json={"do": "unmute"})
         until(lambda: operator.get("/api/status").json()["alerts"]["muted_for"] is None)
 
+    def test_answers_come_in_the_language_asked_for(self, operator: httpx.Client) -> None:
+        said = operator.post("/api/control?lang=fr", json={"do": "mute", "seconds": 300}).json()["said"]
+        assert said == "Le buzzer et le son se taisent pendant 300 s."
+        refused = operator.post("/api/control?lang=fr", json={"do": "try", "output": "relay"}).json()["error"]
+        assert refused.startswith("Le relais peut ouvrir une porte")
+
     def test_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
         assert operator.post("/api/control", json={"do": "try", "output": "led"}).json() == {
             "said": "Tried: LED on pin 17."

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from edge.alerts.state import AlertState
+from edge.messages import message
 from edge.sinks.counts import database
 from edge.sinks.web import texts, token
 from edge.status import CameraState, SourceKind
@@ -413,6 +414,14 @@ class TestOperator:
         page.wait_for_selector("#events .what")
         door.tell(Event(EventKind.VERDICT, door.ago(0), 4711, Verdict.MASK_WORN_INCORRECTLY))
         page.get_by_text("Person 4711: Badly worn").wait_for()
+
+    def test_french_page_explains_faults_in_french(self, door: Door, page: Page) -> None:
+        silent = message("camera.silent", camera="usb:0")
+        door.camera = CameraState("usb:0", trouble=silent, last_frame_at=door.ago(200))
+        door.tell(Event(EventKind.CAMERA_LOST, door.ago(0), detail=silent))
+        page.goto(f"{door.url}operator?lang=fr")
+        expect(page.locator("#reasons")).to_have_text("usb:0 n’envoie pas d’images.")
+        expect(page.locator("#events .what").first).to_have_text("Caméra perdue. usb:0 n’envoie pas d’images.")
 
     def test_alarm_without_outputs_is_silent(self, door: Door, page: Page) -> None:
         with_people(door, "without_mask")

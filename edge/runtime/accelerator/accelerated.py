@@ -22,6 +22,7 @@ from typing import Any, Literal, Protocol
 from numpy.typing import NDArray
 
 from edge.clock import Clock, rfc3339
+from edge.messages import message
 from edge.pacing import Backoff
 from edge.runtime import PACKAGES, Model, Tensor
 from edge.runtime.accelerator.edgetpu import EdgeTpu, EdgeTpuCrashError, EdgeTpuError, Interface, Order, find_devices
@@ -211,7 +212,7 @@ class Accelerator:
         self._complain(str(error))
 
     def _complain(self, why: str) -> None:
-        trouble = f"Models run on the processor, not on the Edge TPU: {why.rstrip('.')}; see maskgate doctor."
+        trouble = message("board.no_tpu", why=why.rstrip("."))
         if trouble != self.trouble:
             log.warning("%s", trouble)
         self.trouble = trouble

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from edge.config.place import store_path
+from edge.messages import message
 from edge.pacing import SayOnce
 from edge.sinks import Sink
 from edge.sinks.counts.ownership import StoreBusyError
@@ -68,7 +69,7 @@ class CountKeeper(Sink):
     def trouble(self) -> str | None:  # type: ignore[override]
         """Why something counted is not on the disk, as a sentence; None if there is no problem."""
         if not self._opened.is_set() or self._left_behind:
-            return "The disk with the counts does not answer; they are kept in memory until it does."
+            return message("counts.disk")
         return str(self._refusal) if self._refusal else self._store.degraded
 
     @property

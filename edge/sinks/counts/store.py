@@ -30,6 +30,7 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.errors import StoreError
+from edge.messages import message, numbered, together
 from edge.pacing import Backoff
 from edge.sinks.counts import database
 from edge.sinks.counts.boot import BootClock
@@ -52,8 +53,6 @@ RETRY_AFTER = 5.0
 """First pause after a failed write, in seconds; doubles up to ``RETRY_AT_MOST``."""
 
 RETRY_AT_MOST = 60.0
-
-FULL = f"More than {MOST_VISITS:,} visits wait, so the oldest are dropped."
 
 
 class CountStore:
@@ -149,8 +148,7 @@ class CountStore:
             if self._lock_file is not None or self._waiting.anything:
                 self._try(self._write)
             if self._waiting and self.degraded:
-                lost = plural(len(self._waiting), "visit was", "visits were")
-                self.degraded = f"{self.degraded} {lost} not written."
+                self.degraded = together([self.degraded, numbered("counts.lost", len(self._waiting))])
             self._disconnect()
             self._let_go_of_lock()
 
@@ -179,7 +177,8 @@ class CountStore:
                 raise
             self._disconnect()
             self._retry_at = self._boot.seconds() + self._backoff.next()
-            self.degraded = self._sentence(error) + (f" {FULL}" if self._waiting.dropped > self._told_dropped else "")
+            full = [message("counts.full", most=MOST_VISITS)] if self._waiting.dropped > self._told_dropped else []
+            self.degraded = together([self._sentence(error), *full])
         else:
             self._tell_dropped()
             self._retry_at, self.degraded = -math.inf, None
@@ -195,10 +194,7 @@ class CountStore:
         if isinstance(error, StoreError):
             return str(error)
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        return (
-            f"Counts cannot be written to {self._path} ({reason}) and are kept in memory until they can; "
-            "check the disk's space and permissions, or set counts.path to another."
-        )
+        return message("counts.unwritten", path=self._path, reason=reason)
 
     def _open(self) -> None:
         self._take_lock()

@@ -19,6 +19,7 @@ from edge.alerts.state import OutputKind
 from edge.board.findings import clock_is_set
 from edge.clock import Clock
 from edge.control import Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
+from edge.messages import message
 from edge.pacing import SayOnce
 from edge.sinks.mqtt.topics import OFF, ON, PRESS
 from edge.status import Status
@@ -122,7 +123,7 @@ class Inbox:
     def _meant(self, name: str, word: str) -> Iterator[Command]:
         status = self._status()
         if status is None:
-            raise RefusedError("The door is still starting; try again in a moment.")
+            raise RefusedError(message("operator.starting"))
         if name == "mute":
             yield Mute() if word == ON else Unmute()
         elif name == "test":

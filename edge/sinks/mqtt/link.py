@@ -19,6 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.clock import Clock
 from edge.config import MqttSettings
+from edge.messages import message
 from edge.sinks.mqtt.account import BrokerError, password
 from edge.sinks.mqtt.topics import OFFLINE, Topics
 
@@ -109,7 +110,7 @@ class Link:
         while self._answer is None:
             self._loop(0.1, f"The MQTT broker {self._where} ends the connection; check mqtt.port and mqtt.tls.")
             if self._clock.monotonic() > deadline:
-                raise BrokerError(f"What listens at {self._where} does not answer; is it an MQTT broker?")
+                raise BrokerError(message("mqtt.deaf", broker=self._where))
         if self._answer.is_failure:
             raise self._refusal()
         if self._hears:
@@ -140,10 +141,7 @@ class Link:
         self._attended_at = now = self._clock.monotonic()
         if self._silent(now) > SILENT_FOR * self._settings.keepalive:
             self.stuck = True
-            raise BrokerError(
-                f"The MQTT broker {self._where} is connected but acknowledges nothing; check its disk and memory, or "
-                "restart it."
-            )
+            raise BrokerError(message("mqtt.stuck", broker=self._where))
 
     def close(self) -> None:
         """Say goodbye, so that the broker does not report a loss, and release the socket. Safe in any state."""
@@ -177,27 +175,17 @@ class Link:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
                 self.address = str(connection.getsockname()[0])
         except ssl.SSLCertVerificationError as error:
-            raise BrokerError(
-                f"The MQTT broker {self._where} is not trusted ({error.verify_message}); check mqtt.ca_file, and that "
-                "mqtt.host is a name in its certificate."
-            ) from error
+            raise BrokerError(message("mqtt.untrusted", broker=self._where, reason=error.verify_message)) from error
         except ssl.SSLError as error:
             reason = (error.reason or str(error)).replace("_", " ").lower()
-            raise BrokerError(
-                f"The MQTT broker {self._where} does not speak TLS as asked ({reason}); check mqtt.port and mqtt.tls."
-            ) from error
+            raise BrokerError(message("mqtt.no_tls", broker=self._where, reason=reason)) from error
         except (OSError, ValueError) as error:  # a name that is no name raises UnicodeError
             reason = getattr(error, "strerror", None) or str(error)
             checks = "mqtt.host, mqtt.port, mqtt.tls" if self._settings.tls else "mqtt.host, mqtt.port"
-            raise BrokerError(
-                f"The MQTT broker {self._where} cannot be reached ({reason}); check {checks} and the network."
-            ) from error
+            raise BrokerError(message("mqtt.unreachable", broker=self._where, reason=reason, checks=checks)) from error
 
     def _refusal(self) -> BrokerError:
-        return BrokerError(
-            f"The MQTT broker {self._where} refuses this door ({str(self._answer).lower()}); check mqtt.username and "
-            "mqtt.password or mqtt.password_file."
-        )
+        return BrokerError(message("mqtt.refused", broker=self._where, reason=str(self._answer).lower()))
 
     def _loop(self, seconds: float, lost: str) -> None:
         code = self._client.loop(seconds)

@@ -15,6 +15,7 @@ from paho.mqtt.client import MQTTMessage
 from edge.clock import Clock, rfc3339, wall_time
 from edge.config import Settings
 from edge.control import Commands
+from edge.messages import message, together
 from edge.pacing import Backoff, SlidingRate
 from edge.sinks import Sink
 from edge.sinks.event_log import fields
@@ -176,7 +177,7 @@ class Publisher(Sink):
             self._note(str(error), None if link.stuck else began)
         except Exception as error:  # whatever the library throws, the answer is to reconnect
             log.exception("MQTT failed in a way that maskgate does not know.")
-            self._note(f"MQTT failed: {error!r}", began)
+            self._note(message("mqtt.failed", error=repr(error)), began)
         finally:
             self.connected = False
             self._doubted = link.stuck or (self._doubted and not link.proven)
@@ -197,7 +198,7 @@ class Publisher(Sink):
     def _note(self, trouble: str, began: float | None) -> None:
         """Remember what is wrong; warn of it once, and not of a loss that the next attempt repairs."""
         if began is not None and self._lasted(began) < STEADY:
-            trouble += f" It was made just before: is there another door with mqtt.door = {self._topics.door!r}?"
+            trouble = together([trouble, message("mqtt.twin", door=repr(self._topics.door))])
         self.trouble = trouble
         if began is not None and self._lasted(began) >= STEADY:
             self._warned = None

@@ -134,8 +134,7 @@ class Site:
         return self._page("history", request)
 
     async def _status(self, request: Request) -> Response:
-        del request
-        return JSONResponse(await self._report.full())
+        return JSONResponse(await self._report.full(request.query_params.get("lang", texts.FALLBACK)))
 
     async def _health(self, request: Request) -> Response:
         """For machines: 200 while the door is watched, else 503. Only authorised clients get the reason."""

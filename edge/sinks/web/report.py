@@ -13,12 +13,14 @@ from typing import Any
 from edge.board import temperature_celsius
 from edge.clock import Clock, rfc3339, wall_time
 from edge.errors import StoreError
+from edge.messages import ENGLISH, identifier, translated
 from edge.sinks.counts import database
 from edge.sinks.counts.reading import Row, read_rows
 from edge.sinks.event_log import fields
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.state import counted, health, mode
 from edge.status import Status
+from edge.values import Event
 
 COUNTS_FOR = 5.0
 """How long counts from the disk are reused, in seconds."""
@@ -51,22 +53,23 @@ class Report:
         self._today: dict[str, Any] = {}
         self._today_at: float | None = None
 
-    async def full(self) -> dict[str, Any]:
-        """Everything, JSON-ready; seconds, degrees Celsius, UTC."""
+    async def full(self, language: str = ENGLISH) -> dict[str, Any]:
+        """Everything, JSON-ready; seconds, degrees Celsius, UTC; sentences in ``language``."""
         now, status = self._clock.monotonic(), self._feed.status
         word, reasons = health(status, now, self._about.stale_after)
         said: dict[str, Any] = {
             "time": rfc3339(self._clock.now()),
             "mode": str(mode(status, now, self._about.stale_after)),
             "health": str(word),
-            "reasons": list(reasons),
+            "reasons": [translated(reason, language) for reason in reasons],
+            "reason_ids": [identifier(reason) for reason in reasons],
             "version": self._about.version,
             "models": [dict(model) for model in self._about.models],
             "runtime": _runtime(status),
             "temperature": await asyncio.to_thread(temperature_celsius),
             "fps": self._feed.fps(),
             "today": await self._counts(status),
-            "events": [fields(told.event, self._clock) for told in self._feed.since(0)[-EVENTS_SHOWN:]],
+            "events": [self._told(told.event, language) for told in self._feed.since(0)[-EVENTS_SHOWN:]],
         }
         if status is not None:
             said |= {
@@ -78,20 +81,24 @@ class Report:
                 "stages": {"detect": status.times.detect, "classify": status.times.classify},
                 "camera": {
                     "name": status.camera.name,
-                    "trouble": status.camera.trouble,
+                    "trouble": status.camera.trouble and translated(status.camera.trouble, language),
                     "losses": status.camera.losses,
                 },
                 "people": [{"id": person.id, "verdict": str(person.verdict)} for person in status.people],
                 "alarm": status.alarm,
                 "source": str(status.camera.kind),
                 "counted": status.counted,
-                "alerts": self._alerts(status, now),
+                "alerts": self._alerts(status, now, language),
                 "since_start": counted(status.totals),
-                "troubles": list(status.troubles),
+                "troubles": [translated(trouble, language) for trouble in status.troubles],
             }
         return said
 
-    def _alerts(self, status: Status, now: float) -> dict[str, Any]:
+    def _told(self, event: Event, language: str) -> dict[str, Any]:
+        said = fields(event, self._clock)
+        return said | {"detail": translated(event.detail, language)} if event.detail else said
+
+    def _alerts(self, status: Status, now: float, language: str) -> dict[str, Any]:
         """What the outputs really do: which there are, which failed, what keeps them silent."""
         until = status.alerts.muted_until
         return {
@@ -99,7 +106,11 @@ class Report:
             "quiet_hours": status.alerts.quiet_hours,
             "muted_for": None if until is None else round(max(0.0, until - now), 1),
             "outputs": [
-                {"kind": output.kind, "name": output.name, "trouble": output.trouble}
+                {
+                    "kind": output.kind,
+                    "name": translated(output.name, language),
+                    "trouble": output.trouble and translated(output.trouble, language),
+                }
                 for output in status.alerts.outputs
             ],
         }

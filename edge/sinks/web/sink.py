@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edge.clock import Clock
 from edge.config import Config
 from edge.control import Commands
+from edge.messages import message
 from edge.sinks import Page, Sink
 from edge.sinks.registry import Opening
 from edge.sinks.web.feed import Feed
@@ -160,7 +161,7 @@ class WebScreens(Sink):
             listener = bound(host, port)
         except OSError as error:
             why = hindrance(host, port, error)
-            self.trouble = f"The screens are not served: {why.problem}; {why.remedy}. Alerts go on."
+            self.trouble = message("screens.unserved", problem=why.problem, remedy=why.remedy)
             return None
         if self.trouble:
             log.info("The screens are served now.")

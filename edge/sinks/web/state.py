@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from edge.status import SourceKind, Status
+from edge.messages import message
+from edge.status import SourceKind, Status, is_in_sight
 from edge.values import Person, Verdict
 from edge.verdicts import MOST_URGENT_FIRST
-
-IN_SIGHT_FOR = 0.6
-"""A person unseen for longer is out of sight, in seconds: not drawn and addressed last; the visit continues."""
 
 
 class Mode(str, Enum):
@@ -68,11 +66,11 @@ def health(status: Status | None, now: float, stale_after: float) -> tuple[Healt
     of service.
     """
     if status is None:
-        return Health.STARTING, ("No picture has been processed yet.",)
+        return Health.STARTING, (message("door.starting"),)
     if reasons := status.reasons(now, stale_after):
         return Health.OUT_OF_SERVICE, (*reasons, *status.troubles)
     if status.camera.last_frame_at is None:
-        return Health.STARTING, (f"{status.camera.name} has not sent a picture yet.",)
+        return Health.STARTING, (message("camera.none_yet", camera=status.camera.name),)
     return (Health.DEGRADED, status.troubles) if status.troubles else (Health.OK, ())
 
 
@@ -111,7 +109,7 @@ def people(visitors: Sequence[Person], at: float, frame_size: tuple[int, int]) -
             "y": round(person.bbox.y0 / height, 3),
             "w": round(person.bbox.width / width, 3),
             "h": round(person.bbox.height / height, 3),
-            "away": not _in_sight(person, at),
+            "away": not is_in_sight(person, at),
         }
         for person in _addressed(visitors, at)
     ]
@@ -119,11 +117,7 @@ def people(visitors: Sequence[Person], at: float, frame_size: tuple[int, int]) -
 
 def _addressed(visitors: Sequence[Person], at: float) -> Sequence[Person]:
     """Those in sight; if there are none, those who are out of sight for a moment."""
-    return [person for person in visitors if _in_sight(person, at)] or visitors
-
-
-def _in_sight(person: Person, at: float) -> bool:
-    return at - person.last_seen <= IN_SIGHT_FOR
+    return [person for person in visitors if is_in_sight(person, at)] or visitors
 
 
 def counted(totals: Mapping[Verdict, int]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Literal, get_args, get_origin
@@ -24,10 +24,12 @@ from edge.config.model import fields
 from edge.config.page import changeable, write_page_layer
 from edge.control import BadRequestError, ChangeSettings, Command, Commands, RefusedError, command_of
 from edge.errors import ConfigError
+from edge.messages import ENGLISH, message, translated
 from edge.sinks.web import texts
 from edge.sinks.web.body import read_body
 from edge.sinks.web.feed import Feed
-from edge.vision.aim import advise
+from edge.values import Image, Person
+from edge.vision.aim import Advice, advise
 
 ANSWER_WITHIN = 3.0
 """Timeout for the loop's answer, in seconds; it answers between frames."""
@@ -38,8 +40,13 @@ DEEPEST = 8
 AT_MOST, WITHIN = 20, 10.0
 """Maximum changes by all operators together, and within how many seconds."""
 
-NO_KEY_YET = "Changing the door needs a token. Run `maskgate token` on the device, then sign in."
-NEEDS_SIGN_IN = "Changing the door needs a signed-in operator."
+NOBODY = -1
+"""No person's number: nothing was looked at yet."""
+ADVISE_EVERY = 1.0
+"""Interval between two looks at light and distance, in seconds."""
+
+NO_KEY_YET = message("operator.no_token")
+NEEDS_SIGN_IN = message("operator.sign_in")
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +72,9 @@ class Steering:
         self._writing = asyncio.Lock()
         self._newest: Settings | None = None
         self._asked_at: list[float] = []
+        self._aiming = asyncio.Lock()
+        self._advised_at, self._advised_of = 0.0, frozenset({NOBODY})
+        self._advised: list[Advice] = []
 
     def routes(self) -> list[Route]:
         """``/api/control``, ``/api/settings`` and ``/api/aim``."""
@@ -80,11 +90,12 @@ class Steering:
         if refused:
             return refused
         try:
-            return JSONResponse({"said": await self._ask(command_of(await _json(request)))})
+            said = await self._ask(command_of(await _json(request)))
+            return JSONResponse({"said": translated(said, _language(request))})
         except BadRequestError as error:
-            return _error(400, str(error))
+            return _error(400, error, request)
         except RefusedError as error:
-            return _error(409, str(error))
+            return _error(409, error, request)
 
     async def _settings(self, request: Request) -> Response:
         """Show the settings that may be changed here, or change some: ``{"changes": {"people.zone": []}}``."""
@@ -96,10 +107,10 @@ class Steering:
         try:
             said = await self._change(_changes(await _json(request)))
         except BadRequestError as error:
-            return _error(400, str(error))
+            return _error(400, error, request)
         except (ConfigError, RefusedError) as error:
-            return _error(409, str(error))
-        return JSONResponse({"said": said, **self._described(request)})
+            return _error(409, error, request)
+        return JSONResponse({"said": translated(said, _language(request)), **self._described(request)})
 
     async def _aim(self, request: Request) -> Response:
         """Whether light and distance are right, and how large each face is. For signed-in operators."""
@@ -110,9 +121,7 @@ class Steering:
         if status is None or status.image is None or settings is None:
             return JSONResponse({"faces": [], "advice": [], "width": None, "height": None})
         height, width = status.image.shape[:2]
-        boxes = [person.bbox for person in status.people]
-        least = settings.config.people.min_face
-        advice = await asyncio.to_thread(advise, status.image, boxes, least)
+        advice = await self._advice(status.image, status.people, settings)
         faces = [
             {
                 "id": person.id,
@@ -125,12 +134,22 @@ class Steering:
         said = [{"key": one.key, "text": one.text, "pixels": one.pixels, "needed": one.needed} for one in advice]
         return JSONResponse({"faces": faces, "advice": said, "width": width, "height": height})
 
+    async def _advice(self, image: Image, people: Sequence[Person], settings: Settings) -> list[Advice]:
+        """What is wrong with light and distance; looked at once for all pages that ask within a second."""
+        async with self._aiming:
+            now, who = self._monotonic(), frozenset(person.id for person in people)
+            if who != self._advised_of or now - self._advised_at >= ADVISE_EVERY:
+                boxes = [person.bbox for person in people]
+                self._advised = await asyncio.to_thread(advise, image, boxes, settings.config.people.min_face)
+                self._advised_at, self._advised_of = now, who
+            return self._advised
+
     async def _change(self, changes: Mapping[str, Any]) -> str:
         """Write the changes, then let the loop use them. One at a time: the last of two operators wins."""
         async with self._writing:
             before = self._in_force()
             if before is None:
-                raise RefusedError("The door is still starting; try again in a moment.")
+                raise RefusedError(message("operator.starting"))
             settings = await asyncio.to_thread(write_page_layer, changes, before)
             said = _changed(changes, settings)
             self._newest = settings
@@ -149,7 +168,7 @@ class Steering:
             return await asyncio.to_thread(answer.result, ANSWER_WITHIN)
         except FutureTimeoutError:
             answer.cancel()
-            raise RefusedError("The door does not answer; it may be hanging. Look at its log.") from None
+            raise RefusedError(message("operator.unanswered")) from None
 
     def _refusal(self, request: Request) -> Response | None:
         """Why a change is refused: not signed in, or too many changes."""
@@ -157,11 +176,11 @@ class Steering:
         if refused:
             return refused
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return _error(415, "Send JSON: content-type application/json.")
+            return _error(415, "Send JSON: content-type application/json.", request)
         now = self._monotonic()
         self._asked_at = [at for at in self._asked_at if now - at < WITHIN]
         if len(self._asked_at) >= AT_MOST:
-            return _error(429, f"Too many changes; wait {WITHIN:.0f} s.")
+            return _error(429, message("operator.too_many", seconds=WITHIN), request)
         self._asked_at.append(now)
         return None
 
@@ -169,7 +188,7 @@ class Steering:
         settings, why_not = self._in_force(), reason(request)
         return {
             "can_change": why_not is None,
-            "why_not": why_not,
+            "why_not": why_not and translated(why_not, _language(request)),
             "settings": [] if settings is None else [_described(key, settings) for key in changeable()],
         }
 
@@ -185,7 +204,7 @@ def reason(request: Request) -> str | None:
 def may_not(request: Request) -> Response | None:
     """The answer to somebody who is not signed in; None to somebody who is."""
     why = reason(request)
-    return _error(403, why) if why else None
+    return _error(403, why, request) if why else None
 
 
 def _described(key: str, settings: Settings) -> dict[str, Any]:
@@ -230,7 +249,7 @@ def _changed(changes: Mapping[str, Any], settings: Settings) -> str:
         shown = f"{len(now)} corners" if key == "people.zone" else now
         told = f"{key} reverted" if value is None else f"{key} = {shown}"
         parts.append(f"{told} (set by the {settings.origins[key]}, which wins)" if overruled else told)
-    return f"Changed: {'; '.join(parts)}."
+    return message("operator.changed", changes="; ".join(parts))
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -258,5 +277,9 @@ def _is_plain(value: Any, deepest: int) -> bool:
     return not inside or (deepest > 0 and all(_is_plain(one, deepest - 1) for one in inside))
 
 
-def _error(code: int, text: str) -> Response:
-    return JSONResponse({"error": text}, code)
+def _error(code: int, error: str | Exception, request: Request) -> Response:
+    return JSONResponse({"error": translated(str(error), _language(request))}, code)
+
+
+def _language(request: Request) -> str:
+    return request.query_params.get("lang", ENGLISH)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from edge.clock import Clock
 from edge.sinks.event_log import fields
 from edge.sinks.web.feed import Feed, Told
 from edge.sinks.web.state import snapshot
-from edge.values import Image, Person
+from edge.status import Status
+from edge.values import Image
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -153,7 +154,7 @@ class Pictures:
     """
 
     def __init__(
-        self, feed: Feed, every: float = PICTURE_EVERY, draw: Callable[[Image, Sequence[Person]], Image] | None = None
+        self, feed: Feed, every: float = PICTURE_EVERY, draw: Callable[[Image, Status], Image] | None = None
     ) -> None:
         self.audience = Audience(MOST_VIEWERS)
         self._feed, self._every, self._draw = feed, every, draw
@@ -188,22 +189,23 @@ class Pictures:
         """Encode the newest picture. Returns whether there was a new one."""
         status = self._feed.status
         image = status.image if status else None
-        if image is None or image is self._shown:
+        if status is None or image is None or image is self._shown:
             return False
         self._shown = image
-        people = status.people if status else ()
-        self._part = await asyncio.to_thread(self._encode, image, people)
+        self._part = await asyncio.to_thread(self._encode, image, status)
         return True
 
-    def _encode(self, image: Image, people: Sequence[Person]) -> bytes:
-        return _encode_picture(self._draw(image, people) if self._draw else image)
+    def _encode(self, image: Image, status: Status) -> bytes:
+        return _encode_picture(self._draw(image, status) if self._draw else image)
 
 
-def framed(image: Image, people: Sequence[Person]) -> Image:
+def framed(image: Image, status: Status) -> Image:
     """The picture with everyone's box, verdict and face size in pixels."""
     from edge.sinks.draw import annotate
 
-    return annotate(image, people)
+    people = status.in_sight
+    sizes = [f"{person.bbox.short_side:.0f} px" for person in people]
+    return annotate(image, people, notes=sizes, language=status.language)
 
 
 def _encode_picture(image: Image) -> bytes:

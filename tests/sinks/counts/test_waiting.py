@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.messages import message
 from edge.sinks.counts import store as counts_store
 from edge.sinks.counts import waiting
 from edge.sinks.counts.waiting import Waiting, WaitingVisit
@@ -35,7 +36,7 @@ def test_newest_visits_wait_for_the_store(open_store: OpenStore, path: Path, clo
     assert store.waiting == 3
     assert store.degraded is not None
     assert "newer maskgate" in store.degraded
-    assert store.degraded.endswith(counts_store.FULL)
+    assert store.degraded.endswith(message("counts.full", most=counts_store.MOST_VISITS))
 
     scribble(path, "PRAGMA user_version = 1")
     clock.advance(70)

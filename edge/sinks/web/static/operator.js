@@ -153,7 +153,7 @@ function show(status) {
 async function ask() {
   clearTimeout(timer);
   try {
-    const answer = await fetch("api/status", { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
+    const answer = await fetch(`api/status?lang=${language}`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
     if (answer.status === 401) location.reload();
     if (!answer.ok) throw new Error(answer.statusText);
     show(await answer.json());

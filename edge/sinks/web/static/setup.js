@@ -9,6 +9,7 @@ const texts = JSON.parse(document.getElementById("texts").textContent);
 const byId = (id) => document.getElementById(id);
 const say = (key, values = {}) =>
   (texts[`setup.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
+const spoken = (address) => `${address}?lang=${document.documentElement.lang}`;
 const zone = new Zone(byId("zone"), say);
 let looking = false;
 let known = "";
@@ -29,7 +30,7 @@ function tell(text, bad = false) {
 
 async function send(address, body) {
   try {
-    const answer = await fetch(address, {
+    const answer = await fetch(spoken(address), {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
@@ -44,7 +45,7 @@ async function send(address, body) {
 }
 
 async function get(address) {
-  const answer = await fetch(address, { cache: "no-store" });
+  const answer = await fetch(spoken(address), { cache: "no-store" });
   if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   return answer.json();

@@ -1,0 +1,87 @@
+"""Sentences to people: an identifier, and a text in each language; nothing that only handles text need know."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import pickle
+import string
+from pathlib import Path
+
+import pytest
+
+from edge.errors import CameraError
+from edge.messages import FOLDER, Message, identifier, languages, message, numbered, sentences, together, translated
+from edge.sinks.web import texts
+
+EDGE = Path(__file__).parents[1] / "edge"
+SILENT = message("camera.silent", camera="usb:0")
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(template) if name}
+
+
+def keys_in_use() -> set[str]:
+    """First arguments of ``message`` and ``numbered``, and other texts that are keys, in all of the device's code."""
+    found = set()
+    for path in EDGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return found
+
+
+class TestMessage:
+    def test_message_is_its_english_text(self) -> None:
+        assert SILENT == "usb:0 sends no pictures."
+        assert json.dumps(SILENT) == '"usb:0 sends no pictures."'
+        assert identifier(SILENT) == "camera.silent"
+
+    def test_other_languages_are_said_on_request(self) -> None:
+        assert translated(SILENT, "fr") == "usb:0 n’envoie pas d’images."
+        assert type(translated(SILENT, "en")) is str
+
+    @pytest.mark.parametrize("language", ["xx", "", "../sinks/web/texts/fr", "auto"])
+    def test_unknown_languages_get_english(self, language: str) -> None:
+        assert translated(SILENT, language) == SILENT
+
+    def test_values_are_translated_too(self) -> None:
+        said = message("usb.absent", camera="/dev/video0", others=message("usb.none"))
+        assert "aucune caméra n’est branchée" in translated(said, "fr")
+
+    def test_several_sentences_stay_translatable(self) -> None:
+        both = together([SILENT, numbered("notify.dropped", 2)])
+        assert both == "usb:0 sends no pictures. 2 notifications were dropped."
+        assert translated(both, "fr") == "usb:0 n’envoie pas d’images. 2 notifications ont été abandonnées."
+        assert numbered("notify.dropped", 1) == "1 notification was dropped."
+
+    def test_plain_text_stays_as_it_is(self) -> None:
+        assert (translated("disk full", "fr"), identifier("disk full")) == ("disk full", None)
+
+    def test_errors_carry_messages(self) -> None:
+        assert translated(str(CameraError(SILENT)), "fr") == "usb:0 n’envoie pas d’images."
+
+    @pytest.mark.parametrize("again", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+    def test_copies_stay_messages(self, again: object) -> None:
+        copied = again(SILENT)  # type: ignore[operator]
+        assert isinstance(copied, Message)
+        assert translated(copied, "fr") == "usb:0 n’envoie pas d’images."
+
+
+class TestSentences:
+    def test_languages_are_those_of_the_pages(self) -> None:
+        assert languages() == set(texts.languages())
+
+    @pytest.mark.parametrize("language", sorted(languages()))
+    def test_every_language_has_every_sentence(self, language: str) -> None:
+        own = json.loads((FOLDER / f"{language}.json").read_text("utf-8"))
+        assert own.keys() == sentences("en").keys()
+        for key, template in own.items():
+            assert fields(template) == fields(sentences("en")[key]), key
+
+    def test_every_sentence_is_used(self) -> None:
+        used = keys_in_use()
+        built = {f"output.{role}" for role in ("led", "welcome", "buzzer", "relay")}
+        assert {key for key in sentences("en") if key.removesuffix(".one") not in used | built} == set()
