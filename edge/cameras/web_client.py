@@ -79,6 +79,8 @@ class Answer:
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
         self._socket.close()
+        # When it is cleared away, the response would flush what is closed already.
+        self._response.fp = None  # type: ignore[assignment]
 
 
 def get(url: str, timeout: float) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="write the picture there, with boxes, scores and face sizes; a file of that name is replaced",
+        help="write the picture there, for you alone, with boxes, scores and face sizes; replaces a file of that name",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--source", dest="camera.source", metavar="S", help="another camera than the configured one")
@@ -169,6 +170,12 @@ def _drawn(view: View, config: Config) -> Image:
 def _write(path: Path, image: Image) -> None:
     content = cv2.imencode(path.suffix, image)[1].tobytes()
     try:
-        path.write_bytes(content)
+        # For the person who called this alone, also through sudo.
+        path.unlink(missing_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+                os.fchown(handle, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
+            file.write(content)
     except OSError as error:
         raise ConfigError(f"Cannot write {path}: {error.strerror}; name a file in a folder of yours.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,8 +131,10 @@ def _said(made: str, file: Path, replaced: bool, path: Path, settings: Settings)
     if there and web.port:
         yield from _code(f"{login}#token={made}")
     if not there:
-        yield 'The pages are served on this device only. To open them to the network, set host = "0.0.0.0" under [web]'
-        yield f"in {settings.file or 'the configuration'}, then restart maskgate."
+        yield "That is on this device. From another machine, first forward the port there:"
+        yield f"  ssh -L {web.port}:localhost:{web.port} {socket.gethostname()}"
+        yield 'or open the pages to the network: set host = "0.0.0.0" under [web] in'
+        yield f"{settings.file or 'the configuration'}, then restart maskgate."
     yield "Programs send it as a header: Authorization: Bearer <token>"
     yield "Programs on this device need it, too; only the kiosk does not."
 

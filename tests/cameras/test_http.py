@@ -6,6 +6,7 @@ import base64
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -144,6 +145,23 @@ def test_time_stamps_before_pictures_are_read() -> None:
     splitter.feed(b"--frame\r\nX-Timestamp: 12.500000\r\n" + part(jpeg(0)) + b"--frame\r\n" + part(jpeg(1)))
     stamps = [(splitter.next(), splitter.stamp)[1] for _ in range(2)]
     assert stamps == [12.5, None]
+
+
+CLOSES_IN_TIME = """
+from tests.cameras import test_http
+with test_http.http_camera(test_http.says(next(iter(test_http.WAYS.values())), then=1.0)) as port:
+    camera = test_http.opened(test_http.url(port))
+    camera.read()
+    camera.close()
+    del camera
+"""
+
+
+def test_closing_leaves_nothing_behind() -> None:
+    """Python 3.13 prints what fails while an object is cleared away; before, only its development mode does."""
+    command = [sys.executable, "-X", "dev", "-W", "ignore", "-c", CLOSES_IN_TIME]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 class TestMemory:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +40,22 @@ def test_running_door_gives_the_picture(home: Path) -> None:
     assert "Camera: demo, 640x480, through the running maskgate" in done.stdout
     assert "aim.png shows who is at the door" in done.stdout
     assert cv2.imread(str(home / "aim.png")).shape == (480, 640, 3)
+
+
+def test_the_picture_is_for_its_owner(tmp_path: Path, person: Path) -> None:
+    aim = tmp_path / "aim.png"
+    aim.write_text("an earlier one")
+    call(tmp_path, "look", "--source", str(person), "--output", str(aim))
+    assert stat.S_IMODE(aim.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_sudo_gives_the_picture_away(tmp_path: Path, person: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "1235")
+    aim = tmp_path / "aim.png"
+    call(tmp_path, "look", "--source", str(person), "--output", str(aim))
+    assert (aim.stat().st_uid, aim.stat().st_gid) == (1234, 1235)
 
 
 def test_nothing_is_written_unasked(home: Path) -> None:
