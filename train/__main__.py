@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from train.common.options import run_program
 from train.common.out_folder import disk_fault
@@ -48,14 +49,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a training command; the exit code. An operator's error is one sentence on stderr."""
     args = parser().parse_args(argv)
-    try:
-        return run_program("train", args.run, args)
-    except OSError as error:
-        print(f"train: {disk_fault(error, args.out)}.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"train: stopped; finished epochs are in {args.out}, go on with --resume.", file=sys.stderr)
-        return 130
+    return run_program(
+        "train",
+        args.run,
+        args,
+        fault=partial(disk_fault, out=args.out),
+        stopped=f"stopped; finished epochs are in {args.out}, go on with --resume",
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import resource
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from edge.errors import ConfigError
 from edge.values import LABELS
 from train.__main__ import main
+from train.common.options import run_program
 from train.common.out_folder import LEAST_FREE, check_out, disk_fault
 
 TINY = ["--weights", "none", "--detector", "none", "--size", "32", "--width", "0.35", "--faces", "4", "--batch", "4"]
@@ -86,3 +88,24 @@ def test_one_class_is_not_enough(photos: Path, tmp_path: Path, capsys: pytest.Ca
     assert main(["mask", str(photos), *TINY, "--label", "with_mask=skip", "--label", "mask_worn_incorrectly=skip",
                  "--out", str(tmp_path / "run")]) == 2  # fmt: skip
     assert "All faces to learn from are without_mask" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "convert: stopped."),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "a.png"),
+            1,
+            "convert: error: [Errno 13] Permission denied: 'a.png'.",
+        ),
+    ],
+)
+def test_no_command_ends_in_a_traceback(
+    raised: BaseException, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(_: argparse.Namespace) -> int:
+        raise raised
+
+    assert run_program("convert", run, argparse.Namespace()) == code
+    assert capsys.readouterr().err == f"{words}\n"

@@ -12,6 +12,9 @@ from edge.errors import ConfigError, MaskgateError
 
 Item = TypeVar("Item")
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
+
 
 def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
     """Declare ``--validation``, ``--out``, ``--seed``, ``--workers`` and ``--resume``."""
@@ -31,13 +34,34 @@ def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
     add("--tensorboard", action="store_true", help="also write the figures of each epoch to --out for TensorBoard")
 
 
-def run_program(name: str, run: Callable[[argparse.Namespace], int | None], args: argparse.Namespace) -> int:
-    """Run a command. An operator's error is one sentence on standard error, and its exit code."""
+def run_program(
+    name: str,
+    run: Callable[[argparse.Namespace], int | None],
+    args: argparse.Namespace,
+    *,
+    fault: Callable[[OSError], str] = str,
+    stopped: str = "stopped",
+) -> int:
+    """Run a command. An error is one sentence on standard error, and its exit code.
+
+    Args:
+        name: Of the command.
+        run: Does it.
+        args: What it is given.
+        fault: Words for what the system refuses, such as a file that cannot be written.
+        stopped: Words for Ctrl-C.
+    """
     try:
         return run(args) or 0
     except MaskgateError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"{name}: error: {fault(error)}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: {stopped}.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> None:
