@@ -17,6 +17,7 @@ from convert.__main__ import main
 from edge.errors import ModelError
 from edge.values import LABELS, Label
 from edge.vision.models import read_manifest
+from tests.nonempty import some
 from train.face.data import Faces
 from train.face.photos import read_photos, write_split
 from train.mask.data import Sample
@@ -92,8 +93,7 @@ def test_make_it_again_is_a_command_with_every_folder(converted: Path) -> None:
     (line,) = [line.strip() for line in card.splitlines() if "convert again" in line]
     commands = card.rpartition("```\n")[0].rpartition("```\n")[2].splitlines()
     placeholders = {word.partition("/")[0] for text in commands for word in shlex.split(text) if word[:1].isupper()}
-    assert placeholders
-    for name in placeholders:
+    for name in some(placeholders):
         assert f"--folder {name}=PATH" in line
 
 

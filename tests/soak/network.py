@@ -112,8 +112,9 @@ def late_command(trial: Trial) -> None:
             wait_for(lambda: appliance.metric("maskgate_mqtt_connected") == 1, "the broker is reached")
             wait_for(lambda: "maskgate/front/people" in listener.latest, "the door is told of")
             assert broker.process
+            before = len(appliance.told("visit_started"))
             broker.process.send_signal(signal.SIGSTOP)
-            wait_for(lambda: len(appliance.told("visit_started")) >= 1, "somebody comes, which is to be told")
+            wait_for(lambda: len(appliance.told("visit_started")) > before, "somebody comes, which is to be told")
             listener.send("maskgate/front/command/restart", "PRESS")
             time.sleep(1.5 * HELD_UP)
             broker.process.send_signal(signal.SIGCONT)
