@@ -42,7 +42,7 @@ from tests.bench.results import Options, Quartiles, Section, Table
 
 CLIENTS = 20
 EVENTS, PICTURES = [f"{CLIENTS}:/events"], [f"{CLIENTS}:/events", f"{CLIENTS}:/picture"]
-OPERATORS = ["15:/events", "15:/api/status", "5:/camera/preview", "5:/api/status", "5:/api/aim"]
+OPERATORS = ["20:/events", "15:/api/status", "5:/camera/preview", "5:/api/status", "5:/api/aim"]
 """What 15 operator pages and five set-up pages ask for."""
 
 

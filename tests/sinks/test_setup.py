@@ -335,6 +335,13 @@ class TestPage:
         assert door.settings
         assert door.settings.config.web.door_name == "Side entrance"
 
+    def test_changes_of_another_operator_appear(self, page: Page, operator: httpx.Client) -> None:
+        page.locator("[id='set-alerts.mute_for']").fill("77")
+        operator.post("/api/settings", json={"changes": {"web.door_name": "East"}})
+        expect(page.locator("[id='set-web.door_name']")).to_have_value("East")
+        expect(page.locator("#said")).to_have_text("Another operator changed something. You see it now.")
+        expect(page.locator("[id='set-alerts.mute_for']")).to_have_value("77")
+
     def test_setup_is_accessible(self, page: Page) -> None:
         page.click("#look")
         page.click("#zone-draw")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from edge.alerts.state import AlertState
 from edge.messages import message
@@ -382,6 +382,22 @@ class TestKiosk:
 
 
 class TestOperator:
+    @pytest.mark.parametrize("name", ["operator", "history", "setup"])
+    def test_older_page_reloads_after_update(self, door: Door, page: Page, name: str) -> None:
+        served: list[str] = []
+
+        def older_at_first(route: Route) -> None:
+            answer = route.fetch()
+            text = answer.text()
+            served.append(text)
+            old = re.sub(r'data-release="\w+', 'data-release="earlier', text)
+            route.fulfill(response=answer, body=old if len(served) == 1 else text)
+
+        page.route(f"**/{name}", older_at_first)
+        page.goto(f"{door.url}{name}")
+        expect(page.locator("body")).to_have_attribute("data-release", re.compile(r"^[0-9a-f]{12}\."))
+        assert len(served) == 2
+
     @pytest.mark.parametrize("language", texts.languages())
     @pytest.mark.parametrize("size", SIZES)
     @pytest.mark.parametrize("scene", ["without_mask", "out_of_service"])

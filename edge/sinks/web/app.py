@@ -201,11 +201,11 @@ class Site:
         return status.settings.config.web if status and status.settings else self._screens.web
 
     def _release(self) -> str:
-        """Changes when pages that are open should be loaded again."""
+        """``<version>.<settings>``: changes when pages that are open should be loaded again."""
         web = self._web
         chosen = (web.language, web.kiosk_languages, web.live_picture, web.door_name)
-        shown = f"{self._content} {chosen} {self._screens.own.now.digest}"
-        return hashlib.sha256(shown.encode()).hexdigest()[:12]
+        shown = f"{chosen} {self._screens.own.now.digest}"
+        return f"{self._content[:12]}.{hashlib.sha256(shown.encode()).hexdigest()[:12]}"
 
     def _language(self, request: Request) -> str:
         accepted = request.headers.get("accept-language", "")

@@ -1,6 +1,16 @@
 "use strict";
 /* The head of a page for operators: the door's own clock, links in the language that was chosen, other languages. */
 
+const stream = new EventSource("events");
+
+/* A page that is older than maskgate loads itself again; one whose words changed, too, unless somebody may be writing. */
+stream.addEventListener("state", (event) => {
+  const whole = document.body.dataset.follows === "version" ? (release) => release.split(".")[0] : (release) => release;
+  if (whole(JSON.parse(event.data).release) === whole(document.body.dataset.release)) return;
+  stream.close();
+  location.reload();
+});
+
 {
   const bar = document.getElementById("bar");
   const chosen = new URLSearchParams(location.search).get("lang");

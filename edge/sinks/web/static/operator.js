@@ -166,13 +166,9 @@ async function ask() {
 
 nameVerdicts();
 addEventListener("resize", () => showHours(shownHours));
-const stream = new EventSource("events");
 stream.addEventListener("happened", () => {
   clearTimeout(timer);
   timer = setTimeout(ask, ASK_SOON);
 });
 stream.addEventListener("bye", ask);
-stream.addEventListener("state", (event) => {
-  if (JSON.parse(event.data).release !== document.body.dataset.release) location.reload();
-});
 ask();

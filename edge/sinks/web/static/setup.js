@@ -2,6 +2,7 @@
 /* The set-up page: look through the camera, draw the zone, try the outputs, change settings. */
 
 const ASK_EVERY = 2000; // ms
+const OWN = 3000; // ms after an own change in which an event is taken for its echo
 const SHORT_MUTE = 300; // s
 const LONG_MUTE = 3600; // s
 
@@ -13,6 +14,7 @@ const spoken = (address) => `${address}?lang=${document.documentElement.lang}`;
 const zone = new Zone(byId("zone"), say);
 let looking = false;
 let known = "";
+let saidAt = -OWN;
 
 function element(name, text = "", className = "") {
   const made = document.createElement(name);
@@ -29,6 +31,7 @@ function tell(text, bad = false) {
 }
 
 async function send(address, body) {
+  saidAt = performance.now();
   try {
     const answer = await fetch(spoken(address), {
       method: "POST",
@@ -36,6 +39,7 @@ async function send(address, body) {
       body: JSON.stringify(body),
     });
     const said = await answer.json().catch(() => ({}));
+    saidAt = performance.now();
     tell(said.said ?? said.error ?? answer.statusText, !answer.ok);
     return answer.ok;
   } catch {
@@ -115,11 +119,28 @@ async function showSettings() {
   for (const button of document.querySelectorAll("main button")) button.disabled = !can;
   const corners = settings.find((setting) => setting.kind === "zone");
   if (corners && !zone.editing) zone.show(corners.value);
-  byId("settings").replaceChildren(...settings.filter((setting) => setting.kind !== "zone").map((one) => field(one, can)));
+  const fields = settings.filter((setting) => setting.kind !== "zone").map((one) => kept(one, can) ?? field(one, can));
+  const shown = [...byId("settings").children];
+  if (shown.length !== fields.length) byId("settings").replaceChildren(...fields);
+  else fields.forEach((one, index) => one !== shown[index] && shown[index].replaceWith(one));
+}
+
+/* The field as it stands, where its setting is as it was: somebody may be writing into it. */
+function kept(setting, can) {
+  const box = byId(`set-${setting.key}`)?.closest(".field");
+  return box?.dataset.setting === JSON.stringify([setting, can]) ? box : null;
+}
+
+/* Another operator changed something: this page shows it, and says so. */
+async function showOthers() {
+  if (performance.now() - saidAt < OWN) return;
+  await showSettings();
+  tell(say("changed_elsewhere"));
 }
 
 function field(setting, can) {
   const box = element("div", "", "field");
+  box.dataset.setting = JSON.stringify([setting, can]);
   const label = element("label", texts[`setting.${setting.key}`] ?? setting.key);
   const input = setting.choices ? choice(setting) : entry(setting);
   input.id = `set-${setting.key}`;
@@ -203,5 +224,8 @@ byId("restart").addEventListener("click", () => confirm(say("restart.confirm")) 
 byId("settings").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("resize", () => zone.draw());
 byId("preview").addEventListener("load", () => zone.corners.forEach((_, index) => zone.place(index)));
+stream.addEventListener("happened", (event) => {
+  if (JSON.parse(event.data).event === "operator") showOthers().catch(console.warn);
+});
 showSettings().catch(console.warn);
 ask();
