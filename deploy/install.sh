@@ -411,7 +411,7 @@ command_is_ours() {
     [ ! -L "$COMMAND" ] && [ -f "$COMMAND" ] && grep -Fqx -e "$COMMAND_MARK" "$COMMAND"
 }
 
-# What somebody else put there is left alone; without the command the door is watched all the same.
+# What somebody else put there is left alone; without the command the door is still watched.
 put_command_on_path() {
     if [ -e "$COMMAND" ] || [ -L "$COMMAND" ]; then
         if ! command_is_ours; then

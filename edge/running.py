@@ -103,7 +103,7 @@ def find(settings: Settings) -> RunningDoor | None:
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return None
     except OSError as error:
-        raise UnreachableError(f"The running maskgate cannot be asked at {path}: {error.strerror}.") from error
+        raise UnreachableError(f"The running maskgate cannot be reached at {path}: {error.strerror}.") from error
     return RunningDoor(path)
 
 

@@ -108,7 +108,7 @@ class GpioLines:
         except Exception as error:  # pin factories raise what they like; lgpio's error is a bare Exception
             raise AlertError(
                 f"Cannot drive alerts.{KEYS[role]} ({_bcm(pin)}): {error}; is the pin free, is this user in the group "
-                "gpio, is lgpio installed (pip install 'maskgate[pi]')? alerts.output = \"none\" goes without."
+                "gpio, is lgpio installed (pip install 'maskgate[pi]')? alerts.output = \"none\" runs without."
             ) from error
         self._devices.callback(device.close)
         return device
@@ -135,7 +135,7 @@ def take_header_chip(root: Path = Path("/")) -> None:
     except Exception as error:  # lgpio's error is a bare Exception
         raise AlertError(
             f"Cannot open the header's GPIO chip {chip.name} ({chip.label}): {error}; is this user in the group gpio? "
-            'alerts.output = "none" goes without.'
+            'alerts.output = "none" runs without.'
         ) from error
 
 

@@ -137,7 +137,7 @@ class GpiodLines:
         except (OSError, ValueError) as error:
             raise AlertError(
                 f"Cannot drive alerts.{KEYS[role]} ({line} of {chip}): {error}; does gpioinfo list it and is it "
-                'free, is this user in the group gpio? alerts.output = "none" goes without.'
+                'free, is this user in the group gpio? alerts.output = "none" runs without.'
             ) from error
         self._requests.callback(request.release)
         return request

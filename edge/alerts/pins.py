@@ -185,7 +185,7 @@ class PinAlert(Alert):
         try:
             self._lines.close()
         except Exception as error:  # drivers raise what they like
-            log.warning("The alert pins (%s) cannot be let go: %s; they may still be on.", self.name, error)
+            log.warning("The alert pins (%s) cannot be released: %s; they may still be on.", self.name, error)
 
     def _levels(self, now: float) -> Mapping[Role, bool]:
         wanted: dict[Role, bool] = {

@@ -213,4 +213,4 @@ class AlertPolicy:
 
     def _say_trouble(self) -> None:
         if trouble := self._output.trouble:
-            self._say.warn(trouble, then="Alerts go on with what works.")
+            self._say.warn(trouble, then="The other outputs still work.")

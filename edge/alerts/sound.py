@@ -101,7 +101,7 @@ def read_clip(path: Path) -> Clip:
         raise UnplayableError(f"{path}: {error.strerror}; check the path and that this user may read it") from error
     except (wave.Error, EOFError, ZeroDivisionError) as error:
         raise UnplayableError(
-            f"{path} is no WAV file of plain PCM samples; make one: ffmpeg -i {path} -c:a pcm_s16le prompt.wav"
+            f"{path} is not a WAV file with PCM samples; make one: ffmpeg -i {path} -c:a pcm_s16le prompt.wav"
         ) from error
     return Clip(wav, seconds, str(path))
 

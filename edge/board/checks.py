@@ -60,7 +60,7 @@ def memory(machine: Machine, _: Config) -> Iterator[Finding]:
 def clock(machine: Machine, _: Config) -> Iterator[Finding]:
     is_set = machine.clock_is_set()
     if is_set is None:
-        yield Finding("clock", State.WARNING, "the kernel does not tell whether it is set", "timedatectl")
+        yield Finding("clock", State.WARNING, "the kernel does not report whether it is set", "timedatectl")
     elif is_set:
         yield Finding("clock", State.OK, "set by a time server")
     else:

@@ -31,11 +31,11 @@ def _of_source(machine: Machine, source: str) -> Iterator[Finding]:
     try:
         module = module_for(source)
     except OSError as error:
-        text = f"camera.source cannot be looked at: {error.strerror}"
+        text = f"camera.source cannot be read: {error.strerror}"
         yield Finding("camera", State.PROBLEM, text, "check the path")
         return
     if module is None:
-        yield Finding("camera", State.PROBLEM, "camera.source is no picture source", f"set one of: {forms()}")
+        yield Finding("camera", State.PROBLEM, "camera.source is not a picture source", f"set one of: {forms()}")
     else:
         yield from module.examine(machine, source)
 
@@ -44,7 +44,7 @@ def _no_camera(machine: Machine, profile: Profile, sensors: list[str]) -> Findin
     kinds = "no camera module and no USB camera" if profile.camera else "no USB camera"
     text, remedy = kinds, "plug one in; check: lsusb"
     if sensors and profile.camera == "gstreamer":
-        text = f"the camera module {', '.join(sensors)} is taken only where it is named"
+        text = f"the camera module {', '.join(sensors)} is used only if it is configured"
         remedy = 'set camera.source = "csi:0"'
     elif sensors and profile.camera == "picamera2":
         return _unseen(machine, ", ".join(sensors))

@@ -135,7 +135,9 @@ def _named(source: str) -> SourceModule:
         ) from error
     if module is None:
         hint = did_you_mean(source, words())
-        raise ConfigError(f"{shown(source)!r} is no picture source; {f'{hint} ' if hint else ''}accepted: {forms()}.")
+        raise ConfigError(
+            f"{shown(source)!r} is not a picture source; {f'{hint} ' if hint else ''}accepted: {forms()}."
+        )
     return module
 
 

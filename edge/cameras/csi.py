@@ -40,7 +40,7 @@ def open_source(source: str, place: Place) -> CsiCamera:
 def examine(machine: Machine, source: str) -> Iterator[Finding]:
     sensors = ", ".join(camera_sensors(machine.root))
     if not has_gstreamer(machine.opencv_build()):
-        text = f"{source} needs an OpenCV with GStreamer, which pip's has not"
+        text = f"{source} needs an OpenCV with GStreamer, which pip's does not have"
         remedy = JETPACK_OPENCV if machine.sees_system else f"{JETPACK_OPENCV}; {WITH_SYSTEM}"
         yield Finding("camera", State.PROBLEM, text, remedy)
     elif not sensors:
@@ -81,8 +81,8 @@ class CsiCamera:
         self._sequence = 0
         if not has_gstreamer(build()):
             raise CameraError(
-                f"{self.name} needs an OpenCV with GStreamer, which pip's has not; use JetPack's: `sudo apt install "
-                "python3-opencv`, and an environment made with --system-site-packages and without pip's OpenCV."
+                f"{self.name} needs an OpenCV with GStreamer, which pip's does not have; use JetPack's: `sudo apt "
+                "install python3-opencv`, and an environment made with --system-site-packages and without pip's OpenCV."
             )
         self._capture = capture(pipeline(sensor, settings), cv2.CAP_GSTREAMER)
         if not self._capture.isOpened():

@@ -176,7 +176,7 @@ class LatestFrame:
             self._lose(now, self._trouble)
         hangs = now - self._busy_since >= self._hung_after
         if hangs and sum(reader.is_alive() for reader in self._readers) < MOST_HUNG_READERS:
-            log.warning("%s has not answered for %g s; it is opened anew.", self.name, self._hung_after)
+            log.warning("%s has not answered for %g s; it is opened again.", self.name, self._hung_after)
             self._start_reader(None)
 
     def _lose(self, now: float, trouble: str) -> None:
@@ -203,7 +203,7 @@ class LatestFrame:
                     self._offer(camera.read())
             except Exception as error:  # whatever a driver throws, the answer is to open it again
                 if not isinstance(error, CameraError):
-                    log.exception("%s failed in a way that maskgate does not know.", self.name)
+                    log.exception("%s failed unexpectedly.", self.name)
                 self._note(str(error))
             finally:
                 if camera:

@@ -46,7 +46,7 @@ SOURCES: dict[str, Kind] = {
     "rtsp": Kind("edge.cameras.stream", "rtsp://…", "a network camera"),
     "http": Kind("edge.cameras.http", "http://…", "a network camera that sends MJPEG or a video"),
     "demo": Kind("edge.cameras.demo", "demo", "the demo clip"),
-    "folder": Kind("edge.cameras.stills", "a folder of images", "or one image, four to the second"),
+    "folder": Kind("edge.cameras.stills", "a folder of images", "or one image, four per second"),
     "file": Kind("edge.cameras.video", "a video file", "on its own clock"),
 }
 

@@ -105,7 +105,9 @@ def get(url: str, timeout: float) -> Answer:
             connected.close()
             following = urlsplit(urljoin(target.geturl(), response.headers.get("Location", "")))
             if following.scheme not in WEB:
-                raise CameraError(f"{name} sends on to what is no web address; give the address of the video itself.")
+                raise CameraError(
+                    f"{name} redirects to something that is not a web address; give the address of the video itself."
+                )
             user = user if following.hostname == target.hostname else None
             target = following
     except ValueError as error:
@@ -116,7 +118,7 @@ def get(url: str, timeout: float) -> Answer:
         hint = f" Special characters: {HOW_TO_WRITE}." if HIDDEN in name else ""
         advice = f"check the address, and that the camera is on.{hint}"
         raise CameraError(f"No stream can be read from {name}: {reason(error)}; {advice}") from error
-    raise CameraError(f"{name} sends from one address to the next; give the one of the video itself.")
+    raise CameraError(f"{name} redirects too often; give the address of the video itself.")
 
 
 def reason(error: Exception) -> str:
@@ -124,7 +126,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, http.client.HTTPException):
-        return "what answers there speaks no HTTP"
+        return "the answer is not HTTP"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -138,7 +140,7 @@ def _logged_in(
     connected.close()
     login = answer(user, challenges, "GET", _path(target))
     if login is None:
-        raise CameraError(f"{name} asks for a login of a kind that maskgate does not know; set the camera to Digest.")
+        raise CameraError(f"{name} needs a login method that maskgate does not support; set the camera to Digest.")
     return _ask(target, name, deadline, login)
 
 
@@ -146,7 +148,7 @@ def _ask(
     target: SplitResult, name: str, deadline: float, login: str | None
 ) -> tuple[http.client.HTTPResponse, _DeadlineSocket]:
     if target.scheme not in WEB or not target.hostname:
-        raise ValueError("no address of a web server")
+        raise ValueError("not the address of a web server")
     secure = target.scheme == "https"
     port = target.port or (443 if secure else 80)
     plain = socket.create_connection((target.hostname, port), max(0.1, deadline - time.monotonic()))

@@ -143,7 +143,7 @@ def _table(said: dict[str, Any]) -> str:
         f"{text:28} {one['median']:8.2f} {one['p10']:14.2f} {one['p90']:14.2f}"
         for text, one in ((words[name], one) for name, one in said["ms"].items())
     ]
-    lines += [f"{said['fps']:.0f} pictures a second, decoding not counted."]
+    lines += [f"{said['fps']:.0f} frames per second, without decoding."]
     return "\n".join([*lines, *said["troubles"]])
 
 

@@ -94,7 +94,7 @@ def _make(args: argparse.Namespace, path: Path, there: dict[str, Kept], settings
     file = token.file_of(name, path)
     before = there.get(name)
     if before and args.action == "add":
-        raise ConfigError(f"There is a token {name} already; `maskgate token revoke {name}` makes it void.")
+        raise ConfigError(f"There is a token {name} already; `maskgate token revoke {name}` revokes it.")
     if before and not args.yes and not _confirmed(before):
         print("Nothing was changed.")
         return 1
@@ -105,10 +105,12 @@ def _make(args: argparse.Namespace, path: Path, there: dict[str, Kept], settings
 
 def _confirmed(before: Kept) -> bool:
     if not sys.stdin.isatty():
-        raise ConfigError("There is a token already, and a new one makes it void; in a script, add --yes.")
-    print(f"There is a token already, made on {before.made_at:%Y-%m-%d %H:%M}. A new one makes it void: who signed in")
+        raise ConfigError("There is a token already, and a new one replaces it; in a script, add --yes.")
     print(
-        "with it, and programs that send it, need the new one. `maskgate token add NAME` makes a further one instead."
+        f"There is a token already, made on {before.made_at:%Y-%m-%d %H:%M}. A new one replaces it: everyone who signed"
+    )
+    print(
+        "in with it, and programs that send it, need the new one. `maskgate token add NAME` makes another one instead."
     )
     return input("Replace it? [y/N] ").strip().lower() in ("y", "yes")
 
@@ -120,9 +122,9 @@ def _said(made: str, file: Path, replaced: bool, path: Path, settings: Settings)
 
     web = settings.config.web
     yield f"Token: {made}"
-    yield f"It is shown this once; {file} keeps only its hash."
+    yield f"It is shown only once; {file} keeps only its hash."
     if path == token_path(web, settings.config.counts):
-        yield f"A running maskgate uses it at once{', and the one before is void' if replaced else ''}."
+        yield f"A running maskgate uses it immediately{', and the previous one no longer works' if replaced else ''}."
     else:
         yield f'Set token_file = "{path.absolute()}" under [web] in the configuration, then restart maskgate.'
     there = lan_url(web.host, web.port)
@@ -173,7 +175,7 @@ def _revoke(name: str, there: dict[str, Kept], settings: Settings) -> int:
             f"{settings.config.web.host!r}); make another first: maskgate token add NAME."
         )
     there[name].path.unlink()
-    print(f"The token {name} is void; who signed in with it is signed out.")
+    print(f"The token {name} is revoked; everyone who signed in with it is signed out.")
     if last:
         print("No token is left: the pages are open to programs on this device, and nobody can change the door there.")
     return 0

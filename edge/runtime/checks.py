@@ -20,9 +20,7 @@ def runtime(machine: Machine, config: Config) -> Iterator[Finding]:
     ]
     numpy = machine.version_of("numpy") or "0"
     if not found:
-        yield Finding(
-            "runtime", State.PROBLEM, "nothing is installed that can run a model", f"{PIP} install ai-edge-litert"
-        )
+        yield Finding("runtime", State.PROBLEM, "no runtime for models is installed", f"{PIP} install ai-edge-litert")
     elif found[0].startswith("tflite-runtime") and int(numpy.split(".")[0]) > 1:
         yield Finding("runtime", State.PROBLEM, f"{found[0]} crashes with numpy {numpy}", f"{PIP} install 'numpy<2'")
     else:

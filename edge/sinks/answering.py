@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def open_sink(opening: Opening) -> Sink:
-    """Listen; where that cannot be, the door is watched all the same."""
+    """Listen; where that cannot be, the door is still watched."""
     path = control_path(opening.config.counts)
     try:
         return Answering(path, _listen(path), opening)

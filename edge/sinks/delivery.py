@@ -252,5 +252,5 @@ class Mailbox:
 
     def _fail(self, reason: str) -> None:
         if reason != self._failing:
-            log.warning("Notifications to %s are not delivered: %s. They are tried again.", self._way.name, reason)
+            log.warning("Notifications to %s are not delivered: %s. maskgate keeps trying.", self._way.name, reason)
         self._failing = reason

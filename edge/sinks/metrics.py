@@ -61,7 +61,7 @@ class Metrics(Sink, Collector):
         self._registry = CollectorRegistry()
         stages = Histogram(
             "maskgate_stage_duration_seconds",
-            "Time a frame spent in a stage; next to none in classify where nobody was to be judged",
+            "Time a frame spent in a stage; close to zero in classify when nobody was judged",
             ["stage"],
             buckets=BUCKETS,
             registry=self._registry,
@@ -95,9 +95,7 @@ class Metrics(Sink, Collector):
         info = {"version": self._about["maskgate"], "face": self._about["face"], "mask": self._about["mask"]}
         yield InfoMetricFamily("maskgate_build", "Version of maskgate, SHA-256 of its models", value=info)
         named = {"model": self._board_model, "kind": self._board_kind}
-        yield InfoMetricFamily(
-            "maskgate_board", "What the board calls itself, and the kind it is treated as", value=named
-        )
+        yield InfoMetricFamily("maskgate_board", "The board's own name, and the profile used", value=named)
         yield from self._board()
         yield _counter("alerts", "Alarms that were started", self._events[EventKind.ALERT_ON])
         yield _counter("camera_reconnects", "Times a lost camera came back", self._events[EventKind.CAMERA_BACK])
@@ -120,8 +118,8 @@ class Metrics(Sink, Collector):
                 up.add_metric([output.kind], output.trouble is None)
             yield up
         yield _gauge("alert_muted", "Whether buzzer and sound are muted", status.alerts.muted_until is not None)
-        yield _gauge("alert_quiet", "Whether it is in the quiet hours", status.alerts.quiet_hours)
-        audible = "Whether an alarm would be heard now: not muted, no quiet hours, a buzzer or sound that works"
+        yield _gauge("alert_quiet", "Whether these are quiet hours", status.alerts.quiet_hours)
+        audible = "Whether an alarm would be heard now: not muted, not in quiet hours, with a working buzzer or sound"
         yield _gauge("alert_audible", audible, status.alerts.audible)
         source = GaugeMetricFamily("maskgate_source", "What the frames come from", labels=["kind"])
         for kind in SourceKind:

@@ -54,7 +54,7 @@ class MaskClassifier:
         if [output.shape for output in model.outputs] != [(1, len(entry.labels))]:
             raise ModelError(
                 f"The mask model gives {[output.shape for output in model.outputs]} for the "
-                f"{len(entry.labels)} labels of its manifest; convert it again, or mend the manifest."
+                f"{len(entry.labels)} labels of its manifest; convert it again, or correct the manifest."
             )
         self._model = model
         self._size = entry.input.width

@@ -103,7 +103,7 @@ class TestMute:
         desk.ask(Mute())
         desk.alerts.update([], [BARE], 1.0)
         wait_until(lambda: pins(LED).state)
-        assert desk.ask(Unmute(), at=2.0) == "Buzzer and sound are heard again."
+        assert desk.ask(Unmute(), at=2.0) == "Buzzer and sound are on again."
         wait_until(lambda: pins(BUZZER).state)
 
     def test_it_lasts_as_configured_by_default(self, open_desk: Callable[..., Desk]) -> None:
@@ -114,7 +114,7 @@ class TestMute:
     def test_quiet_hours_outlast_the_mute(self, open_desk: Callable[..., Desk]) -> None:
         here = NIGHT.astimezone()
         desk = open_desk(ManualClock(NIGHT), quiet_hours=f"{here:%H}:00-{(here.hour + 1) % 24:02}:00")
-        assert desk.ask(Unmute()) == "They stay silent: it is in the quiet hours."
+        assert desk.ask(Unmute()) == "They stay silent: these are quiet hours."
         assert desk.alerts.state(0.0).quiet_hours
         assert not desk.alerts.state(0.0).audible
 

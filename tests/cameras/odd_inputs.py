@@ -338,7 +338,7 @@ def _(connection: socket.socket, _: bytes) -> None:
     connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + MULTIPART + (b"--a\r\n\r\n" + jpeg()) * 5)
 
 
-@server("a redirection to a file of this machine", "sends on to what is no web address")
+@server("a redirection to a file of this machine", "redirects to something that is not a web address")
 def _(connection: socket.socket, _: bytes) -> None:
     connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n")
 

@@ -166,7 +166,7 @@ class TestRefusals:
 
     def test_an_unknown_source(self, refused: Refused) -> None:
         said = refused("run", "--source", "webcam", code=2)
-        assert said.startswith("'webcam' is no picture source")
+        assert said.startswith("'webcam' is not a picture source")
         assert "accepted: auto, picamera, csi:0, usb:0, /dev/video0" in said
 
     def test_an_absent_camera(self, refused: Refused) -> None:

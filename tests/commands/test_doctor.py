@@ -271,8 +271,8 @@ class TestCameras:
     @pytest.mark.parametrize(
         ("source", "said"),
         [
-            (f"{'a' * 300}.mp4", "camera.source cannot be looked at: File name too long"),
-            ("webcam", "camera.source is no picture source"),
+            (f"{'a' * 300}.mp4", "camera.source cannot be read: File name too long"),
+            ("webcam", "camera.source is not a picture source"),
             ("/dev/v4l/by-id/usb-gone-index0", "there is no /dev/v4l/by-id/usb-gone-index0"),
         ],
         ids=["no file system could hold it", "no accepted form", "a link to a camera that is unplugged"],
@@ -416,7 +416,7 @@ class TestBoards:
             ("3b+", "no camera module and no USB camera", "plug one in; check: lsusb, rpicam-hello --list-cameras"),
             (
                 "jetson-orin-nano",
-                "the camera module imx219 is taken only where it is named",
+                "the camera module imx219 is used only if it is configured",
                 'set camera.source = "csi:0"',
             ),
             ("pc", "no USB camera", "plug one in; check: lsusb"),

@@ -23,7 +23,7 @@ def face(x: float, y: float = 200.0, size: float = 80.0, score: float = 0.9) -> 
 
 
 def reading(label: Label, x: float = 320.0, y: float = 200.0, size: float = 80.0, sure: float = 0.9) -> Reading:
-    rest = (1 - sure) / 2
+    rest = (1 - sure) / (len(LABELS) - 1)
     return Reading(face(x, y, size), tuple(sure if other is label else rest for other in LABELS))
 
 
@@ -69,7 +69,8 @@ ZONE = ((0.25, 0.0), (0.75, 0.0), (0.75, 1.0), (0.25, 1.0))
 
 def masked(plan: Plan) -> list[Reading]:
     """What the mask model says of the faces that it was asked to judge."""
-    return [Reading(one, (0.9, 0.05, 0.05)) for one in plan.to_judge]
+    doubt = tuple(0.1 / (len(LABELS) - 1) for _ in LABELS[1:])
+    return [Reading(one, (0.9, *doubt)) for one in plan.to_judge]
 
 
 def crowd(people: int) -> list[Face]:

@@ -125,7 +125,7 @@ def moved(trial: Trial) -> None:
         wait_for(store.exists, "a new store is begun")
         wait_for(appliance.is_well, "it is well")
         expect(appliance.stop() == 0, f"it ended with code {appliance.process.returncode}: {appliance.last_words()}")
-        expect("were removed; a new file was begun" in appliance.said, f"it said: {appliance.last_words()}")
+        expect("were removed; a new file was started" in appliance.said, f"it said: {appliance.last_words()}")
     told = len(appliance.told("visit_ended"))
     before, after = len(stored_visits(aside / store.name)), len(stored_visits(store))
     trial.note("visits", told)

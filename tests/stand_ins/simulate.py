@@ -239,7 +239,7 @@ class Scene:
     def _reading(self, box: BBox, label: Label) -> Reading:
         sure = self._rng.uniform(0.6, 1.0)
         rest = self._rng.random() * (1 - sure)
-        others = iter((rest, 1 - sure - rest))
+        others = iter((rest, 1 - sure - rest, *(0.0 for _ in LABELS[3:])))
         probabilities = tuple(sure if other is label else next(others) for other in LABELS)
         return Reading(Face(box, self._rng.uniform(0.55, 0.98)), probabilities)
 

@@ -268,7 +268,7 @@ class ProbeMemory:
             part.write_text(json.dumps(noted) + "\n", "utf-8")
             part.replace(self._path)
         except OSError as error:
-            log.info("What the Edge TPU's probe found is not remembered: %s.", error.strerror)
+            log.info("The Edge TPU's probe results cannot be stored: %s.", error.strerror)
 
 
 def probe_key(order: Order, root: Path = Path("/")) -> str:

@@ -53,7 +53,7 @@ def forget(path: Path, since: datetime | None, until: datetime | None, *, really
                 return forgotten
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
-        what = "it is damaged" if is_corrupt(error) else "may this user write it? Try sudo"
+        what = "it is damaged" if is_corrupt(error) else "is this user allowed to write it? Try sudo"
         raise StoreError(f"Cannot delete visits in {path}: {error}; {what}.") from error
     return forgotten
 

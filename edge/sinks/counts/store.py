@@ -235,7 +235,7 @@ class CountStore:
         self._disconnect()
         aside = set_aside(self._path, self._clock.now())
         self.notice = (
-            f"The counts in {self._path} were damaged; they were set aside as {aside} and a new file was begun."
+            f"The counts in {self._path} were damaged; they were set aside as {aside} and a new file was started."
         )
 
     def _disconnect(self) -> None:
@@ -269,7 +269,7 @@ class CountStore:
         if self._connection is None:
             self._open()
         if removed:
-            self.notice = f"The counts in {self._path} were removed; a new file was begun."
+            self.notice = f"The counts in {self._path} were removed; a new file was started."
         assert self._connection is not None
         now = self._boot.seconds()
         batch = self._waiting.batch()

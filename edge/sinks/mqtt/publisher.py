@@ -176,7 +176,7 @@ class Publisher(Sink):
         except BrokerError as error:
             self._note(str(error), None if link.stuck else began)
         except Exception as error:  # whatever the library throws, the answer is to reconnect
-            log.exception("MQTT failed in a way that maskgate does not know.")
+            log.exception("MQTT failed unexpectedly.")
             self._note(message("mqtt.failed", error=repr(error)), began)
         finally:
             self.connected = False
@@ -205,7 +205,7 @@ class Publisher(Sink):
             log.info("%s", trouble)
         elif trouble != self._warned:
             self._warned = trouble
-            log.warning("%s It is tried again and again; counts are kept.", trouble)
+            log.warning("%s maskgate keeps trying; counts are kept.", trouble)
 
     def _speak(self, link: Link, changes_every: float) -> bool:
         """Send what has changed, as far as the broker keeps up. Returns whether there was room for all of it."""

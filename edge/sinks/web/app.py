@@ -47,7 +47,7 @@ LONGEST_FORM = 4096
 """In bytes."""
 PREVIEW_EVERY = 0.2
 """Interval between frames of the operator's preview, in seconds."""
-CROWDED = "Too many are looking at once; close a page that is not needed."
+CROWDED = "Too many pages are open; close one that is not needed."
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Gate:
             with self._guard.answering(scope.get("visitor", STRANGER)):
                 await answer(scope, receive, send_strictly)
         except LockedOutError:  # without an end of the answer the server closes the connection
-            log.info("A visitor whose token is void was cut off.")
+            log.info("A visitor with a revoked token was disconnected.")
         except Exception as error:  # a fault in a page must not reach the others, and ends as one sentence
             self._say(scope["path"], error)
             if not started:
@@ -114,7 +114,7 @@ class Gate:
         if fault not in self._said:
             self._said.add(fault)
             what = f"{type(error).__name__}: {error}"
-            line = "The page %s failed (%s); the door is watched all the same."
+            line = "The page %s failed (%s); the door is still watched."
             log.warning(line, _on_one_line(path), _on_one_line(what))
             log.debug("How it failed:", exc_info=error)
 

@@ -68,7 +68,7 @@ class Keys:
             # The network is served or not as before; that the last token is gone is no fault here.
             self._secrets = token.find_at(self._path, "localhost")
         except ConfigError as error:
-            self._say.warn(str(error), then="The tokens in force stay as they were.")
+            self._say.warn(str(error), then="The current tokens stay valid.")
             return
         self._say.forget()
         self._warn_of_exposed()

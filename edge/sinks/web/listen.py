@@ -70,7 +70,7 @@ def hindrance(host: str, port: int, error: OSError) -> Hindrance:
             f"port {port} is in use", "stop the other program (`ss -ltnp` names it), or set web.port"
         ),
         errno.EADDRNOTAVAIL: Hindrance(
-            f"{host} is no address of this machine", "set web.host to one that `ip addr` lists"
+            f"{host} is not an address of this machine", "set web.host to one that `ip addr` lists"
         ),
         errno.EACCES: Hindrance(f"port {port} is for root", "set web.port to 1024 or higher"),
     }

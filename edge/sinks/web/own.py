@@ -1,11 +1,11 @@
 """The door's own name, logo and sentences on the kiosk page.
 
-They lie in the folder ``kiosk`` next to the counts, which updates leave alone:
+They are in the folder ``kiosk`` next to the counts, which updates do not touch:
 
-- ``words.toml``: ``name = "City library"``, and tables such as ``[en.without_mask]`` with ``headline`` and ``detail``;
+- ``words.toml``: ``name = "City library"``, and tables such as ``[en.welcome]`` with ``headline`` and ``detail``;
 - ``logo.svg``, ``logo.png`` or ``logo.webp``.
 
-What is not valid is left out, and said; the page then shows what is built in.
+Invalid entries are left out and reported; the page then shows the built-in ones.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ LOGOS = {"logo.svg": "image/svg+xml", "logo.png": "image/png", "logo.webp": "ima
 """File names, the first that exists counts, and what they are served as."""
 MOST_BYTES = {WORDS: 16_384, **dict.fromkeys(LOGOS, 262_144)}
 LONGEST = {"name": 40, "headline": 40, "detail": 60}
-"""In letters: more would not be readable from 3 m."""
+"""Maximum letters: more would not be readable from 3 m."""
 LOOK_EVERY = 2.0
-"""Seconds between two looks at the folder."""
+"""Interval between checks of the folder, in seconds."""
 LINE = re.compile(r"kiosk\.(\w+)\.(headline|detail)")
 
 
@@ -47,10 +47,10 @@ class Own:
     """What a door shows in place of what is built in.
 
     Attributes:
-        name: Of the house; empty: none.
-        logo: None where there is none.
+        name: Name of the house; empty: none.
+        logo: None if there is none.
         words: By language, and by the keys of the pages' texts.
-        troubles: What was left out, a sentence each.
+        troubles: What was left out, one sentence each.
         digest: Changes when pages should be loaded again.
     """
 

@@ -154,7 +154,7 @@ def read_manifest(path: Path = SHIPPED_MANIFEST) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ModelError(
-            f"The model manifest {path} is wrong at {where}: {first['msg']}; mend it, or reinstall maskgate."
+            f"The model manifest {path} is wrong at {where}: {first['msg']}; correct it, or reinstall maskgate."
         ) from error
 
 

@@ -141,6 +141,6 @@ def test_a_removed_file_is_replaced(open_store: OpenStore, path: Path, clock: Ma
     store.tick()
     assert [verdict for _, verdict in visits(path)] == ["with_mask"]
     assert store.degraded is None
-    assert store.notice == f"The counts in {path} were removed; a new file was begun."
+    assert store.notice == f"The counts in {path} were removed; a new file was started."
     with pytest.raises(StoreError, match="Another maskgate already writes"):
         open_store()

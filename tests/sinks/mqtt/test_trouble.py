@@ -42,7 +42,7 @@ class TestTrouble:
             time.sleep(1.0)
         assert [record.getMessage() for record in caplog.records] == [
             f"The MQTT broker 127.0.0.1:{port} cannot be reached (Connection refused); check mqtt.host, mqtt.port and "
-            "the network. It is tried again and again; counts are kept."
+            "the network. maskgate keeps trying; counts are kept."
         ]
 
     def test_a_password_from_file_is_accepted(

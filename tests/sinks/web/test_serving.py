@@ -42,7 +42,7 @@ class TestPort:
     @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
     def test_foreign_addresses_are_a_warning(self, tmp_path: Path, made: tuple[Path, str], host: str) -> None:
         with open_door(tmp_path, {"web.host": host, "web.token_file": str(made[0])}) as door:
-            assert f"{host} is no address of this machine" in (door.screens.trouble or "")
+            assert f"{host} is not an address of this machine" in (door.screens.trouble or "")
 
     def test_ipv6_works(self, tmp_path: Path) -> None:
         with open_door(tmp_path, {"web.host": "::1"}) as door:

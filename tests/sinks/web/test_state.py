@@ -177,7 +177,7 @@ class TestLanguages:
         [
             ("en", None, "fr", "en"),
             ("fr", None, "en", "fr"),
-            ("auto", None, "de-DE, fr-CH;q=0.8, en;q=0.5", "fr"),
+            ("auto", None, "tlh, fr-CH;q=0.8, en;q=0.5", "fr"),
             ("auto", None, "en;q=0.1, fr;q=0.9", "fr"),
             ("auto", None, "fr;q=0, nonsense;q=x", "en"),
             ("auto", None, "", "en"),

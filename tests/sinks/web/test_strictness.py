@@ -157,7 +157,7 @@ class TestStrictness:
                 assert (answer.status_code, "Traceback" in answer.text) == (500, False)
             assert httpx.get(f"{door.url}health").status_code == 200
         assert [record.getMessage() for record in caplog.records].count(
-            "The page /metrics failed (RuntimeError: a fault made for this test); the door is watched all the same."
+            "The page /metrics failed (RuntimeError: a fault made for this test); the door is still watched."
         ) == 1
 
     def test_repeated_faults_are_logged_once(
