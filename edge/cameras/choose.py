@@ -131,7 +131,7 @@ def _named(source: str) -> SourceModule:
         module = module_for(source)
     except OSError as error:
         raise CameraError(
-            f"{shown(source)} cannot be looked at: {error.strerror}; check the path given as source."
+            f"{shown(source)} cannot be read: {error.strerror}; check the path given as source."
         ) from error
     if module is None:
         hint = did_you_mean(source, words())

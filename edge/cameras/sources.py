@@ -81,7 +81,7 @@ class SourceModule(Protocol):
         """Whether ``camera.source`` names one of this kind.
 
         Raises:
-            OSError: It is a path that cannot be looked at.
+            OSError: It is a path that cannot be read.
         """
         ...
 
@@ -124,7 +124,7 @@ def module_for(source: str) -> SourceModule | None:
     """The module of the first kind that ``source`` names; None if it has none of the accepted forms.
 
     Raises:
-        OSError: It is a path that cannot be looked at.
+        OSError: It is a path that cannot be read.
     """
     modules = map(module_of, SOURCES.values())
     return next((module for module in modules if module.matches(source)), None)

@@ -228,7 +228,7 @@ def _(path: Path) -> None:
     path.mkdir()
 
 
-@file("a link to itself", "cannot be looked at: Too many levels of symbolic links|There is no file")
+@file("a link to itself", "cannot be read: Too many levels of symbolic links|There is no file")
 def _(path: Path) -> None:
     path.symlink_to(path)
 
@@ -296,7 +296,7 @@ def _(path: Path) -> None:
 # Streams
 
 
-@server("headers without an end", "no answer in time|speaks no HTTP")
+@server("headers without an end", "no answer in time|is not HTTP")
 def _(connection: socket.socket, _: bytes) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while True:

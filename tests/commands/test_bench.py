@@ -47,7 +47,7 @@ def test_json_has_every_stage(capfd: pytest.CaptureFixture[str]) -> None:
 def test_people_get_a_table(capfd: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["bench", "--seconds", "0.5"]) == 0
     output = capfd.readouterr().out
-    for words in ("median", "find the faces", "judge a face", "follow people", "pictures a second"):
+    for words in ("median", "find the faces", "judge a face", "follow people", "frames per second"):
         assert words in output
 
 

@@ -544,7 +544,7 @@ class TestOutput:
     def test_remedies_follow_their_finding(self, run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
         run(as_json=False, clock_is_set=lambda: None)
         lines = capsys.readouterr().out.splitlines()
-        at = next(number for number, line in enumerate(lines) if "does not tell" in line)
+        at = next(number for number, line in enumerate(lines) if "does not report" in line)
         assert lines[at].startswith("warning  clock")
         assert lines[at + 1].strip() == "-> timedatectl"
 

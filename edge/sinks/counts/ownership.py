@@ -56,7 +56,7 @@ def refuse_foreign(path: Path) -> None:
 
     Raises:
         ForeignError: Something else is.
-        OSError, sqlite3.Error: It cannot be looked at, at present.
+        OSError, sqlite3.Error: It cannot be read, at present.
     """
     if what := foreign(path):
         raise ForeignError(
@@ -83,7 +83,7 @@ def foreign(path: Path) -> str | None:
     """What lies at ``path``, in words, if it is not a store of maskgate; None for a store, an empty file or nothing.
 
     Raises:
-        OSError, sqlite3.Error: It cannot be looked at, at present.
+        OSError, sqlite3.Error: It cannot be read, at present.
     """
     try:
         kind = stat.S_IFMT(path.stat().st_mode)

@@ -99,7 +99,7 @@ def kept(path: Path) -> list[Kept]:
     """Every token there is, the first one first.
 
     Raises:
-        OSError: The folder cannot be looked at.
+        OSError: The folder cannot be read.
     """
     folder = folder_of(path)
     names = sorted(one.name for one in folder.iterdir() if NAME.fullmatch(one.name)) if _exists(folder) else []
@@ -191,7 +191,7 @@ def _exists(path: Path) -> bool:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # what cannot be looked at may be there
+    except OSError:  # what cannot be read may be there
         return True
     return True
 
