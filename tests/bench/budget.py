@@ -145,7 +145,7 @@ def _estimate(face: float, mask: float) -> Table:
         "An estimate, not a measurement: published times of int8 MobileNetV2 1.0 224 (300 million MACs), scaled by "
         "MACs. What surrounds the models, the camera, and other kinds of layers come on top:"
     )
-    head = ("board", "face model, ms", "mask model, ms", "pictures a second at most, one face judged in each", "from")
+    head = ("board", "face model, ms", "mask model, ms", "frames per second at most, one face judged in each", "from")
     return Table(about, head, rows)
 
 

@@ -20,7 +20,7 @@ from edge.sinks.together import Sinks
 from edge.values import Face, Frame, Image
 from edge.vision.pipeline import Pipeline, load_pipeline
 from tests.bench.results import Options, Quartiles, Section, Table, ratios
-from tests.bench.scenes import crowds, demo, settings, with_nobody
+from tests.bench.scenes import crowds, demo, loaded, settings, with_nobody
 
 FPS = 30
 NOISE = 3.0
@@ -53,7 +53,7 @@ class Watched:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self.runtime, self.trouble, self.accelerated = pipeline.runtime, pipeline.trouble, pipeline.accelerated
-        self.judge, self.close = pipeline.judge, pipeline.close
+        self.judge, self.close, self.input_size = pipeline.judge, pipeline.close, pipeline.input_size
         self.looks, self.found_at = 0, 0.0
 
     @property
@@ -86,7 +86,13 @@ def run(options: Options) -> Section:
             share, rate = spell(pipeline, images, gated, seconds)
             shares[name].append(100 * share)
             looks[name].append(rate)
-    first = next(iter(spells))
+    delays = [wake_up(pipeline, empty, busy) for _ in range(options.some(20, 2))]
+    return _section(shares, looks, delays)
+
+
+def _section(shares: dict[str, list[float]], looks: dict[str, list[float]], delays: list[float]) -> Section:
+    """What was measured, as tables and for programs; ``shares`` in per cent of a core, ``delays`` in milliseconds."""
+    first = next(iter(shares))
     rows = [
         (
             name,
@@ -94,23 +100,19 @@ def run(options: Options) -> Section:
             f"{Quartiles.of(looks[name]).median:.0f}",
             ratios(shares[name], shares[first]).told(),
         )
-        for name in spells
+        for name in shares
     ]
-    head = ("door", "processor time, % of a core", "looks a second", "times the first row's")
-    section = Section(
-        [Table(f"A camera of 640x480 at {FPS} frames a second, in memory (decoding not counted):", head, rows)]
+    head = ("door", "CPU, % of a core", "searches per second", "relative to the first row")
+    spells = Table(f"A camera of 640x480 at {FPS} frames per second, in memory, without decoding:", head, rows)
+    wake_ups = Table(
+        "From the first frame of somebody at an empty door to the detected face:",
+        ("tries", "median, ms", "longest, ms"),
+        [(str(len(delays)), f"{Quartiles.of(delays).median:.0f}", f"{max(delays):.0f}")],
     )
-    delays = [wake_up(pipeline, empty, busy) for _ in range(options.some(20, 2))]
-    section.tables.append(
-        Table(
-            "From the first picture of somebody at an empty door to their face found:",
-            ("times tried", "median, ms", "longest, ms"),
-            [(str(len(delays)), f"{Quartiles.of(delays).median:.0f}", f"{max(delays):.0f}")],
-        )
-    )
+    section = Section([spells, wake_ups])
     section.data = {
         "cpu_percent": {name: Quartiles.of(values).json() for name, values in shares.items()},
-        "of_busy": {name: ratios(shares[name], shares[first]).json() for name in spells},
+        "of_busy": {name: ratios(shares[name], shares[first]).json() for name in shares},
         "wake_ms": {"median": Quartiles.of(delays).median, "longest": max(delays), "tried": len(delays)},
     }
     return section
@@ -165,6 +167,7 @@ def _door(camera: Played, pipeline: Watched, gated: bool, frames: int) -> tuple[
         sinks=Sinks([], commands),
         clock=clock,
         commands=commands,
+        settings=loaded(),
         max_frames=frames,
         gate=MotionGate(config.face.idle_every) if gated else None,
     )

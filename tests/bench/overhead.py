@@ -53,30 +53,17 @@ def run(options: Options) -> Section:
             whole, alone = _measure(pipeline, bare, images, scaled, options.some(12, 1))
             ratio = ratios(whole, alone)
             best = min(whole) / min(alone)
-            rows.append(
-                (
-                    scene,
-                    words,
-                    *(
-                        Quartiles.of(one).told()
-                        for one in (
-                            whole,
-                            alone,
-                        )
-                    ),
-                    ratio.told(),
-                    f"{best:.2f}",
-                )
-            )
+            measured = (Quartiles.of(whole).told(), Quartiles.of(alone).told(), ratio.told(), f"{best:.2f}")
+            rows.append((scene, words, *measured))
             section.data[f"{scene}, scaled {words}"] = {
                 "pipeline_ms": Quartiles.of(whole).json(),
                 "bare_ms": Quartiles.of(alone).json(),
                 "ratio": ratio.json(),
                 "ratio_of_the_quickest": round(best, 4),
             }
-    head = ("one person", "scaled down", "pipeline, ms", "bare invoke() calls, ms", "ratio", "of the quickest")
+    head = ("one person", "scaled", "pipeline, ms", "bare models, ms", "ratio", "ratio of the fastest runs")
     section.tables.append(
-        Table("One person at 640x480, found and judged in every picture, one thread, processor time:", head, rows)
+        Table("One person at 640x480, found and judged in every frame, CPU time of one thread:", head, rows)
     )
     return section
 

@@ -169,7 +169,7 @@ def _table(name: str, pictures: int, took: Mapping[str, Times], at_door: Times |
         )
         for system, times in told.items()
     ]
-    head = ("system", "ms a picture", "pictures a second", "times maskgate's", "ms of processors", "times maskgate's")
+    head = ("system", "ms per frame", "frames per second", "times maskgate's", "ms of processors", "times maskgate's")
     return Table(f"{name}, {pictures} pictures, every face judged:", head, rows)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.video import VideoFile
-from edge.config import Config, load
+from edge.config import Config, Settings, load
 from edge.people.track import is_cut
 from edge.values import Face, Frame, Image
 from edge.vision.pipeline import Pipeline
@@ -20,10 +20,15 @@ HEAD = 110
 """Width of a pasted head with its margin, in pixels."""
 
 
-def settings(**overrides: object) -> Config:
+def loaded(**overrides: object) -> Settings:
     """The defaults, whatever this machine's own configuration says; ``runtime__threads=2`` changes one."""
     dotted = {key.replace("__", "."): value for key, value in overrides.items()}
-    return load(environment={"HOME": "/nonexistent"}, overrides=dotted).config
+    return load(environment={"HOME": "/nonexistent"}, overrides=dotted)
+
+
+def settings(**overrides: object) -> Config:
+    """The same, without where each comes from."""
+    return loaded(**overrides).config
 
 
 def demo(most: int | None = None) -> list[Frame]:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,11 @@ def run(options: Options) -> Section:
     for _ in range(options.some(7, 1)):
         for name, arguments in programs.items():
             took[name].append(first_verdict(arguments))
+    _report(section, took, slowest_imports())
+    return section
+
+
+def _report(section: Section, took: dict[str, list[Start]], imports: Sequence[tuple[str, float]]) -> None:
     ours = [start.seconds for start in took["maskgate"]]
     rows = [
         (
@@ -41,9 +47,8 @@ def run(options: Options) -> Section:
         )
         for name, starts in took.items()
     ]
-    head = ("program", "seconds to the first verdict", "times maskgate's", "seconds of processors")
+    head = ("program", "seconds to the first verdict", "times maskgate's", "CPU seconds")
     section.tables.append(Table("Process start to the first verdict on the demo clip, warm:", head, rows))
-    imports = slowest_imports()
     section.tables.append(
         Table(
             "`python -X importtime -m edge run --source demo --max-frames 1`, outermost modules, 10 ms and more:",
@@ -58,7 +63,6 @@ def run(options: Options) -> Section:
         }
         for name, starts in took.items()
     } | {"imports_ms": dict(imports)}
-    return section
 
 
 class Start(NamedTuple):

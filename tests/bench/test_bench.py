@@ -59,7 +59,7 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 def test_figures_are_printed_and_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["overhead", "budget", "--quick", "--out", str(tmp_path)]) == 0
     output = capsys.readouterr().out
-    assert "bare invoke() calls" in output
+    assert "bare models, ms" in output
     assert "An estimate, not a measurement" in output
     said = json.loads((tmp_path / "bench.json").read_text())
     assert said["quick"] is True
@@ -121,3 +121,10 @@ def test_a_blind_gate_costs_no_visit() -> None:
     )
     assert abs(gated.counted - always.counted) <= 1
     assert gated.missed <= always.missed + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", ["idle", "overhead", "start"])
+def test_a_section_measures_this_machine(section: str, tmp_path: Path) -> None:
+    assert bench.main([section, "--quick", "--out", str(tmp_path), "--peers", str(tmp_path / "none")]) == 0
+    assert json.loads((tmp_path / "bench.json").read_text())["sections"][section]

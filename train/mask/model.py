@@ -12,7 +12,6 @@ import numpy as np
 from edge.errors import ConfigError
 from train.common.accelerator import in_32_bits
 
-WEIGHTS_SIDE = 224
 BACKBONE = "mobilenet_v2"
 
 BATCH_NORM_MOMENTUM = 0.99
