@@ -28,6 +28,7 @@ pytest.importorskip("pycocotools")
 
 from tests.nonempty import some  # noqa: E402
 from train.common.average import Average  # noqa: E402
+from train.common.start_models import YUNET  # noqa: E402
 from train.face import augment as face_augment  # noqa: E402
 from train.face import command as face  # noqa: E402
 from train.face import convention as face_convention  # noqa: E402
@@ -43,7 +44,6 @@ from train.face import scores as face_scores  # noqa: E402
 from train.face import teacher as face_teacher  # noqa: E402
 
 SIZE = 64
-YUNET = Path(os.environ.get("PEERS", Path(__file__).parents[3] / "shared/peers")) / "yunet_n_320.onnx"
 EDGE_TPU_LAYERS = {
     "InputLayer", "Conv2D", "DepthwiseConv2D", "ReLU", "MaxPooling2D", "Add", "UpSampling2D", "Activation",
 }  # fmt: skip
@@ -138,7 +138,6 @@ def test_inputs_must_be_multiples_of_strides(size: tuple[int, int]) -> None:
         face_model.build_face_model(*size)
 
 
-@pytest.mark.skipif(not YUNET.exists(), reason="needs YuNet beside the project")
 def test_a_yunet_start_equals_yunet() -> None:
     model = face_model.build_face_model(320, 320)
     face_fit.start_from(f"yunet={YUNET}", model)
@@ -713,3 +712,25 @@ def test_runs_keep_their_settings(tmp_path: Path) -> None:
         face.run(arguments(path, out))
     with pytest.raises(ConfigError, match=r"another .*epochs.* repeat its options"):
         face.run(arguments(path, out, "--resume"))
+
+
+def test_the_shipped_face_model_is_the_default_start(tmp_path: Path) -> None:
+    args = argparse.ArgumentParser()
+    face.add_arguments(args)
+    out = tmp_path / "out"
+    short = ["--epochs", "1", "--batches", "1", "--batch", "2", "--train-size", "64", "--size", "64", "64"]
+    assert face.run(args.parse_args([str(coco(tmp_path / "door", photos=10)), "--out", str(out), *short])) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["start"]["model"] == "the shipped face model of maskgate"
+    assert metrics["settings"]["learning_rate"] == 3e-4
+    for name in ("dataset.jpg", "augmented.jpg"):
+        assert cv2.imread(str(out / name)) is not None
+    learned, held = face_photos.read_split(out / "split.json")
+    assert (len(learned), len(held)) == (8, 2)
+
+
+def test_photos_without_boxes_teach_no_detector(tmp_path: Path) -> None:
+    coco(tmp_path / "with_mask", photos=2)
+    with pytest.raises(ConfigError, match="has a face without a box, and a detector learns from boxes"):
+        (tmp_path / "list.csv").write_text("file,label\nwith_mask/images/0.png,with_mask\n")
+        face_photos.read_photos(tmp_path / "list.csv")
