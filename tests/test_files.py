@@ -63,7 +63,7 @@ def test_other_encodings_name_the_line(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b"#" * (LARGEST + 1)), "is larger than 1 MB"),
     ],
 )
-def test_what_is_no_small_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path], Any], said: str) -> None:
+def test_only_small_files_are_read(tmp_path: Path, make: Callable[[Path], Any], said: str) -> None:
     path = tmp_path / "a"
     make(path)
     with pytest.raises(NotTextError, match=said):

@@ -64,7 +64,7 @@ def test_nothing_is_written_unasked(home: Path) -> None:
     assert sorted(path for path in home.rglob("*") if not path.name.startswith("counts")) == before
 
 
-def test_without_a_door_the_camera_is_opened(tmp_path: Path, person: Path) -> None:
+def test_no_running_door_opens_the_camera(tmp_path: Path, person: Path) -> None:
     done = call(tmp_path, "look", "--json", "--source", str(person))
     said = json.loads(done.stdout)
     assert (said["running"], said["width"], said["height"]) == (False, 640, 480)

@@ -180,7 +180,7 @@ def test_unwritable_folder_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
-def test_what_is_no_file_is_set_aside(state: Path, make: Callable[[Path], Any]) -> None:
+def test_other_things_than_files_move_aside(state: Path, make: Callable[[Path], Any]) -> None:
     state.mkdir()
     make(state / "page.toml")
     (said,) = loaded(state).notices

@@ -66,7 +66,7 @@ def converted(run: Path) -> Path:
     return output
 
 
-def test_the_held_out_photos_are_compared_on(converted: Path) -> None:
+def test_held_out_photos_are_compared(converted: Path) -> None:
     figures = read_manifest(converted / "manifest.json").models["mask"].figures
     assert figures["validation"]["all"]["int8"]["faces"] == 8
     assert figures["validation"]["data"] == ["held out of the training's own photos", "door: 8 faces"]
@@ -76,7 +76,7 @@ def test_damaged_photos_are_skipped(converted: Path) -> None:
     assert "door: 15 faces" in read_manifest(converted / "manifest.json").models["mask"].data
 
 
-def test_the_card_tells_of_this_model_only(converted: Path) -> None:
+def test_the_card_describes_this_model(converted: Path) -> None:
     card = (converted / "mask.md").read_text()
     assert not [word for word in STORIES if word in card]
     assert "The weights start from the shipped mask model of maskgate" in card
@@ -88,7 +88,7 @@ def test_the_card_tells_of_this_model_only(converted: Path) -> None:
     assert "$" not in card
 
 
-def test_make_it_again_is_a_command_with_every_folder(converted: Path) -> None:
+def test_rebuilding_names_every_folder(converted: Path) -> None:
     card = (converted / "mask.md").read_text()
     (line,) = [line.strip() for line in card.splitlines() if "convert again" in line]
     commands = card.rpartition("```\n")[0].rpartition("```\n")[2].splitlines()
@@ -115,7 +115,7 @@ def test_a_model_better_than_guessing_passes() -> None:
         worth.of_masks(recalls(with_mask=1.0, without_mask=0.0), anyway=False)
 
 
-def test_a_detector_that_finds_nothing_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_blind_detector_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     nothing = {"int8": {"ap": 0.0, "at_0.4": {"recall": {"20_40": None, "40_up": 0.0}}}}
     with pytest.raises(ModelError, match="finds none of the faces"):
         worth.of_faces(nothing, anyway=False)
@@ -124,14 +124,14 @@ def test_a_detector_that_finds_nothing_is_refused(capsys: pytest.CaptureFixture[
     worth.of_faces({"int8": {"at_0.4": {"recall": {"40_up": 0.1}}}}, anyway=False)
 
 
-def test_a_run_without_notes_asks_for_photos(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_notes_ask_for_photos(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("mask.keras", "metrics.json"):
         shutil.copy(run / name, tmp_path)
     assert main(["mask", "--model", str(tmp_path / "mask.keras")]) == 2
     assert "name them with --data and --validation" in capsys.readouterr().err
 
 
-def test_a_story_can_be_told_when_publishing(converted: Path, tmp_path: Path) -> None:
+def test_publishing_can_tell_a_story(converted: Path, tmp_path: Path) -> None:
     (tmp_path / "story.md").write_text("The story of $name.\n")
     told = ["--card", str(tmp_path / "story.md"), "--to", str(tmp_path / "models")]
     assert main(["publish", "--from", str(converted), *told]) == 0

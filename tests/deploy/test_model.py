@@ -41,12 +41,12 @@ def wheel(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_device_looks_where_it_is_put() -> None:
+def test_the_device_finds_it() -> None:
     assert OWN_MANIFEST.relative_to(ROOT).as_posix() == f"{FOLDER}/manifest.json"
     assert not OWN_MANIFEST.exists()
 
 
-def test_a_wheel_gets_the_model_and_its_record(model: Path, wheel: Path) -> None:
+def test_wheels_get_model_and_record(model: Path, wheel: Path) -> None:
     add_to_wheel(wheel, read_model(model))
     with ZipFile(wheel) as archive:
         assert archive.read("edge/cli.py") == b"pass"
@@ -58,7 +58,7 @@ def test_a_wheel_gets_the_model_and_its_record(model: Path, wheel: Path) -> None
     assert record[-1] == "maskgate-1.2.3.dist-info/RECORD,,"
 
 
-def test_the_release_is_named_after_its_model(model: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_releases_are_named_after_models(model: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(payload, "build_wheel", lambda _: wheel)
     monkeypatch.setattr(payload, "release_name", lambda _: "1.2.3-abc")
     assert payload.build_release(None)[1] == "1.2.3-abc"
@@ -70,12 +70,12 @@ def test_the_release_is_named_after_its_model(model: Path, wheel: Path, monkeypa
     assert digest(read_model(model)) != before
 
 
-def test_a_file_in_the_folder_serves_too(model: Path) -> None:
+def test_any_file_in_the_folder_works(model: Path) -> None:
     assert read_model(model / "mask-small.tflite") == read_model(model)
 
 
 @pytest.mark.parametrize("fault", ["altered", "absent", "no manifest", "not JSON", "other file"])
-def test_what_is_no_model_is_refused_at_once(model: Path, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files_than_models_are_refused(model: Path, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     named = model
     if fault == "altered":
         (model / "mask-small.tflite").write_bytes(b"another")

@@ -88,7 +88,7 @@ class TestStills:
         with_counts = annotate_still(grey(), crowd, {Verdict.WITHOUT_MASK: 3})[:480]
         assert (with_counts == annotate(grey(), crowd)).all()
 
-    def test_every_face_has_a_label_or_a_number(self) -> None:
+    def test_faces_have_labels_or_numbers(self) -> None:
         crowd = [reading((0.1, 0.9, 0.0), BBox(x, y, x + 9, y + 9)) for x in range(20, 320, 11) for y in (20, 31, 42)]
         drawn = annotate_still(grey(240, 320), crowd, {Verdict.WITHOUT_MASK: len(crowd)})
         few = annotate_still(grey(240, 320), crowd[:1], {Verdict.WITHOUT_MASK: 1})
@@ -99,7 +99,7 @@ class TestStills:
 
 
 class TestWindowPicture:
-    def test_text_has_the_size_of_the_window(self) -> None:
+    def test_text_follows_the_window_size(self) -> None:
         large = picture_of(status(person(Verdict.WITHOUT_MASK)), (1920, 1440))
         assert large.shape == (1440, 1920, 3)
         assert coloured(large, Verdict.WITHOUT_MASK)[450:1140, 600].any(), "the box is where the face is"

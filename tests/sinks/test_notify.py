@@ -151,7 +151,7 @@ class TestWhatIsTold:
             "text": "usb:0 is unplugged.",
         }
 
-    def test_notices_come_in_the_language_of_the_door(self, hook: Hook, clock: ManualClock) -> None:
+    def test_notices_follow_the_doors_language(self, hook: Hook, clock: ManualClock) -> None:
         overrides = {"notify.webhook": hook.url, "web.language": "fr", "notify.bare_every": 1}
         config = load(environment={}, overrides=overrides).config
         notifier = Notifier(config, clock, list(ways(config.notify)))

@@ -87,7 +87,7 @@ class TestLogo:
         assert found.logo is None
         assert said in found.troubles[0]
 
-    def test_folder_for_a_logo_is_left_out(self, tmp_path: Path) -> None:
+    def test_a_folder_is_no_logo(self, tmp_path: Path) -> None:
         (tmp_path / "logo.png").mkdir()
         assert "not a regular file" in read_own(tmp_path).troubles[0]
 

@@ -312,7 +312,7 @@ class TestFrames:
                     wait_for(lambda: page.wait_for_timeout(50) or refusals)
                 page.context.close()
 
-    def test_cookie_reaches_frames_of_other_sites_over_tls(self, tmp_path: Path, made: str) -> None:
+    def test_tls_cookies_reach_foreign_frames(self, tmp_path: Path, made: str) -> None:
         settings = {"web.token_file": str(tmp_path / "web-token"), "web.frame_ancestors": ["https://home.example"]}
         with open_door(tmp_path, settings) as door:
             wait_for(lambda: _answers(f"{door.url}health"))

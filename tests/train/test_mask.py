@@ -161,7 +161,7 @@ class TestSplit:
         samples = [sample(f"{number}.jpg") for number in range(2000)]
         assert 160 < len(hold_out(samples, 0.1, 1)[1]) < 240
 
-    def test_ten_splits_hold_each_face_out_once(self) -> None:
+    def test_ten_splits_cover_every_face(self) -> None:
         samples = [sample(f"{number}.jpg") for number in range(100)]
         held = [each for split in range(1, 11) for each in hold_out(samples, 0.1, split)[1]]
         assert sorted(each.group for each in held) == sorted(each.group for each in samples)

@@ -33,7 +33,7 @@ def test_a_face_is_cut_once(face: Sample) -> None:
         first.image[0] = 0
 
 
-def test_the_oldest_leave_where_memory_is_short(face: Sample) -> None:
+def test_short_memory_drops_the_oldest(face: Sample) -> None:
     side = Regions().of(face).image.nbytes
     kept = Regions(budget=side + 1)
     kept.of(face)

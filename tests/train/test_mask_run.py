@@ -44,14 +44,14 @@ def held(*counts: int) -> list:  # type: ignore[type-arg]
 
 
 class TestCalibration:
-    def test_too_few_faces_are_named_with_what_it_takes(self) -> None:
+    def test_too_few_faces_say_how_many(self) -> None:
         why = door.uncalibrated(held(40, 29, 0), set(LABELS))
         assert why == "too few held-out faces (without_mask 29, mask_worn_incorrectly 0; it takes 30 of each class)"
 
-    def test_a_class_that_is_not_trained_needs_no_faces(self) -> None:
+    def test_untrained_classes_need_no_faces(self) -> None:
         assert door.uncalibrated(held(40, 30, 0), {Label.WITH_MASK, Label.WITHOUT_MASK}) == ""
 
-    def test_without_calibration_the_answers_are_as_trained(self) -> None:
+    def test_no_calibration_changes_no_answer(self) -> None:
         faces = held(20, 20, 20)
         truth = np.repeat(np.arange(3), 20)
         unsure = np.full((60, 3), 0.25) + 0.25 * np.eye(3)[truth]
@@ -59,7 +59,7 @@ class TestCalibration:
         assert fitted.temperature < 1
         assert (left.temperature, left.alarm_below) == (1.0, 0.5)
 
-    def test_the_card_says_why_there_is_no_calibration(self) -> None:
+    def test_the_card_explains_missing_calibration(self) -> None:
         metrics = {"command": "python -m train mask photos/", "uncalibrated": "too few held-out faces"}
         stage = provenance.training_figures(metrics)
         assert "| uncalibrated | too few held-out faces |" in tables.training_tables([stage])
@@ -72,7 +72,7 @@ class TestGallery:
         truth = np.array([1, 1, 1, 0])
         assert gallery.worst(truth, probabilities, LABELS, None) == [3, 0, 1]
 
-    def test_the_threshold_decides_what_is_an_error(self) -> None:
+    def test_thresholds_decide_what_is_wrong(self) -> None:
         probabilities = np.array([[0.55, 0.45, 0.0]])
         assert gallery.worst(np.array([0]), probabilities, LABELS, 0.5) == []
         assert gallery.worst(np.array([0]), probabilities, LABELS, 0.6) == [0]
@@ -95,7 +95,7 @@ class TestScalars:
 
 
 @pytest.mark.usefixtures("in_16_bits")
-def test_a_model_trained_in_16_bits_is_kept_in_32() -> None:
+def test_16_bit_training_keeps_32_bits() -> None:
     from train.mask.model import BACKBONE, classifier, for_door
 
     model = classifier(32, 0.35, "none", len(LABELS), 0.3)
@@ -107,7 +107,7 @@ def test_a_model_trained_in_16_bits_is_kept_in_32() -> None:
     assert kept.predict_on_batch(image) == pytest.approx(np.asarray(model.predict_on_batch(image)), abs=0.02)
 
 
-def test_mixed_precision_without_a_gpu_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mixed_precision_needs_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from train.common import accelerator
 
     if accelerator.gpus():
@@ -119,9 +119,7 @@ def test_mixed_precision_without_a_gpu_is_refused(tmp_path: Path, capsys: pytest
 
 @pytest.mark.usefixtures("eager")
 class TestRun:
-    def test_figures_and_pictures_are_complete_after_each_epoch(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_every_epoch_writes_everything(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from train.mask.fit import Run
 
         monkeypatch.setattr(Run, "_report", lambda *_: None)
@@ -136,7 +134,7 @@ class TestRun:
         for name in ("views.jpg", "curves_loss.png"):
             assert cv2.imread(str(out / name)) is not None
 
-    def test_the_epoch_with_the_least_held_out_loss_is_kept(
+    def test_the_best_held_out_epoch_stays(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         losses = iter([0.5, 0.3, 0.4, 0.6, 0.1])
@@ -157,7 +155,7 @@ class TestRun:
         assert "has not fallen for 2 epochs" in capsys.readouterr().out
         assert cv2.imread(str(out / "errors_held_out.jpg")) is not None
 
-    def test_a_run_in_16_bits_can_be_resumed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_16_bit_runs_can_resume(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         import keras
 
         from train.common import accelerator

@@ -41,7 +41,7 @@ class Answers:
         return np.tile(self._row, (len(inputs), 1))
 
 
-def test_the_float_mask_model_is_the_shipped_one() -> None:
+def test_the_float_mask_model_is_shipped() -> None:
     import keras
 
     shipped = load_model("mask", MaskEntry)
@@ -57,7 +57,7 @@ def test_the_float_mask_model_is_the_shipped_one() -> None:
     assert provenance.training_figures(kept) == read_manifest().models["mask"].figures["training"][-1]
 
 
-def test_a_start_is_taken_without_its_door() -> None:
+def test_starts_leave_their_door_behind() -> None:
     import keras
 
     from train.mask.model import classifier, for_door
@@ -73,7 +73,7 @@ def test_a_start_is_taken_without_its_door() -> None:
     np.testing.assert_allclose(again.predict_on_batch(views), shipped.predict_on_batch(views), atol=1e-4)
 
 
-def test_a_few_photos_train_the_shipped_model_further(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_few_photos_train_the_shipped_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for label in (Label.WITH_MASK, Label.WITHOUT_MASK):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for number, view in enumerate(pictures(16, 64)[:: 1 if label is Label.WITH_MASK else -1]):
@@ -86,20 +86,20 @@ def test_a_few_photos_train_the_shipped_model_further(tmp_path: Path, capsys: py
     assert json.loads((tmp_path / "run/metrics.json").read_text())["settings"]["start_from"] == "shipped"
 
 
-def test_a_class_without_example_keeps_the_answer_of_the_start() -> None:
+def test_classes_without_examples_keep_answers() -> None:
     targets = np.eye(3, dtype=np.float32)[[0, 1]]
     kept = Kept(Answers(0.7, 0.1, 0.2), [Label.MASK_WORN_INCORRECTLY])(np.zeros((2, 8, 8, 3), np.float32), targets)
     np.testing.assert_allclose(kept, [[0.8, 0, 0.2], [0, 0.8, 0.2]], atol=1e-6)
 
 
-def test_the_label_outweighs_a_start_that_is_wrong() -> None:
+def test_labels_outweigh_a_wrong_start() -> None:
     targets = np.eye(3, dtype=np.float32)[[0]]
     kept = Kept(Answers(0.02, 0.03, 0.95), [Label.MASK_WORN_INCORRECTLY])(np.zeros((1, 8, 8, 3), np.float32), targets)
     assert kept[0, BADLY] == pytest.approx(MOST_KEPT)
     assert kept[0].argmax() == 0
 
 
-def test_a_deck_names_the_classes_it_lacks() -> None:
+def test_decks_name_missing_classes() -> None:
     assert Deck([], LABELS).absent == list(LABELS)
 
 
@@ -108,7 +108,7 @@ def test_the_projects_own_landmarks_are_found() -> None:
     assert "MIT License" in (YUNET.parent / "LICENSE.txt").read_text()
 
 
-def test_without_the_internet_imagenet_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_imagenet_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from train.mask.model import backbone
 
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -16,7 +16,7 @@ def faces(label: Label, count: int, pairs: bool = False) -> list[Sample]:
     return [Sample(Path(f"{label}{at}.jpg"), label, "door", f"{label}{at // (1 + pairs)}") for at in range(count)]
 
 
-def test_each_class_has_some_held_out_faces() -> None:
+def test_each_class_holds_faces_out() -> None:
     training = [*faces(Label.WITH_MASK, 100), *faces(Label.WITHOUT_MASK, 50), *faces(Label.MASK_WORN_INCORRECTLY, 10)]
     train, held = with_some_of_each_class(training, [], 1)
     assert Counter(sample.label for sample in held) == dict(zip(LABELS, (20, 10, 2), strict=True))
@@ -29,12 +29,12 @@ def test_a_group_stays_on_one_side() -> None:
     assert not {sample.group for sample in train} & {sample.group for sample in held}
 
 
-def test_enough_held_out_faces_are_left_as_they_are() -> None:
+def test_enough_held_out_faces_stay() -> None:
     training, held = faces(Label.WITH_MASK, 200)[30:], faces(Label.WITH_MASK, 30)
     assert with_some_of_each_class(training, held, 1) == (training, held)
 
 
-def test_the_same_faces_are_held_out_every_time() -> None:
+def test_held_out_faces_stay_the_same() -> None:
     training = faces(Label.WITH_MASK, 60)
     first = {sample.group for sample in with_some_of_each_class(training, [], 1)[1]}
     assert first == {sample.group for sample in with_some_of_each_class(training[::-1], [], 1)[1]}
@@ -42,7 +42,7 @@ def test_the_same_faces_are_held_out_every_time() -> None:
 
 
 @pytest.mark.parametrize("bbox", [None, BBox(1, 2, 30, 40)])
-def test_a_split_is_read_as_it_was_written(tmp_path: Path, bbox: BBox | None) -> None:
+def test_splits_are_read_as_written(tmp_path: Path, bbox: BBox | None) -> None:
     learned = [Sample(tmp_path / f"{at}.jpg", Label.WITH_MASK, "door", "g", bbox=bbox) for at in range(3)]
     held = [Sample(tmp_path / "h, 1.jpg", Label.WITHOUT_MASK, "door", "h", bbox=bbox)]
     write_split(tmp_path / "split.csv", learned, held, [])

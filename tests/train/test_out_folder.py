@@ -46,7 +46,7 @@ def test_an_earlier_run_is_kept(task: str, photos: Path, tmp_path: Path, capsys:
     assert "holds an earlier run (metrics.json): go on with --resume, name another --out" in capsys.readouterr().err
 
 
-def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+def test_files_cannot_hold_folders(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"Cannot write to .*Not a directory"):
         check_out(tmp_path / "file" / "run", resume=False, results=())

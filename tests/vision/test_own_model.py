@@ -30,11 +30,11 @@ def test_a_folder_names_its_only_model(folder: Path) -> None:
     assert load_model(f"{folder}", MaskEntry).name == "door"
 
 
-def test_a_file_is_found_in_the_manifest_next_to_it(folder: Path) -> None:
+def test_files_are_found_in_their_manifest(folder: Path) -> None:
     assert load_model(f"{folder}/mask-small.tflite", MaskEntry).name == "door"
 
 
-def test_a_manifest_and_a_name_still_do(folder: Path) -> None:
+def test_manifest_and_name_still_work(folder: Path) -> None:
     assert load_model(f"{folder}/manifest.json#door", MaskEntry).path.parent == folder
     assert load_model("mask-small", MaskEntry).path.parent == SHIPPED_MANIFEST.parent
 
@@ -49,7 +49,7 @@ def test_what_is_not_there_is_said(folder: Path, name: str, words: str) -> None:
         load_model(f"{folder}/{name}", MaskEntry)
 
 
-def test_a_folder_with_another_kind_is_said(folder: Path) -> None:
+def test_another_kind_of_model_is_named(folder: Path) -> None:
     with pytest.raises(ModelError, match="describes 0 such models"):
         load_model(f"{folder}", FaceEntry)
 
@@ -59,14 +59,14 @@ def test_several_models_need_a_name() -> None:
         load_model(f"{SHIPPED_MANIFEST.parent}/", MaskEntry)
 
 
-def test_a_relative_path_starts_at_the_configuration(tmp_path: Path, folder: Path) -> None:
+def test_relative_paths_start_at_the_configuration(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "config.toml").write_text('[mask]\nmodel = "own/"\n[face]\nmodel = "face"\n')
     config = load(tmp_path / "config.toml", {}).config
     assert load_model(config.mask.model, MaskEntry).name == "door"
     assert config.face.model == "face"
 
 
-def test_the_releases_own_model_is_the_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_releases_model_is_the_default(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert own_model("mask-classification", folder / "manifest.json") == f"{folder}/manifest.json#door"
     assert own_model("face-detection", folder / "manifest.json") is None
     assert own_model("mask-classification", folder / "absent.json") is None
@@ -75,7 +75,7 @@ def test_the_releases_own_model_is_the_default(folder: Path, monkeypatch: pytest
     assert Config().face.model == "face"
 
 
-def test_a_broken_manifest_of_the_release_is_told(folder: Path) -> None:
+def test_a_broken_release_manifest_is_told(folder: Path) -> None:
     (folder / "manifest.json").write_text("{")
     reference = own_model("mask-classification", folder / "manifest.json")
     assert reference is not None
@@ -83,7 +83,7 @@ def test_a_broken_manifest_of_the_release_is_told(folder: Path) -> None:
         load_model(reference, MaskEntry)
 
 
-def test_the_doctor_and_the_page_name_it(folder: Path) -> None:
+def test_doctor_and_page_name_it(folder: Path) -> None:
     from edge.vision.checks import models
 
     config = load(None, {"MASKGATE_MASK_MODEL": f"{folder}/"}).config

@@ -77,14 +77,14 @@ def test_one_threshold_holds_for_both_looks() -> None:
     assert [reading.alarm_below for reading in looks.classify(IMAGE, faces(2))] == [0.8, 0.8]
 
 
-def test_the_shipped_model_has_a_first_look() -> None:
+def test_shipped_models_have_first_looks() -> None:
     first = load_first_look("mask")
     assert first is not None
     assert first.name == "mask-small"
     assert load_first_look("mask-small") is None
 
 
-def test_a_changed_setting_reaches_the_shipped_pair() -> None:
+def test_settings_reach_the_shipped_pair() -> None:
     pipeline = load_pipeline(config.load().config)
     pipeline.configure(MaskSettings(alarm_below=0.8))
     assert [reading.alarm_below for reading in pipeline.judge(IMAGE, faces(1))] == [0.8]
@@ -99,7 +99,7 @@ def test_an_altered_first_look_is_refused(tmp_path: Path) -> None:
 
 
 class TestPublishing:
-    def test_a_first_look_is_published_with_its_model(self, tmp_path: Path) -> None:
+    def test_first_looks_are_published_together(self, tmp_path: Path) -> None:
         source, target = SHIPPED_MANIFEST.parent, tmp_path / "models"
         for command in (["mask-small"], ["mask", "--first-look", "mask-small"]):
             assert main(["publish", *command, "--from", str(source), "--to", str(target)]) == 0
@@ -110,7 +110,7 @@ class TestPublishing:
         assert entry["first_look"] == {"model": "mask-small", "sure_below": 0.05, "sure_above": 0.95}
 
     @pytest.mark.parametrize("names", [["face"], ["face", "mask"], ["mask-small"]])
-    def test_only_one_larger_mask_model_can_have_it(
+    def test_one_larger_model_has_it(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]
     ) -> None:
         source, target = SHIPPED_MANIFEST.parent, str(tmp_path / "models")
