@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import keras
 
 from convert import calibrate, origin, parity, provenance, publish, quantize, tables, tflite_file, worth
+from convert.equalise import equalise
 from convert.mask_data import HELD_OUT
 from edge.errors import ConfigError, ModelError
 from edge.runtime import Model, open_model
@@ -64,8 +65,10 @@ def run(args: argparse.Namespace) -> int:
     named = args.data or [Path(path) for path in stages[-1].get("settings", {}).get("data", [])]
     if not photos or not validation:
         raise ConfigError("The data has no photos: name COCO files with some as --data and as --validation.")
+    model = quantize.load(args.model)
+    equalise(model, calibrate.face_pictures(photos, *_own_size(model), args.pictures, args.seed))
     sizes = [(width, height), *((across, down) for across, down in args.shape)]
-    shapes = [_convert(args, quantize.load(args.model), size, photos) for size in sizes]
+    shapes = [_convert(args, model, size, photos) for size in sizes]
     entry = FaceEntry(
         task="face-detection",
         file=shapes[0].file,
@@ -116,6 +119,11 @@ def _convert(args: argparse.Namespace, model: Any, size: tuple[int, int], photos
     tflite_file.check(facts, expected(width, height))
     name = args.name if size == tuple(args.size) else f"{args.name}-{width}x{height}"
     return Converted(f"{name}.tflite", InputSize(width=width, height=height), function, content, facts)
+
+
+def _own_size(model: Any) -> tuple[int, int]:
+    _, height, width, _ = model.input_shape
+    return width, height
 
 
 def at_size(model: Any, width: int, height: int) -> Any:

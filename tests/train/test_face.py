@@ -33,11 +33,13 @@ from train.face import augment as face_augment  # noqa: E402
 from train.face import command as face  # noqa: E402
 from train.face import convention as face_convention  # noqa: E402
 from train.face import data as face_data  # noqa: E402
+from train.face import distil as face_distil  # noqa: E402
 from train.face import figures as face_eval  # noqa: E402
 from train.face import fit as face_fit  # noqa: E402
 from train.face import fuse as face_fuse  # noqa: E402
 from train.face import hard as face_hard  # noqa: E402
 from train.face import loss as face_loss  # noqa: E402
+from train.face import merge as face_merge  # noqa: E402
 from train.face import model as face_model  # noqa: E402
 from train.face import photos as face_photos  # noqa: E402
 from train.face import scores as face_scores  # noqa: E402
@@ -132,6 +134,16 @@ def test_untrained_models_find_nothing() -> None:
     assert 0 < scores.min() <= scores.max() < 0.1
 
 
+def test_logits_stay_where_int8_has_steps_for_them() -> None:
+    model = face_model.build_face_model(SIZE, SIZE)
+    for value in (-1e4, 1e4):
+        kernel, bias = model.get_layer("bounded_8").get_weights()
+        model.get_layer("bounded_8").set_weights([kernel, np.full_like(bias, value)])
+        score = np.asarray(model(np.zeros((1, SIZE, SIZE, 3), np.float32))["score_8"])
+        limit = np.copysign(face_model.LOGIT_LIMIT, value)
+        np.testing.assert_allclose(score, 1 / (1 + np.exp(-limit)), rtol=1e-4)
+
+
 @pytest.mark.parametrize("size", [(300, 320), (320, 240), (0, 320)])
 def test_inputs_must_be_multiples_of_strides(size: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="multiples of 32"):
@@ -150,6 +162,47 @@ def test_a_yunet_start_equals_yunet() -> None:
     for x, y, w, h in some(rows[:, :4] * width / 320):
         bbox = BBox(x - 0.05 * w, y - 0.05 * h, x + 1.05 * w, y + 1.05 * h)
         assert max(face.bbox.iou(bbox) for face in faces if face.score > 0.3) > 0.7
+
+
+@pytest.mark.skipif(not YUNET.exists(), reason="needs YuNet beside the project")
+def test_taught_scores_are_of_the_cells_of_this_detector() -> None:
+    model = face_model.build_face_model(320, 320)
+    face_fit.start_from(f"yunet={YUNET}", model)
+    picture = cv2.resize(demo_frame(), (320, 320))
+    maps = model.predict_on_batch(np.float32(picture[None, ..., ::-1]) / 127.5 - 1)
+    own = np.concatenate([np.ravel(maps[f"score_{stride}"]) for stride in face_model.STRIDES])
+    taught = face_distil.DenseScores(YUNET)(picture)
+    assert taught.shape == own.shape
+    assert taught.max() > 0.7
+    assert np.corrcoef(taught, own)[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("content", [None, b"nothing"])
+def test_wrong_teachers_of_scores_are_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "other.onnx"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"other\.onnx"):
+        face_distil.DenseScores(path)
+
+
+def test_two_scores_become_the_one_they_sum_to() -> None:
+    keras.utils.set_random_seed(5)
+    features = keras.Input((8, 8, 6))
+    pair = keras.layers.Conv2D(2, 1, bias_initializer="normal", name="scores_8_pointwise")(features)
+    pair = keras.layers.DepthwiseConv2D(3, padding="same", bias_initializer="normal", name="scores_8_depthwise")(pair)
+    earlier = keras.Model(features, keras.layers.Conv2D(1, 1, bias_initializer="normal", name="logit_8")(pair))
+    known = {layer.name: layer.get_weights() for layer in earlier.layers if layer.weights}
+    (kernel, bias) = face_merge.with_merged_scores(known)["bounded_8"]
+    picture = np.random.default_rng(0).normal(size=(1, 8, 8, 6)).astype(np.float32)
+    expected = face_model.bounded(np.asarray(earlier(picture)))
+    found = keras.ops.conv(picture, kernel, padding="same") + bias
+    np.testing.assert_allclose(np.asarray(found)[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], rtol=1e-3, atol=1e-4)
+
+
+def test_taught_scores_need_pictures_of_their_size(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--train-size of 320"):
+        face.run(arguments(tmp_path / "faces.json", tmp_path / "out", "--distil", "yunet.onnx"))
 
 
 @pytest.mark.parametrize("content", [None, b"nothing"])
@@ -233,6 +286,18 @@ def test_ignored_scores_cost_nothing(grid: face_loss.Cells) -> None:
     assert float(face_loss.detection_loss(targets(), quiet, grid)[0]) < 1e-3
 
 
+def test_where_nobody_is_annotated_the_taught_scores_are_right(grid: face_loss.Cells) -> None:
+    def loss(score: float, taught: float) -> float:
+        maps = outputs(np.random.default_rng(0), score=score)
+        scores = np.full((1, len(grid.strides)), taught, np.float32)
+        everywhere = targets((0, 0, SIZE, SIZE, face_loss.IGNORE))
+        return float(face_loss.detection_loss(everywhere, maps, grid, scores)[0])
+
+    assert loss(0.3, 0.3) == pytest.approx(0, abs=1e-4)
+    assert loss(0.3, 0.4) < loss(0.3, 0.7)
+    assert loss(0.04, 0.01) == 0  # neither takes it for a face
+
+
 def test_box_loss_grows_with_distance(grid: face_loss.Cells) -> None:
     def loss(shift: float) -> float:
         maps = outputs(np.random.default_rng(0))
@@ -297,6 +362,16 @@ def test_batches_are_reproducible(tmp_path: Path) -> None:
     two.epoch = 1
     assert np.any(first != two[0][0])
     assert np.any(first != batches(path, seed=2)[0][0])
+
+
+def test_taught_scores_are_of_the_very_picture(tmp_path: Path) -> None:
+    photos = face_data.read_coco(coco(tmp_path))
+    taught = face_data.FaceBatches(
+        photos, size=SIZE, batch_size=3, batches=2, seed=1, distil=lambda picture: np.float32([picture.mean()])
+    )
+    images, (boxes, scores) = taught[0]
+    assert boxes.shape == (3, face_augment.MAX_FACES, 5)
+    np.testing.assert_allclose(scores[:, 0], (images.mean(axis=(1, 2, 3)) + 1) * 127.5, rtol=1e-3)
 
 
 def test_batches_fit_the_model(tmp_path: Path) -> None:

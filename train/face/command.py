@@ -45,6 +45,9 @@ FROM_OTHERS = {"epochs": 16, "batches": 200, "learning_rate": 3e-3}
 RESULTS = (METRICS_FILE, "face.keras")
 """Any of which tells that a run is there."""
 
+DISTIL_SIDE = 320
+"""Of the pictures that the file of --distil takes, in pixels."""
+
 AT_LEAST = {"epochs": 1, "batches": 1, "batch": 1, "train_size": 32, "workers": 1}
 
 
@@ -109,6 +112,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _add_training(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
+        "--distil",
+        type=Path,
+        metavar="FILE",
+        help="yunet_n_320.onnx: where no face is annotated, learn its scores instead of 0",
+    )
+    add(
         "--size",
         type=int,
         nargs=2,
@@ -160,6 +169,7 @@ def run(args: argparse.Namespace) -> int:
         seek_hard=args.seek_hard,
         draw=draw,
         negatives=args.negatives,
+        distil=args.distil and str(args.distil),
         seed=args.seed,
     )
     training = Run(settings, args.out, args.workers, args.resume, tensorboard=args.tensorboard)
@@ -218,5 +228,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
     if not 0 <= args.negatives < 1:
         raise ConfigError(f"--negatives is {args.negatives}: give a fraction from 0 on and below 1, such as 0.12.")
+    if args.distil and args.train_size != DISTIL_SIDE:
+        raise ConfigError(f"--distil needs a --train-size of {DISTIL_SIDE}, which its file is made for.")
     if args.learning_rate <= 0:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")

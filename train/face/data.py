@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import keras
@@ -137,6 +138,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         seek_hard: See ``Photo.draws``.
         draw: See ``source_weights``.
         negatives: See ``source_weights``.
+        distil: Scores the cells of a picture, see ``train.face.distil``; the targets then are a pair with its scores.
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         seek_hard: float = 0.0,
         draw: Mapping[str, float] = MappingProxyType({}),
         negatives: float = 0.0,
+        distil: Callable[[Image], NDArray[np.float32]] | None = None,
     ) -> None:
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self.epoch = 0
@@ -161,16 +164,20 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         self._seed = seed
         self._images: dict[Path, Image] = {}
         self._seek_hard = seek_hard
+        self._distil = distil
         self._cumulative = np.cumsum(source_weights(photos, seek_hard, draw, negatives))
 
     def __len__(self) -> int:
         return self._batches
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any]:
         rng = np.random.default_rng((self._seed, self.epoch, index))
         scenes = [augment(self._draw, self._size, rng) for _ in range(self._batch_size)]
         images = np.stack([scene.image[..., ::-1] for scene in scenes])
-        return normalise(images), np.stack([to_target(scene.boxes, self._size) for scene in scenes])
+        targets = np.stack([to_target(scene.boxes, self._size) for scene in scenes])
+        if self._distil is None:
+            return normalise(images), targets
+        return normalise(images), (targets, np.stack([self._distil(scene.image) for scene in scenes]))
 
     def _draw(self, rng: Generator) -> Scene:
         index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))

@@ -23,9 +23,11 @@ from train.common.reproducible import METRICS_FILE, command, versions, write_jso
 from train.common.scalars import Scalars
 from train.common.start_models import FACE, SHIPPED, told
 from train.face.data import FaceBatches, Faces, Photo, read_image
+from train.face.distil import DenseScores
 from train.face.figures import SIZES, THRESHOLDS, describe, detect, score
 from train.face.hard import weigh
 from train.face.loss import FaceTrainer
+from train.face.merge import with_merged_scores
 from train.face.model import build_face_model
 from train.face.preview import draw_preview
 from train.face.yunet import adopt_yunet
@@ -56,6 +58,7 @@ class Settings:
         seek_hard: How many times more often a face is drawn that the ``weights`` miss.
         draw: How many times more often photos of a source are drawn.
         negatives: The share of photos drawn that have no face.
+        distil: YuNet file whose scores are learned beside the boxes, or None.
         seed: Of everything random.
     """
 
@@ -72,6 +75,7 @@ class Settings:
     seek_hard: float
     draw: dict[str, float]
     negatives: float
+    distil: str | None
     seed: int
 
 
@@ -142,6 +146,7 @@ class Run:
             seek_hard=settings.seek_hard,
             draw=settings.draw,
             negatives=settings.negatives,
+            distil=None if settings.distil is None else DenseScores(Path(settings.distil)),
         )
         draw_preview(self._out / "augmented.jpg", batches)
         backup = keras.callbacks.BackupAndRestore(
@@ -251,7 +256,7 @@ def adopt(path: Path, detector: keras.Model) -> None:
         ConfigError: The file is absent, or is not a detector like this one.
     """
     trained = read_model(path, "--weights")
-    known = {layer.name: layer.get_weights() for layer in trained.layers if layer.weights}
+    known = with_merged_scores({layer.name: layer.get_weights() for layer in trained.layers if layer.weights})
     mine = {layer.name: layer for layer in detector.layers if layer.weights}
     alike = [name for name in known if name in mine and _shapes(known[name]) == _shapes(mine[name].get_weights())]
     if len(alike) < len(known):

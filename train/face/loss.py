@@ -33,6 +33,9 @@ OUTSIDE_COST = 1e2
 IMPOSSIBLE_COST = 1e6
 BBOX_WEIGHT = 2.0
 LOG_SIDE_LIMIT = 6.0
+LEAST_TAUGHT = 0.05
+"""Where both detectors score less, there is nothing to learn from one another: nearly all cells of a picture."""
+
 EPSILON = 1e-6
 
 
@@ -159,7 +162,7 @@ def assign(targets: Any, predictions: Predictions, grid: Cells) -> Assignment:
     )
 
 
-def detection_loss(targets: Any, outputs: Mapping[str, Any], grid: Cells) -> tuple[Any, Any]:
+def detection_loss(targets: Any, outputs: Mapping[str, Any], grid: Cells, taught: Any = None) -> tuple[Any, Any]:
     """The score loss and the weighted box loss of a batch, each a scalar per positive cell.
 
     Scores: quality focal loss (https://arxiv.org/abs/2006.04388, equation 2 with beta = 2), whose target is the square
@@ -170,6 +173,7 @@ def detection_loss(targets: Any, outputs: Mapping[str, Any], grid: Cells) -> tup
         targets: As in ``assign``.
         outputs: The model's six maps.
         grid: The cells of the model's input.
+        taught: (N, A), scores of another detector to learn where no annotated face is, see ``train.face.distil``.
     """
     predictions = flatten(outputs, grid)
     found = assign(targets, Predictions(*(ops.stop_gradient(part) for part in predictions)), grid)
@@ -180,8 +184,18 @@ def detection_loss(targets: Any, outputs: Mapping[str, Any], grid: Cells) -> tup
     quality = ops.sqrt(ops.maximum(found.iou, EPSILON**2))
     entropy = -(quality * ops.log(scores) + (1 - quality) * ops.log(1 - scores))
     focal = ops.square(scores - quality) * entropy * (1 - ops.cast(found.ignored, "float32"))
+    if taught is not None:
+        focal = focal + _divergence(taught, scores) * (1 - positive)
     bbox = (1 - _ciou(predictions.boxes, found.boxes)) * positive
     return ops.sum(focal) / count, BBOX_WEIGHT * ops.sum(bbox) / count
+
+
+def _divergence(taught: Any, scores: Any) -> Any:
+    """Kullback-Leibler, per cell, where either of the two takes something for a face."""
+    wanted = ops.clip(taught, EPSILON, 1 - EPSILON)
+    lost = wanted * ops.log(wanted / scores) + (1 - wanted) * ops.log((1 - wanted) / (1 - scores))
+    doubtful = ops.maximum(wanted, ops.stop_gradient(scores)) > LEAST_TAUGHT
+    return lost * ops.cast(doubtful, "float32")
 
 
 class FaceTrainer(keras.Model):  # type: ignore[misc]
@@ -205,7 +219,8 @@ class FaceTrainer(keras.Model):  # type: ignore[misc]
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:  # noqa: ARG002
         """The sum of both losses, each also kept as a metric."""
-        score_loss, bbox_loss = detection_loss(y, y_pred, self.grid)
+        targets, taught = y if isinstance(y, (tuple, list)) else (y, None)
+        score_loss, bbox_loss = detection_loss(targets, y_pred, self.grid, taught)
         self.score_loss.update_state(score_loss)
         self.bbox_loss.update_state(bbox_loss)
         return score_loss + bbox_loss

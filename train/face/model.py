@@ -27,6 +27,12 @@ FURTHER_BLOCKS = {8: 1, 16: 2, 32: 2}
 """Residual blocks that YuNet does not have, by stride: the time that the narrower channels save."""
 
 PRIOR_SCORE = 0.01
+LOGIT_LIMIT = 8.0
+"""The largest magnitude of a logit. What is surely no face would go to -100 and leave few of int8's steps to doubt."""
+
+BOUND = 6.0
+"""Of ReLU6, which TFLite joins to a convolution: logits from -``LOGIT_LIMIT`` to ``LOGIT_LIMIT`` pass it as 0 to 6."""
+
 RESIDUAL_SCALE = 0.1
 """Of the last weights of a residual block, which so begins near the identity: a trained model can be deepened."""
 
@@ -58,17 +64,32 @@ def build_face_model(width: int, height: int) -> keras.Model:
     outputs: dict[str, Any] = {}
     for stride, features in zip(STRIDES, _neck(*_backbone(image)), strict=True):
         head = _block(features, CHANNELS, f"head_{stride}")
-        pair = _separable(head, 2, f"scores_{stride}")
-        logit = layers.Conv2D(
-            1,
-            1,
-            kernel_initializer=keras.initializers.Constant(0.5),
-            bias_initializer=keras.initializers.Constant(_logit(PRIOR_SCORE)),
-            name=f"logit_{stride}",
-        )(pair)
-        outputs[f"score_{stride}"] = layers.Activation("sigmoid", name=f"score_{stride}")(logit)
+        outputs[f"score_{stride}"] = layers.Activation("sigmoid", name=f"score_{stride}")(_logits(head, stride))
         outputs[f"bbox_{stride}"] = _separable(head, 4, f"bbox_{stride}")
     return keras.Model(image, outputs, name="face_detector")
+
+
+def bounded(logit: float) -> float:
+    """What stands for a logit before it passes ReLU6."""
+    return (logit + LOGIT_LIMIT) * BOUND / (2 * LOGIT_LIMIT)
+
+
+def _logits(features: Any, stride: int) -> Any:
+    x = layers.Conv2D(
+        1,
+        3,
+        padding="same",
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        bias_initializer=keras.initializers.Constant(bounded(_logit(PRIOR_SCORE))),
+        name=f"bounded_{stride}",
+    )(features)
+    return layers.Conv2D(
+        1,
+        1,
+        kernel_initializer=keras.initializers.Constant(2 * LOGIT_LIMIT / BOUND),
+        bias_initializer=keras.initializers.Constant(-LOGIT_LIMIT),
+        name=f"logit_{stride}",
+    )(layers.ReLU(BOUND, name=f"bounded_{stride}_relu")(x))
 
 
 def _backbone(image: Any) -> list[Any]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from train.common.box_size import LARGER
+from train.face.merge import TwoScores
 from train.face.model import EARLY_CHANNELS, STRIDES
 
 BLOCKS = (
@@ -65,8 +66,8 @@ def adopt_yunet(path: Path, detector: keras.Model) -> None:
         incoming = _set_pair(detector, name, pair, incoming)
     heads = dict(zip(HEADS, (pairs[len(BLOCKS) + 3 * k :][:3] for k in range(len(HEADS))), strict=True))
     for index, stride in enumerate(STRIDES):
-        _set_pair(detector, f"scores_{stride}", _side_by_side(heads["face"][index], heads["object"][index]))
-        detector.get_layer(f"logit_{stride}").set_weights([np.full((1, 1, 2, 1), 0.5), np.zeros(1)])
+        both = _side_by_side(heads["face"][index], heads["object"][index])
+        detector.get_layer(f"bounded_{stride}").set_weights(_averaged(both).merged())
         _set_pair(detector, f"bbox_{stride}", _as_drawn_here(heads["bbox"][index], stride))
 
 
@@ -98,6 +99,18 @@ def _as_drawn_here(bbox: Pair, stride: int) -> Pair:
 def _side_by_side(first: Pair, second: Pair) -> Pair:
     both = zip(first, second, strict=True)
     return Pair(*(Convolution(*(np.concatenate(each) for each in zip(*two, strict=True))) for two in both))
+
+
+def _averaged(two: Pair) -> TwoScores:
+    points, depths = two
+    return TwoScores(
+        points.kernel[:, :, 0, 0].T,
+        points.bias,
+        depths.kernel[:, 0].transpose(1, 2, 0),
+        depths.bias,
+        np.full(2, 0.5, np.float32),
+        0.0,
+    )
 
 
 def _set_pair(
