@@ -37,7 +37,7 @@ def equalise(model: Any, pictures: Sequence[Image]) -> None:
         return
     for (pointwise, depthwise), reach in zip(pairs, _reaches(model, pairs, pictures), strict=True):
         moves = reach > LEAST_RANGE * reach.max()
-        times = np.where(moves, reach.max() / np.maximum(reach, np.finfo(np.float32).tiny), 1.0).astype(np.float32)
+        times = np.where(moves, reach.max(), np.float32(1)) / np.where(moves, reach, np.float32(1))
         kernel, bias = pointwise.get_weights()
         pointwise.set_weights([kernel * times, bias * times])
         kernel, bias = depthwise.get_weights()

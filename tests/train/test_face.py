@@ -365,7 +365,7 @@ def test_batches_are_reproducible(tmp_path: Path) -> None:
 
 
 def test_taught_scores_are_of_the_very_picture(tmp_path: Path) -> None:
-    photos = face_data.read_coco(coco(tmp_path))
+    photos = face_photos.read_photos(coco(tmp_path))
     taught = face_data.FaceBatches(
         photos, size=SIZE, batch_size=3, batches=2, seed=1, distil=lambda picture: np.float32([picture.mean()])
     )
