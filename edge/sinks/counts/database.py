@@ -18,6 +18,7 @@ from edge.errors import StoreError
 from edge.sinks.counts.ownership import (
     APPLICATION_ID,
     CorruptError,
+    connect,
     connect_read_only,
     foreign,
     is_corrupt,
@@ -86,7 +87,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_foreign(path)
     refuse_unknown_format(path)
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+    connection = connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         _sign(connection)
@@ -143,9 +144,7 @@ def open_for_editing(path: Path) -> sqlite3.Connection:
         sqlite3.Error: It cannot be written.
     """
     open_for_reading(path).close()
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
-    )
+    connection = connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)
     try:
         _migrate(connection, path)
     except BaseException:

@@ -13,6 +13,7 @@ import stat
 from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from edge.errors import StoreError
@@ -132,6 +133,32 @@ def is_corrupt(error: BaseException) -> bool:
     )
 
 
+class Connection(sqlite3.Connection):
+    """A damaged database may hold any bytes as text, and SQLite repeats names in its messages."""
+
+    def execute(self, *words: Any) -> sqlite3.Cursor:
+        """As usual.
+
+        Raises:
+            sqlite3.Error: As usual, also if the message is not UTF-8.
+        """
+        try:
+            return super().execute(*words)
+        except UnicodeDecodeError as error:
+            raise sqlite3.DatabaseError("a name in it is not text") from error
+
+
+def connect(database: str | Path, **options: Any) -> sqlite3.Connection:
+    """Open a database; text in it that is not UTF-8 is read with replacement characters.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
+    connection = sqlite3.connect(database, factory=Connection, **options)
+    connection.text_factory = lambda content: content.decode("utf-8", "replace")
+    return connection
+
+
 def connect_read_only(path: Path) -> sqlite3.Connection:
     """Open a database without changing it, also where nothing may be written.
 
@@ -142,7 +169,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     options = ("mode=ro", "mode=ro&immutable=1") if not Path(f"{path}-wal").exists() else ("mode=ro",)
     problem: sqlite3.Error | None = None
     for option in options:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?{option}", uri=True, timeout=READ_TIMEOUT)
+        connection = connect(f"file:{quote(str(path))}?{option}", uri=True, timeout=READ_TIMEOUT)
         try:
             connection.execute("PRAGMA schema_version").fetchone()
         except sqlite3.Error as error:
