@@ -1,4 +1,4 @@
-"""What the card of one's own model tells beside its figures: start, split, recipe, and the gaps that they show."""
+"""What the card of your own model contains in addition to its figures: start, split, recipe, and the gaps they show."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from train.mask.data import Sample, face_box, load
 from train.mask.figures import answers, figures, indices
 
 SAME_FACE_IOU = 0.5
-"""Two detections that overlap at least so much are taken for the same one."""
+"""Two detections with at least this overlap (IoU) count as the same."""
 
 Found = list[list[Face]]
 """The faces of each photo, best first, in pixels of the photo."""
@@ -135,7 +135,7 @@ def _by_source(
 
 
 def listed_cases(args: argparse.Namespace) -> ListedCases:
-    """The hard cases of ``--cases``, their photos looked for beside each ``--validation``; none without the option.
+    """The hard cases of ``--cases``, with photos next to each ``--validation``; none without the option.
 
     Raises:
         ConfigError: The list is absent or has another form.

@@ -64,7 +64,7 @@ def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) 
 def publish(
     names: Sequence[str], source: Path, target: Path, *, first_look: str | None = None, card: Path | None = None
 ) -> list[str]:
-    """Copy converted models and their manifest entries from ``source`` to ``target``, and write their cards anew.
+    """Copy converted models and their manifest entries from ``source`` to ``target``, and write their cards again.
 
     The manifest is written last and in one go: a file that it does not know yet is refused, not run.
 

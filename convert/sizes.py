@@ -36,7 +36,7 @@ BOXES, LAST_WRITTEN = "boxes.json", "curves_rates.png"
 """Of a training: where faces are, and the file that tells that it came to its end."""
 
 WITHIN = 0.003
-"""Of the best accuracy: the quickest of those is the one to ship."""
+"""Margin to the best accuracy: the fastest model within it is the one to ship."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """Which one is the quickest of those that are about as accurate as the best."""
+    """The fastest of those that are about as accurate as the best."""
     best = max(row.accuracy for row in rows)
     chosen = min((row for row in rows if row.accuracy >= best - WITHIN), key=lambda row: row.milliseconds)
     return (

@@ -16,7 +16,7 @@ MASK_RATES = {
 
 
 NO_SIZES = ("data", "sources", "cases")
-"""What a parity of masks tells beside the figures of faces by size."""
+"""What a parity of masks contains in addition to the figures of faces by size."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -218,7 +218,7 @@ def _git(*arguments: str) -> str:
 
 
 def _shipped_files() -> list[Path]:
-    """Beside the wheels: installer, kiosk, units, constraints."""
+    """What is sent with the wheels: installer, kiosk, units, constraints."""
     deploy = ROOT / "deploy"
     scripts = [deploy / "install.sh", deploy / "kiosk.sh"]
     return [*scripts, *sorted((ROOT / "systemd").iterdir()), *sorted((deploy / "constraints").iterdir())]

@@ -63,7 +63,7 @@ class Compiled:
 
 
 def find(given: Path | None) -> Path:
-    """The compiler to run: the one that was named, else the one on the PATH.
+    """The compiler to run: as given, else from the PATH.
 
     Raises:
         ConfigError: There is none; the text says how to get it.

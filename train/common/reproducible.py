@@ -14,7 +14,7 @@ from typing import Any
 PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "torch", "jax", "numpy", "opencv-python-headless", "scikit-learn")
 
 METRICS_FILE = "metrics.json"
-"""What a training leaves beside its model: command, seed, versions and figures."""
+"""What a training writes next to its model: command, seed, versions and figures."""
 
 
 def versions() -> dict[str, str]:

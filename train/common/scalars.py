@@ -1,4 +1,4 @@
-"""Figures per epoch for TensorBoard (``--tensorboard``), beside the plots that every run draws."""
+"""Figures per epoch for TensorBoard (``--tensorboard``), in addition to the plots that every run draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures maskgate beside published models in one run: the same photos, the same matching, one thread each.
+"""Measures maskgate and published models in one run: the same photos, the same matching, one thread each.
 
 python -m train.evaluate.against_peers --data DIR/val.json --peers DIR --out runs/peers
 """
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 LOOKS = 3
-"""At a photo when timing; the quickest counts: the first makes a net ready for a photo of another size."""
+"""Runs per photo when timing; the fastest counts, because the first prepares a network for another photo size."""
 
 
 class Once(Detector):
@@ -147,7 +147,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _quickest(work: Callable[[], T]) -> tuple[T, float]:
-    """What some work gives, and the milliseconds of processor time of the quickest of ``LOOKS``."""
+    """The result of some work, and the CPU milliseconds of the fastest of ``LOOKS`` runs."""
     spent = []
     for _ in range(LOOKS):
         start = time.process_time()

@@ -9,7 +9,7 @@ from edge.values import Label
 from train.evaluate.measure import SAME_FACE, SIZES, Outcome, Share, confusion, flagged, recall
 
 FALSE_AT = 0.5
-"""Score from which on a box in a photo without a face counts: what a door's live video takes for a face."""
+"""Minimum score of a box that counts in a photo without a face: that of live video."""
 
 HEAD = (
     "Source", "photos", *(f"found, {name}" for name in SIZES), "unmatched per photo",

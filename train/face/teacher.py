@@ -56,7 +56,7 @@ class Teacher:
             raise ConfigError(f"The teacher {model} cannot be loaded ({error.err}): name a YuNet ONNX file.") from error
 
     def find(self, image: Image) -> Found:
-        """What it takes for faces in a picture, (H, W, 3) uint8 BGR."""
+        """The faces that it finds in an image, (H, W, 3) uint8 BGR."""
         scale = min(MOST_ENLARGED, LONGEST_SIDE / max(image.shape[:2]))
         resized = cv2.resize(image, None, fx=scale, fy=scale)
         self._net.setInputSize((resized.shape[1], resized.shape[0]))

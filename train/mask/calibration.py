@@ -21,7 +21,7 @@ BINS = 15
 
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.2, 5.0
 STEPS = 60
-"""Of the search, each of which leaves two thirds of the interval."""
+"""Steps of the search; each keeps two thirds of the interval."""
 
 
 Judge = Callable[[Image, Sequence[Face]], list[Reading]]

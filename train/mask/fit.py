@@ -143,7 +143,7 @@ class Run:
             say(f"No temperature and no alarm threshold will be fitted: {self.state['uncalibrated']}")
 
     def _enter_phase(self, model: Any, epoch: int) -> None:
-        """Compile anew where a phase begins: the head alone, then each member's upper layers; else change nothing."""
+        """Compile again when a phase starts: the head alone, then each member's upper layers; else change nothing."""
         import keras
 
         from train.mask.model import thaw
