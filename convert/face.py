@@ -171,8 +171,10 @@ def expected(width: int, height: int) -> tflite_file.Expected:
 def compare(
     photos: Sequence[Photo], shapes: Sequence[Converted], entry: FaceEntry, cases: parity.ListedCases
 ) -> dict[str, Any]:
-    """Compare float with int8, each photo in the input shape that the device would
-    use; see ``convert.parity.face_parity``."""
+    """Compare float with int8, each photo in the input shape that the device would use.
+
+    See ``convert.parity.face_parity``.
+    """
     entries = [entry.model_copy(update=one.changes) for one in shapes]
     floating = _shaped([quantize.FloatModel(one.function) for one in shapes], entries)
     quantized = _shaped([open_model(one.content, name=one.file) for one in shapes], entries)
