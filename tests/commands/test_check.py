@@ -340,8 +340,9 @@ def test_marked_pictures_are_written(tmp_path: Path) -> None:
     output.mkdir()
     result = checked(path, sees=TWO, output=output, as_json=False)
     marked = cv2.imread(str(output / "a.png"))
-    assert marked.shape == (300, 400, 3)
-    assert (marked != 90).any()
+    assert marked.shape[1:] == (400, 3)
+    assert marked.shape[0] > 300, "the counts are written below the picture"
+    assert (marked[:300] != 90).any()
     assert f"(marked: {output / 'a.png'})" in result.out
 
 

@@ -120,7 +120,8 @@ class TestAGoodPi:
 
     def test_models_are_checked_by_hash(self, pi: Path, config: Config) -> None:
         texts = [finding.text for finding in examine(machine(pi), config) if finding.name == "models"]
-        assert texts == ["face: face.tflite, 320x240, hash verified", "mask: mask.tflite, 320x240, hash verified"]
+        own = f" of your own, {Path(config.face.model.partition('#')[0]).parent}"
+        assert texts == [f"{name}: {name}.tflite{own}, 320x240, hash verified" for name in ("face", "mask")]
 
 
 class TestWhatKeepsItFromRunning:
