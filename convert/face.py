@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     figures["origin"] = origin.described(stages[-1], len(photos), len(judged), "photos")
     contents = {one.file: one.content for one in shapes}
     publish.stage(args.output, args.name, contents, entry.model_copy(update={"figures": figures}))
-    print(tables.parity_tables(compared))
+    print(f"{tables.parity_tables(compared)}\n\n{publish.written(args.output, entry)}")
     return 0
 
 

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     figures = provenance.figures(args, stages, len(pictures), facts, {"data": chosen.measured, **compared})
     figures["origin"] = origin.described(metrics, len(chosen.training), len(judged), "faces")
     publish.stage(args.output, args.name, {entry.file: content}, entry.model_copy(update={"figures": figures}))
-    print(tables.parity_tables(compared))
+    print(f"{tables.parity_tables(compared)}\n\n{publish.written(args.output, entry)}")
     return 0
 
 

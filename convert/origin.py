@@ -89,8 +89,8 @@ def _class_gaps(parity: Mapping[str, Any]) -> Iterator[str]:
             yield f"`{label}` is named so in {percent(recall)} of {faces} faces."
         if faces < PLENTY:
             yield (
-                f"`{label}` was measured on {faces} faces only: the true share may be "
-                f"{percent(_margin(recall, faces))} higher or lower."
+                f"`{label}` was measured on {faces} faces only: on many, the share named so may be as low as "
+                f"{percent(_lowest(recall, faces))}."
             )
 
 
@@ -121,11 +121,12 @@ def _face_reach(parity: Mapping[str, Any]) -> Iterator[str]:
             yield f"Of {faces} {where}, {percent(recall)} are found at {threshold.removeprefix('at_')}."
 
 
-def _margin(share: float, count: int) -> float:
-    """Half of a 95 % interval of a share, by Wilson (https://doi.org/10.1080/01621459.1927.10502953)."""
+def _lowest(share: float, count: int) -> float:
+    """The lower end of a 95 % interval of a share, by Wilson (https://doi.org/10.1080/01621459.1927.10502953)."""
     z = 1.96
+    middle = share + z**2 / (2 * count)
     spread = z * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return spread / (1 + z**2 / count)
+    return (middle - spread) / (1 + z**2 / count)
 
 
 def _pixels(size: str) -> str:

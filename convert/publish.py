@@ -61,6 +61,16 @@ def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) 
         raise ConfigError(f"Cannot write to {folder} ({error.strerror}): name another --output.") from error
 
 
+def written(folder: Path, entry: Entry) -> str:
+    """What a conversion wrote, and what comes next, for the terminal."""
+    variable = "MASKGATE_MASK_MODEL" if isinstance(entry, MaskEntry) else "MASKGATE_FACE_MODEL"
+    return (
+        f"Wrote {folder / entry.file}, its card {folder / entry.card} and {folder / MANIFEST}.\n"
+        f"Try it:          {variable}={folder / entry.file} maskgate check PHOTO...\n"
+        f"Put it to work:  make deploy HOST=pi@door1.local MODEL={folder}"
+    )
+
+
 def publish(
     names: Sequence[str], source: Path, target: Path, *, first_look: str | None = None, card: Path | None = None
 ) -> list[str]:

@@ -54,9 +54,11 @@ def test_the_page_leads_to_the_door(
     monkeypatch.chdir(tmp_path)
     {"folders": own_photos.write_folders, "voc": own_photos.write_voc}[layout](Path("photos"), 6)
     assert train([*arguments("train", "2."), *SHORT]) == 0
+    assert "Next: make convert ARGS='mask'\n" in capsys.readouterr().out
     for name in ("dataset.txt", "dataset.jpg", "split.csv", "metrics.json", "mask.keras", "curves_loss.png"):
         assert Path("runs/mask", name).stat().st_size
     assert convert([*arguments("convert", "3."), "--anyway"]) == 0
+    assert "make deploy HOST=pi@door1.local MODEL=runs/convert\n" in capsys.readouterr().out
     entry = read_manifest(Path("runs/convert/manifest.json")).models["mask"]
     assert entry.figures["validation"]["data"][0] == "held out of the training's own photos"
 

@@ -96,6 +96,12 @@ def progress(items: Sequence[Item], words: str) -> Iterable[Item]:
     return track(items, description=words)
 
 
+def say_written(task: str, model: Path, metrics: Path, about: str = "") -> None:
+    """Tell what a training wrote, and what comes next."""
+    named = "" if model == Path("runs", task, f"{task}.keras") else f" --model {model}"
+    say(f"Wrote {model}{about} and {metrics}. Next: make convert ARGS='{task}{named}'")
+
+
 def say(line: str) -> None:
     """Tell the operator how far the run is."""
     print(line, flush=True)

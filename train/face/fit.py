@@ -19,6 +19,7 @@ from edge.values import Image
 from train.common import plots
 from train.common.average import Average
 from train.common.checkpoints import read_model, save_model
+from train.common.options import say_written
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
 from train.common.scalars import Scalars
 from train.common.start_models import FACE, SHIPPED, told
@@ -188,7 +189,7 @@ class Run:
             self._metrics["validation"] = self._measure(validation)
             print(f"validation: {describe(self._metrics['validation'])}")
             write_json(self._out / METRICS_FILE, self._metrics)
-        print(f"Wrote {self._out / MODEL_FILE} and {self._out / METRICS_FILE}")
+        say_written("face", self._out / MODEL_FILE, self._out / METRICS_FILE)
 
     def _measure(self, photos: Sequence[Photo], images: dict[Path, Image] | None = None) -> dict[str, Any]:
         width, height = self._settings.size

@@ -18,7 +18,7 @@ from train.common import accelerator, plots
 from train.common.average import Average, in_place
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.common.device_boxes import DeviceDetector
-from train.common.options import say
+from train.common.options import say, say_written
 from train.common.reproducible import command, versions, write_json
 from train.common.scalars import Scalars
 from train.mask import door, gallery
@@ -317,7 +317,10 @@ class Run:
             errors = self.folder.path / f"errors_{name}.jpg"
             gallery.draw_errors(errors, samples, probabilities, self._shown, alarm_below=self.state["alarm_below"])
         self._write_metrics(faces, found)
-        say(f"Wrote {self.folder.model} (of {self.soup.members} trainings) and {self.folder.metrics}")
+        many = self.soup.members > 1
+        say_written(
+            "mask", self.folder.model, self.folder.metrics, f" (mean of {self.soup.members} trainings)" if many else ""
+        )
 
 
 def say_absent(deck: Deck, kept: bool) -> None:

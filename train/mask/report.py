@@ -24,7 +24,7 @@ from edge.vision.preprocess import crop_face, resize
 from train.common import accelerator, plots
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.common.dataset import Names
-from train.common.options import say
+from train.common.options import say, say_written
 from train.common.reproducible import command, versions, write_json
 from train.common.scalars import Scalars
 from train.mask import gallery
@@ -219,7 +219,7 @@ class ReportRun:
         gallery.draw_errors(out / "errors_test.jpg", self.test, probabilities, self._shown, labels=self.labels)
         by_sklearn = classification_report(truth, answers, output_dict=True, **named)
         self._write_metrics(test=found, classification_report=by_sklearn)
-        say(f"Wrote {self.folder.model} and {self.folder.metrics}")
+        say_written("mask", self.folder.model, self.folder.metrics)
 
     def _write_metrics(self, **found: Any) -> None:
         metrics = {
