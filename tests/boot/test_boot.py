@@ -12,6 +12,7 @@ import re
 import shlex
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -206,12 +207,20 @@ def watched(run: Callable[[str], str], program: Sequence[str], clip: str, counts
     return [(event["event"], event["person"], event.get("verdict", "")) for event in told if "person" in event]
 
 
+def by_person(happened: list[tuple[str, int, str]]) -> dict[int, list[tuple[str, str]]]:
+    """What each person's visit was made of: two visits may cross where a score differs in its last step."""
+    visits: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for event, person, verdict in happened:
+        visits[person].append((event, verdict))
+    return visits
+
+
 def test_demo_verdicts_match_this_machine(board: Board, clip: Path, tmp_path: Path) -> None:
     there = watched(board.must, [MASKGATE], *send(board, [clip]), "/tmp/counts.db")
     here = watched(lambda command: must(["sh", "-c", command]), HERE, str(clip), f"{tmp_path}/counts.db")
-    print(f"{len(here)} events")
+    print(f"{len(here)} events, in the same order: {there == here}")
     assert sum(event == "visit_ended" for event, _, _ in here) == VISITS
-    assert there == here
+    assert by_person(there) == by_person(here)
 
 
 def test_an_alarm_changes_the_pins(board: Board, clip: Path) -> None:
