@@ -36,7 +36,7 @@ def run(folder: Path, package: str, environment: dict[str, str], more: str = "")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--rootdir", folder, folder],
         cwd=folder,
-        env={**clean, "PYTHONPATH": str(ROOT), **environment},
+        env={**clean, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment},
         capture_output=True,
         text=True,
         check=False,

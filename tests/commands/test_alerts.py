@@ -30,6 +30,7 @@ def outcomes(said: str) -> Mapping[str, str]:
     return {kind: told.rpartition(": ")[2] if "FAILED" not in told else "FAILED" for kind, told in lines}
 
 
+@pytest.mark.slow
 def test_running_door_tests_each_output(home: Path) -> None:
     done = call(home, "alerts", "test", settings=BROKEN)
     assert done.stdout.startswith("Testing through the running maskgate.")
@@ -63,6 +64,7 @@ def test_tests_are_no_alarm(home: Path) -> None:
     assert not (home / ".local/state/maskgate/counts.db").exists()
 
 
+@pytest.mark.slow
 def test_without_a_door_outputs_are_opened(tmp_path: Path) -> None:
     done = call(tmp_path, "alerts", "test", "--yes", settings=PINS)
     assert done.stdout.startswith("Testing directly, as no maskgate runs.")
@@ -93,6 +95,7 @@ def test_other_users_are_told_of_sudo(home: Path, monkeypatch: pytest.MonkeyPatc
         os.seteuid(0)
 
 
+@pytest.mark.slow
 def test_killed_doors_leave_room(tmp_path: Path) -> None:
     with running_door(tmp_path, PINS) as process:
         process.kill()

@@ -137,7 +137,7 @@ def _check_that_nothing_is_shown(answer: Answer) -> None:
     """To a stranger only what the form needs, and health in a word."""
     if answer.code == 200 and answer.body and answer.whole:
         static = answer.body in {path.read_bytes() for path in STATIC.iterdir()}
-        assert static or TERSE.fullmatch(answer.body) or b'action="/login"' in answer.body, answer.body[:200]
+        assert static or TERSE.fullmatch(answer.body) or b'action="login' in answer.body, answer.body[:200]
 
 
 def _exchange(door: Door, data: bytes, patience: float = ANSWER_WITHIN) -> list[Answer]:

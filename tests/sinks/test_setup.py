@@ -113,7 +113,7 @@ class TestCommands:
 
     def test_answers_come_in_the_language_asked_for(self, operator: httpx.Client) -> None:
         said = operator.post("/api/control?lang=fr", json={"do": "mute", "seconds": 300}).json()["said"]
-        assert said == "Le buzzer et le son se taisent pendant 300 s."
+        assert said == "Le buzzer et le son sont coupés pendant 300 s."
         refused = operator.post("/api/control?lang=fr", json={"do": "try", "output": "relay"}).json()["error"]
         assert refused.startswith("Le relais peut ouvrir une porte")
 

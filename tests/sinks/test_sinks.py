@@ -139,7 +139,7 @@ class TestRegistry:
         return [entry.module.removeprefix("edge.sinks.") for entry in SINKS if entry.wanted(opening)]
 
     def test_a_camera_counts_and_serves_pages(self) -> None:
-        assert self.wanted() == ["counts.keeper", "terminal", "metrics", "web.sink"]
+        assert self.wanted() == ["counts.keeper", "terminal", "metrics", "web.sink", "answering"]
 
     def test_full_speed_recordings_do_neither(self) -> None:
         recording = {"kind": SourceKind.RECORDING, "watched": False, "counted": False}
