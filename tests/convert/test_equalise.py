@@ -47,7 +47,7 @@ def between(model: keras.Model, pictures: list[np.ndarray]) -> np.ndarray:
     return np.abs(seen).max(axis=(0, 1, 2))
 
 
-def test_channels_get_like_ranges_and_answers_stay(pictures: list[np.ndarray]) -> None:
+def test_equalised_channels_keep_their_answers(pictures: list[np.ndarray]) -> None:
     model = uneven_model()
     before = model.predict_on_batch(normalise(np.stack(pictures)))
     assert np.ptp(np.log10(between(model, pictures))) > 1.5
