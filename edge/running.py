@@ -7,8 +7,10 @@ door.ask({"do": "try", "output": "led"})
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,15 +139,20 @@ def short_path(path: Path) -> Iterator[str]:
 def read_line(connection: socket.socket, most: int) -> bytes:
     """Up to and without the next line feed, byte by byte, so that nothing behind it is taken.
 
+    The whole line must come within the time limit of ``connection``, not each byte.
+
     Raises:
         OSError: The other side is gone, or too slow.
         ValueError: The line is too long.
     """
-    line = bytearray()
+    line, limit = bytearray(), connection.gettimeout()
+    until = math.inf if limit is None else time.monotonic() + limit
     while (byte := _read(connection, 1)) != b"\n":
         line += byte
         if len(line) > most:
             raise ValueError("the line is too long")
+        if time.monotonic() > until:
+            raise TimeoutError("the line takes too long")
     return bytes(line)
 
 
