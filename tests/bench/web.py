@@ -53,6 +53,11 @@ class Spell(NamedTuple):
     cpu: float
     server: float
 
+    @property
+    def a_second(self) -> float:
+        """Of the server's thread, in milliseconds of processor time per second: the same at any frame rate."""
+        return self.fps * self.cpu * self.server / 100
+
 
 class Bench:
     """The loop and the screens of one process."""
@@ -147,11 +152,14 @@ def _compare(bench: Bench, size: tuple[int, int], wanted: list[str], section: Se
     rows = [(name, *(Quartiles.of(values).told(1) for values in columns)) for name, columns in figures.items()]
     shares = [Quartiles.of([one.server for one in spells]) for spells in (alone, watched)]
     rows.append(("of it the server's thread, %", *(share.told(1) for share in shares), ""))
+    load = [Quartiles.of([one.a_second for one in spells]) for spells in (alone, watched)]
+    rows.append(("the server's thread, ms per second", *(one.told(1) for one in load), ""))
     who = f"Clients {', '.join(wanted)}"
     section.data[who] = {
         "slower_percent": Quartiles.of(slower).json(),
         "dearer_percent": Quartiles.of(dearer).json(),
         "server_percent": shares[1].json(),
+        "server_ms_per_second": load[1].json(),
     }
     head = ("", "alone", "watched", "the loop's loss, %")
     return Table(f"{who}, {rounds} pairs of spells of {frames} frames:", head, rows)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
 import http.client
-import itertools
 import socket
 import sys
 import threading
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 READ_EVERY = 0.5
 """Between two looks at the sockets, in seconds."""
-ASK_EVERY = 2.0
+ASK_EVERY = {"/api/status": 4.0, "/api/aim": 2.0}
 """Between two requests of a page, as in its script, in seconds."""
 
 
@@ -39,11 +39,16 @@ def read_on(connections: list[socket.socket]) -> None:
 
 
 def ask_on(url: str, paths: list[str], key: str) -> None:
-    """Ask for each path in turn, for ever, each every two seconds over a connection of its own, as a browser does."""
-    place = urlsplit(url).netloc
-    pages = [(path, http.client.HTTPConnection(place)) for path in paths]
-    for path, connection in itertools.cycle(pages):
-        time.sleep(ASK_EVERY / len(paths))
+    """Ask for each path again and again, each over a connection of its own, as browsers do."""
+    place, began = urlsplit(url).netloc, time.monotonic()
+    connections = [http.client.HTTPConnection(place) for _ in paths]
+    due = [(began + ASK_EVERY[path] * number / len(paths), number) for number, path in enumerate(paths)]
+    heapq.heapify(due)
+    while True:
+        at, number = heapq.heappop(due)
+        path, connection = paths[number], connections[number]
+        heapq.heappush(due, (at + ASK_EVERY[path], number))
+        time.sleep(max(0.0, at - time.monotonic()))
         connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
         assert connection.getresponse().read()
 
@@ -51,7 +56,7 @@ def ask_on(url: str, paths: list[str], key: str) -> None:
 def main() -> None:
     """``URL KEY NUMBER:PATH...``: be so many clients of each path until standard input ends.
 
-    A path of ``/api/`` is asked for every two seconds, any other is a stream.
+    A path of ``/api/`` is asked for as often as its page does, any other is a stream.
     """
     url, key, *wanted = sys.argv[1:]
     paths = [path for one in wanted for path in [one.partition(":")[2]] * int(one.partition(":")[0])]

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from edge.messages import message, translated
 from edge.sinks.web import texts, token
 from edge.values import BBox, EventKind, Verdict
 from edge.vision.aim import advise
@@ -113,9 +114,9 @@ class TestCommands:
 
     def test_answers_come_in_the_language_asked_for(self, operator: httpx.Client) -> None:
         said = operator.post("/api/control?lang=fr", json={"do": "mute", "seconds": 300}).json()["said"]
-        assert said == "Le buzzer et le son sont coupés pendant 300 s."
+        assert said == translated(message("operator.muted", seconds=300), "fr")
         refused = operator.post("/api/control?lang=fr", json={"do": "try", "output": "relay"}).json()["error"]
-        assert refused.startswith("Le relais peut ouvrir une porte")
+        assert refused == translated(message("operator.relay"), "fr")
 
     def test_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
         assert operator.post("/api/control", json={"do": "try", "output": "led"}).json() == {

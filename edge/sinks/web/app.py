@@ -134,7 +134,9 @@ class Site:
         return self._page("history", request)
 
     async def _status(self, request: Request) -> Response:
-        return JSONResponse(await self._report.full(request.query_params.get("lang", texts.FALLBACK)))
+        asked = request.query_params.get("lang", texts.FALLBACK)
+        language = asked if asked in texts.languages() else texts.FALLBACK
+        return Response(await self._report.body(language), media_type="application/json")
 
     async def _health(self, request: Request) -> Response:
         """For machines: 200 while the door is watched, else 503. Only authorised clients get the reason."""

@@ -45,6 +45,11 @@ class Feed:
         self.status = status
         self._rate.mark(status.at, status.frames)
 
+    @property
+    def newest(self) -> int:
+        """Number of the newest event; 0 before the first."""
+        return self._told
+
     def since(self, number: int) -> list[Told]:
         """Events that are newer than the one with ``number``, oldest first, as far as they are kept."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from edge.values import Event
 COUNTS_FOR = 5.0
 """How long counts from the disk are reused, in seconds."""
 EVENTS_SHOWN = 50
+SAME_FOR = 0.25
+"""Who asks again within this many seconds gets the same answer, unless there is a new event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,16 @@ class Report:
         self._reading = asyncio.Lock()
         self._today: dict[str, Any] = {}
         self._today_at: float | None = None
+        self._bodies: dict[str, tuple[float, int, bytes]] = {}
+
+    async def body(self, language: str) -> bytes:
+        """Everything as JSON, put together once for all who ask within a moment in which nothing happened."""
+        now, newest = self._clock.monotonic(), self._feed.newest
+        at, number, body = self._bodies.get(language, (0.0, -1, b""))
+        if number != newest or now - at >= SAME_FOR:
+            body = json.dumps(await self.full(language), ensure_ascii=False, separators=(",", ":")).encode()
+            self._bodies[language] = (now, newest, body)
+        return body
 
     async def full(self, language: str = ENGLISH) -> dict[str, Any]:
         """Everything, JSON-ready; seconds, degrees Celsius, UTC; sentences in ``language``."""

@@ -1,7 +1,7 @@
 "use strict";
-/* The operator's page: asks how things stand every two seconds, at once when something happens, and says when nobody answers. */
+/* The operator's page: asks how things stand every four seconds, at once when something happens, and says when nobody answers. */
 
-const ASK_EVERY = 2000;
+const ASK_EVERY = 4000;
 const ASK_SOON = 200;
 const ANSWER_WITHIN = 5000;
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);

@@ -1,7 +1,8 @@
 "use strict";
 /* The set-up page: look through the camera, draw the zone, try the outputs, change settings. */
 
-const ASK_EVERY = 2000; // ms
+const ASK_EVERY = 4000; // ms
+const AIM_EVERY = 2000; // ms, while somebody looks through the camera
 const OWN = 3000; // ms after an own change in which an event is taken for its echo
 const SHORT_MUTE = 300; // s
 const LONG_MUTE = 3600; // s
@@ -41,6 +42,7 @@ async function send(address, body) {
     const said = await answer.json().catch(() => ({}));
     saidAt = performance.now();
     tell(said.said ?? said.error ?? answer.statusText, !answer.ok);
+    askOutputs();
     return answer.ok;
   } catch {
     tell(texts["operator.unreachable"], true);
@@ -192,16 +194,17 @@ function read(setting, input) {
   return input.value === "" ? null : Number(input.value);
 }
 
-async function ask() {
+async function ask(what) {
   try {
-    showOutputs(await get("api/status"));
-    await showAim();
+    await what();
   } catch (error) {
     console.warn(error);
     tell(texts["operator.unreachable"], true);
   }
-  setTimeout(ask, ASK_EVERY);
 }
+
+const askOutputs = () => ask(async () => showOutputs(await get("api/status")));
+const askAim = () => ask(showAim);
 
 byId("look").addEventListener("click", () => look(!looking));
 byId("zone-draw").addEventListener("click", () => editZone(true));
@@ -228,4 +231,6 @@ stream.addEventListener("happened", (event) => {
   if (JSON.parse(event.data).event === "operator") showOthers().catch(console.warn);
 });
 showSettings().catch(console.warn);
-ask();
+askOutputs();
+setInterval(askOutputs, ASK_EVERY);
+setInterval(askAim, AIM_EVERY);
