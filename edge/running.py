@@ -26,6 +26,8 @@ from edge.values import Image
 
 LARGEST_LINE = 64 * 1024
 """In bytes."""
+LONGEST_ADDRESS = 107
+"""Of a socket in the file system, in bytes (unix(7))."""
 ANSWER_WITHIN = 10.0
 """In seconds."""
 
@@ -128,7 +130,10 @@ def connected(path: Path) -> socket.socket:
 
 @contextmanager
 def short_path(path: Path) -> Iterator[str]:
-    """``path`` in a form that fits into the 108 bytes of a socket's address, by way of its folder's descriptor."""
+    """``path``; one that does not fit into a socket's address goes by way of its folder's descriptor."""
+    if len(os.fsencode(path)) <= LONGEST_ADDRESS:
+        yield str(path)
+        return
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

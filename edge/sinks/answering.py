@@ -154,7 +154,7 @@ def _listen(path: Path) -> socket.socket:
     try:
         with short_path(path) as place:
             listener.bind(place)
-        path.chmod(0o600)
+        path.chmod(0o600)  # before anybody can connect
         listener.listen()
     except BaseException:
         listener.close()

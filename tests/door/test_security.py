@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -58,6 +59,13 @@ def reached(process: subprocess.Popen[bytes]) -> set[tuple[str, int]]:
     return {(one.peer, one.peer_port) for one in calls} - own
 
 
+def only_its_user_asks(process: subprocess.Popen[bytes], folder: Path) -> bool:
+    """Whether other commands reach the door over one socket, which only its own user and root open."""
+    path = folder / "control"
+    wait_for(lambda: unix_listeners(process.pid))
+    return unix_listeners(process.pid) == [str(path)] and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 @pytest.mark.skipif(MOSQUITTO is None, reason="needs a broker: apt install mosquitto")
 @pytest.mark.slow
 def test_one_local_port_is_open(start: Start, tmp_path: Path) -> None:
@@ -67,7 +75,7 @@ def test_one_local_port_is_open(start: Start, tmp_path: Path) -> None:
         wait_for(lambda: b"mqtt_connected 1" in page(port, "/metrics"))
         assert [(one.kind, one.address, one.port) for one in open_to_others(process)] == [("tcp", LOOPBACK, port)]
         assert reached(process) == {(LOOPBACK, broker.port)}
-        assert unix_listeners(process.pid) == []
+        assert only_its_user_asks(process, tmp_path / ".local/state/maskgate")
         assert family(process.pid) == [process.pid]
     finally:
         broker.stop()
@@ -79,7 +87,7 @@ def test_without_pages_no_socket_is_open(start: Start, tmp_path: Path) -> None:
     wait_for(lambda: (tmp_path / "counts.db").exists() or process.poll() is not None)
     assert process.poll() is None
     assert sockets(process.pid) == []
-    assert unix_listeners(process.pid) == []
+    assert only_its_user_asks(process, tmp_path)
 
 
 def test_the_listing_sees_what_is_open() -> None:
