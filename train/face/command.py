@@ -56,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     _add_data(parser)
+    _add_start(parser.add_argument_group("starting point and teachers"))
+    _add_draws(parser.add_argument_group("which photos are drawn"))
     _add_training(parser.add_argument_group("training"))
     add_shared(parser, Path("runs/face"), seed=7)
 
@@ -71,6 +73,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         default=0.05,
         help="share of --data to choose the epoch by; at least 20 photos, or a fifth of few (default: %(default)s)",
     )
+
+
+def _add_start(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--teacher",
         type=Path,
@@ -84,6 +90,16 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="what to start from: shipped, a trained face.keras, yunet=PATH for the ONNX file of YuNet, or none "
         "(default: shipped)",
     )
+    add(
+        "--distil",
+        type=Path,
+        metavar="FILE",
+        help="yunet_n_320.onnx: where no face is annotated, learn its scores instead of 0",
+    )
+
+
+def _add_draws(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--seek-hard",
         type=float,
@@ -111,12 +127,6 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add(
-        "--distil",
-        type=Path,
-        metavar="FILE",
-        help="yunet_n_320.onnx: where no face is annotated, learn its scores instead of 0",
-    )
     add(
         "--size",
         type=int,
