@@ -1,4 +1,4 @@
-"""The pictures of docs/how-to, from the pages themselves: ``python -m tests.docs.screenshots`` writes them.
+"""The pictures of README and docs/how-to, from the pages themselves: ``python -m tests.docs.screenshots`` writes them.
 
 A moment of the demo clip stands in front of the camera, judged by the shipped models; the counts are made up.
 """
@@ -110,8 +110,15 @@ def set_up(page: Page, door: Door) -> None:
 
 
 def kiosk(page: Page, door: Door) -> None:
+    """The visitors' page on a wide screen with two people, and on a small one with one."""
+    first, second = (person.bbox for person in door.people[:2])
+    door.people = (Person(1, first, Verdict.WITHOUT_MASK, 0, 0), Person(2, second, Verdict.WITH_MASK, 0, 0))
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto(door.url)
+    expect(page.locator("body")).to_have_attribute("data-mode", "without_mask")
+    keep("kiosk", page)
+    door.people = door.people[:1]
     page.set_viewport_size({"width": 800, "height": 480})
-    door.people = (Person(1, door.people[0].bbox, Verdict.WITHOUT_MASK, 0, 0),)
     page.goto(door.url)
     expect(page.locator("body")).to_have_attribute("data-mode", "without_mask")
     keep("kiosk-without-mask", page)

@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+LARGEST_PICTURE = 120_000
+"""In bytes."""
 DOCUMENTS = [
     str(path.relative_to(ROOT))
     for pattern in ("*.md", "docs/**/*.md", "edge/**/*.md", ".github/**/*.md")
@@ -44,3 +46,8 @@ def test_the_index_lists_every_document() -> None:
     listed = {(ROOT / "docs" / link.partition("#")[0]).resolve() for link in LINK.findall(index) if "://" not in link}
     documents = {path for path in (ROOT / "docs").rglob("*.md") if path.name != "README.md"}
     assert documents - listed == set()
+
+
+def test_pictures_are_small() -> None:
+    large = {picture.name for picture in (ROOT / "docs/images").iterdir() if picture.stat().st_size > LARGEST_PICTURE}
+    assert large == set()

@@ -204,6 +204,14 @@ class TestPage:
                 fits_across(page)
         context.close()
 
+    @pytest.mark.parametrize("language", ["en", "fr"])
+    def test_tables_fit_on_a_phone(self, door: Door, page: Page, language: str) -> None:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto(f"{door.url}history?by=week&lang={language}")
+        expect(page.locator("#weekdays-rows tr").first).to_be_visible()
+        for wide in page.locator(".wide").all():
+            assert wide.evaluate("table => table.scrollWidth <= table.clientWidth")
+
     def test_week_shows_rate_counts_and_change(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
         page.click("text=Look back")

@@ -200,7 +200,7 @@ def test_the_command_writes_everything(tmp_path: Path, capsys: pytest.CaptureFix
 
 def portrait() -> tuple[Image, BBox]:
     """A near face: cut out of the picture of the demo clip, around the surest face that maskgate finds."""
-    image = open_photo(Photo(ROOT / "docs/images/demo.png", "", ()))
+    image = open_photo(Photo(ROOT / "docs/images/demo.webp", "", ()))
     bbox = shipped(config.load().config).detector.detect(Frame.still(image), 0.5)[0].bbox
     return around(image, bbox)
 

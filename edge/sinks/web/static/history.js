@@ -4,6 +4,7 @@
 const ANSWER_WITHIN = 15000;
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
 const VERDICTS = TABLE.map((verdict) => verdict.key);
+const UNJUDGED = TABLE.findIndex((verdict) => !verdict.welcome && !verdict.alarming);
 const WELCOME = TABLE.filter((verdict) => verdict.welcome).map((verdict) => verdict.key);
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const language = document.documentElement.lang;
@@ -77,23 +78,35 @@ function showTiles({ total, before }) {
   ]);
 }
 
-function row(name, figures) {
-  const made = element("tr");
-  const head = element("th", name);
-  head.scope = "row";
-  const rate = figures.compliance === null ? "–" : percent.format(figures.compliance);
-  const cells = [...VERDICTS.map((verdict) => number.format(figures[verdict])), number.format(figures.visits), rate];
-  made.append(head, ...cells.map((cell) => element("td", cell)));
+/* A phone has no room for those who could not be judged; their number is in a tile. */
+function filled(row) {
+  if (UNJUDGED >= 0) row.children[UNJUDGED + 1].classList.add("long");
+  return row;
+}
+
+/* A heading, and what stands there on a phone. */
+function heading(scope, long, short = long) {
+  const made = element("th");
+  made.scope = scope;
+  if (long === short) made.textContent = long;
+  else made.append(element("span", long, "long"), element("span", short, "short"));
   return made;
 }
 
+function row(name, figures) {
+  const made = element("tr");
+  const head = heading("row", ...name);
+  const rate = figures.compliance === null ? "–" : percent.format(figures.compliance);
+  const cells = [...VERDICTS.map((verdict) => number.format(figures[verdict])), number.format(figures.visits), rate];
+  made.append(head, ...cells.map((cell) => element("td", cell)));
+  return filled(made);
+}
+
 function showTable(id, names, groups) {
-  const head = [say(`history.${id}`), ...VERDICTS.map((verdict) => say(`operator.verdict.${verdict}`))];
-  const titles = [...head, say("operator.visits"), say("history.compliance")].map((name) => element("th", name));
-  for (const one of titles) one.scope = "col";
+  const titles = [`history.${id}`, ...VERDICTS.map((verdict) => `operator.verdict.${verdict}`), "operator.visits"];
   const top = element("tr");
-  top.append(...titles);
-  fill(byId(`${id}-head`), [top]);
+  top.append(...titles.map((key) => heading("col", say(key))), heading("col", say("history.compliance"), say("history.rate")));
+  fill(byId(`${id}-head`), [filled(top)]);
   const rows = groups.map((figures, index) => [figures, index]).filter(([figures]) => figures.visits);
   fill(byId(`${id}-rows`), rows.map(([figures, index]) => row(names[index], figures)));
 }
@@ -114,8 +127,8 @@ function showCounts(answer) {
   showTiles(answer);
   byId("note").textContent = answer.partial ? say(`history.partial.${answer.by}`) : say("history.compared");
   byId("weekdays").hidden = answer.by === "day";
-  showTable("hours", answer.hours.map((_, hour) => `${hour}:00`), answer.hours);
-  showTable("weekdays", answer.weekdays.map((_, index) => weekday(index, "long")), answer.weekdays);
+  showTable("hours", answer.hours.map((_, hour) => [`${hour}:00`]), answer.hours);
+  showTable("weekdays", answer.weekdays.map((_, index) => [weekday(index, "long"), weekday(index, "short")]), answer.weekdays);
   byId("counted").hidden = false;
   draw();
 }
