@@ -45,6 +45,9 @@ led_pin = {LED}
 welcome_pin = {WELCOME}
 buzzer_pin = {BUZZER}
 
+[counts]
+recordings = true
+
 [web]
 enabled = false
 """
