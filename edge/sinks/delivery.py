@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
+import socket
+import threading
 import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,6 +25,8 @@ from edge.worker import Worker
 
 TIMEOUT = 10.0
 """Timeout of a service at each step, in seconds."""
+WHOLE_TIMEOUT = 30.0
+"""Timeout of a service for a whole notice, however its bytes drip, in seconds."""
 FIRST_PAUSE = 5.0
 """Pause before a service is tried again, in seconds; doubles up to ``LONGEST_PAUSE``."""
 LONGEST_PAUSE = 900.0
@@ -30,6 +36,7 @@ LOOK_EVERY = 0.5
 """Interval between checks for waiting notices, in seconds."""
 NEVER_TAKEN = frozenset({400, 413, 415, 422})
 """HTTP codes that refuse the notice itself: it is dropped, not sent again."""
+LATE = "it does not answer in time"
 
 log = logging.getLogger(__name__)
 
@@ -97,18 +104,67 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Do not follow: the answer counts as an error."""
 
 
+class _Deadline(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Connections that are cut ``WHOLE_TIMEOUT`` after ``start``, whatever they are waiting for."""
+
+    expired = False
+    _connection: http.client.HTTPConnection | None = None
+
+    def start(self) -> threading.Timer:
+        """The running timer; cancel it when the answer is there."""
+        self.expired, self._connection = False, None
+        timer = threading.Timer(WHOLE_TIMEOUT, self._cut)
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._plain, request)  # type: ignore[arg-type]
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._encrypted, request)  # type: ignore[arg-type]
+
+    def _plain(self, host: str, timeout: float) -> http.client.HTTPConnection:
+        self._connection = http.client.HTTPConnection(host, timeout=timeout)
+        return self._connection
+
+    def _encrypted(self, host: str, timeout: float) -> http.client.HTTPConnection:
+        self._connection = http.client.HTTPSConnection(host, timeout=timeout)
+        return self._connection
+
+    def _cut(self) -> None:
+        self.expired = True
+        connected = self._connection and self._connection.sock
+        if connected:
+            with suppress(OSError):  # closed meanwhile
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
 class Webhook:
     """An address that takes JSON."""
 
     def __init__(self, url: str) -> None:
         self.name = shown(url)
         self._url = url
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._deadline = _Deadline()
+        self._opener = urllib.request.build_opener(_NoRedirect, self._deadline)
 
     def send(self, notice: Notice) -> None:
         """POST the notice's fields."""
         headers = {"Content-Type": "application/json", "User-Agent": "maskgate"}
         request = urllib.request.Request(self._url, json.dumps(notice.fields()).encode(), headers, method="POST")  # noqa: S310 - http or https, checked with the settings
+        timer = self._deadline.start()
+        try:
+            self._post(request)
+        except DeliveryError:
+            if not self._deadline.expired:
+                raise
+        finally:
+            timer.cancel()
+        if self._deadline.expired:  # also where the headers that were cut off still read as an answer
+            raise DeliveryError(LATE)
+
+    def _post(self, request: urllib.request.Request) -> None:
         try:
             self._opener.open(request, timeout=TIMEOUT).close()
         except urllib.error.HTTPError as error:
@@ -175,7 +231,7 @@ def _require_apprise() -> None:
 def _reason(error: Exception) -> str:
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return "it does not answer in time"
+        return LATE
     if isinstance(cause, OSError) and cause.strerror:
         return f"it cannot be reached ({cause.strerror})"
     return f"it cannot be reached ({type(cause).__name__})"
@@ -186,7 +242,7 @@ class Mailbox:
 
     Args:
         way: The service.
-        clock: Measures how long it has been unreachable.
+        clock: Measures how long a notice takes.
 
     Attributes:
         dropped: Notices that were dropped because too many waited, or that the service refused.
@@ -197,6 +253,7 @@ class Mailbox:
         self._way, self._clock = way, clock
         self._waiting: deque[Notice] = deque()
         self._failing: str | None = None
+        self._sending_since: float | None = None
         self._worker = Worker(f"notify {way.name}", self._run)
 
     @property
@@ -207,10 +264,16 @@ class Mailbox:
     @property
     def trouble(self) -> str | None:
         """Why notices are not delivered, as a sentence; None while they are."""
-        if self._failing is None:
+        why = self._failing or self._late()
+        if why is None:
             return None
-        undelivered = message("notify.undelivered", service=self._way.name, why=self._failing)
+        undelivered = message("notify.undelivered", service=self._way.name, why=why)
         return together([undelivered, numbered("notify.dropped", self.dropped)] if self.dropped else [undelivered])
+
+    def _late(self) -> str | None:
+        """Why a notice that is being sent counts as not delivered: Apprise's services have no time limit for it all."""
+        since = self._sending_since
+        return LATE if since is not None and self._clock.monotonic() - since > 2 * WHOLE_TIMEOUT else None
 
     def put(self, notice: Notice) -> None:
         """Leave a notice; returns immediately."""
@@ -235,6 +298,7 @@ class Mailbox:
 
     def _deliver(self, notice: Notice) -> bool:
         """Whether a notice is dealt with."""
+        self._sending_since = self._clock.monotonic()
         try:
             self._way.send(notice)
         except DeliveryError as error:
@@ -246,6 +310,8 @@ class Mailbox:
             if self._failing:
                 log.info("Notifications to %s are delivered again.", self._way.name)
             self._failing = None
+        finally:
+            self._sending_since = None
         if self._waiting and self._waiting[0] is notice:  # it may have been dropped while it was sent
             self._waiting.popleft()
         return True
