@@ -96,24 +96,6 @@ def imports(module: str) -> bool:
     return True
 
 
-def capture_device(path: Path) -> Device | None:
-    """What the kernel says of a video node."""
-    from edge.cameras.devices import capture_device
-
-    return capture_device(path)
-
-
-def pi_camera() -> str:
-    """The model of the first Pi camera.
-
-    Raises:
-        NoPiCameraError: picamera2 is not installed, cannot be loaded or sees no camera.
-    """
-    from edge.cameras.picam import require_pi_camera
-
-    return require_pi_camera()
-
-
 def sees_system_packages() -> bool:
     """Whether packages of the operating system can be imported: not from an environment that was made without them."""
     with suppress(OSError):
@@ -132,8 +114,8 @@ class Machine:
         architecture: As ``uname -m`` says it.
         version_of: Version of an installed distribution.
         files_of: Folders of an importable module.
-        query: What the kernel says of a video node.
-        pi_camera: The model of the first Pi camera.
+        query: What the kernel says of a video node; None: as ``cameras.devices`` asks it.
+        pi_camera: The model of the first Pi camera; None: as ``cameras.picam`` finds it.
         opencv_build: What OpenCV was built with.
         clock_is_set: Whether a time server has set the clock.
         program: Where a command is.
@@ -145,8 +127,8 @@ class Machine:
     architecture: str = field(default_factory=platform.machine)
     version_of: Callable[[str], str | None] = installed_version
     files_of: Callable[[str], tuple[Path, ...] | None] = module_files
-    query: Callable[[Path], Device | None] = capture_device
-    pi_camera: Callable[[], str] = pi_camera
+    query: Callable[[Path], Device | None] | None = None
+    pi_camera: Callable[[], str] | None = None
     opencv_build: Callable[[], str] = opencv_build
     clock_is_set: Callable[[], bool | None] = clock_is_set
     program: Callable[[str], str | None] = shutil.which

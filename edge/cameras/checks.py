@@ -55,13 +55,19 @@ def _no_camera(machine: Machine, profile: Profile, sensors: list[str]) -> Findin
 
 def _pi_camera(machine: Machine) -> Iterator[Finding]:
     with suppress(CameraError):
-        yield Finding("camera", State.OK, f"Pi camera {machine.pi_camera()}")
+        yield Finding("camera", State.OK, f"Pi camera {_pi_model(machine)}")
+
+
+def _pi_model(machine: Machine) -> str:
+    from edge.cameras.picam import require_pi_camera  # needs OpenCV, whose absence doctor reports
+
+    return (machine.pi_camera or require_pi_camera)()
 
 
 def _unseen(machine: Machine, sensor: str) -> Finding:
     """What keeps picamera2 from a camera module that a driver has found."""
     try:
-        machine.pi_camera()
+        _pi_model(machine)
     except CameraError as error:
         why = error.__cause__
     text, remedy = f"picamera2 does not see the camera module {sensor}", "check its ribbon cable; rpicam-hello"

@@ -121,24 +121,8 @@ def write(root: Path, files: dict[str, str]) -> None:
         path.write_text(text)
 
 
-def build(root: Path, name: str) -> Path:
-    """Make the folders of a board below ``root``."""
-    board = BOARDS[name]
-    files = {
-        "etc/os-release": f'PRETTY_NAME="{board.system}"\n',
-        "proc/meminfo": f"MemTotal: {board.memory:>15} kB\nMemFree: {1000:>16} kB\nMemAvailable: {board.free:>11} kB\n",
-        "proc/sys/kernel/osrelease": f"{board.kernel}\n",
-        "proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 38.40\n",
-    }
-    if board.model is None:
-        files["sys/class/dmi/id/product_name"] = "NUC7i5BNK\n"
-    else:
-        files["proc/device-tree/model"] = f"{board.model}\0"
-        files["proc/device-tree/compatible"] = "".join(f"{one}\0" for one in board.compatible)
-    if board.revision:
-        files["proc/cpuinfo"] += (
-            f"\nRevision\t: {board.revision}\nSerial\t\t: 10000000abcdef01\nModel\t\t: {board.model}\n"
-        )
+def _devices(board: Recorded) -> dict[str, str]:
+    files: dict[str, str] = {}
     for number, (kind, degrees) in enumerate(board.zones):
         zone = f"sys/class/thermal/thermal_zone{number}"
         files |= {f"{zone}/type": f"{kind}\n", f"{zone}/temp": f"{degrees}\n"}
@@ -159,6 +143,28 @@ def build(root: Path, name: str) -> Path:
             f"sys/class/video4linux/video{number}/{file}": f"{text}\n"
             for file, text in (("name", node), ("index", "0"))
         }
+    return files
+
+
+def build(root: Path, name: str) -> Path:
+    """Make the folders of a board below ``root``."""
+    board = BOARDS[name]
+    files = {
+        "etc/os-release": f'PRETTY_NAME="{board.system}"\n',
+        "proc/meminfo": f"MemTotal: {board.memory:>15} kB\nMemFree: {1000:>16} kB\nMemAvailable: {board.free:>11} kB\n",
+        "proc/sys/kernel/osrelease": f"{board.kernel}\n",
+        "proc/cpuinfo": "processor\t: 0\nBogoMIPS\t: 38.40\n",
+    }
+    if board.model is None:
+        files["sys/class/dmi/id/product_name"] = "NUC7i5BNK\n"
+    else:
+        files["proc/device-tree/model"] = f"{board.model}\0"
+        files["proc/device-tree/compatible"] = "".join(f"{one}\0" for one in board.compatible)
+    if board.revision:
+        files["proc/cpuinfo"] += (
+            f"\nRevision\t: {board.revision}\nSerial\t\t: 10000000abcdef01\nModel\t\t: {board.model}\n"
+        )
+    files |= _devices(board)
     if board.word:
         files["sys/devices/platform/soc/soc:firmware/get_throttled"] = f"{board.word}\n"
     write(root, files)

@@ -234,6 +234,12 @@ def _bars(text: str) -> dict[str, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train.evaluate", description=__doc__.splitlines()[0])
+    _add_inputs(parser)
+    _add_outputs(parser)
+    return parser
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
     add: Callable[..., Any] = parser.add_argument
     add(
         "--data",
@@ -254,9 +260,13 @@ def _parser() -> argparse.ArgumentParser:
         help="minimum overlap of a found face with the annotated one (default: %(default)s)",
     )
     add("--closely", action="store_true", help="also search in tiles, like maskgate check without --fast")
-    add("--gallery", type=Path, metavar="DIR", help="also write contact sheets of missed faces and wrong labels")
     add("--runtime", help="overrides runtime.backend")
     add("--threads", type=int, help="overrides runtime.threads")
+
+
+def _add_outputs(parser: argparse.ArgumentParser) -> None:
+    add: Callable[..., Any] = parser.add_argument
+    add("--gallery", type=Path, metavar="DIR", help="also write contact sheets of missed faces and wrong labels")
     add("--cases", type=Path, metavar="FILE", help="also count the hard cases in this list")
     add(
         "--temperature-on",
@@ -273,7 +283,6 @@ def _parser() -> argparse.ArgumentParser:
         help=f"exit with code 1 if a figure misses its limit: minimum, or maximum for {', '.join(sorted(AT_MOST))}; "
         f"figures: {', '.join(Figures._fields)}",
     )
-    return parser
 
 
 if __name__ == "__main__":

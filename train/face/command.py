@@ -17,6 +17,7 @@ from train.common.start_models import SHIPPED
 
 if TYPE_CHECKING:
     from train.face.data import Faces
+    from train.face.fit import Settings
 
 EPILOG = """\
 data:
@@ -162,10 +163,32 @@ def run(args: argparse.Namespace) -> int:
     draw = parse_draws(args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from train.face.data import source_weights
-    from train.face.fit import Run, Settings
+    from train.face.fit import Run
     from train.face.photos import gather
 
-    settings = Settings(
+    settings = _settings(args, draw)
+    training = Run(settings, args.out, args.workers, args.resume, tensorboard=args.tensorboard)
+    faces = gather(
+        args.data,
+        args.validation,
+        fraction=args.hold_out,
+        seed=args.seed,
+        out=args.out,
+        names=FaceNames.parse(args.label),
+    )
+    # A source that is not there is told before anybody looks.
+    source_weights(faces.training, draw=settings.draw, negatives=settings.negatives)
+    if args.teacher:
+        faces = _taught(faces, args)
+    training.fit(faces)
+    training.report(faces.validation)
+    return 0
+
+
+def _settings(args: argparse.Namespace, draw: dict[str, float]) -> Settings:
+    from train.face.fit import Settings
+
+    return Settings(
         data=tuple(str(path) for path in args.data),
         teacher=args.teacher and str(args.teacher),
         weights=args.weights,
@@ -182,23 +205,6 @@ def run(args: argparse.Namespace) -> int:
         distil=args.distil and str(args.distil),
         seed=args.seed,
     )
-    training = Run(settings, args.out, args.workers, args.resume, tensorboard=args.tensorboard)
-    faces = gather(
-        args.data,
-        args.validation,
-        fraction=args.hold_out,
-        seed=args.seed,
-        out=args.out,
-        names=FaceNames.parse(args.label),
-    )
-    source_weights(
-        faces.training, draw=settings.draw, negatives=settings.negatives
-    )  # a source that is not there is told before anybody looks
-    if args.teacher:
-        faces = _taught(faces, args)
-    training.fit(faces)
-    training.report(faces.validation)
-    return 0
 
 
 def _taught(faces: Faces, args: argparse.Namespace) -> Faces:
