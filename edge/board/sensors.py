@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge.board.sysfs import text_of
+from edge.board.sysfs import found, text_of
 
 CONSTANT_ZONES = frozenset({"PMIC-Die"})
 """Zones of a Jetson that always report 100 °C."""
@@ -32,7 +32,7 @@ def temperature_celsius(root: Path = Path("/")) -> float | None:
     Args:
         root: Where /sys is.
     """
-    zones = (root / "sys/class/thermal").glob("thermal_zone*")
+    zones = found(root / "sys/class/thermal", "thermal_zone*")
     readings = (text_of(zone / "temp") for zone in zones if text_of(zone / "type") not in CONSTANT_ZONES)
     return max((int(reading) / 1000 for reading in readings if reading.lstrip("-").isdecimal()), default=None)
 
@@ -50,10 +50,10 @@ def throttled(root: Path = Path("/")) -> dict[str, bool] | None:
     if word is not None:
         return {cause: bool(word >> bit & 1) for cause, bit in THROTTLED_BITS.items()}
     causes = {}
-    for sensor in sorted((root / "sys/class/hwmon").glob("hwmon*")):
+    for sensor in found(root / "sys/class/hwmon", "hwmon*"):
         if text_of(sensor / "name") == "rpi_volt":
             causes["under_voltage"] = text_of(sensor / "in0_lcrit_alarm") == "1"
-    devices = (root / "sys/class/thermal").glob("cooling_device*")
+    devices = found(root / "sys/class/thermal", "cooling_device*")
     slowing = [text_of(one / "cur_state") not in ("", "0") for one in devices if SLOWING.match(text_of(one / "type"))]
     if slowing:
         causes["heat"] = any(slowing)
@@ -79,15 +79,15 @@ def power_warnings(root: Path = Path("/")) -> Iterator[str]:
     for cause, bit in THROTTLED_BITS.items():
         if word >> (bit + SINCE_BOOT) & 1 and not word >> bit & 1:
             yield f"since boot: {cause.replace('_', ' ')}"
-    for count in sorted((root / "sys/class/hwmon").glob("hwmon*/oc*_event_cnt")):
+    for count in found(root / "sys/class/hwmon", "hwmon*/oc*_event_cnt"):
         if (times := text_of(count)) not in ("", "0"):
             yield f"over-current {times} times ({count.name.removesuffix('_event_cnt')})"
     yield from (f"now: {cause}" for cause in slowed_by(root))
 
 
 def _firmware_word(root: Path) -> int | None:
-    file = next((root / "sys/devices/platform").glob("soc*/soc*:firmware/get_throttled"), None)
+    files = found(root / "sys/devices/platform", "soc*/soc*:firmware/get_throttled")
     try:
-        return None if file is None else int(text_of(file), 16)
+        return int(text_of(files[0]), 16) if files else None
     except ValueError:
         return None

@@ -11,3 +11,11 @@ def text_of(path: Path) -> str:
         return path.read_text("utf-8", "replace").strip("\0\n ")
     except OSError:
         return ""
+
+
+def found(folder: Path, pattern: str) -> list[Path]:
+    """What matches in a folder, sorted; nothing if it cannot be listed, as where file descriptors run out."""
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:
+        return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_unreadable_zone_is_skipped(tmp_path: Path) -> None:
 def test_constant_zone_is_skipped(tmp_path: Path) -> None:
     write(tmp_path, zone(0, "CPU-therm", "41500") | zone(1, "PMIC-Die", "100000"))
     assert temperature_celsius(tmp_path) == 41.5
+
+
+def test_sensors_need_no_spare_descriptors(tmp_path: Path) -> None:
+    write(tmp_path, zone(0, "cpu-thermal", "48312"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+    try:
+        readings = temperature_celsius(tmp_path), throttled(tmp_path), slowed_by(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert readings == (None, None, ())
 
 
 def test_no_sensor_gives_no_temperature(tmp_path: Path) -> None:

@@ -247,7 +247,9 @@ def test_failing_streams_reveal_no_secret(address: str, tmp_path: Path) -> None:
 
 def _lost(client: httpx.Client) -> bool:
     try:
-        return client.get("/api/status").json()["camera"]["trouble"] is not None
+        answer = client.get("/api/status")
+        assert answer.status_code == httpx.codes.OK, f"{answer.status_code}: {answer.text}"
+        return answer.json()["camera"]["trouble"] is not None
     except (httpx.TransportError, KeyError):
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -55,6 +56,19 @@ class TestPort:
         with open_door(tmp_path) as door:
             pass
         door.screens.close()
+
+
+class TestShortage:
+    def test_status_is_told_without_spare_descriptors(self, client: httpx.Client) -> None:
+        assert client.get("api/status").status_code == httpx.codes.OK
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+        try:
+            answer = client.get("api/status?lang=fr")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert answer.status_code == httpx.codes.OK, answer.text
+        assert answer.json()["temperature"] is None
 
 
 class TestDoctor:
