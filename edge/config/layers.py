@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from edge.cameras.address import shown, shown_value
 from edge.config.model import SECRET_FILES, SECRETS, SOURCES, Config, Settings, declared, fields
@@ -35,6 +36,15 @@ MODELS = ("face.model", "mask.model")
 """Settings that hold a name or a path."""
 LONGEST_SHOWN = 100
 """Maximum length of a value in an error message, in characters."""
+NAMES_OF_TYPES = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "path": "a path, written as text",
+    "tuple": "a list",
+}
+"""By the first word of the types of pydantic's errors: https://docs.pydantic.dev/latest/errors/validation_errors/."""
 
 Layer = Mapping[str, Mapping[str, Any]]
 
@@ -125,6 +135,8 @@ def load(
 def _find_file(explicit: Path | None, env: Mapping[str, str]) -> Path | None:
     if explicit or env.get(ENV_FILE):
         path = explicit or Path(env[ENV_FILE])
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder; name the configuration file in it with --config or {ENV_FILE}.")
         if not path.is_file():
             raise ConfigError(f"There is no configuration file {path}; check --config or {ENV_FILE}.")
         return path
@@ -160,7 +172,7 @@ def _read_environment(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         if not name.startswith(ENV_PREFIX) or name == ENV_FILE:
             continue
         if name not in keys:
-            raise ConfigError(f"The environment sets {name}, which is not a setting{_nearest(name, keys)}.")
+            raise ConfigError(f"The environment sets {name}, which is not a setting{_nearest(name, keys)}")
         key = keys[name]
         if key in SECRETS:
             file = f", or name a file with {name}_FILE" if f"{key}_file" in fields() else ""
@@ -207,16 +219,16 @@ def _refuse_unknown(section: str, values: Any, origin: str) -> None:
     for one in declared():
         known.setdefault(one.section, []).append(one.name)
     if section not in known:
-        raise ConfigError(f"{origin}: there is no section [{shown_value(section)}]{_nearest(section, known)}.")
+        raise ConfigError(f"{origin}: there is no section [{shown_value(section)}]{_nearest(section, known)}")
     if not isinstance(values, Mapping):
         raise ConfigError(f"{origin}: [{section}] is a section of settings, not a single value.")
     for key in values:
         if key not in known[section]:
-            raise ConfigError(f"{origin}: [{section}] has no key {shown_value(key)!r}{_nearest(key, known[section])}.")
+            raise ConfigError(f"{origin}: [{section}] has no key {shown_value(key)!r}{_nearest(key, known[section])}")
 
 
 def _nearest(name: str, known: Collection[str]) -> str:
-    everything = f"known: {', '.join(sorted(known))}"
+    everything = f"known: {', '.join(sorted(known))}."
     return f"; {did_you_mean(name, known, otherwise=everything)}"
 
 
@@ -230,7 +242,7 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
         of_section = " and ".join({origin: None for name, origin in origins.items() if name.startswith(f"{key}.")})
         origin = of_section if whole_section else origins.get(key, "configuration")
         value = "" if whole_section or key in SECRETS | SECRET_FILES else f" = {_shown(key, first['input'])}"
-        said = first["msg"].removeprefix("Value error, ")
+        said = _plain(first)
         raise ConfigError(f"{origin}: {key}{value} is wrong: {said}.") from error
 
 
@@ -241,3 +253,11 @@ def _shown(key: str, value: Any) -> str:
     except ValueError:  # a whole number of too many digits
         return "a number too long to print"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def _plain(error: ErrorDetails) -> str:
+    """What is wrong with a value, without the words of the library that found it."""
+    name, _, fault = error["type"].partition("_")
+    if name in NAMES_OF_TYPES and fault in ("type", "parsing", "from_float"):
+        return f"it must be {NAMES_OF_TYPES[name]}"
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "it must be", 1)

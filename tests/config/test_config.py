@@ -59,7 +59,7 @@ def test_mistyped_key_gets_the_nearest(tmp_path: Path, text: str, named: str, ne
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, text), {})
     assert named in str(caught.value)
-    assert f"did you mean {nearest!r}" in str(caught.value)
+    assert str(caught.value).endswith(f"did you mean {nearest!r}?")
 
 
 def test_mistyped_variable_gets_the_nearest() -> None:
@@ -71,6 +71,26 @@ def test_wrong_value_is_named_with_origin(tmp_path: Path) -> None:
     path = write(tmp_path, "[face]\nthreshold = 1.5")
     with pytest.raises(ConfigError, match=r"config.toml: face.threshold = 1.5"):
         load(path, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[camera]\nwidth = "wide"', "it must be a whole number"),
+        ("[camera]\nwidth = 640.5", "it must be a whole number"),
+        ('[face]\nthreshold = "high"', "it must be a number"),
+        ('[web]\nenabled = "maybe"', "it must be true or false"),
+        ("[camera]\nsource = 7", "it must be text"),
+        ("[counts]\npath = 7", "it must be a path, written as text"),
+        ('[web]\nkiosk_languages = "fr"', "it must be a list"),
+        ("[camera]\nrotate = 45", "it must be 0, 90, 180 or 270"),
+        ("[camera]\nwidth = 1", "it must be greater than or equal to 160"),
+    ],
+)
+def test_wrong_values_are_told_in_plain_words(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), {})
+    assert str(caught.value).endswith(f"is wrong: {said}.")
 
 
 def test_pins_can_be_left_unwired(tmp_path: Path) -> None:
@@ -86,6 +106,11 @@ def test_broken_toml_says_where(tmp_path: Path) -> None:
 def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
         load(tmp_path / "absent.toml", {})
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder"):
+        load(tmp_path, {})
 
 
 def test_users_file_is_found(tmp_path: Path) -> None:
