@@ -173,7 +173,7 @@ def _outlined(canvas: Image, marks: Sequence[Mark]) -> list[Rectangle]:
     boxes = [_rectangle(mark.bbox, canvas) for mark in marks]
     for mark, box in zip(marks, boxes, strict=True):
         row = mark.verdict.row
-        OUTLINES[row.outline](canvas, box, row.colours.picture_bgr, _line_width(canvas))
+        OUTLINES[row.outline](canvas, box, row.colours.picture_bgr, _line_width(canvas, box))
     return boxes
 
 
@@ -188,8 +188,10 @@ def _short_side(canvas: Image) -> int:
     return int(min(height, width))
 
 
-def _line_width(canvas: Image) -> int:
-    return max(1, round(_short_side(canvas) / 300))
+def _line_width(canvas: Image, box: Rectangle) -> int:
+    """As the picture allows, and thin enough to leave a small face in a large picture visible."""
+    face = min(box.right - box.left, box.bottom - box.top)
+    return max(1, round(min(_short_side(canvas) / 300, face / 30)))
 
 
 def _single(canvas: Image, box: Rectangle, colour: Colour, width: int) -> None:

@@ -49,6 +49,13 @@ def test_boxes_have_their_verdicts_colour(verdict: Verdict) -> None:
     assert not marked[200:330, 240:360].any(), "the face itself stays free"
 
 
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_small_faces_in_large_pictures_stay_free(verdict: Verdict) -> None:
+    marked = coloured(annotate(grey(3000, 4000), [person(verdict, BBox(2000, 1500, 2100, 1600))]), verdict)
+    assert marked[1495:1606, 1995:2106].any()
+    assert not marked[1515:1586, 2015:2086].any()
+
+
 def test_verdicts_differ_without_their_colours() -> None:
     def outline(verdict: Verdict) -> bytes:
         drawn = annotate(grey(), [person(verdict)])
