@@ -127,6 +127,8 @@ def _opened(reopen: Callable[[], Camera]) -> Choice:
 
 
 def _named(source: str) -> SourceModule:
+    if not source.strip():
+        raise ConfigError(f"The picture source is empty; accepted: {forms()}.")
     try:
         module = module_for(source)
     except OSError as error:

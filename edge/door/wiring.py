@@ -118,7 +118,7 @@ def _open_door(
     alerts = AlertPolicy(config.alerts, output, clock, muted_until)
     parts.callback(alerts.close)
     sinks.greet()
-    for sentence in (*choice.why, *_not_counted(opening), f"Alerts: {output.name}."):
+    for sentence in (*choice.why, *_not_counted(opening), *_without_pages(opening), f"Alerts: {output.name}."):
         sinks.say(sentence)
     return Door(
         source=source,
@@ -162,6 +162,12 @@ def _kind(choice: Choice) -> SourceKind:
 def _not_counted(opening: Opening) -> Iterator[str]:
     if not opening.counted:
         yield f"This is a {opening.kind}: its visits are not counted (--count counts them)."
+
+
+def _without_pages(opening: Opening) -> Iterator[str]:
+    asked = any(opening.settings.origins.get(key) == "command line" for key in ("web.port", "web.host"))
+    if asked and not opening.watched:
+        yield "No pages: this is played as fast as possible. Add --loop or --realtime to watch it."
 
 
 def _open_sinks(opening: Opening, parts: ExitStack) -> Sinks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,12 @@ class TestChoice:
     def test_unknown_sources_list_accepted_forms(self, source: str) -> None:
         with pytest.raises(ConfigError, match=r"accepted: auto, picamera, csi:0, usb:0.*demo"):
             open_camera(CameraSettings(source=source), ManualClock())
+
+    @pytest.mark.parametrize("source", ["", "  "])
+    @pytest.mark.parametrize("opener", [open_camera, await_camera])
+    def test_an_empty_source_is_refused(self, opener: Callable[..., object], source: str) -> None:
+        with pytest.raises(ConfigError, match=r"source is empty; accepted: auto"):
+            opener(CameraSettings(source=source), ManualClock())
 
     def test_a_mistyped_source_gets_a_suggestion(self) -> None:
         with pytest.raises(ConfigError, match="did you mean 'picamera'"):

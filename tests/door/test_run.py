@@ -136,6 +136,16 @@ class TestWhatIsOnlyTried:
         assert "This is a recording: its visits are not counted (--count counts them)." in said
         assert "(a recording: not counted)" in said
 
+    @pytest.mark.parametrize(("option", "told"), [({"web.port": 8080}, 1), ({"web.host": "127.0.0.1"}, 1), ({}, 0)])
+    @pytest.mark.usefixtures("alert")
+    def test_pages_asked_for_in_vain_are_told(
+        self, option: dict[str, Any], told: int, clip: Path, store: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        overrides = {"camera.source": str(clip), "counts.path": store, **option}
+        settings = load(environment={"HOME": str(store.parent)}, overrides=overrides)
+        assert daemon.run(settings, Options(max_frames=3)) == 0
+        assert capfd.readouterr().out.count("No pages: ") == told
+
     def test_nor_is_the_demo(self, store: Path, alert: FakeAlert, capfd: pytest.CaptureFixture[str]) -> None:
         settings = load(environment={"HOME": str(store.parent)}, overrides={"camera.source": "demo"})
         assert daemon.run(settings, Options(max_frames=3)) == 0
