@@ -44,7 +44,7 @@ run: $(VENV)/.ready ## install what the device needs into .venv and run: Pi came
 demo: $(VENV)/.ready ## play the demo clip again and again, with its pages, until Ctrl-C
 	@$(VENV)/bin/maskgate run --source demo --loop $(ARGS)
 
-desktop: $(VENV)/.desktop ## the same with a live window (opencv-python in place of the headless one)
+desktop: $(VENV)/.desktop ## run with a live window (installs opencv-python in place of the headless one)
 	@$(VENV)/bin/maskgate run --window $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
 
 test: $(DEV)/.ready ## everything but containers and boards; says how long it takes and what it installs

@@ -156,7 +156,7 @@ TABLE: Mapping[Verdict, Row] = {
         welcome=True,
         urgency=0,
         words={
-            "en": Words("with mask", "Thank you", "Your mask is on well"),
+            "en": Words("with mask", "Thank you", "Your mask fits well"),
             "fr": Words("avec masque", "Merci", "Votre masque est bien mis"),
         },
         colours=Colours("#50dc50", "#0b7a47", "#075f36", "#054a2a", "#b6f2cf"),

@@ -239,7 +239,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"Cannot write to {folder}: {error.strerror}; make room there or choose another --output.")
+    return ConfigError(f"Cannot write to {folder}: {error.strerror}; choose another --output.")
 
 
 def _sentence(picture: Picture, readings: Sequence[Reading], written: Path | None) -> str:
