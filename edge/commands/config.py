@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from edge.config import Config, Settings, show
+from edge.config import Settings, show
 
 SUMMARY = "print the settings"
 ABOUT = "Print the effective settings as TOML, each with its meaning and where it comes from."
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Print, and return the exit code."""
     if args.example:
-        print(HEADING + show.as_toml(Settings(Config(), {}, None)), end="")
+        print(HEADING + show.example(), end="")
     elif args.json:
         print(json.dumps(show.as_json(settings), indent=2, ensure_ascii=False))
     else:

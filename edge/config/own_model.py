@@ -26,3 +26,8 @@ def own_model(task: str, manifest: Path = OWN_MANIFEST) -> str | None:
         return f"{manifest}#model"
     usual = [name for name in names if name in USUAL]
     return f"{manifest}#{(usual or names)[0]}" if names else None
+
+
+def is_carried(value: object, manifest: Path = OWN_MANIFEST) -> bool:
+    """Whether a setting's value names the model that this release carries."""
+    return isinstance(value, str) and value.startswith(f"{manifest}#")

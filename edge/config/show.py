@@ -13,14 +13,26 @@ from pydantic import SecretStr
 from edge.cameras.address import shown, shown_value
 from edge.config.layers import toml_literal
 from edge.config.model import SOURCES, Config, Setting, Settings, declared
+from edge.config.own_model import is_carried
 from edge.config.section import NOT_WIRED
 
 WIDTH = 100
+
+CARRIED = "; unset: the model that came with this release"
 
 
 def as_json(settings: Iterable[Setting]) -> dict[str, dict[str, Any]]:
     """Value and origin of each setting, by its dotted key. Passwords are masked."""
     return {one.key: {"value": _plain(one), "origin": one.origin} for one in settings}
+
+
+def example() -> str:
+    """A documented file of all defaults, without the path of a model in this release: the next release has another."""
+    settings = Settings(Config(), {}, None)
+    return as_toml(
+        replace(one, value=None, description=one.description + CARRIED) if is_carried(one.value) else one
+        for one in settings
+    )
 
 
 def as_toml(settings: Iterable[Setting], origins: bool = False) -> str:
@@ -45,7 +57,7 @@ def as_toml(settings: Iterable[Setting], origins: bool = False) -> str:
 
 
 def _unset() -> frozenset[str]:
-    return frozenset(one.key for one in Settings(Config(), {}, None) if one.value is None)
+    return frozenset(one.key for one in Settings(Config(), {}, None) if one.value is None or is_carried(one.value))
 
 
 def _setting(key: str, one: Setting, origins: bool) -> Iterator[str]:

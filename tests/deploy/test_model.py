@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -16,20 +17,15 @@ from deploy.__main__ import main
 from deploy.errors import DeployError
 from deploy.model import FOLDER, add_to_wheel, digest, read_model
 from edge.config.own_model import OWN_MANIFEST
-from edge.vision.models import SHIPPED_MANIFEST
+from tests.stand_ins.container import must
+from tests.stand_ins.converted_model import converted_model
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "converted"
-    folder.mkdir()
-    entry = json.loads(SHIPPED_MANIFEST.read_text())["models"]["mask-small"]
-    (folder / "manifest.json").write_text(json.dumps({"version": 1, "models": {"mask": entry}}))
-    for name in (entry["file"], entry["card"]):
-        shutil.copy(SHIPPED_MANIFEST.with_name(name), folder)
-    return folder
+    return converted_model(tmp_path / "converted")
 
 
 @pytest.fixture
@@ -68,6 +64,33 @@ def test_releases_are_named_after_models(model: Path, wheel: Path, monkeypatch: 
     before = digest(read_model(model))
     (model / "manifest.json").write_text(json.dumps(entry))
     assert digest(read_model(model)) != before
+
+
+@pytest.fixture
+def release(model: Path, tmp_path: Path) -> Path:
+    """What of a release with this model lies on a device."""
+    shutil.copytree(ROOT / "edge", tmp_path / "release" / "edge", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, content in read_model(model).items():
+        path = tmp_path / "release" / FOLDER / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path / "release"
+
+
+def config(release: Path, file: Path, *options: str) -> str:
+    return must([sys.executable, "-m", "edge", "config", *options, "--config", str(file)], cwd=release)
+
+
+def test_examples_name_no_release(release: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.toml").touch()
+    effective = config(release, tmp_path / "empty.toml")
+    assert f'model = "{release / FOLDER}/manifest.json#mask"  # default' in effective
+    example = config(release, tmp_path / "empty.toml", "--example")
+    assert str(release) not in example
+    assert "\n# model =\n" in example
+    assert "unset: the model that came with this release" in " ".join(example.replace("# ", "").split())
+    (tmp_path / "example.toml").write_text(example)
+    assert f'{release / FOLDER}/manifest.json#mask"  # default' in config(release, tmp_path / "example.toml")
 
 
 def test_any_file_in_the_folder_works(model: Path) -> None:

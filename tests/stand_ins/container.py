@@ -50,9 +50,9 @@ def call(command: Sequence[str], **options: object) -> subprocess.CompletedProce
     return subprocess.run(command, text=True, capture_output=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
-def must(command: Sequence[str]) -> str:
+def must(command: Sequence[str], **options: object) -> str:
     """Run a command that has to work."""
-    done = call(command)
+    done = call(command, **options)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
 
