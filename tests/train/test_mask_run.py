@@ -59,6 +59,15 @@ class TestCalibration:
         assert fitted.temperature < 1
         assert (left.temperature, left.alarm_below) == (1.0, 0.5)
 
+    def test_the_starts_temperature_stays(self) -> None:
+        faces = held(20, 20, 20)
+        unsure = np.full((60, 3), 0.25) + 0.25 * np.eye(3)[np.repeat(np.arange(3), 20)]
+        kept = door.settle(unsure, faces, {}, calibrate=False, started_at=0.5)
+        assert kept.found is not None
+        assert (kept.temperature, kept.found["temperature"]) == (0.5, 0.5)
+        assert kept.found["balanced_loss"] == pytest.approx(-np.log(0.5**2 / (0.5**2 + 2 * 0.25**2)), abs=1e-3)
+        assert door.settle(unsure, [], {}, calibrate=False, started_at=0.5).temperature == 0.5
+
     def test_the_card_explains_missing_calibration(self) -> None:
         metrics = {"command": "python -m train mask photos/", "uncalibrated": "too few held-out faces"}
         stage = provenance.training_figures(metrics)

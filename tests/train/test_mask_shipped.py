@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from convert import provenance
+from convert import provenance, tables
 from edge.errors import ConfigError
 from edge.runtime import open_model
 from edge.values import LABELS, Label
@@ -20,6 +20,7 @@ from train.__main__ import main
 from train.common.start_models import MASK, YUNET
 from train.mask.kept import MOST_KEPT, Kept
 from train.mask.locate import YuNet
+from train.mask.start import temperature_of
 from train.mask.views import Deck
 
 BADLY = LABELS.index(Label.MASK_WORN_INCORRECTLY)
@@ -83,7 +84,13 @@ def test_few_photos_train_the_shipped_model(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().out
     assert "mask_worn_incorrectly: no example to learn from" in said
     assert "what the start model knows of it is kept" in said
-    assert json.loads((tmp_path / "run/metrics.json").read_text())["settings"]["start_from"] == "shipped"
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["settings"]["start_from"] == "shipped"
+    temperature = temperature_of(MASK)
+    assert [row["held_out_temperature"] for row in metrics["history"]] == [temperature]
+    assert f"the start model's temperature, {temperature:g}, is kept" in said
+    assert metrics["uncalibrated"].endswith(f"the start model's temperature, {temperature:g}, is kept")
+    assert metrics["uncalibrated"] in tables.training_tables([provenance.training_figures(metrics)])
 
 
 def test_classes_without_examples_keep_answers() -> None:

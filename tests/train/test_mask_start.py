@@ -90,6 +90,20 @@ class TestStart:
         with pytest.raises(ConfigError, match=name):
             adopt(classifier(), tmp_path / name)
 
+    def test_temperatures_come_from_metrics(self, tmp_path: Path) -> None:
+        from train.mask.start import temperature_of
+
+        metrics, start = tmp_path / "metrics.json", tmp_path / "mask.keras"
+        assert temperature_of(start) == 1
+        epochs = [{"epoch": epoch, "held_out_temperature": epoch / 10} for epoch in (6, 7)]
+        metrics.write_text(json.dumps({"kept_epoch": 7, "history": epochs}))
+        assert temperature_of(start) == 0.7
+        assert temperature_of(start.with_suffix(".tflite")) == 1
+        for text in ("{", "[]"):
+            metrics.write_text(text)
+            with pytest.raises(ConfigError, match=r"metrics\.json is not the metrics file of a run"):
+                temperature_of(start)
+
 
 class TestDraws:
     """Which faces are learned from, and how often."""

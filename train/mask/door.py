@@ -35,7 +35,7 @@ class Settled(NamedTuple):
     """How a classifier is set for the door.
 
     Attributes:
-        temperature: That calibrates it; 1 where there were too few faces to fit one.
+        temperature: That calibrates it; the start model's where there were too few faces to fit one.
         alarm_below: Probability of ``with_mask`` below which it alarms.
         found: Its figures on the held-out faces; None where there are none.
     """
@@ -72,7 +72,11 @@ def uncalibrated(held_out: Sequence[Sample], learned: Collection[Label]) -> str:
 
 
 def settle(
-    probabilities: NDArray[np.float64], held_out: Sequence[Sample], draw: Mapping[str, float], calibrate: bool
+    probabilities: NDArray[np.float64],
+    held_out: Sequence[Sample],
+    draw: Mapping[str, float],
+    calibrate: bool,
+    started_at: float = 1.0,
 ) -> Settled:
     """Fit what is fitted to held-out faces, and tell the figures that come of it.
 
@@ -81,11 +85,12 @@ def settle(
         held_out: The N faces.
         draw: How many times more often the faces of a source count.
         calibrate: Whether there are enough faces, see `uncalibrated`.
+        started_at: The temperature of the start model, kept where none can be fitted.
     """
     if not held_out:
-        return Settled()
+        return Settled(started_at)
     truth = indices(held_out, LABELS)
-    temperature = fit_temperature(Judged(probabilities, truth), balancing(truth)) if calibrate else 1.0
+    temperature = fit_temperature(Judged(probabilities, truth), balancing(truth)) if calibrate else started_at
     calibrated = tempered(probabilities, temperature)
     weighed = calibrated * ratios()
     answers = weighed / weighed.sum(axis=1, keepdims=True)

@@ -28,6 +28,7 @@ from train.mask.figures import RATES, describe, figures, indices
 from train.mask.kept import Kept
 from train.mask.recipe import start_file, start_of
 from train.mask.soup import Soup
+from train.mask.start import adopt, temperature_of
 from train.mask.teachers import Teachers
 from train.mask.views import Deck, plain_view
 
@@ -54,6 +55,8 @@ class Run:
         self.average: Average
         self.teachers = Teachers(args.teacher) if args.teacher else None
         self.kept: Kept | None = None
+        start = start_file(args)
+        self.started_at = temperature_of(start) if start else 1.0
         self.scalars = Scalars(args.out / "tensorboard" if args.tensorboard else None)
         self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "alarm_below": 0.5}
 
@@ -113,8 +116,6 @@ class Run:
 
     def _start_from(self, model: Any, deck: Deck) -> None:
         """Give the model its start, and keep what that knows of classes without an example."""
-        from train.mask.start import adopt
-
         path = start_file(self.args)
         say_absent(deck, kept=path is not None)
         if path is None or (self.args.resume and not deck.absent):
@@ -138,9 +139,12 @@ class Run:
 
     def _foresee_calibration(self, faces: Faces) -> None:
         """Say before the first epoch if there will be no calibration."""
-        self.state["uncalibrated"] = door.uncalibrated(faces.held_out, faces.counts())
-        if self.state["uncalibrated"]:
-            say(f"No temperature and no alarm threshold will be fitted: {self.state['uncalibrated']}")
+        why = door.uncalibrated(faces.held_out, faces.counts())
+        if why and self.started_at != 1:
+            why += f"; the start model's temperature, {self.started_at:g}, is kept"
+        self.state["uncalibrated"] = why
+        if why:
+            say(f"No temperature and no alarm threshold will be fitted: {why}")
 
     def _enter_phase(self, model: Any, epoch: int) -> None:
         """Compile again when a phase starts: the head alone, then each member's upper layers; else change nothing."""
@@ -245,10 +249,11 @@ class Run:
         from train.mask.batches import predict
         from train.mask.model import for_door
 
-        settled = door.Settled()
+        settled = door.Settled(self.started_at)
         if held_out:
             probabilities = predict(model, held_out, self.size, self.args.margin)
-            settled = door.settle(probabilities, held_out, self.args.draw, not self.state["uncalibrated"])
+            enough = not self.state["uncalibrated"]
+            settled = door.settle(probabilities, held_out, self.args.draw, enough, self.started_at)
         if settled.found is None or settled.found["balanced_loss"] < self._least_loss():
             save_model(for_door(model, np.log(door.ratios()).tolist(), settled.temperature), self.folder.model)
             best = {"kept_epoch": epoch + 1, "alarm_below": settled.alarm_below, "held_out": settled.found}

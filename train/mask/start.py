@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,39 @@ def adopt(model: Any, path: Path, views: Views) -> None:
 
 def without_door(model: Any, metrics: Path) -> None:
     """Take back what `train.mask.model.for_door` did to the model of a run, where its metrics tell of that."""
-    told = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
+    told = _told(metrics)
     if "door_ratios" not in told:
         return
-    kept = [row for row in told.get("history", []) if row.get("epoch") == told.get("kept_epoch")]
-    temperature = kept[0].get("held_out_temperature", 1.0) if kept else 1.0
+    temperature = _kept_temperature(told)
     kernel, bias = model.get_layer("probabilities").get_weights()
     bias -= np.log(told["door_ratios"]).astype(np.float32)
     model.get_layer("probabilities").set_weights([kernel * temperature, bias * temperature])
+
+
+def temperature_of(path: Path) -> float:
+    """The temperature that the metrics next to a .keras file tell of; 1 where they tell of none.
+
+    Raises:
+        ConfigError: The metrics are not a run's.
+    """
+    return 1.0 if path.suffix == ".tflite" else _kept_temperature(_told(path.with_name(METRICS_FILE)))
+
+
+def _told(metrics: Path) -> dict[str, Any]:
+    """The metrics of a run; empty where there are none."""
+    try:
+        told = json.loads(metrics.read_bytes()) if metrics.is_file() else {}
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise ConfigError(f"{metrics} is not the metrics file of a run: move it away, or start from another model.")
+    return told
+
+
+def _kept_temperature(told: Mapping[str, Any]) -> float:
+    """Of the epoch that a run kept; 1 where it held no faces out."""
+    kept = [row for row in told.get("history", []) if row.get("epoch") == told.get("kept_epoch")]
+    return float(kept[0].get("held_out_temperature", 1.0)) if kept else 1.0
 
 
 def _adopt_widest(model: Any, trained: Any, views: Views) -> None:
