@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.stand_ins.card_base import MIB, debugfs, pack
 from tests.stand_ins.checkout import Checkout
 from tests.stand_ins.container import Machine, must, unpack_root, wait_for
+from tests.stand_ins.converted_model import converted_model
 
 BASE_ROOT = 700 * MIB
 SETUP = "/var/lib/maskgate-setup"
@@ -70,6 +71,7 @@ class Card(Machine):
         self.image = work / "card.img"
         self.told = ""
         self._work = work
+        self.model = converted_model(work / "converted")
 
     def fill(self) -> None:
         """Make base and card, and take the card's root file system out of it, owners and modes included."""
@@ -83,7 +85,7 @@ class Card(Machine):
         drop_in.write_text(CLOCK)
         self.prepare(scratch / "base")
         base = pack(scratch / "base", scratch / "base.img", BASE_ROOT)
-        self.told = self.checkout.make_image(base, self.settings(), scratch / "card.img")
+        self.told = self.checkout.make_image(base, self.settings(), scratch / "card.img", self.model)
         shutil.rmtree(scratch / "base")
         base.unlink()
         debugfs(scratch / "card.img", f"rdump / {self.root}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.stand_ins.container import CACHE, Device, Login, call
 
 ROOT = Path(__file__).parents[2]
-CHECKOUT = ("edge", "deploy", "systemd", "pyproject.toml", "README.md", "LICENSE")
+CHECKOUT = ("edge", "deploy", "systemd", "pyproject.toml", "README.md", "LICENSE", "Makefile")
 
 
 class Checkout:
@@ -28,6 +28,14 @@ class Checkout:
         (CACHE / "wheels").mkdir(parents=True, exist_ok=True)
         (folder / "build").mkdir()
         (folder / "build" / "wheels").symlink_to(CACHE / "wheels")
+        self._lend_python(folder / "build" / "deploy-env")
+
+    def _lend_python(self, venv: Path) -> None:
+        """Let make use the Python of these tests in place of an environment of its own."""
+        (venv / "bin").mkdir(parents=True)
+        (venv / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (venv / "bin" / "python").chmod(0o755)
+        (venv / ".ready").touch()
 
     def change_unit(self, old: str, new: str) -> None:
         """Edit the unit: that alone makes another release."""
@@ -55,10 +63,17 @@ class Checkout:
         print(done.stdout, done.stderr)
         return done.returncode, done.stdout.splitlines()[-1] if done.stdout else done.stderr
 
-    def make_image(self, base: Path, settings: Path, output: Path) -> str:
-        """Make a card's image of ``base``, and return what is told."""
-        command = [sys.executable, "-m", "deploy", "image", "--base", str(base), "--settings", str(settings)]
-        done = call([*command, "--output", str(output)], cwd=self.folder)
+    def make(self, machine: Device | Login, target: str, **variables: object) -> tuple[int, str]:
+        """Run ``make deploy`` or ``make rollback``; return its exit code and the last line that it prints."""
+        words = [f"HOST={machine.host}", f"ARGS=--ssh-config {machine.ssh_config}"]
+        done = call(["make", target, *words, *(f"{key}={value}" for key, value in variables.items())], cwd=self.folder)
+        print(done.stdout, done.stderr)
+        return done.returncode, done.stdout.splitlines()[-1] if done.stdout else done.stderr
+
+    def make_image(self, base: Path, settings: Path, output: Path, model: Path) -> str:
+        """Make a card's image of ``base`` that carries ``model``, and return what is told."""
+        variables = {"BASE": base, "SETTINGS": settings, "MODEL": model, "ARGS": f"--output {output}"}
+        done = call(["make", "image", *(f"{key}={value}" for key, value in variables.items())], cwd=self.folder)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -78,9 +78,15 @@ def test_first_boot_leaves_nothing_behind(card: Card) -> None:
     assert card.must(f"ls -d {SETUP} {UNIT} /etc/systemd/system/*/maskgate-first-boot* 2>/dev/null || true") == ""
 
 
+def test_the_card_carries_its_own_model(card: Card) -> None:
+    release = card.must("readlink -f /opt/maskgate/current")
+    found = next(line for line in card.shown().splitlines() if "mask: mask-small.tflite" in line)
+    assert f"of your own, {release}/" in found
+
+
 def test_deploying_the_same_changes_nothing(card: Card, checkout: Checkout) -> None:
     """Card and deployment end in the same layout."""
-    code, line = checkout.deploy(card)
+    code, line = checkout.make(card, "deploy", MODEL=card.model)
     assert (code, "unchanged: " in line) == (0, True), line
 
 

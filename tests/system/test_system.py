@@ -18,6 +18,7 @@ from deploy.ssh.connection import Connection
 from tests.nonempty import some
 from tests.stand_ins.checkout import Checkout
 from tests.stand_ins.container import GUEST, USER, Machine, call, missing, must, wait_for
+from tests.stand_ins.converted_model import converted_model
 
 CONFIG = """\
 # The operator's own words.
@@ -381,6 +382,22 @@ def test_rollback_goes_one_release_back(machine: Machine, second: Checkout) -> N
     assert as_login_user(machine, "sudo maskgate counts --since 30d").returncode == 0
     code, line = second.deploy(machine, "rollback", "--to", newer)
     assert (code, current(machine)) == (0, newer)
+
+
+def test_rollback_brings_the_model_before_back(machine: Machine, second: Checkout, tmp_path: Path) -> None:
+    before = current(machine)
+    code, line = second.make(machine, "deploy", MODEL=converted_model(tmp_path / "converted"))
+    assert (code, f"(before: {before})" in line) == (0, True), line
+    carrying = current(machine)
+    assert carrying.startswith(f"{before}-model.")
+    assert machine.judging()
+    doctor = as_login_user(machine, "sudo maskgate doctor").stdout
+    assert f"mask: mask-small.tflite of your own, /opt/maskgate/releases/{carrying}/" in doctor
+    code, line = second.make(machine, "rollback")
+    assert (code, current(machine)) == (0, before), line
+    assert machine.judging()
+    doctor = as_login_user(machine, "sudo maskgate doctor").stdout
+    assert ("mask: mask.tflite, " in doctor, "of your own" in doctor) == (True, False), doctor
 
 
 def test_simultaneous_deployments_stay_apart(machine: Machine) -> None:
