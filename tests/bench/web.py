@@ -1,10 +1,10 @@
 """What those who look cost the pipeline.
 
 Runs the real loop on the looped demo clip as fast as it goes, with the screens served, and compares spells without
-clients to spells with 20 of them in another process, at last with five at the set-up page, who look through the camera.
-Spells alternate, so that a machine that is busy with other things
-is busy with both; a spell with clients is compared with the mean of its neighbours. The clients only read and forget,
-twice a second, because on a real door they run elsewhere.
+clients to spells with 20 of them in another process: kiosk pages, then operators, five of them at the set-up page, who
+look through the camera. Spells alternate, so that a machine that is busy with other things is busy with both; a spell
+with clients is compared with the mean of its neighbours. The clients only read and forget, twice a second, because on a
+real door they run elsewhere. The last table has the frames come at the clip's own rate, as a camera sends them.
 
 Three figures: frames a second of the loop; processor time of this process (loop and server together) a frame; and what
 of it the server's own thread took, which tells even on a busy machine.
@@ -42,7 +42,7 @@ from tests.bench.results import Options, Quartiles, Section, Table
 
 CLIENTS = 20
 EVENTS, PICTURES = [f"{CLIENTS}:/events"], [f"{CLIENTS}:/events", f"{CLIENTS}:/picture"]
-OPERATORS = ["20:/events", "15:/api/status", "5:/camera/preview", "5:/api/status", "5:/api/aim"]
+OPERATORS = ["20:/events?calm", "15:/api/status", "5:/camera/preview", "5:/api/status", "5:/api/aim"]
 """What 15 operator pages and five set-up pages ask for."""
 
 
@@ -57,6 +57,14 @@ class Spell(NamedTuple):
     def a_second(self) -> float:
         """Of the server's thread, in milliseconds of processor time per second: the same at any frame rate."""
         return self.fps * self.cpu * self.server / 100
+
+
+class Size(NamedTuple):
+    """How many pairs of spells, of how many frames, and whether those come at the clip's own rate."""
+
+    rounds: int
+    frames: int
+    paced: bool = False
 
 
 class Bench:
@@ -79,12 +87,12 @@ class Bench:
         assert self._screens.url, self._screens.trouble
         return self._screens.url
 
-    def spell(self) -> Spell:
-        """Run the loop for as many frames as asked."""
+    def spell(self, paced: bool = False) -> Spell:
+        """Run the loop for as many frames as asked, as fast as it goes or at the clip's own rate."""
         choice = open_camera(self._config.camera, self._clock)
         commands = Commands()
         door = Door(
-            source=Recording(Looped(choice.camera, choice.reopen), self._clock, False, commands.stopped),
+            source=Recording(Looped(choice.camera, choice.reopen), self._clock, paced, commands.stopped),
             pipeline=self._pipeline,
             people=PeopleTracker(self._config.people),
             alerts=AlertPolicy(self._config.alerts, NoAlert("a benchmark"), self._clock),
@@ -124,23 +132,22 @@ def clients(url: str, key: str, wanted: list[str]) -> Iterator[None]:
 def run(options: Options) -> Section:
     """Alternate spells without and with clients: of the events, of the live picture, too, and of operators."""
     section = Section()
-    rounds, frames = options.some(24, 2), options.some(200, 30)
-    for wanted in (EVENTS, PICTURES, OPERATORS):
+    full = Size(options.some(24, 2), options.some(200, 30))
+    slow = Size(options.some(8, 2), options.some(120, 20), paced=True)
+    for wanted, size in ((EVENTS, full), (PICTURES, full), (OPERATORS, full), (OPERATORS, slow)):
         with TemporaryDirectory() as folder:
-            section.tables.append(
-                _compare(Bench(frames, wanted is PICTURES, Path(folder)), (rounds, frames), wanted, section)
-            )
+            bench = Bench(size.frames, wanted is PICTURES, Path(folder))
+            section.tables.append(_compare(bench, size, wanted, section))
     return section
 
 
-def _compare(bench: Bench, size: tuple[int, int], wanted: list[str], section: Section) -> Table:
-    rounds, frames = size
+def _compare(bench: Bench, size: Size, wanted: list[str], section: Section) -> Table:
     bench.spell()
-    alone, watched = [bench.spell()], []
-    for _ in range(rounds):
+    alone, watched = [bench.spell(size.paced)], []
+    for _ in range(size.rounds):
         with clients(bench.url, bench.key, wanted):
-            watched.append(bench.spell())
-        alone.append(bench.spell())
+            watched.append(bench.spell(size.paced))
+        alone.append(bench.spell(size.paced))
     bench.close()
     neighbours = [Spell(*map(statistics.mean, zip(*pair, strict=True))) for pair in pairwise(alone)]
     slower = [100 * (1 - one.fps / other.fps) for one, other in zip(watched, neighbours, strict=True)]
@@ -154,7 +161,7 @@ def _compare(bench: Bench, size: tuple[int, int], wanted: list[str], section: Se
     rows.append(("of it the server's thread, %", *(share.told(1) for share in shares), ""))
     load = [Quartiles.of([one.a_second for one in spells]) for spells in (alone, watched)]
     rows.append(("the server's thread, ms per second", *(one.told(1) for one in load), ""))
-    who = f"Clients {', '.join(wanted)}"
+    who = f"Clients {', '.join(wanted)}{' at the rate of a camera' if size.paced else ''}"
     section.data[who] = {
         "slower_percent": Quartiles.of(slower).json(),
         "dearer_percent": Quartiles.of(dearer).json(),
@@ -162,4 +169,4 @@ def _compare(bench: Bench, size: tuple[int, int], wanted: list[str], section: Se
         "server_ms_per_second": load[1].json(),
     }
     head = ("", "alone", "watched", "the loop's loss, %")
-    return Table(f"{who}, {rounds} pairs of spells of {frames} frames:", head, rows)
+    return Table(f"{who}, {size.rounds} pairs of spells of {size.frames} frames:", head, rows)

@@ -131,8 +131,8 @@ class Server(uvicorn.Server):
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody listens to a stream."""
-        return any(stream.audience.size for stream in self._site.streams)
+        """Whether somebody sees each movement: at the kiosk page or through the camera."""
+        return any(stream.audience.size > stream.audience.calm for stream in self._site.streams)
 
     def serve_on(self, listener: socket.socket) -> None:
         """Serve on ``listener``, which is bound and listens; closed at the end."""

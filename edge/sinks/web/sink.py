@@ -32,9 +32,9 @@ FIRST_FRAME_WITHIN = 3.0
 RETRY_EVERY = 15.0
 """Pause between attempts to open a port in use or an address that does not exist yet, in seconds."""
 LOOK_EVERY = 0.1
-"""Interval between statuses while a page is open, in seconds."""
+"""Interval between statuses while a page shows movements, in seconds."""
 GLANCE_EVERY = 0.25
-"""Interval between statuses while no page is open, in seconds."""
+"""Interval between statuses while no such page is open, in seconds."""
 FAREWELL = 3.0
 """Timeout for the server to stop, in seconds."""
 
@@ -97,7 +97,7 @@ class WebScreens(Sink):
 
     @property
     def every(self) -> float:  # type: ignore[override]
-        """Often while a page is open; always well within the age at which a frame is stale."""
+        """Often while a page shows movements; always well within the age at which a frame is stale."""
         looked_at = self._server is not None and self._server.is_watched
         return min(LOOK_EVERY if looked_at else GLANCE_EVERY, self._config.camera.stale_after / 4)
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.1
 """Interval between checks of the slot, in seconds: at most ten states per second are sent."""
+CALM = b"calm"
+"""Query of the address with which a page asks for fewer states."""
+CALM_EVERY = 0.5
+"""The same for pages that only follow what happens, such as an operator's: at most two per second."""
 HEARTBEAT = 1.0
 """Maximum interval between states, in seconds, even if nothing changed: silence means that the server is gone."""
 MOST_LISTENERS = 64
@@ -44,12 +48,18 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Audience:
-    """Those who listen to a stream, woken together."""
+    """Those who listen to a stream, woken together; the calm among them less often.
+
+    Attributes:
+        size: How many they are.
+        calm: How many of them are calm.
+        closed: Whether they have to leave.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._woken = asyncio.Event()
-        self.size = 0
+        self._woken = {calm: asyncio.Event() for calm in (False, True)}
+        self.size = self.calm = 0
         self.closed = False
 
     def has_room(self, kiosk: bool) -> bool:
@@ -57,22 +67,25 @@ class Audience:
         return self.size < self._most - (0 if kiosk else KIOSKS)
 
     @asynccontextmanager
-    async def member(self) -> AsyncIterator[None]:
+    async def member(self, calm: bool = False) -> AsyncIterator[None]:
         """Count somebody in while the stream lasts."""
         self.size += 1
+        self.calm += calm
         try:
             yield
         finally:
             self.size -= 1
+            self.calm -= calm
 
-    async def wait(self) -> None:
+    async def wait(self, calm: bool = False) -> None:
         """Until the next ``wake``."""
-        await self._woken.wait()
+        await self._woken[calm].wait()
 
-    def wake(self) -> None:
-        """Let everybody look."""
-        woken, self._woken = self._woken, asyncio.Event()
-        woken.set()
+    def wake(self, calm: bool = True) -> None:
+        """Let everybody look, or only those who are not ``calm``."""
+        for one in (False, True) if calm else (False,):
+            woken, self._woken[one] = self._woken[one], asyncio.Event()
+            woken.set()
 
     def close(self) -> None:
         """Let everybody leave."""
@@ -95,15 +108,27 @@ class Events:
         self._feed, self._clock, self._stale_after, self._release = feed, clock, stale_after, release
         self._state = b""
         self._sent_at = 0.0
+        self._calm_at, self._waiting = 0.0, False
         self._told: list[tuple[int, bytes]] = []
         self._newest = 0
 
     async def run(self) -> None:
         """Check the slot while somebody listens, and wake the listeners when something changed."""
         while not self.audience.closed:
-            if self.audience.size and self.look():
-                self.audience.wake()
-            await asyncio.sleep(LOOK_EVERY)
+            if self.audience.size:
+                self._tell(self.look())
+            hurry = self.audience.size > self.audience.calm
+            await asyncio.sleep(LOOK_EVERY if hurry else CALM_EVERY / 2)
+
+    def _tell(self, changed: bool) -> None:
+        """Wake the listeners; the calm ones only now and then, as long as there are some."""
+        now = self._clock.monotonic()
+        self._waiting |= changed
+        calm = self._waiting and now - self._calm_at >= CALM_EVERY
+        if calm:
+            self._calm_at, self._waiting = now, False
+        if changed or calm:
+            self.audience.wake(calm)
 
     def look(self) -> bool:
         """Take in what is new. Returns whether it should be sent."""
@@ -120,16 +145,16 @@ class Events:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one listener."""
-        async with self.audience.member(), _left(receive) as left:
-            if self.look():
-                self.audience.wake()
+        calm = scope["query_string"] == CALM
+        async with self.audience.member(calm), _left(receive) as left:
+            self._tell(self.look())
             await _start(send, b"text/event-stream")
             seen = _last_event_id(scope, self._newest)
             await send(_part(f"retry: {RECONNECT_MS}\n\n".encode()))
             while not self.audience.closed and not left():
                 await send(_part(self._since(seen) + self._state))
                 seen = self._newest
-                await self.audience.wait()
+                await self.audience.wait(calm)
             await send({"type": "http.response.body", "body": b"event: bye\ndata: {}\n\n", "more_body": False})
 
     def _since(self, seen: int) -> bytes:
@@ -196,24 +221,31 @@ class Pictures:
         return True
 
     def _encode(self, image: Image, status: Status) -> bytes:
-        return _encode_picture(self._draw(image, status) if self._draw else image)
+        small = _smaller(image)
+        return _encode_picture(self._draw(small, status) if self._draw else small)
 
 
 def framed(image: Image, status: Status) -> Image:
-    """The picture with everyone's box, verdict and face size in pixels."""
+    """The picture, which may be smaller than the frame, with everyone's box, verdict and face size in the frame."""
     from edge.sinks.draw import annotate
 
     people = status.in_sight
     sizes = [f"{person.bbox.short_side:.0f} px" for person in people]
-    return annotate(image, people, notes=sizes, language=status.language)
+    scale = image.shape[1] / status.image.shape[1] if status.image is not None else 1.0
+    return annotate(image, people, notes=sizes, scale=scale, language=status.language)
+
+
+def _smaller(image: Image) -> Image:
+    """As wide as is sent at most: drawing on it costs less, and letters stay sharp."""
+    height, width = image.shape[:2]
+    if width <= PICTURE_WIDTH:
+        return image
+    size = (PICTURE_WIDTH, round(height * PICTURE_WIDTH / width))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def _encode_picture(image: Image) -> bytes:
     """A part of the stream, its boundary behind it: a browser shows a part when it has seen the boundary."""
-    height, width = image.shape[:2]
-    if width > PICTURE_WIDTH:
-        size = (PICTURE_WIDTH, round(height * PICTURE_WIDTH / width))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
     head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
     return b"".join((head, jpeg, f"\r\n--{BOUNDARY}\r\n".encode()))

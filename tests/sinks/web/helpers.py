@@ -47,11 +47,11 @@ def exchange(door: Door, request: bytes) -> bytes:
 class Listener:
     """Reads /events in a thread."""
 
-    def __init__(self, door: Door, **headers: str | bytes) -> None:
+    def __init__(self, door: Door, query: str = "", **headers: str | bytes) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
         self.times: list[float] = []
         self.ended = False
-        self._url, self._headers = f"{door.url}events", headers
+        self._url, self._headers = f"{door.url}events{query}", headers
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 

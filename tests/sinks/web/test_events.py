@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +66,18 @@ class TestEvents:
         until(lambda: len(listener.of("state")) > states + 1)
         assert [(one["number"], one["event"], one["verdict"]) for one in happened] == [(1, "verdict", "without_mask")]
         assert listener.of("happened") == happened
+
+    def test_calm_listeners_get_fewer_states(self, door: Door) -> None:
+        kiosk, operator = Listener(door), Listener(door, "?calm")
+        until(lambda: kiosk.of("state") and operator.of("state"))
+        began = time.monotonic()
+        for step in range(30):
+            door.people = (person(1, Verdict.WITH_MASK, x=10 * step),)
+            time.sleep(0.1)
+        seconds = time.monotonic() - began
+        assert len(operator.of("state")) <= seconds / streams.CALM_EVERY + 2 < len(kiosk.of("state"))
+        door.tell(Event(EventKind.VERDICT, door.ago(0), 1, Verdict.WITH_MASK))
+        until(lambda: operator.of("happened"))
 
     def test_listeners_resume_after_a_cut(self, door: Door) -> None:
         door.tell(*(Event(EventKind.VISIT_STARTED, door.ago(1), n) for n in range(5)))

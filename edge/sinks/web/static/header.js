@@ -1,7 +1,7 @@
 "use strict";
 /* The head of a page for operators: the door's own clock, links in the language that was chosen, other languages. */
 
-const stream = new EventSource("events");
+const stream = new EventSource("events?calm");
 
 /* A page that is older than maskgate loads itself again; one whose words changed, too, unless somebody may be writing. */
 stream.addEventListener("state", (event) => {
