@@ -48,7 +48,7 @@ items = st.builds(
 
 
 @hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(frames=st.lists(st.tuples(st.floats(-1, 3), st.lists(items, max_size=6)), max_size=40))
+@given(frames=st.lists(st.tuples(st.floats(-1, 3), st.lists(items, max_size=6)), min_size=1, max_size=40))
 def test_every_visit_ends_once(frames: list[tuple[float, list[Face | Reading]]]) -> None:
     tracker = PeopleTracker(PeopleSettings())
     at, events = 0.0, []
