@@ -29,7 +29,7 @@ VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo desktop test test-quick fuzz soak lint format train convert edgetpu eval eval-peers bench demo-clip deploy rollback image test-system test-boot clean
+.PHONY: help run demo desktop test test-quick fuzz soak lint format train convert edgetpu eval eval-peers bench demo-clip deploy rollback image test-training test-system test-boot clean
 
 help: ## list the targets
 	@echo "maskgate: doorway mask detection. Start with 'make run'; no camera is needed."
@@ -52,7 +52,7 @@ test: $(DEV)/.ready ## everything but containers and boards; says how long it ta
 	@$(DEV_PYTHON) -m pytest $(ARGS)
 
 test-quick: $(QUICK)/.ready ## the device's tests, without TensorFlow, browser and soak
-	@env -u CI $(QUICK)/bin/python -m pytest -q -m 'not system and not boot and not slow' $(QUICK_TESTS) $(ARGS)
+	@env -u CI $(QUICK)/bin/python -m pytest -q -m 'not system and not boot and not training and not slow' $(QUICK_TESTS) $(ARGS)
 
 fuzz: $(DEV)/.fuzz ## look for input that breaks maskgate, for example: make fuzz ARGS='web --seconds 600'
 	@$(DEV_PYTHON) -m tests.fuzz $(ARGS)
@@ -110,6 +110,9 @@ image: $(DEPLOY)/.ready ## make a card to flash: make image BASE=raspios-lite-ar
 
 test-system: $(DEV)/.ready ## boot containers with their own systemd: deployment, card, kiosk (root; apt: see docs/how-to/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m system $(ARGS)
+
+test-training: $(DEV)/.ready ## follow the page on training and make models again from their cards (some minutes)
+	@$(DEV_PYTHON) -m pytest -m training $(ARGS)
 
 test-boot: $(DEV)/.ready ## boot a card in an emulated arm64 board (root, a quarter of an hour; apt: see docs/how-to/deploy.md)
 	@$(DEV_PYTHON) -m pytest -m boot -x -s tests/boot $(ARGS)

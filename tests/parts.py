@@ -17,7 +17,7 @@ EXTRAS = {
     "PIL": "pillow",
 }
 """What pip installs a module with, where the names differ."""
-OPTIONAL = frozenset({"gpio-sim", "libreoffice-calc-nogui", "pandas"})
+OPTIONAL = frozenset({"gpio-sim", "libreoffice-calc-nogui", "pandas", "tensorboard"})
 """Not installed for CI: no kernel of a container has the first, and the others are large and read what others wrote."""
 
 

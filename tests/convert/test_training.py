@@ -78,6 +78,7 @@ def _write_photos(folder: Path, name: str, numbers: range) -> None:
     (folder / name).write_text(json.dumps(coco))
 
 
+@pytest.mark.training
 def test_each_size_is_measured_once(project: Path) -> None:
     sizes = project / "sizes"
     (measured,) = json.loads((sizes / "sizes.json").read_text())["rows"]
@@ -89,6 +90,7 @@ def test_each_size_is_measured_once(project: Path) -> None:
     assert (sizes / "0.35-32" / "mask.keras").stat().st_mtime_ns == before
 
 
+@pytest.mark.training
 def test_recorded_commands_make_a_model_again(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

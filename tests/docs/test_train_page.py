@@ -45,6 +45,7 @@ def eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
+@pytest.mark.training
 @pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("layout", ["folders", "voc"])
