@@ -15,7 +15,7 @@ USUAL = ("mask", "face")
 def own_model(task: str, manifest: Path = OWN_MANIFEST) -> str | None:
     """What ``mask.model`` or ``face.model`` would say for the model that this release carries; None where it has none.
 
-    A manifest that cannot be read is named all the same, so that whoever loads the model tells what is wrong with it.
+    A manifest that cannot be read is named, too: loading the model then says what is wrong with it.
     """
     if not manifest.is_file():
         return None
