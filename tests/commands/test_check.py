@@ -373,13 +373,13 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     open_file = Path.open
 
-    def refuse(self: Path, mode: str, *options: Any) -> Any:
+    def refuse(self: Path, mode: str = "r", *options: Any, **named: Any) -> Any:
         if "x" in mode:
             raise OSError(28, "No space left on device")
-        return open_file(self, mode, *options)
+        return open_file(self, mode, *options, **named)
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(ConfigError, match=r"Cannot write to .*: No space left on device; make room"):
+    with pytest.raises(ConfigError, match=r"Cannot write to .*: No space left on device; choose another --output"):
         checked(path, output=tmp_path)
 
 

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from edge.sinks.counts import database
 from edge.sinks.web import token
 from edge.sinks.web.history import Span, UnknownSpanError, look_back, span
+from tests.nonempty import some
 from tests.stand_ins.browser import LONG, browser, fits_across, violations
 from tests.stand_ins.screens import Door, open_door
 
@@ -209,7 +210,7 @@ class TestPage:
         page.set_viewport_size({"width": 390, "height": 844})
         page.goto(f"{door.url}history?by=week&lang={language}")
         expect(page.locator("#weekdays-rows tr").first).to_be_visible()
-        for wide in page.locator(".wide").all():
+        for wide in some(page.locator(".wide").all()):
             assert wide.evaluate("table => table.scrollWidth <= table.clientWidth")
 
     def test_week_shows_rate_counts_and_change(self, door: Door, page: Page) -> None:
