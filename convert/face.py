@@ -16,11 +16,12 @@ from convert.equalise import equalise
 from convert.mask_data import HELD_OUT
 from edge.errors import ConfigError, ModelError
 from edge.runtime import Model, open_model
+from edge.vision.detectors import NMS_IOU
 from edge.vision.face_detector import FaceDetector, ShapedDetector
 from edge.vision.models import FaceEntry, InputSize, ShapeVariant
 from train.common.reproducible import METRICS_FILE
 from train.face.data import Photo
-from train.face.figures import MAX_FACES, NMS_IOU
+from train.face.figures import MAX_FACES
 from train.face.model import STRIDES, build_face_model
 from train.face.photos import SPLIT_FILE, read_photos, read_split
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from edge.values import BBox, Face, Frame, Image
+from edge.vision.detectors import NMS_IOU, Decoded, best
 from edge.vision.face_detector import Detector
 
 MOST_LEVELS = 3
@@ -31,9 +34,6 @@ SURER = 0.05
 """Added to the minimum score in tiles: there are many of them, and each can be mistaken."""
 
 MOST_SCORE = 0.99
-SAME_IOU = 0.45
-INSIDE = 0.7
-"""If two boxes share this much of the smaller one, only the one with the higher score is a face."""
 
 
 class Tile(NamedTuple):
@@ -73,7 +73,7 @@ class CloserDetector(Detector):
             for tile in tiles(width, height, side):
                 faces = self._detector.detect(Frame.still(tile.cut(frame.image)), min(threshold + SURER, MOST_SCORE))
                 found += [_moved(face, tile) for face in faces if _whole(face.bbox, tile, width, height, side)]
-        return _merged(found)[: self._max_faces]
+        return _merged(found, self._max_faces)
 
 
 def tile_sides(width: int, height: int) -> list[int]:
@@ -116,19 +116,8 @@ def _moved(face: Face, tile: Tile) -> Face:
     return Face(BBox(x0 + tile.x0, y0 + tile.y0, x1 + tile.x0, y1 + tile.y0), face.score)
 
 
-def _merged(faces: Sequence[Face]) -> list[Face]:
+def _merged(faces: Sequence[Face], max_faces: int) -> list[Face]:
     """Each face once, best first."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.score):
-        if not any(_same(face.bbox, other.bbox) for other in kept):
-            kept.append(face)
-    return kept
-
-
-def _same(one: BBox, other: BBox) -> bool:
-    across = min(one.x1, other.x1) - max(one.x0, other.x0)
-    down = min(one.y1, other.y1) - max(one.y0, other.y0)
-    if across <= 0 or down <= 0:
-        return False
-    common = across * down
-    return common > INSIDE * min(one.area, other.area) or common > SAME_IOU * (one.area + other.area - common)
+    boxes = np.array([face.bbox for face in faces], np.float32).reshape(-1, 4)
+    found = best(Decoded(boxes, np.array([face.score for face in faces], np.float32)), NMS_IOU, max_faces)
+    return [Face(BBox(*box), score) for box, score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.runtime import Model
 from edge.values import BBox, Face, Frame
-from edge.vision.detectors import best, open_head
+from edge.vision.detectors import NMS_IOU, best, open_head
 from edge.vision.model_input import ModelInput
 from edge.vision.models import FaceEntry
 from edge.vision.preprocess import Letterbox, fitted_size, letterbox
@@ -57,7 +57,7 @@ class FaceDetector(Detector):
         ModelError: The model's input or outputs are not those of its manifest.
     """
 
-    def __init__(self, model: Model, entry: FaceEntry, nms_iou: float = 0.45, max_faces: int = 20) -> None:
+    def __init__(self, model: Model, entry: FaceEntry, nms_iou: float = NMS_IOU, max_faces: int = 20) -> None:
         self._model = model
         self._head = open_head(entry, model.outputs)
         self._width, self._height = entry.input.width, entry.input.height

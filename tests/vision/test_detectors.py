@@ -23,7 +23,7 @@ from edge.errors import ModelError
 from edge.runtime import Tensor, TensorSpec, open_model
 from edge.values import BBox, Face, Frame, Image
 from edge.vision.checks import models
-from edge.vision.detectors import DETECTORS, Decoded, open_head
+from edge.vision.detectors import DETECTORS, Decoded, best, open_head
 from edge.vision.face_detector import FaceDetector, ShapedDetector
 from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, read_manifest
 from edge.vision.pipeline import expected_input, load_pipeline
@@ -165,6 +165,41 @@ def test_yunet_is_shown_raw_blue_first() -> None:
     model = FixedModel(64, 64, yunet_outputs(64, 16, row=1, column=2, score=0.81))
     FaceDetector(model, entry("yunet", 64, 64)).detect(Frame.still(np.full((64, 64, 3), (200, 10, 5), np.uint8)), 0.5)
     assert model.shown[0][0, 30, 30].tolist() == [200, 10, 5]
+
+
+def kept(
+    *boxes: tuple[float, float, float, float, float], nms_iou: float = 0.3, max_faces: int = 20
+) -> list[list[float]]:
+    """What ``best`` makes of boxes that end with their score, rounded to whole pixels."""
+    rows = np.array(boxes, np.float32).reshape(-1, 5)
+    found = best(Decoded(rows[:, :4], rows[:, 4]), nms_iou, max_faces)
+    return [[*np.round(box), score] for box, score in zip(found.boxes.tolist(), found.scores.tolist(), strict=True)]
+
+
+def test_overlapping_boxes_are_one_face() -> None:
+    assert kept((0, 0, 40, 40, 0.5), (20, 0, 60, 40, 0.75)) == [[20, 0, 60, 40, 0.75]]
+
+
+def test_boxes_inside_others_are_one_face() -> None:
+    assert kept((0, 0, 100, 100, 0.75), (30, 60, 70, 95, 0.5)) == [[0, 0, 100, 100, 0.75]]
+
+
+def test_neighbours_stay_two_faces() -> None:
+    assert len(kept((0, 0, 40, 40, 0.5), (24, 0, 64, 40, 0.75))) == 2
+
+
+def test_best_faces_come_first_and_are_limited() -> None:
+    rows = [(100.0 * index, 0.0, 100.0 * index + 40, 40.0, score) for index, score in enumerate((0.25, 0.75, 0.5))]
+    assert [row[-1] for row in kept(*rows)] == [0.75, 0.5, 0.25]
+    assert [row[-1] for row in kept(*rows, max_faces=2)] == [0.75, 0.5]
+
+
+def test_no_boxes_are_no_faces() -> None:
+    assert kept() == []
+
+
+def test_empty_boxes_are_kept_apart() -> None:
+    assert len(kept((5, 5, 5, 5, 0.5), (50, 50, 90, 90, 0.75))) == 2
 
 
 @needs_peers

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.runtime import Tensor
 from edge.values import BBox, Face, Image
+from edge.vision.detectors import NMS_IOU
 from edge.vision.detectors.maskgate import Layout, decode
 from edge.vision.preprocess import letterbox, normalise
 from train.common.average_precision import Annotated, average_precision
@@ -24,7 +25,6 @@ SIZES = {"8_20": (8.0, 20.0), "20_40": (20.0, 40.0), "40_up": (40.0, float("inf"
 
 THRESHOLDS = (0.4, 0.5)
 LEAST_SCORE = 0.02
-NMS_IOU = 0.45
 MAX_FACES = 200
 BATCH = 32
 

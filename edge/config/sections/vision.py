@@ -23,7 +23,7 @@ class FaceSettings(Section):
     )
     threshold: float = Field(0.5, gt=0, lt=1, description="Minimum face score in live video (0 to 1)")
     still_threshold: float = Field(0.4, gt=0, lt=1, description="Minimum face score in single images (0 to 1)")
-    nms_iou: float = Field(0.45, gt=0, lt=1, description="Boxes with a larger overlap (IoU, 0 to 1) are one face")
+    nms_iou: float = Field(0.3, gt=0, lt=1, description="Boxes with a larger overlap (IoU, 0 to 1) are one face")
     max_faces: int = Field(20, ge=1, le=200, description="Maximum number of faces per frame, the best first")
     idle_every: float = Field(
         0.15,

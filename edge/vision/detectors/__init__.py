@@ -29,6 +29,10 @@ DETECTORS: dict[str, str] = {
 }
 """Head name to module, imported when it is used."""
 
+NMS_IOU = 0.3
+INSIDE = 0.7
+"""When two boxes are one face; see ``best``. Chosen on photos used in training."""
+
 
 class Decoded(NamedTuple):
     """``boxes`` (N, 4) float32, x0, y0, x1, y1 in pixels of the model's input; ``scores`` (N,) float32."""
@@ -72,11 +76,14 @@ def open_head(entry: FaceEntry, outputs: Sequence[TensorSpec]) -> Head:
 
 
 def best(found: Decoded, nms_iou: float, max_faces: int) -> Decoded:
-    """The boxes that greedy non-maximum suppression keeps, best first.
+    """Each face once, best first, by greedy non-maximum suppression.
+
+    Two boxes are the same face if their IoU exceeds ``nms_iou``, or if they share more than ``INSIDE`` of the smaller
+    one: a box round a mouth or a cheek overlaps the whole face too little for the IoU.
 
     Args:
         found: May overlap.
-        nms_iou: Boxes that overlap a better one by more are dropped, IoU in (0, 1).
+        nms_iou: IoU in (0, 1).
         max_faces: Maximum number of boxes returned.
     """
     if not len(found.scores):
@@ -84,8 +91,21 @@ def best(found: Decoded, nms_iou: float, max_faces: int) -> Decoded:
     sides = found.boxes[:, 2:] - found.boxes[:, :2]
     left_top_size = np.concatenate([found.boxes[:, :2], sides], axis=1)
     kept = cv2.dnn.NMSBoxes(left_top_size.tolist(), found.scores.tolist(), 0.0, nms_iou)
-    chosen = np.asarray(kept, np.intp).reshape(-1)[:max_faces]
-    return Decoded(found.boxes[chosen], found.scores[chosen])
+    chosen: NDArray[np.intp] = np.asarray(kept, np.intp).reshape(-1)
+    if len(chosen) > 1:
+        chosen = chosen[_not_parts(found.boxes[chosen])]
+    return Decoded(found.boxes[chosen[:max_faces]], found.scores[chosen[:max_faces]])
+
+
+def _not_parts(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Of (N, 4) boxes, best first, those that share at most ``INSIDE`` of the smaller one with a better one."""
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    across, down = np.moveaxis(np.minimum(high, boxes[:, 2:]) - np.maximum(low, boxes[:, :2]), 2, 0)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    common = np.maximum(across, 0) * np.maximum(down, 0)
+    shared = np.triu(common > INSIDE * np.minimum(area[:, None], area), 1)
+    parts: NDArray[np.bool_] = np.logical_or.reduce(shared, axis=0)
+    return ~parts
 
 
 def output_with(outputs: Sequence[TensorSpec], shape: tuple[int, ...], entry: FaceEntry) -> int:
