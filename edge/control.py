@@ -134,13 +134,11 @@ class Commands:
     Attributes:
         stopped: Set when the run should end; waits in the loop's thread wait on this.
         restart: Whether the door should start again after its end.
-        reopen: The settings to open the door with again after its end, in the same process; None ends it.
     """
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self.restart = False
-        self.reopen: Settings | None = None
         self._closed = False
         self._waiting: queue.Queue[tuple[Command, Future[str]]] = queue.Queue(MOST_WAITING)
 
@@ -152,7 +150,6 @@ class Commands:
         """
         answer: Future[str] = Future()
         if isinstance(command, Stop | Restart):
-            self.reopen = None
             self.restart = self.restart or isinstance(command, Restart)
             self.stopped.set()
             answer.set_result("The door restarts." if self.restart else "The door stops.")

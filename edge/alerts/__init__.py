@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge.alerts.state import OutputKind, OutputState
+
+if TYPE_CHECKING:
+    from edge.config import AlertSettings
 
 
 class Alert:
@@ -26,6 +31,9 @@ class Alert:
     def outputs(self) -> tuple[OutputState, ...]:
         """What is configured here, and what of it does not work."""
         return ()
+
+    def configure(self, settings: AlertSettings) -> None:
+        """Give the next alarms another rhythm and length; pins and sound card stay as they were opened."""
 
     def alarm(self, on: bool) -> None:
         """Start the alarm from its beginning, or stop it: the red LED, the buzzer pattern, the sound."""

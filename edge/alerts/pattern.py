@@ -37,18 +37,20 @@ class Pattern:
     If it is played late, beeps and pauses stretch but none is skipped. It ends by itself.
 
     Attributes:
+        rhythm: What is played from the next start on.
         on: Whether a beep sounds now.
         until: When that changes, in monotonic seconds; infinite while nothing is played.
     """
 
     def __init__(self, rhythm: Rhythm) -> None:
-        self._rhythm = rhythm
+        self.rhythm = self._played = rhythm
         self._left = 0
         self.stop()
 
     def start(self, now: float) -> None:
         """Play from the beginning."""
-        self._left, self.on, self.until = self._rhythm.beeps, False, now
+        self._played = self.rhythm
+        self._left, self.on, self.until = self._played.beeps, False, now
 
     def stop(self) -> None:
         """Fall silent."""
@@ -60,6 +62,6 @@ class Pattern:
             return
         if not self.on and self._left:
             self._left -= 1
-            self.on, self.until = True, now + self._rhythm.on_time
+            self.on, self.until = True, now + self._played.on_time
         else:
-            self.on, self.until = False, now + self._rhythm.off_time if self._left else math.inf
+            self.on, self.until = False, now + self._played.off_time if self._left else math.inf

@@ -69,7 +69,7 @@ class PinAlert(Alert):
     def __init__(self, lines: Lines, settings: AlertSettings) -> None:
         self.name = lines.name
         self._lines = lines
-        self._relay_for = settings.duration if settings.relay == "alarm" else settings.relay_for
+        self._relay_for = _relay_for(settings)
         self._wanted = threading.Condition()
         self._changed = self._closing = False
         self._pattern = Pattern(Rhythm.of(settings))
@@ -105,6 +105,12 @@ class PinAlert(Alert):
         if since is None or time.monotonic() - since <= PATIENCE:
             return None
         return message("alerts.hung", name=self.name)
+
+    def configure(self, settings: AlertSettings) -> None:
+        """Play the next alarm in another rhythm; one that sounds now goes on as it began."""
+        with self._wanted:
+            self._pattern.rhythm = Rhythm.of(settings)
+            self._relay_for = _relay_for(settings)
 
     def alarm(self, on: bool) -> None:
         """Start the pattern from its beginning, or stop it."""
@@ -209,3 +215,8 @@ class PinAlert(Alert):
                 self._failures.pop(role, None)
                 self._is[role] = on
             self._calling_since = None
+
+
+def _relay_for(settings: AlertSettings) -> float:
+    """How long the relay is energised at once, in seconds."""
+    return settings.duration if settings.relay == "alarm" else settings.relay_for

@@ -50,15 +50,9 @@ class AlertPolicy:
         settings: How long, how often, when not.
         output: What to switch; called only for changes.
         clock: Whose wall time quiet hours follow; default: the machine's.
-        muted_until: When a mute ends that goes on from an earlier run, in monotonic seconds.
-
-    Attributes:
-        muted_until: When a mute ends or has ended, in monotonic seconds.
     """
 
-    def __init__(
-        self, settings: AlertSettings, output: Alert, clock: Clock | None = None, muted_until: float = -math.inf
-    ) -> None:
+    def __init__(self, settings: AlertSettings, output: Alert, clock: Clock | None = None) -> None:
         self._settings = settings
         self._output = output
         self._clock = clock or SystemClock()
@@ -67,12 +61,14 @@ class AlertPolicy:
         self._last_start = -math.inf
         self._alerted: set[int] = set()
         self._welcoming = self._hushed = self._energised = False
-        self.muted_until = muted_until
+        self._muted_until = -math.inf
         self._let_in: dict[int, float] = {}
         self._say = SayOnce(log)
 
     def configure(self, settings: AlertSettings) -> None:
-        """Decide by other settings from now on; the outputs stay as they were opened."""
+        """Decide by other settings from now on; the outputs stay open and change their rhythm."""
+        if settings != self._settings:
+            self._output.configure(settings)
         self._settings = settings
         self._quiet_hours = QuietHours.parse(settings.quiet_hours)
 
@@ -93,19 +89,19 @@ class AlertPolicy:
 
     def state(self, at: float) -> AlertState:
         """What the outputs do at monotonic second ``at``."""
-        muted_until = self.muted_until if at < self.muted_until else None
+        muted_until = self._muted_until if at < self._muted_until else None
         return AlertState(self._output.outputs, muted_until, self._in_quiet_hours())
 
     def mute(self, seconds: float | None, at: float) -> str:
         """Keep buzzer and sound silent for ``seconds`` from ``at``, ``alerts.mute_for`` by default. Says so."""
         seconds = self._settings.mute_for if seconds is None else seconds
-        self.muted_until = at + seconds
+        self._muted_until = at + seconds
         self._hush(at)
         return message("operator.muted", seconds=seconds)
 
     def unmute(self, at: float) -> str:
         """End a mute. Says whether anything can be heard now."""
-        self.muted_until = -math.inf
+        self._muted_until = -math.inf
         self._hush(at)
         return message("operator.quiet" if self._hushed else "operator.unmuted")
 
@@ -183,8 +179,8 @@ class AlertPolicy:
 
     def _hush(self, at: float) -> None:
         if self._output.pressed():
-            self.muted_until = -math.inf if at < self.muted_until else at + self._settings.mute_for
-        on = self._in_quiet_hours() or at < self.muted_until
+            self._muted_until = -math.inf if at < self._muted_until else at + self._settings.mute_for
+        on = self._in_quiet_hours() or at < self._muted_until
         if on != self._hushed:
             self._hushed = on
             self._output.hush(on)

@@ -118,6 +118,11 @@ def open_output(settings: AlertSettings, _board: Profile, _devices: Path) -> Ale
             clip = read_clip(Path(settings.sound).expanduser())
     except UnplayableError as error:
         return _without(str(error))
+    _warn_if_cut_off(clip, settings)
+    return Sound(clip, settings.sound_device, program)
+
+
+def _warn_if_cut_off(clip: Clip, settings: AlertSettings) -> None:
     if settings.sound != TONE and clip.seconds > settings.duration:
         log.warning(
             "The prompt %s takes %.1f s and is cut off after alerts.duration = %g s; raise it to hear the end.",
@@ -125,7 +130,6 @@ def open_output(settings: AlertSettings, _board: Profile, _devices: Path) -> Ale
             clip.seconds,
             settings.duration,
         )
-    return Sound(clip, settings.sound_device, program)
 
 
 def _without(reason: str) -> NoAlert:
@@ -149,6 +153,7 @@ class Sound(Alert):
         self._clip, self._device = clip, device
         self._command = [program, "-q", "-D", device, "-t", "wav", "-"]
         self._file = _in_memory(clip.wav)
+        self._retuned: AlertSettings | None = None
         self._wanted = threading.Condition()
         self._changed = self._closing = self._sounding = self._hushed = False
         self._alarms = self._begun = self._trial = 0
@@ -168,6 +173,15 @@ class Sound(Alert):
     def outputs(self) -> tuple[OutputState, ...]:
         """The sound."""
         return (OutputState("sound", self.name, self._trouble),)
+
+    def configure(self, settings: AlertSettings) -> None:
+        """Give the tone another rhythm, made by the thread that plays it. A prompt stays as it is."""
+        if settings.sound != TONE:
+            _warn_if_cut_off(self._clip, settings)
+            return
+        with self._wanted:
+            self._retuned = settings
+            self._notify()
 
     def alarm(self, on: bool) -> None:
         """Play from the beginning, or stop."""
@@ -213,12 +227,22 @@ class Sound(Alert):
                 due = self._alarms if wanted and not closing else None
             if self._player:
                 self._look_after(self._player, due)
+            if not self._player:
+                self._retune()
             if due is not None and due != self._begun and not self._player:
                 self._begun = due
                 self._start()
             if closing:
                 break
         os.close(self._file)
+
+    def _retune(self) -> None:
+        with self._wanted:
+            settings, self._retuned = self._retuned, None
+        if settings:
+            self._clip = tone(Rhythm.of(settings), settings.tone)
+            os.close(self._file)
+            self._file = _in_memory(self._clip.wav)
 
     def _start(self) -> None:
         os.lseek(self._file, 0, os.SEEK_SET)

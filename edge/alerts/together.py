@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from edge.alerts import Alert
 from edge.alerts.state import OutputKind, OutputState
+from edge.config import AlertSettings
 from edge.messages import together
 
 
@@ -27,6 +28,11 @@ class Together(Alert):
     def outputs(self) -> tuple[OutputState, ...]:
         """Those of all."""
         return tuple(state for output in self._outputs for state in output.outputs)
+
+    def configure(self, settings: AlertSettings) -> None:
+        """Change rhythm and length of each."""
+        for output in self._outputs:
+            output.configure(settings)
 
     def alarm(self, on: bool) -> None:
         """Start or stop the alarm of each."""

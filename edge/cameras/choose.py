@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import cv2
 from edge.cameras import Camera, InputSize, NotThereError
 from edge.cameras.address import shown
 from edge.cameras.demo import DEMO_CLIP
-from edge.cameras.sources import AUTO, SOURCES, Place, SourceModule, forms, module_for, module_of, words
+from edge.cameras.sources import AUTO, SOURCES, Kind, Place, forms, kind_for, module_of, words
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
 from edge.text import did_you_mean
@@ -34,12 +33,14 @@ class Choice:
         reopen: Opens the same one again, also under another device number after it was plugged in again.
         why: Sentences for the operator: what was looked for, what was taken.
         stand_in: Whether it is the demo clip for want of a camera, so that what it shows did not happen.
+        exposed: Makes a ``reopen`` with other settings of the exposure; None for a camera that chooses its own.
     """
 
     camera: Camera
     reopen: Callable[[], Camera]
     why: tuple[str, ...]
     stand_in: bool = False
+    exposed: Callable[[CameraSettings], Callable[[], Camera]] | None = None
 
 
 class Rotated:
@@ -87,8 +88,7 @@ def open_camera(
     place = Place(settings, clock, _detector(settings, input_size), demo, dev)
     if settings.source == AUTO:
         return _automatic(place)
-    module = _named(settings.source)
-    return _opened(partial(_open, module, settings.source, place))
+    return _opened(Opener(_named(settings.source), settings.source, place))
 
 
 def await_camera(
@@ -108,46 +108,69 @@ def await_camera(
         CameraError: A file or folder is absent or unreadable.
     """
     place = Place(settings, clock, _detector(settings, input_size), demo, dev)
-    module = None if settings.source == AUTO else _named(settings.source)
-
-    def reopen() -> Camera:
-        return _open(module, settings.source, place) if module else _first_camera(place).camera
-
+    opener = Opener(None if settings.source == AUTO else _named(settings.source), settings.source, place)
     try:
-        return _opened(reopen) if module else _first_camera(place)
+        return _opened(opener) if opener.kind else _first_camera(place)
     except CameraError as error:
-        if module and not module.WAITS:
+        if opener.kind and not module_of(opener.kind).WAITS:
             raise
-        return Choice(AbsentCamera(shown(settings.source), str(error)), reopen, (str(error), "Waiting for a camera."))
+        absent = AbsentCamera(shown(settings.source), str(error))
+        return _chosen(absent, opener, str(error), "Waiting for a camera.")
 
 
-def _opened(reopen: Callable[[], Camera]) -> Choice:
-    camera = reopen()
-    return Choice(camera, reopen, (f"Pictures come from {camera.name}.",))
+def _opened(opener: Opener) -> Choice:
+    camera = opener()
+    return _chosen(camera, opener, f"Pictures come from {camera.name}.")
 
 
-def _named(source: str) -> SourceModule:
+def _chosen(camera: Camera, opener: Opener, *why: str) -> Choice:
+    exposes = opener.kind is None or opener.kind.exposes
+    return Choice(camera, opener, why, exposed=opener.exposed if exposes else None)
+
+
+def _named(source: str) -> Kind:
     if not source.strip():
         raise ConfigError(f"The picture source is empty; accepted: {forms()}.")
     try:
-        module = module_for(source)
+        kind = kind_for(source)
     except OSError as error:
         raise CameraError(
             f"{shown(source)} cannot be read: {error.strerror}; check the path given as source."
         ) from error
-    if module is None:
+    if kind is None:
         hint = did_you_mean(source, words())
         raise ConfigError(
             f"{shown(source)!r} is not a picture source; {f'{hint} ' if hint else ''}accepted: {forms()}."
         )
-    return module
+    return kind
 
 
-def _open(module: SourceModule, source: str, place: Place) -> Camera:
-    camera = module.open_source(source, place)
-    degrees = place.settings.rotate
-    made_upright = camera.name == "demo"  # rotation is for what is mounted at the door
-    return Rotated(camera, degrees) if degrees and not made_upright else camera
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens one camera, as often as needed.
+
+    Attributes:
+        kind: What it is; None for the first camera that is there.
+        source: Which of its kind.
+        place: Where and how.
+    """
+
+    kind: Kind | None
+    source: str
+    place: Place
+
+    def __call__(self) -> Camera:
+        """Open it, turned upright."""
+        if self.kind is None:
+            return _first_camera(self.place).camera
+        camera = module_of(self.kind).open_source(self.source, self.place)
+        degrees = self.place.settings.rotate
+        made_upright = camera.name == "demo"  # rotation is for what is mounted at the door
+        return Rotated(camera, degrees) if degrees and not made_upright else camera
+
+    def exposed(self, settings: CameraSettings) -> Opener:
+        """One that opens it with the exposure of other settings."""
+        return replace(self, place=replace(self.place, settings=settings))
 
 
 def _automatic(place: Place) -> Choice:
@@ -160,7 +183,7 @@ def _automatic(place: Place) -> Choice:
     except NoCameraError as error:
         instead = "Playing the demo clip instead; its visits are not stored. Plug in a camera, or give --source."
 
-        reopen = partial(_open, module_of(SOURCES["demo"]), "demo", place)
+        reopen = Opener(SOURCES["demo"], "demo", place)
         return Choice(reopen(), reopen, (*error.why, instead), stand_in=True)
 
 
@@ -173,13 +196,13 @@ def _first_camera(place: Place) -> Choice:
     """
     why: list[str] = []
     for kind in (one for one in SOURCES.values() if one.auto):
-        reopen = partial(_open, module_of(kind), kind.form, place)
+        opener = Opener(kind, kind.form, place)
         try:
-            camera = reopen()
+            camera = opener()
         except NotThereError as error:
             why.append(f"No {kind.auto} camera: {error}")
         else:
-            return Choice(camera, reopen, (*why, f"Pictures come from the {kind.auto} camera {camera.name}."))
+            return _chosen(camera, opener, *why, f"Pictures come from the {kind.auto} camera {camera.name}.")
     raise NoCameraError(*why)
 
 

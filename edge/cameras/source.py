@@ -137,12 +137,23 @@ class LatestFrame:
         with self._fresh:
             if not self._readers:
                 self._last_fresh = self._clock.monotonic()
-                self._start_reader(self._camera)
+                self._start_reader(self._camera, self._reopen)
             self._fresh.wait_for(lambda: self._slot or self._closing.is_set(), timeout)
             frame, self._slot = self._slot, None
             if frame is None and not self._closing.is_set():
                 self._look_after()
             return frame
+
+    def open_again(self, reopen: Callable[[], Camera]) -> None:
+        """Open the camera in another way, now and from now on. What the old one still sends is left out.
+
+        It counts as lost only if no frame comes within the usual time.
+        """
+        with self._fresh:
+            self._reopen = reopen
+            self._busy_since = self._clock.monotonic()
+            self.dropped += self._slot is not None
+            self._slot = None
 
     def pace(self, interval: float) -> None:
         """Read frames at least this many seconds apart; frames in between do not count as dropped. 0 reads all."""
@@ -177,16 +188,16 @@ class LatestFrame:
         hangs = now - self._busy_since >= self._hung_after
         if hangs and sum(reader.is_alive() for reader in self._readers) < MOST_HUNG_READERS:
             log.warning("%s has not answered for %g s; it is opened again.", self.name, self._hung_after)
-            self._start_reader(None)
+            self._start_reader(None, self._reopen)
 
     def _lose(self, now: float, trouble: str) -> None:
         if not self._lost:
             self._lost = True
             self._events.append(Event(EventKind.CAMERA_LOST, now, detail=trouble))
 
-    def _start_reader(self, camera: Camera | None) -> None:
+    def _start_reader(self, camera: Camera | None, opener: Callable[[], Camera]) -> None:
         self._busy_since = self._clock.monotonic()
-        reader = threading.Thread(target=self._read, args=(camera,), name=CAMERA_THREAD, daemon=True)
+        reader = threading.Thread(target=self._read, args=(camera, opener), name=CAMERA_THREAD, daemon=True)
         self._readers = [*(one for one in self._readers if one.is_alive()), reader]
         reader.start()
 
@@ -194,13 +205,16 @@ class LatestFrame:
         """Whether the calling thread is the reader that counts, and the source is open."""
         return threading.current_thread() is self._readers[-1] and not self._closing.is_set()
 
-    def _read(self, camera: Camera | None) -> None:
+    def _read(self, camera: Camera | None, opener: Callable[[], Camera]) -> None:
+        """Read ``camera``, which ``opener`` opened; where there is none, or it fails, the one that is opened next."""
         while self._current():
             try:
-                camera = camera or self._reopen()
+                if camera is None:
+                    opener = self._reopen
+                    camera = opener()
                 self._lit_at = self._unblank_at = self._clock.monotonic()
-                while self._current():
-                    self._offer(camera.read())
+                while self._current() and opener is self._reopen:
+                    self._offer(camera.read(), opener)
             except Exception as error:  # whatever a driver throws, the answer is to open it again
                 if not isinstance(error, CameraError):
                     log.exception("%s failed unexpectedly.", self.name)
@@ -209,9 +223,10 @@ class LatestFrame:
                 if camera:
                     camera.close()
                 camera = None
-            self._rest()
+            if opener is self._reopen:
+                self._rest()
 
-    def _offer(self, frame: Frame | None) -> None:
+    def _offer(self, frame: Frame | None, opener: Callable[[], Camera]) -> None:
         """Put a frame into the slot if it shows something new."""
         if frame is None:
             raise CameraError(message("camera.ended", camera=self.name))
@@ -221,7 +236,7 @@ class LatestFrame:
             height, width = frame.image.shape[:2]
             frame = replace(frame, small=shrunk(frame.image, *self._input_size(width, height)))
         with self._fresh:
-            if not self._current():
+            if not self._current() or opener is not self._reopen:
                 return
             now = self._busy_since = self._clock.monotonic()
             self._sequence += 1

@@ -30,17 +30,19 @@ class Kind:
         form: How ``camera.source`` names it, by an example or in words.
         about: What it is, in a few words.
         auto: What ``auto`` calls it when it looks for it, as it does in the order of the table; None: it does not.
+        exposes: Whether it is opened with the exposure of the settings; other cameras choose their own.
     """
 
     module: str
     form: str
     about: str
     auto: str | None = None
+    exposes: bool = False
 
 
 SOURCES: dict[str, Kind] = {
-    "picamera": Kind("edge.cameras.picam", "picamera", "the camera module of a Raspberry Pi", auto="Pi"),
-    "csi": Kind("edge.cameras.csi", "csi:0", "a camera module of a Jetson, by its connector"),
+    "picamera": Kind("edge.cameras.picam", "picamera", "the camera module of a Raspberry Pi", auto="Pi", exposes=True),
+    "csi": Kind("edge.cameras.csi", "csi:0", "a camera module of a Jetson, by its connector", exposes=True),
     "usb": Kind("edge.cameras.usb", "usb:0", "a USB camera, counted from 0", auto="USB"),
     "device": Kind("edge.cameras.v4l2", "/dev/video0", "a camera's device, or any link to one (/dev/v4l/by-id/…)"),
     "rtsp": Kind("edge.cameras.stream", "rtsp://…", "a network camera"),
@@ -120,11 +122,20 @@ def module_of(kind: Kind) -> SourceModule:
     return cast("SourceModule", importlib.import_module(kind.module))
 
 
-def module_for(source: str) -> SourceModule | None:
-    """The module of the first kind that ``source`` names; None if it has none of the accepted forms.
+def kind_for(source: str) -> Kind | None:
+    """The first kind that ``source`` names; None if it has none of the accepted forms.
 
     Raises:
         OSError: It is a path that cannot be read.
     """
-    modules = map(module_of, SOURCES.values())
-    return next((module for module in modules if module.matches(source)), None)
+    return next((kind for kind in SOURCES.values() if module_of(kind).matches(source)), None)
+
+
+def module_for(source: str) -> SourceModule | None:
+    """The module of that kind.
+
+    Raises:
+        OSError: It is a path that cannot be read.
+    """
+    kind = kind_for(source)
+    return None if kind is None else module_of(kind)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from edge.alerts.pattern import Rhythm
 from edge.alerts.policy import AlertPolicy
 from edge.cameras.source import Source
 from edge.clock import Clock
-from edge.config import MaskSettings, Settings
+from edge.config import CameraSettings, MaskSettings, Settings
 from edge.control import Commands
 from edge.door.motion import MotionGate
 from edge.door.operator import obey
@@ -100,6 +99,7 @@ class Door:
         gate: Skips frames without change; None processes all.
         board: Slows the camera down with the board; None for a recording.
         max_frames: The run ends after this many.
+        expose: Opens the camera again with another exposure; None where none can be set.
     """
 
     source: Source
@@ -115,6 +115,7 @@ class Door:
     gate: MotionGate | None = None
     board: BoardPace | None = None
     max_frames: int | None = None
+    expose: Callable[[CameraSettings], None] | None = None
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,20 +146,15 @@ class Door:
         return summary
 
     def adopt(self, settings: Settings) -> None:
-        """Use other settings from the next frame on.
-
-        What the camera and the outputs were opened with needs them opened again: then the run ends for that, and so do
-        the open visits. Otherwise visits go on.
-        """
+        """Use other settings from the next frame on. The camera is opened again for its exposure; visits go on."""
         before, config = self.settings.config, settings.config
         self.settings = settings
         self.people.configure(config.people)
         self.pipeline.configure(config.mask)
         self.alerts.configure(config.alerts)
-        other_parts = config.camera != before.camera or Rhythm.of(config.alerts) != Rhythm.of(before.alerts)
-        if other_parts and not self.commands.stopped.is_set():
-            self.commands.reopen = settings
-            self.commands.stopped.set()
+        if self.expose and config.camera != before.camera:
+            self.people.look_away()
+            self.expose(config.camera)
 
     def _keep_pace(self) -> None:
         if self.board:

@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -81,18 +81,13 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
     Raises:
         MaskgateError: A part cannot be opened, or a recording cannot be read.
     """
-    muted_until = -math.inf
-    while True:
-        commands = Commands()
-        with ExitStack() as parts, _signals(commands):
-            try:
-                door = _open_door(settings, options, clock or SystemClock(), commands, parts, muted_until=muted_until)
-            except StoppedError:
-                return 0
-            door.run()
-        if commands.reopen is None:
-            break
-        settings, muted_until = commands.reopen, door.alerts.muted_until
+    commands = Commands()
+    with ExitStack() as parts, _signals(commands):
+        try:
+            door = _open_door(settings, options, clock or SystemClock(), commands, parts)
+        except StoppedError:
+            return 0
+        door.run()
     if commands.restart:
         return RESTART
     if door.source.trouble:
@@ -100,9 +95,7 @@ def run(settings: Settings, options: Options, clock: Clock | None = None) -> int
     return StoreError.exit_code if door.sinks.incomplete else 0
 
 
-def _open_door(
-    settings: Settings, options: Options, clock: Clock, commands: Commands, parts: ExitStack, *, muted_until: float
-) -> Door:
+def _open_door(settings: Settings, options: Options, clock: Clock, commands: Commands, parts: ExitStack) -> Door:
     config = settings.config
     input_size = expected_input(config)
     opener = partial(await_camera if options.wait else open_camera, config.camera, clock, input_size)
@@ -115,7 +108,7 @@ def _open_door(
     sinks = _open_sinks(opening, parts)
     # Opened last, so that it is the first to be closed: nobody waits for a network while the alarm sounds.
     output = open_alert(config.alerts)
-    alerts = AlertPolicy(config.alerts, output, clock, muted_until)
+    alerts = AlertPolicy(config.alerts, output, clock)
     parts.callback(alerts.close)
     sinks.greet()
     for sentence in (*choice.why, *_not_counted(opening), *_without_pages(opening), f"Alerts: {output.name}."):
@@ -134,7 +127,15 @@ def _open_door(
         gate=MotionGate(config.face.idle_every) if source.live and config.face.idle_every else None,
         board=_open_board(config.camera, parts) if source.live else None,
         max_frames=options.max_frames,
+        expose=_exposing(source, choice),
     )
+
+
+def _exposing(source: Source, choice: Choice) -> Callable[[CameraSettings], None] | None:
+    exposed = choice.exposed
+    if exposed is None or not isinstance(source, LatestFrame):
+        return None
+    return lambda settings: source.open_again(exposed(settings))
 
 
 def _opening(
@@ -221,7 +222,7 @@ def _signals(commands: Commands) -> Iterator[None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         nonlocal asked_at
         now = time.monotonic()
-        ending = commands.stopped.is_set() and commands.reopen is None
+        ending = commands.stopped.is_set()
         if ending and now - asked_at > SAME_REQUEST:
             raise KeyboardInterrupt
         if not ending:

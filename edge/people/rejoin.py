@@ -36,7 +36,7 @@ def find(
 
 def _cost(lost: Track, newcomer: Track, frame_size: tuple[int, int], lost_after: float, read: bool) -> float:
     """From 0, in place and alike, upwards; infinite where they cannot be the same."""
-    if newcomer.first_seen - lost.last_seen >= lost_after:
+    if lost.absence(newcomer.first_seen) >= lost_after:
         return math.inf
     unlike = _unlikeness(lost, newcomer) if read else 0.0
     return min(_cost_of_arrival(lost, newcomer, arrival, frame_size, unlike) for arrival in newcomer.arrivals)

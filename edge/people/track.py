@@ -45,6 +45,7 @@ class Track:
         velocity: (x, y) of the centre, in pixels a second.
         in_sight: Seconds the sightings show: the time between frames for each but the first.
         unvoted: Those of them that could have voted since the last vote.
+        unwatched: Seconds since the latest sighting in which nobody could be seen.
     """
 
     tuning: Tuning
@@ -59,6 +60,7 @@ class Track:
     velocity: tuple[float, float] = field(default=(0.0, 0.0))
     in_sight: float = 0.0
     unvoted: float = 0.0
+    unwatched: float = 0.0
 
     def predicted(self, at: float) -> BBox:
         """Where the whole face should be at ``at``: constant velocity that fades while it is unseen."""
@@ -129,7 +131,7 @@ class Track:
                 vy + gain * ((y - old_y) / elapsed - vy),
             )
         self.bbox, self.whole = bbox, whole
-        self.last_seen = at
+        self.last_seen, self.unwatched = at, 0.0
         self.hits += 1
 
     def _restored(self, bbox: BBox, frame_size: tuple[int, int]) -> BBox:
@@ -156,12 +158,16 @@ class Track:
         if self.id is None and not self.confirmed:
             tuning = self.tuning
             patience = min(lost_after, max(tuning.confirm_within, tuning.confirm_within_frames * frame_interval))
-        return at - self.last_seen >= patience
+        return self.absence(at) >= patience
+
+    def absence(self, at: float) -> float:
+        """Seconds for which it could have been seen and was not."""
+        return at - self.last_seen - self.unwatched
 
     def rejoined(self, newcomer: Track) -> None:
         """Go on as the newcomer, who turned out to be this person."""
         self.bbox, self.whole, self.velocity = newcomer.bbox, newcomer.whole, newcomer.velocity
-        self.last_seen = newcomer.last_seen
+        self.last_seen, self.unwatched = newcomer.last_seen, newcomer.unwatched
         self.hits += newcomer.hits
         self.unvoted = newcomer.unvoted
 

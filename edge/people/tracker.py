@@ -39,6 +39,7 @@ class Plan:
     Attributes:
         at: Scene seconds of the frame.
         frame_interval: Seconds since the frame before it.
+        unwatched: Further seconds in which nobody could be seen.
         frame_size: (width, height) in pixels.
         faces: Those in the zone.
         to_judge: Those of them that the mask model should look at; the others would teach nothing.
@@ -49,6 +50,7 @@ class Plan:
 
     at: float
     frame_interval: float
+    unwatched: float
     frame_size: tuple[int, int]
     faces: tuple[Face, ...]
     to_judge: tuple[Face, ...]
@@ -82,6 +84,7 @@ class PeopleTracker:
         self._now = -math.inf
         self._rejudged_at = -math.inf
         self._frame_interval = 0.0
+        self._looking_away = False
         self._frame_size = (0, 0)
         self._next_id = 1
         self._totals = dict.fromkeys(Verdict, 0)
@@ -89,6 +92,10 @@ class PeopleTracker:
     def configure(self, settings: PeopleSettings) -> None:
         """Follow people by other settings from the next frame on; votes that were cast stand."""
         self._settings = settings
+
+    def look_away(self) -> None:
+        """See nobody until the next frame: for that time people are not out of sight, and their visits go on."""
+        self._looking_away = True
 
     @property
     def occupied(self) -> bool:
@@ -113,13 +120,15 @@ class PeopleTracker:
             frame_size: (width, height) in pixels.
         """
         at = max(at, self._now)
-        interval = at - self._now if self._tracks else self._frame_interval
+        passed = at - self._now if self._tracks else self._frame_interval
+        interval = min(passed, self._frame_interval) if self._looking_away else passed
+        unwatched = passed - interval
         inside = tuple(face for face in faces if in_zone(face.bbox, self._settings.zone, frame_size))
         lost_after = self._settings.lost_after
         known = [
             (track, candidate)
             for track in self._tracks
-            if not track.expired(at, lost_after, interval)
+            if not track.expired(at - unwatched, lost_after, interval)
             and (candidate := track.candidate(at, frame_size, lost_after, interval))
         ]
         tracks = tuple(track for track, _ in known)
@@ -127,7 +136,7 @@ class PeopleTracker:
         track_of = costs.assign()
         owners = [tracks[track_of[index]] if index in track_of else None for index in range(len(inside))]
         to_judge = self._to_judge(inside, owners, at, interval, frame_size)
-        return Plan(at, interval, frame_size, inside, to_judge, tracks, costs, track_of)
+        return Plan(at, interval, unwatched, frame_size, inside, to_judge, tracks, costs, track_of)
 
     def update(self, plan: Plan, readings: Sequence[Reading]) -> list[Event]:
         """Take in the frame that was matched last.
@@ -141,6 +150,9 @@ class PeopleTracker:
         """
         at, frame_size = plan.at, plan.frame_size
         self._now, self._frame_interval, self._frame_size = at, plan.frame_interval, frame_size
+        self._looking_away = False
+        for known in self._tracks:
+            known.unwatched += plan.unwatched
         reading_of = {reading.face: reading for reading in readings}
         read = [reading_of.get(face) for face in plan.faces]
         pairs = plan.costs.with_readings(read).assign() if readings else plan.track_of
@@ -164,6 +176,7 @@ class PeopleTracker:
         events = self._welcome(self._now, self._frame_size, last_chance=True)
         events += [self._end(track) for track in self._visitors()]
         self._tracks.clear()
+        self._looking_away = False
         self.people = ()
         self._now = self._rejudged_at = -math.inf
         return events

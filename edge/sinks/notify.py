@@ -60,8 +60,7 @@ class Notifier(Sink):
 
     def __init__(self, config: Config, clock: Clock, services: Sequence[Way]) -> None:
         self._settings, self._clock = config.notify, clock
-        self._door = config.web.door_name or config.mqtt.door_name
-        self._language = config.web.language
+        self._use(config)
         self._failed: dict[str, str] = {}
         self._store: Path | None = None
         self._lock = threading.Lock()
@@ -93,7 +92,7 @@ class Notifier(Sink):
         """Pass on which alert outputs have failed, and which work again."""
         self._store = status.counts.path if status.counts else None
         if status.settings:
-            self._language = status.settings.config.web.language
+            self._use(status.settings.config)
         if not self._settings.outputs:
             return
         failed = {output.name: output.trouble for output in status.alerts.outputs if output.trouble}
@@ -103,6 +102,11 @@ class Notifier(Sink):
             works = message("notice.output_works", output=name)
             self._put("output_back", status.at, message("notice.output_back"), works, {"output": name})
         self._failed = failed
+
+    def _use(self, config: Config) -> None:
+        """Take over what operators may change: the door's name and language."""
+        self._door = config.web.door_name or config.mqtt.door_name
+        self._language = config.web.language
 
     def close(self) -> None:
         """Stop telling. Safe to call twice."""

@@ -306,6 +306,16 @@ class TestRhythm:
         rhythm = Rhythm.of(AlertSettings(on_time=0.5, off_time=0, duration=2))
         assert self.play(rhythm, 0.25, 5.0) == [(0.0, True), (2.0, False)]
 
+    def test_another_rhythm_begins_at_a_start(self) -> None:
+        pattern = Pattern(Rhythm(1.0, 1.0, 2))
+        pattern.start(0.0)
+        pattern.rhythm = Rhythm(0.2, 0.1, 1)
+        pattern.advance(0.0)
+        assert (pattern.on, pattern.until) == (True, 1.0)
+        pattern.start(5.0)
+        pattern.advance(5.0)
+        assert (pattern.on, pattern.until) == (True, 5.2)
+
     def test_pattern_can_restart(self) -> None:
         pattern = Pattern(Rhythm(1.0, 1.0, 2))
         pattern.start(0.0)
@@ -335,6 +345,15 @@ class TestFromVerdictToPin:
             wait_until(lambda: not pins(17).state and not pins(27).state and pins(22).state)
         policy.close()
         assert min(took) < 0.3
+
+    def test_new_lengths_need_no_reopening(self, pins: Any) -> None:
+        policy = AlertPolicy(settings(on_time=5.0), open_alert(settings(on_time=5.0)))
+        policy.configure(settings(on_time=0.05, off_time=0.05, duration=0.15))
+        pins(17).clear_states()
+        policy.update([], [self.person(1, Verdict.WITHOUT_MASK)], at=0.0)
+        wait_until(lambda: len(pins(17).states) == 5)
+        assert states(pins(17)) == [0, 1, 0, 1, 0]
+        policy.close()
 
     def test_press_mutes_buzzer_not_lamp(self, pins: Any) -> None:
         mute = settings(on_time=0.05, off_time=0.05, duration=20, mute_pin=24)
@@ -379,6 +398,14 @@ class TestRelay:
         wait_until(lambda: len(pins(23).states) == 3)
         assert states(pins(23)) == [0, 1, 0]
         assert pins(23).states[2].timestamp > 0.29
+        alert.close()
+
+    def test_new_duration_is_its_own_too(self, pins: Any) -> None:
+        alert = open_alert(settings(relay_pin=23, relay="alarm", duration=60))
+        alert.configure(settings(relay_pin=23, relay="alarm", duration=0.3))
+        pins(23).clear_states()
+        alert.relay(on=True)
+        wait_until(lambda: states(pins(23)) == [0, 1, 0])
         alert.close()
 
     def test_told_again_it_holds_for_longer(self, pins: Any) -> None:

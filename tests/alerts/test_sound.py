@@ -151,6 +151,15 @@ class TestThroughAlsa:
         assert pitch(heard[: round(0.2 * RATE)]) == pytest.approx(1000, abs=5)
         assert alert.trouble is None
 
+    def test_tone_takes_another_rhythm(self, opened: Callable[..., Alert], tmp_path: Path) -> None:
+        out = tmp_path / "out.raw"
+        alert = opened(sound_device=to_file(out), duration=60)
+        alert.configure(settings(sound_device=to_file(out), on_time=0.3, off_time=0.0, duration=0.3, tone=1000))
+        wanted = samples(tone(Rhythm(0.3, 0.0, 1), 1000).wav)
+        alert.alarm(on=True)
+        wait_until(lambda: out.exists() and out.stat().st_size >= wanted.nbytes)
+        assert np.array_equal(np.fromfile(out, "<i2")[: len(wanted)], wanted)
+
     def test_prompt_outlives_its_file(self, opened: Callable[..., Alert], tmp_path: Path) -> None:
         out, prompt = tmp_path / "out.raw", tmp_path / "prompt.wav"
         noise = write_prompt(prompt)

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.cameras.choose import Rotated, await_camera, open_camera
+from edge.cameras.choose import Choice, Rotated, await_camera, open_camera
 from edge.cameras.stills import Stills
 from edge.clock import SystemClock
 from edge.config import CameraSettings
@@ -31,6 +31,19 @@ class TestChoice:
         choice = open_camera(CameraSettings(source="auto"), ManualClock(), demo=clip)
         assert choice.camera.name == "picamera"
         assert not choice.stand_in
+
+    @pytest.mark.parametrize(("opener", "source"), [(open_camera, "picamera"), (await_camera, "auto")])
+    def test_camera_modules_open_with_another_exposure(
+        self, opener: Callable[..., Choice], source: str, picamera2: type[FakePicamera2]
+    ) -> None:
+        choice = opener(CameraSettings(source=source), ManualClock())
+        assert choice.exposed
+        choice.camera.close()
+        choice.exposed(CameraSettings(source=source, exposure_value=1.5))()
+        assert picamera2.last.configuration["controls"]["ExposureValue"] == 1.5
+
+    def test_other_cameras_expose_by_themselves(self, clip: Path) -> None:
+        assert open_camera(CameraSettings(source=str(clip)), ManualClock()).exposed is None
 
     def test_broken_cameras_get_no_demo(self, clip: Path, picamera2: type[FakePicamera2]) -> None:
         picamera2.busy = True

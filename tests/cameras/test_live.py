@@ -18,6 +18,7 @@ from edge.errors import CameraError
 from edge.values import Event, EventKind, Frame, Image
 from edge.vision.preprocess import resize
 from tests.cameras.helpers import plain
+from tests.nonempty import some
 
 
 class ScriptedCamera:
@@ -260,6 +261,28 @@ class TestLiveCamera:
         release.set()
         source.close()
         assert left <= 3
+
+    def test_opens_again_in_another_way(self) -> None:
+        before = ScriptedCamera(*(gives(noise(n) | 1, after=0.005) for n in range(1000)))
+        after = ScriptedCamera(*(gives(noise(n) & 254, after=0.005) for n in range(1000)))
+        source = latest(before, ScriptedCamera)
+        watch(source, lambda _, frames: len(frames) == 3)
+        source.open_again(lambda: after)
+        events, frames = watch(source, lambda _, frames: len(frames) == 3)
+        source.close()
+        assert (events, before.closed) == ([], True)
+        assert not any((frame.image & 1).any() for frame in some(frames))
+
+    def test_lost_if_not_opened_again(self) -> None:
+        def refuse() -> Camera:
+            raise CameraError("scripted: refused.")
+
+        source = latest(
+            ScriptedCamera(*(gives(noise(n), after=0.005) for n in range(1000))), ScriptedCamera, stale_after=0.3
+        )
+        watch(source, lambda _, frames: len(frames) == 3)
+        source.open_again(refuse)
+        assert first_event(source).detail == "scripted: refused."
 
     def test_closing_lets_go_of_the_camera(self) -> None:
         camera = ScriptedCamera(*(gives(noise(n), after=0.005) for n in range(1000)))

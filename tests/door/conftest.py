@@ -13,6 +13,7 @@ import cv2
 import pytest
 
 from edge.cameras.choose import Choice
+from edge.config import CameraSettings
 from edge.door import wiring as daemon
 from edge.errors import CameraError
 from tests.door.fake_door import BARE, FPS, MASKED, NOBODY, Doorway, FakeAlert, FakePipeline, picture
@@ -69,7 +70,15 @@ def doorway(monkeypatch: pytest.MonkeyPatch) -> Doorway:
             raise CameraError("doorway: still unplugged.")
         return camera
 
-    monkeypatch.setattr(daemon, "open_camera", lambda settings, clock, size: Choice(camera, reopen, ()))
+    def exposed(settings: CameraSettings) -> Callable[[], Doorway]:
+        def reopen_exposed() -> Doorway:
+            camera.exposures.append(settings.exposure)
+            return reopen()
+
+        return reopen_exposed
+
+    choice = Choice(camera, reopen, (), exposed=exposed)
+    monkeypatch.setattr(daemon, "open_camera", lambda settings, clock, size: choice)
     return camera
 
 

@@ -106,7 +106,11 @@ def main() -> None:
 
 
 class Doorway:
-    """A live camera at 50 frames a second whose scene a test sets; None hangs until the scene changes."""
+    """A live camera at 50 frames a second whose scene a test sets; None hangs until the scene changes.
+
+    Attributes:
+        exposures: What it was opened again with.
+    """
 
     name = "doorway"
     live = True
@@ -114,7 +118,8 @@ class Doorway:
     def __init__(self) -> None:
         self.scene: tuple[int, int, int] | None = NOBODY
         self.unplugged = False
-        self._sequence = 0
+        self.sequence = 0
+        self.exposures: list[str] = []
 
     def read(self) -> Frame:
         if self.unplugged:
@@ -123,9 +128,9 @@ class Doorway:
         while self.scene is None:
             time.sleep(0.01)
         image = picture(self.scene)
-        image[0, 0] = self._sequence % 251
-        self._sequence += 1
-        return Frame(image, time.monotonic(), self._sequence)
+        image[0, 0] = self.sequence % 251
+        self.sequence += 1
+        return Frame(image, time.monotonic(), self.sequence)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -86,6 +86,53 @@ def test_finishing_ends_every_visit() -> None:
     assert door.tracker.people[0].id == 3
 
 
+class TestLookingAway:
+    """The camera is opened again while somebody stands there: 2.5 s without a frame, longer than ``lost_after``."""
+
+    def look_away(self, door: Door) -> None:
+        door.tracker.look_away()
+        door.at += 2.5
+
+    def test_visits_go_on(self) -> None:
+        door = Door()
+        door.see(reading(BARE), seconds=2)
+        self.look_away(door)
+        door.see(reading(BARE), seconds=1)
+        assert door.ended() == [Verdict.WITHOUT_MASK]
+        assert door.events[-1].seconds == pytest.approx(5.45)
+
+    def test_a_step_aside_is_no_departure(self) -> None:
+        door = Door()
+        door.see(reading(BARE, 320), seconds=2)
+        self.look_away(door)
+        door.see(reading(BARE, 420), seconds=1)
+        assert door.ended() == [Verdict.WITHOUT_MASK]
+
+    @pytest.mark.parametrize(("absence", "visits"), [(1.0, 1), (2.0, 2)])
+    def test_only_watched_absence_counts(self, absence: float, visits: int) -> None:
+        door = Door()
+        door.see(reading(BARE), seconds=2)
+        self.look_away(door)
+        door.see(seconds=absence)
+        door.see(reading(BARE), seconds=1)
+        assert len(door.ended()) == visits
+
+    def test_a_departure_ends_at_the_last_sighting(self) -> None:
+        door = Door()
+        door.see(reading(BARE), seconds=2)
+        self.look_away(door)
+        door.see(seconds=3)
+        assert [(event.at, event.seconds) for event in door.events[-1:]] == [(pytest.approx(1.95), pytest.approx(1.95))]
+
+    def test_one_look_is_no_visit(self) -> None:
+        door = Door()
+        door.see(reading(BARE), seconds=0.05)
+        self.look_away(door)
+        door.see(reading(BARE), seconds=0.1)
+        door.see(seconds=2)
+        assert door.ended() == []
+
+
 @pytest.mark.parametrize(
     "times", [[0.0] * 50, [n / 20 if n % 2 else 0.0 for n in range(50)], [5.0, *(n / 20 for n in range(50))]]
 )

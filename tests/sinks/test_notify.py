@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -166,6 +167,14 @@ class TestWhatIsTold:
             ("Caméra perdue", "usb:0 n’envoie pas d’images."),
             ("Visites sans masque", "1 visite : 1 sans masque."),
         ]
+
+    def test_notices_carry_the_newest_name(self, open_notifier: Open, hook: Hook, clock: ManualClock) -> None:
+        notifier = open_notifier()
+        renamed = load(environment={}, overrides={"web.door_name": "Side entrance"})
+        notifier.show(replace(status(clock), settings=renamed))
+        notifier.tell([lost(clock)])
+        wait_for(lambda: hook.taken)
+        assert hook.taken[0]["door"] == "Side entrance"
 
     def test_a_failed_output_is_told_once(self, open_notifier: Open, hook: Hook, clock: ManualClock) -> None:
         notifier = open_notifier()
