@@ -14,7 +14,7 @@ import pytest
 from edge.errors import ConfigError
 from edge.values import BBox, Label
 from train.common.contact_sheet import Tile, around, write_sheet
-from train.common.dataset import Names, Part, read
+from train.common.dataset import FaceNames, Names, Part, read
 from train.common.dataset.check import Report, check
 
 MASK, BARE, BADLY = Label.WITH_MASK, Label.WITHOUT_MASK, Label.MASK_WORN_INCORRECTLY
@@ -60,8 +60,25 @@ class TestFolders:
 
     def test_an_unknown_name_offers_the_nearest(self, tmp_path: Path) -> None:
         photo(tmp_path / "wiht_mask" / "a.jpg")
-        with pytest.raises(ConfigError, match=r"'wiht_mask' is not known; did you mean with_mask\? .*--label"):
+        with pytest.raises(ConfigError, match=r"'wiht_mask' \(did you mean with_mask\?\) is not known\. .*--label"):
             read(tmp_path)
+
+    def test_all_unknown_names_are_told_together(self, tmp_path: Path) -> None:
+        for number, name in enumerate(("Mit Maske", "ohne Maske", "Tür innen")):
+            photo(tmp_path / name / "a.jpg", number)
+        options = '--label "Mit Maske=with_mask" --label "Tür innen=LABEL" --label "ohne Maske=without_mask"'
+        with pytest.raises(ConfigError, match=f"are not known. Say what is meant with {options}; a class may be"):
+            read(tmp_path)
+
+    def test_photos_in_no_class_folder_are_told(self, tmp_path: Path) -> None:
+        photo(tmp_path / "a.jpg")
+        with pytest.raises(ConfigError, match=r"1 photo in no class folder; sort them into with_mask/, without_mask/"):
+            read(tmp_path)
+
+    def test_folders_teach_no_face_detector(self, tmp_path: Path) -> None:
+        photo(tmp_path / "with_mask" / "a.jpg")
+        with pytest.raises(ConfigError, match=r"without boxes, and a face detector learns from boxes: name the file"):
+            read(tmp_path, FaceNames())
 
     def test_the_operator_names_a_class(self, tmp_path: Path) -> None:
         photo(tmp_path / "ja" / "a.jpg")
@@ -122,7 +139,7 @@ class TestTable:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("name,what\na.jpg,mask\n", "line 1: the column file and label is missing"),
+            ("name,what\na.jpg,mask\n", "line 1 lacks the columns file and label"),
             ("file,label\na.jpg,mask\nb.jpg\n", "line 3: the row has 1 of the columns"),
             ("file,label\na.jpg,mask\n,mask\n", "line 3: the file is missing"),
             ("file,label\na.jpg,mask\na.jpg,mask\n", "line 3: a.jpg is listed twice"),
@@ -242,6 +259,22 @@ class TestYolo:
         (one,) = read(tmp_path / "data.yaml").photos
         assert (one.faces, one.part) == ((), Part.VALIDATION)
 
+    def test_all_unknown_classes_are_told_together(self, tmp_path: Path) -> None:
+        photo(tmp_path / "images" / "a.jpg")
+        (tmp_path / "labels").mkdir()
+        (tmp_path / "labels" / "a.txt").write_text("1 .5 .5 .1 .1", "utf-8")
+        (tmp_path / "data.yaml").write_text("train: images\nnames: [mask, dunno, what]\n", "utf-8")
+        with pytest.raises(ConfigError, match="line 1: the classes 'dunno', 'what' are not known"):
+            read(tmp_path)
+        assert [len(one.faces) for one in read(tmp_path, Names.parse(["dunno=skip", "what=skip"])).photos] == [0]
+
+    def test_a_missing_yaml_is_told(self, tmp_path: Path) -> None:
+        photo(tmp_path / "images" / "a.jpg")
+        (tmp_path / "labels").mkdir()
+        (tmp_path / "labels" / "a.txt").write_text("1 .5 .5 .1 .1", "utf-8")
+        with pytest.raises(ConfigError, match=r"images and labels of YOLO, but no data\.yaml: add it"):
+            read(tmp_path)
+
     @pytest.mark.parametrize(
         ("row", "said"), [("0 0.5", "line 1: expected"), ("7 .5 .5 .1 .1", "there is no class 7"), ("x y", "expected")]
     )
@@ -261,7 +294,7 @@ class TestCheck:
         photo(tmp_path / "no mask" / "b.jpg", 9)
         report = checked(tmp_path)
         assert report.faces == {"with_mask": 3, "without_mask": 1}
-        assert "without_mask has only 1 faces" in report.as_text()
+        assert "without_mask has only 1 face;" in report.as_text()
 
     def test_unreadable_photos_are_left_out(self, tmp_path: Path) -> None:
         photo(tmp_path / "mask" / "a.jpg")
@@ -276,6 +309,11 @@ class TestCheck:
         with pytest.raises(ConfigError, match=r"None of 1 photos can be read; the first: .*b\.jpg"):
             checked(tmp_path)
 
+    def test_photos_in_other_formats_are_explained(self, tmp_path: Path) -> None:
+        photo(tmp_path / "mask" / "a.jpg")
+        (tmp_path / "mask" / "b.HEIC").write_bytes(b"x")
+        assert "Skipped 1 .heic file: export the photos as JPEG to use them." in checked(tmp_path).warnings
+
     def test_near_duplicates_share_a_group(self, tmp_path: Path) -> None:
         photo(tmp_path / "train" / "mask" / "a.jpg", 1)
         photo(tmp_path / "val" / "mask" / "b.jpg", 1, size=(90, 60), quality=40)
@@ -284,7 +322,7 @@ class TestCheck:
         groups = {one.path.name: one.group for one in report.photos}
         assert groups["a.jpg"] == groups["b.jpg"] != groups["c.jpg"]
         assert [[path.name for path in group] for group in report.near_duplicates] == [["a.jpg", "b.jpg"]]
-        assert "1 photos in validation or test have a near duplicate in training" in report.as_text()
+        assert "1 photo in validation or test has a near duplicate in training" in report.as_text()
 
     def test_copies_and_near_copies_differ(self, tmp_path: Path) -> None:
         first = photo(tmp_path / "mask" / "a.jpg", 1)

@@ -25,6 +25,7 @@ from train.face import data as face_data  # noqa: E402
 from train.face import hard as face_hard  # noqa: E402
 from train.face import photos as face_photos  # noqa: E402
 from train.face import teacher as face_teacher  # noqa: E402
+from train.face.batches import FaceBatches  # noqa: E402
 
 
 def test_taught_scores_need_their_size(tmp_path: Path) -> None:
@@ -32,8 +33,8 @@ def test_taught_scores_need_their_size(tmp_path: Path) -> None:
         face.run(arguments(tmp_path / "faces.json", tmp_path / "out", "--distil", "yunet.onnx"))
 
 
-def batches(path: Path, seed: int = 1) -> face_data.FaceBatches:
-    return face_data.FaceBatches(face_photos.read_photos(path), size=SIZE, batch_size=3, batches=2, seed=seed)
+def batches(path: Path, seed: int = 1) -> FaceBatches:
+    return FaceBatches(face_photos.read_photos(path), size=SIZE, batch_size=3, batches=2, seed=seed)
 
 
 def test_batches_are_reproducible(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_batches_are_reproducible(tmp_path: Path) -> None:
 
 def test_taught_scores_follow_the_picture(tmp_path: Path) -> None:
     photos = face_photos.read_photos(coco(tmp_path))
-    taught = face_data.FaceBatches(
+    taught = FaceBatches(
         photos, size=SIZE, batch_size=3, batches=2, seed=1, distil=lambda picture: np.float32([picture.mean()])
     )
     images, (boxes, scores) = taught[0]

@@ -118,7 +118,7 @@ class TestReaders:
 
     def test_unknown_labels_name_the_nearest(self, tmp_path: Path) -> None:
         picture(tmp_path / "wiht_mask" / "a.png", (1, 2, 3))
-        with pytest.raises(ConfigError, match=r"'wiht_mask' is not known; did you mean with_mask\?"):
+        with pytest.raises(ConfigError, match=r"'wiht_mask' \(did you mean with_mask\?\) is not known"):
             read(tmp_path)
 
     def test_other_json_shapes_are_refused(self, tmp_path: Path) -> None:

@@ -59,14 +59,27 @@ class TestCalibration:
         assert fitted.temperature < 1
         assert (left.temperature, left.alarm_below) == (1.0, 0.5)
 
-    def test_the_starts_temperature_stays(self) -> None:
+    def test_the_starts_settings_stay(self) -> None:
         faces = held(20, 20, 20)
         unsure = np.full((60, 3), 0.25) + 0.25 * np.eye(3)[np.repeat(np.arange(3), 20)]
-        kept = door.settle(unsure, faces, {}, calibrate=False, started_at=0.5)
+        kept = door.settle(unsure, faces, {}, calibrate=False, started=door.Settled(0.5, 0.35))
         assert kept.found is not None
-        assert (kept.temperature, kept.found["temperature"]) == (0.5, 0.5)
+        assert (kept.temperature, kept.alarm_below, kept.found["temperature"]) == (0.5, 0.35, 0.5)
         assert kept.found["balanced_loss"] == pytest.approx(-np.log(0.5**2 / (0.5**2 + 2 * 0.25**2)), abs=1e-3)
-        assert door.settle(unsure, [], {}, calibrate=False, started_at=0.5).temperature == 0.5
+        assert door.settle(unsure, [], {}, calibrate=False, started=door.Settled(0.5, 0.35)) == door.Settled(0.5, 0.35)
+
+    def test_the_starts_threshold_decides(self) -> None:
+        faces = held(2, 2, 0)
+        leaning = np.log([[0.5, 0.3, 0.2]] * 4) - np.log(door.ratios())
+        probabilities = np.exp(leaning) / np.exp(leaning).sum(axis=1, keepdims=True)
+        lenient, strict = (
+            door.settle(probabilities, faces, {}, calibrate=False, started=door.Settled(alarm_below=least)).found
+            for least in (0.4, 0.6)
+        )
+        assert lenient is not None
+        assert strict is not None
+        assert (lenient["bare_alarmed"], lenient["masked_wrongly_alarmed"]) == (0.0, 0.0)
+        assert (strict["bare_alarmed"], strict["masked_wrongly_alarmed"]) == (1.0, 1.0)
 
     def test_the_card_explains_missing_calibration(self) -> None:
         metrics = {"command": "python -m train mask photos/", "uncalibrated": "too few held-out faces"}

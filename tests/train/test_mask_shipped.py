@@ -20,7 +20,7 @@ from train.__main__ import main
 from train.common.start_models import MASK, YUNET
 from train.mask.kept import MOST_KEPT, Kept
 from train.mask.locate import YuNet
-from train.mask.start import temperature_of
+from train.mask.start import settled_of
 from train.mask.views import Deck
 
 BADLY = LABELS.index(Label.MASK_WORN_INCORRECTLY)
@@ -86,10 +86,12 @@ def test_few_photos_train_the_shipped_model(tmp_path: Path, capsys: pytest.Captu
     assert "what the start model knows of it is kept" in said
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["settings"]["start_from"] == "shipped"
-    temperature = temperature_of(MASK)
+    temperature, threshold, _ = settled_of(MASK)
+    kept = f"the start model's temperature {temperature:g} and alarm threshold {threshold:g} are kept"
     assert [row["held_out_temperature"] for row in metrics["history"]] == [temperature]
-    assert f"the start model's temperature, {temperature:g}, is kept" in said
-    assert metrics["uncalibrated"].endswith(f"the start model's temperature, {temperature:g}, is kept")
+    assert kept in said
+    assert metrics["alarm_below"] == threshold
+    assert metrics["uncalibrated"].endswith(kept)
     assert metrics["uncalibrated"] in tables.training_tables([provenance.training_figures(metrics)])
 
 

@@ -14,10 +14,11 @@ from edge.errors import ConfigError
 from edge.runtime import open_model
 from edge.values import LABELS, BBox, Label
 from edge.vision.model_input import ModelInput
-from edge.vision.models import MaskEntry, load_model
+from edge.vision.models import MaskEntry, load_model, read_manifest
 from edge.vision.preprocess import normalise
 from train.common.options import parse_draws
 from train.mask.data import Sample, read
+from train.mask.door import Settled
 from train.mask.views import Deck
 
 SIDE = 32
@@ -90,19 +91,30 @@ class TestStart:
         with pytest.raises(ConfigError, match=name):
             adopt(classifier(), tmp_path / name)
 
-    def test_temperatures_come_from_metrics(self, tmp_path: Path) -> None:
-        from train.mask.start import temperature_of
+    def test_metrics_settle_the_start(self, tmp_path: Path) -> None:
+        from train.mask.start import settled_of
 
         metrics, start = tmp_path / "metrics.json", tmp_path / "mask.keras"
-        assert temperature_of(start) == 1
+        assert settled_of(start) == Settled(1.0, 0.5)
         epochs = [{"epoch": epoch, "held_out_temperature": epoch / 10} for epoch in (6, 7)]
-        metrics.write_text(json.dumps({"kept_epoch": 7, "history": epochs}))
-        assert temperature_of(start) == 0.7
-        assert temperature_of(start.with_suffix(".tflite")) == 1
+        metrics.write_text(json.dumps({"kept_epoch": 7, "history": epochs, "alarm_below": 0.35}))
+        assert settled_of(start) == Settled(0.7, 0.35)
         for text in ("{", "[]"):
             metrics.write_text(text)
             with pytest.raises(ConfigError, match=r"metrics\.json is not the metrics file of a run"):
-                temperature_of(start)
+                settled_of(start)
+
+    def test_the_manifest_settles_an_int8_start(self, tmp_path: Path) -> None:
+        from train.mask.start import settled_of
+
+        start = tmp_path / "mask.tflite"
+        assert settled_of(start) == Settled(1.0, 0.5)
+        manifest = read_manifest()
+        entry = manifest.models["mask"].model_copy(update={"file": start.name, "alarm_below": 0.35})
+        (tmp_path / "manifest.json").write_text(
+            manifest.model_copy(update={"models": {"door": entry}}).model_dump_json()
+        )
+        assert settled_of(start) == Settled(1.0, 0.35)
 
 
 class TestDraws:

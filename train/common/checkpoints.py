@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import ConfigError
+from train.common.out_folder import nothing_to_resume
 from train.common.reproducible import METRICS_FILE, write_json
 
 LAST_FILE = "last.keras"
@@ -66,9 +67,7 @@ class RunFolder:
         import keras
 
         if not (self._state.exists() and self._last.exists()):
-            raise ConfigError(
-                f"Nothing to resume in {self.path}: start without --resume, or give the --out of that run."
-            )
+            raise ConfigError(nothing_to_resume(self.path))
         state = json.loads(self._state.read_text(encoding="utf-8"))
         then = state.pop("settings")
         changed = [name for name in then.keys() | self.settings.keys() if then.get(name) != self.settings.get(name)]
@@ -96,6 +95,16 @@ def _no_parts_left(paths: Iterable[Path]) -> Iterator[None]:
         raise
 
 
+def must_exist(path: Path, option: str) -> None:
+    """Refuse an option that names no file.
+
+    Raises:
+        ConfigError: The file is absent.
+    """
+    if not path.is_file():
+        raise ConfigError(f"No model at {path}: give {option} the file of one, such as the .keras of an earlier run.")
+
+
 def read_model(path: Path, option: str) -> Any:
     """The Keras model of an earlier run, without its optimiser.
 
@@ -106,10 +115,9 @@ def read_model(path: Path, option: str) -> Any:
     Raises:
         ConfigError: The file is absent or broken.
     """
+    must_exist(path, option)
     import keras
 
-    if not path.is_file():
-        raise ConfigError(f"No model at {path}: give {option} a .keras file of an earlier run.")
     try:
         return keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:

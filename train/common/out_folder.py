@@ -26,10 +26,14 @@ def check_out(out: Path, resume: bool, results: Iterable[str]) -> None:
         results: Files that an earlier run leaves.
 
     Raises:
-        ConfigError: It is a file, cannot be written to, has too little space, or holds an earlier run.
+        ConfigError: It is a file, cannot be written to, has too little space, or holds an earlier run; or there is
+            nothing to resume.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file: name a folder.")
+    earlier = next((name for name in results if (out / name).exists()), None)
+    if resume and not earlier:
+        raise ConfigError(nothing_to_resume(out))
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out) as probe:
@@ -37,7 +41,6 @@ def check_out(out: Path, resume: bool, results: Iterable[str]) -> None:
         free = shutil.disk_usage(out).free
     except OSError as error:
         raise ConfigError(f"Cannot write to {out}: {error.strerror}; choose another folder with --out.") from error
-    earlier = next((name for name in results if (out / name).exists()), None)
     if earlier and not resume:
         raise ConfigError(
             f"{out} holds an earlier run ({earlier}): go on with --resume, name another --out, or move it away."
@@ -47,6 +50,11 @@ def check_out(out: Path, resume: bool, results: Iterable[str]) -> None:
             f"{out} has {free // 1024**2} MB of free space, and a training writes up to {LEAST_FREE // 1024**2} MB: "
             "free some, or choose another folder with --out."
         )
+
+
+def nothing_to_resume(out: Path) -> str:
+    """What to tell the operator where ``--resume`` finds no run."""
+    return f"Nothing to resume in {out}: start without --resume, or give the --out of that run."
 
 
 def disk_fault(error: OSError, out: Path) -> str:

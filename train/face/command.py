@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from train.common.checkpoints import must_exist
 from train.common.dataset import FaceNames
 from train.common.options import add_shared, parse_draws, require_at_least
 from train.common.out_folder import check_out
@@ -163,11 +164,8 @@ def run(args: argparse.Namespace) -> int:
     draw = parse_draws(args.draw)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from train.face.data import source_weights
-    from train.face.fit import Run
     from train.face.photos import gather
 
-    settings = _settings(args, draw)
-    training = Run(settings, args.out, args.workers, args.resume, tensorboard=args.tensorboard)
     faces = gather(
         args.data,
         args.validation,
@@ -177,7 +175,10 @@ def run(args: argparse.Namespace) -> int:
         names=FaceNames.parse(args.label),
     )
     # A source that is not there is told before anybody looks.
-    source_weights(faces.training, draw=settings.draw, negatives=settings.negatives)
+    source_weights(faces.training, draw=draw, negatives=args.negatives)
+    from train.face.fit import Run
+
+    training = Run(_settings(args, draw), args.out, args.workers, args.resume, tensorboard=args.tensorboard)
     if args.teacher:
         faces = _taught(faces, args)
     training.fit(faces)
@@ -246,5 +247,14 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--negatives is {args.negatives}: give a fraction from 0 on and below 1, such as 0.12.")
     if args.distil and args.train_size != DISTIL_SIDE:
         raise ConfigError(f"--distil needs a --train-size of {DISTIL_SIDE}, which its file is made for.")
+    _check_files(args)
     if args.learning_rate <= 0:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    weights = (args.weights or "").removeprefix("yunet=")
+    named = {"--weights": "" if weights == SHIPPED else weights, "--teacher": args.teacher, "--distil": args.distil}
+    for option, path in named.items():
+        if path:
+            must_exist(Path(path), option)

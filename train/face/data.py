@@ -1,23 +1,18 @@
-"""Photos with face boxes: reading, splitting and drawing them for training."""
+"""Photos with face boxes: reading and splitting them, and how often each is drawn. Nothing here needs keras."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import cv2
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.values import Image
-from edge.vision.preprocess import normalise
-from train.face.augment import Generator, Scene, augment, to_target
-from train.face.loss import FACE, IGNORE
 
 ENOUGH, MOST_HELD = 20, 0.2
 """Photos to choose the epoch by, if that is no more than this part of them."""
@@ -121,76 +116,6 @@ def overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
     return bool(np.any(overlap > 0.3 * smaller))
 
 
-class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Augmented batches: pictures (N, S, S, 3) float32 RGB in [-1, 1] and targets (N, ``MAX_FACES``, 5).
-
-    Batch ``i`` of epoch ``e`` depends on the seed, ``e`` and ``i`` only, so that a resumed training sees what an
-    uninterrupted one would have. Photos are drawn from sources in proportion to the square root of their number,
-    so that a large source does not drown a small one, and ``draw`` times more often than that.
-
-    Args:
-        photos: To draw from; decoded ones are kept in memory.
-        size: Of the square input, in pixels.
-        batch_size: Pictures a batch.
-        batches: An epoch.
-        seed: Of everything random.
-        workers: Threads that prepare batches.
-        seek_hard: See ``Photo.draws``.
-        draw: See ``source_weights``.
-        negatives: See ``source_weights``.
-        distil: Scores the cells of a picture, see ``train.face.distil``; the targets then are a pair with its scores.
-    """
-
-    def __init__(
-        self,
-        photos: Sequence[Photo],
-        *,
-        size: int,
-        batch_size: int,
-        batches: int,
-        seed: int,
-        workers: int = 2,
-        seek_hard: float = 0.0,
-        draw: Mapping[str, float] = MappingProxyType({}),
-        negatives: float = 0.0,
-        distil: Callable[[Image], NDArray[np.float32]] | None = None,
-    ) -> None:
-        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
-        self.epoch = 0
-        self._photos = photos
-        self._size = size
-        self._batch_size = batch_size
-        self._batches = batches
-        self._seed = seed
-        self._images: dict[Path, Image] = {}
-        self._seek_hard = seek_hard
-        self._distil = distil
-        self._cumulative = np.cumsum(source_weights(photos, seek_hard, draw, negatives))
-
-    def __len__(self) -> int:
-        return self._batches
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any]:
-        rng = np.random.default_rng((self._seed, self.epoch, index))
-        scenes = [augment(self._draw, self._size, rng) for _ in range(self._batch_size)]
-        images = np.stack([scene.image[..., ::-1] for scene in scenes])
-        targets = np.stack([to_target(scene.boxes, self._size) for scene in scenes])
-        if self._distil is None:
-            return normalise(images), targets
-        return normalise(images), (targets, np.stack([self._distil(scene.image) for scene in scenes]))
-
-    def _draw(self, rng: Generator) -> Scene:
-        index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))
-        photo = self._photos[min(index, len(self._photos) - 1)]
-        if photo.path not in self._images:
-            self._images[photo.path] = read_image(photo.path)
-        kinds = [FACE] * len(photo.boxes) + [IGNORE] * len(photo.ignore)
-        boxes = np.concatenate([photo.boxes, photo.ignore])
-        draws = photo.draws(self._seek_hard).astype(np.float64)
-        focus = int(rng.choice(len(draws), p=draws / draws.sum())) if len(draws) else None
-        return Scene(self._images[photo.path], np.column_stack([boxes, _column(kinds)]), focus)
-
-
 def source_weights(
     photos: Sequence[Photo],
     seek_hard: float = 0.0,
@@ -219,7 +144,3 @@ def source_weights(
         weights[empty] *= negatives / weights[empty].sum()
         weights[~empty] *= (1 - negatives) / weights[~empty].sum()
     return weights / weights.sum()  # type: ignore[no-any-return]
-
-
-def _column(values: Sequence[float]) -> NDArray[np.float32]:
-    return np.array(values, np.float32).reshape(-1, 1)

@@ -20,10 +20,12 @@ from train.common import plots
 from train.common.average import Average
 from train.common.checkpoints import read_model, save_model
 from train.common.options import say_written
+from train.common.out_folder import nothing_to_resume
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
 from train.common.scalars import Scalars
 from train.common.start_models import FACE, SHIPPED, told
-from train.face.data import FaceBatches, Faces, Photo, read_image
+from train.face.batches import FaceBatches
+from train.face.data import Faces, Photo, read_image
 from train.face.distil import DenseScores
 from train.face.figures import SIZES, THRESHOLDS, describe, detect, score
 from train.face.hard import weigh
@@ -208,9 +210,7 @@ class Run:
     def _recall(self) -> None:
         path = self._out / METRICS_FILE
         if not (path.exists() and (self._out / BACKUP_FOLDER).is_dir()):
-            raise ConfigError(
-                f"Nothing to resume in {self._out}: start without --resume, or give the --out of that run."
-            )
+            raise ConfigError(nothing_to_resume(self._out))
         earlier = json.loads(path.read_text(encoding="utf-8"))
         mine = self._metrics["settings"]
         changed = [name for name in mine if earlier["settings"].get(name) != mine[name]]

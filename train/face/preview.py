@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from train.common.contact_sheet import Tile, write_sheet
-from train.face.data import FaceBatches
+from train.face.batches import FaceBatches
 from train.face.loss import FACE, IGNORE
 
 SHOWN = 32

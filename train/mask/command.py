@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from edge.errors import ConfigError
+from train.common.checkpoints import must_exist
 from train.common.options import add_shared, parse_draws, require_at_least
 from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
@@ -226,6 +227,8 @@ def _check(args: argparse.Namespace) -> None:
     require_at_least(args, AT_LEAST)
     if args.learning_rate is not None and not 0 < args.learning_rate <= 1:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0 and up to 1, such as 1e-4.")
+    for path, option in recipe.named_models(args):
+        must_exist(path, option)
     if not 0 < args.width <= 2:
         raise ConfigError(f"--width is {args.width}: give a number above 0 and up to 2, such as 0.5.")
     if not 0 <= args.margin <= 2:

@@ -35,7 +35,7 @@ class Settled(NamedTuple):
     """How a classifier is set for the door.
 
     Attributes:
-        temperature: That calibrates it; the start model's where there were too few faces to fit one.
+        temperature: That calibrates it.
         alarm_below: Probability of ``with_mask`` below which it alarms.
         found: Its figures on the held-out faces; None where there are none.
     """
@@ -43,6 +43,10 @@ class Settled(NamedTuple):
     temperature: float = 1.0
     alarm_below: float = EVEN
     found: dict[str, Any] | None = None
+
+
+UNSETTLED = Settled()
+"""Of a start that nobody settled."""
 
 
 def shares() -> dict[Label, float]:
@@ -76,7 +80,7 @@ def settle(
     held_out: Sequence[Sample],
     draw: Mapping[str, float],
     calibrate: bool,
-    started_at: float = 1.0,
+    started: Settled = UNSETTLED,
 ) -> Settled:
     """Fit what is fitted to held-out faces, and tell the figures that come of it.
 
@@ -85,16 +89,16 @@ def settle(
         held_out: The N faces.
         draw: How many times more often the faces of a source count.
         calibrate: Whether there are enough faces, see `uncalibrated`.
-        started_at: The temperature of the start model, kept where none can be fitted.
+        started: The start model's temperature and threshold, kept where none can be fitted.
     """
     if not held_out:
-        return Settled(started_at)
+        return started._replace(found=None)
     truth = indices(held_out, LABELS)
-    temperature = fit_temperature(Judged(probabilities, truth), balancing(truth)) if calibrate else started_at
+    temperature = fit_temperature(Judged(probabilities, truth), balancing(truth)) if calibrate else started.temperature
     calibrated = tempered(probabilities, temperature)
     weighed = calibrated * ratios()
     answers = weighed / weighed.sum(axis=1, keepdims=True)
-    alarm_below = cheapest(Judged(answers, truth), weights(held_out, draw)) if calibrate else EVEN
+    alarm_below = cheapest(Judged(answers, truth), weights(held_out, draw)) if calibrate else started.alarm_below
     found = figures(truth, answers, alarm_below=alarm_below)
     found["balanced_loss"] = figures(truth, calibrated)["balanced_loss"]
     found["temperature"] = round(temperature, 3)

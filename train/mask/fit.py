@@ -28,7 +28,7 @@ from train.mask.figures import RATES, describe, figures, indices
 from train.mask.kept import Kept
 from train.mask.recipe import start_file, start_of
 from train.mask.soup import Soup
-from train.mask.start import adopt, temperature_of
+from train.mask.start import adopt, settled_of
 from train.mask.teachers import Teachers
 from train.mask.views import Deck, plain_view
 
@@ -56,9 +56,9 @@ class Run:
         self.teachers = Teachers(args.teacher) if args.teacher else None
         self.kept: Kept | None = None
         start = start_file(args)
-        self.started_at = temperature_of(start) if start else 1.0
+        self.started = settled_of(start) if start else door.UNSETTLED
         self.scalars = Scalars(args.out / "tensorboard" if args.tensorboard else None)
-        self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "alarm_below": 0.5}
+        self.state: dict[str, Any] = {"history": [], "seconds": 0.0, "alarm_below": self.started.alarm_below}
 
     def _settings(self) -> dict[str, Any]:
         kept = ["width", "margin", "warmup_epochs", "members", "keep_start", "faces", "batch", "train_from", "seed"]
@@ -76,6 +76,9 @@ class Run:
 
     def run(self) -> None:
         """Train what is left to train, then report on what it comes to."""
+        if self.args.mixed_precision:  # a missing GPU is told before the photos are looked at
+            accelerator.use(mixed_precision=True)
+        faces = gather(self.args, self.detector)
         import keras
 
         say(accelerator.use(self.args.mixed_precision))
@@ -89,7 +92,6 @@ class Run:
         if self.args.resume:
             self.average.load(self.folder.average)
             self.soup.load(self.folder.soup)
-        faces = gather(self.args, self.detector)
         deck = Deck(faces.train, LABELS, not self.args.no_paint, self.args.draw)
         self._start_from(model, deck)
         say(f"{len(deck.canvases)} bare faces can be painted on, with the cloth of {len(deck.cloths)} real masks")
@@ -140,8 +142,9 @@ class Run:
     def _foresee_calibration(self, faces: Faces) -> None:
         """Say before the first epoch if there will be no calibration."""
         why = door.uncalibrated(faces.held_out, faces.counts())
-        if why and self.started_at != 1:
-            why += f"; the start model's temperature, {self.started_at:g}, is kept"
+        if why and start_file(self.args):
+            temperature, threshold, _ = self.started
+            why += f"; the start model's temperature {temperature:g} and alarm threshold {threshold:g} are kept"
         self.state["uncalibrated"] = why
         if why:
             say(f"No temperature and no alarm threshold will be fitted: {why}")
@@ -249,11 +252,11 @@ class Run:
         from train.mask.batches import predict
         from train.mask.model import for_door
 
-        settled = door.Settled(self.started_at)
+        settled = self.started
         if held_out:
             probabilities = predict(model, held_out, self.size, self.args.margin)
             enough = not self.state["uncalibrated"]
-            settled = door.settle(probabilities, held_out, self.args.draw, enough, self.started_at)
+            settled = door.settle(probabilities, held_out, self.args.draw, enough, self.started)
         if settled.found is None or settled.found["balanced_loss"] < self._least_loss():
             save_model(for_door(model, np.log(door.ratios()).tolist(), settled.temperature), self.folder.model)
             best = {"kept_epoch": epoch + 1, "alarm_below": settled.alarm_below, "held_out": settled.found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edge.errors import ConfigError
@@ -65,6 +65,13 @@ def start_file(args: argparse.Namespace) -> Path | None:
     """The file of ``--start-from``."""
     named: Path | None = args.start_from
     return MASK if named == Path(SHIPPED) else named
+
+
+def named_models(args: argparse.Namespace) -> Iterator[tuple[Path, str]]:
+    """Files that options name, each with its option."""
+    options = {"--start-from": [start_file(args)], "--detector": [detector_file(args)], "--teacher": args.teacher}
+    for option, paths in options.items():
+        yield from ((path, option) for path in paths if path is not None)
 
 
 def detector_file(args: argparse.Namespace) -> Path | None:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from edge.vision.models import MANIFEST_NAME, MaskEntry, find_entry
 from train.common.checkpoints import LAST_FILE, read_model
 from train.common.reproducible import METRICS_FILE
+from train.mask.door import UNSETTLED, Settled
 from train.mask.int8_layers import read_layers
 from train.mask.model import BACKBONE
 
@@ -64,13 +66,18 @@ def without_door(model: Any, metrics: Path) -> None:
     model.get_layer("probabilities").set_weights([kernel * temperature, bias * temperature])
 
 
-def temperature_of(path: Path) -> float:
-    """The temperature that the metrics next to a .keras file tell of; 1 where they tell of none.
+def settled_of(path: Path) -> Settled:
+    """Temperature and alarm threshold of a start model: as its run's metrics or, of a .tflite, its manifest has them.
 
     Raises:
         ConfigError: The metrics are not a run's.
+        ModelError: The manifest does not describe the .tflite.
     """
-    return 1.0 if path.suffix == ".tflite" else _kept_temperature(_told(path.with_name(METRICS_FILE)))
+    if path.suffix == ".tflite":
+        described = path.with_name(MANIFEST_NAME).is_file()
+        return Settled(alarm_below=find_entry(str(path.resolve()), MaskEntry).alarm_below) if described else UNSETTLED
+    told = _told(path.with_name(METRICS_FILE))
+    return Settled(_kept_temperature(told), float(told.get("alarm_below", UNSETTLED.alarm_below)))
 
 
 def _told(metrics: Path) -> dict[str, Any]:

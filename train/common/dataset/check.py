@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from edge.cameras.picture import UNSUPPORTED
 from edge.errors import ConfigError
+from edge.text import plural
 from edge.values import LABELS, BBox
 from train.common.dataset.looks import Look, Progress, alike, look_at
 from train.common.dataset.record import Annotation, Dataset, Photo
@@ -81,17 +83,17 @@ class Report:
         """For the terminal: a table, then warnings."""
         said = self.as_json()
         rows = [("photos", str(said["photos"]))]
-        rows += [(f"  {label}", f"{count} faces") for label, count in self.faces.items()]
+        rows += [(f"  {label}", plural(count, "face")) for label, count in self.faces.items()]
         if said["face_size_px"]:
             sizes = said["face_size_px"]
             rows.append(
                 ("face size, short side", f"{sizes['smallest']} to {sizes['largest']} px, median {sizes['median']}")
             )
-        rows += [(f"split: {part}", f"{count} photos") for part, count in said["parts"].items()]
-        rows += [(f"skipped: {what}", f"{count} files") for what, count in sorted(self.skipped.items())]
-        rows.append(("unreadable", f"{len(self.unreadable)} photos"))
-        rows.append(("same file twice", f"{sum(len(group) - 1 for group in self.duplicates)} photos"))
-        rows.append(("nearly the same photo", f"{sum(len(group) - 1 for group in self.near_duplicates)} photos"))
+        rows += [(f"split: {part}", plural(count, "photo")) for part, count in said["parts"].items()]
+        rows += [(f"skipped: {what}", plural(count, "file")) for what, count in sorted(self.skipped.items())]
+        rows.append(("unreadable", plural(len(self.unreadable), "photo")))
+        rows.append(("same file twice", _doubles(self.duplicates)))
+        rows.append(("nearly the same photo", _doubles(self.near_duplicates)))
         width = max(len(name) for name, _ in rows)
         lines = [f"{name:<{width}}  {value}" for name, value in rows]
         return "\n".join([*lines, *(f"! {warning}" for warning in self.warnings)])
@@ -151,7 +153,9 @@ def _refuse_impossible_boxes(photos: Sequence[Photo], looks: Mapping[Path, Look]
     if faults:
         more = f"\n  and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         shown = "\n  ".join(faults[:SHOWN])
-        raise ConfigError(f"{len(faults)} boxes cannot be faces; correct or remove them:\n  {shown}{more}")
+        raise ConfigError(
+            f"{plural(len(faults), 'box', 'boxes')} cannot be faces; correct or remove them:\n  {shown}{more}"
+        )
 
 
 def _fault(bbox: BBox, look: Look) -> str:
@@ -214,6 +218,10 @@ def _contradicts(group: Sequence[Photo]) -> bool:
     return len(whole) > 1
 
 
+def _doubles(groups: Sequence[Sequence[Path]]) -> str:
+    return plural(sum(len(group) - 1 for group in groups), "photo")
+
+
 def _sizes(photos: Sequence[Photo], looks: Mapping[Path, Look]) -> dict[str, int]:
     sides = [
         face.bbox.short_side if face.bbox else min(looks[photo.path].width, looks[photo.path].height)
@@ -229,6 +237,8 @@ def _sizes(photos: Sequence[Photo], looks: Mapping[Path, Look]) -> dict[str, int
 def _warnings(report: Report) -> Iterator[str]:
     for path, fault in list(report.unreadable.items())[:SHOWN]:
         yield f"{path} is left out: {fault}."
+    for suffix in sorted(UNSUPPORTED.keys() & report.skipped):
+        yield f"Skipped {plural(report.skipped[suffix], f'{suffix} file')}: export the photos as JPEG to use them."
     for group in report.contradictions[:SHOWN]:
         names = ", ".join(map(str, group[:3]))
         yield f"The same photo has different classes: {names}; keep the right one."
@@ -236,10 +246,11 @@ def _warnings(report: Report) -> Iterator[str]:
     most = max(labelled.values())
     for label, count in labelled.items():
         if most and 0 < count < max(FEW, most / UNEVEN):
-            yield f"{label} has only {count} faces; figures for it will be uncertain. Add photos of it if you can."
+            yield f"{label} has only {plural(count, 'face')}; its figures will be uncertain. Add photos if you can."
     both = _on_both_sides(report)
     if both:
-        yield f"{both} photos in validation or test have a near duplicate in training; they are moved to one side."
+        has = "has" if both == 1 else "have"
+        yield f"{plural(both, 'photo')} in validation or test {has} a near duplicate in training: kept on one side."
 
 
 def _on_both_sides(report: Report) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import ConfigError
-from edge.values import BBox
+from edge.values import BBox, Label
 from train.common.dataset.files import read_text
 from train.common.dataset.names import Names
 from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
@@ -40,7 +40,8 @@ def read(path: Path, names: Names) -> Dataset:
         where = f"annotation {one.get('id', at) if isinstance(one, dict) else at}"
         category = _category(one, categories, f"{file}, {where}")
         if not names.skips(category):
-            faces[_field(one, "image_id", f"{file}, {where}")].append(_face(one, category, file, where, names))
+            label = names.label(category, f"{file}, {where}", categories.values())
+            faces[_field(one, "image_id", f"{file}, {where}")].append(_face(one, label, file, where))
     photos = [_photo(one, at, faces, file) for at, one in enumerate(content["images"])]
     lost = sorted(set(faces) - {one["id"] for one in content["images"]}, key=str)
     if lost:
@@ -73,7 +74,7 @@ def _category(entry: Any, categories: Mapping[Any, str], where: str) -> str:
     return categories[identity]
 
 
-def _face(entry: Mapping[str, Any], category: str, file: Path, where: str, names: Names) -> Annotation:
+def _face(entry: Mapping[str, Any], label: Label | None, file: Path, where: str) -> Annotation:
     box = _field(entry, "bbox", f"{file}, {where}")
     try:
         x, y, width, height = map(float, box)
@@ -82,7 +83,7 @@ def _face(entry: Mapping[str, Any], category: str, file: Path, where: str, names
             f"{file}, {where}: the bbox {box} is not [x, y, width, height]; correct or remove it."
         ) from error
     ignore = bool(entry.get("ignore") or entry.get("iscrowd"))
-    return Annotation(names.label(category, f"{file}, {where}"), BBox(x, y, x + width, y + height), ignore, where)
+    return Annotation(label, BBox(x, y, x + width, y + height), ignore, where)
 
 
 def _photo(entry: Any, at: int, faces: Mapping[Any, list[Annotation]], file: Path) -> Photo:

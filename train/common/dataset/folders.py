@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import ConfigError
+from edge.text import plural
 from train.common.dataset.files import is_hidden, photos_below
-from train.common.dataset.names import Names
+from train.common.dataset.names import FaceNames, Names, not_known
 from train.common.dataset.record import PARTS, Annotation, Dataset, Part, Photo
 
 
@@ -24,14 +25,24 @@ def read(path: Path, names: Names) -> Dataset:
         ConfigError: A folder with photos is called like no class.
     """
     skipped: Counter[str] = Counter()
-    photos = [
-        photo
-        for folder, part in _class_folders(path, None, names)
-        for photo in _photos(folder, part, path, names, skipped)
-    ]
+    if isinstance(names, FaceNames) and any(photos_below(path, Counter())):
+        raise ConfigError(
+            f"{path} is a folder of photos without boxes, and a face detector learns from boxes: name the file that "
+            "has them, a COCO .json, a data.yaml or a .csv with x0,y0,x1,y1, or a folder with Pascal VOC .xml files."
+        )
+    folders = list(_class_folders(path, None, names))
+    unknown = list(dict.fromkeys(folder.name for folder, _ in folders if not names.means(folder.name)))
+    if len(unknown) > 1:
+        raise not_known(unknown, path)
+    photos = [photo for folder, part in folders for photo in _photos(folder, part, path, names, skipped)]
     loose = sum(1 for _ in photos_below(path, Counter())) - len(photos) - skipped["left out"]
     if loose > 0:
         skipped["in no class folder"] += loose
+    if loose > 0 and not photos:
+        raise ConfigError(
+            f"{path}: {plural(loose, 'photo')} in no class folder; sort them into with_mask/, without_mask/ and, if "
+            "you have any, mask_worn_incorrectly/, or name the file that annotates them."
+        )
     return Dataset(path, "folders", tuple(photos), dict(skipped))
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.errors import ConfigError
+from edge.text import nearest
 from edge.values import LABELS, Label
 
 FACE, SKIP = "face", "skip"
@@ -69,28 +69,42 @@ class Names:
         """Whether the operator leaves the class ``name`` out."""
         return self.given.get(name) == SKIP
 
-    def label(self, name: str, where: Path | str) -> Label | None:
+    def label(self, name: str, where: Path | str, among: Iterable[str] = ()) -> Label | None:
         """The class called ``name``; None for a face of unknown state.
 
         Args:
             name: As the data set has it.
             where: The file or folder, for the message.
+            among: All classes that the data set declares.
 
         Raises:
-            ConfigError: It is not understood; the nearest class is offered.
+            ConfigError: It is not understood; the text names all that are not, and offers the nearest class for each.
         """
         meaning = self.given.get(name) or _KNOWN.get(_plain(name)) or (FACE if _plain(name) == FACE else None)
         if meaning == FACE:
             return None
         if meaning is not None:
             return Label(meaning)
-        near = difflib.get_close_matches(_plain(name), _KNOWN, n=1, cutoff=0.7)
-        offer = _KNOWN[near[0]] if near else LABELS[0]
-        doubt = f"did you mean {offer}? If so" if near else "say which class it is"
-        raise ConfigError(
-            f"{where}: the class {name!r} is not known; {doubt}, add --label '{name}={offer}' "
-            f"(or =face for a face of unknown state, =skip to leave the class out)."
-        )
+        others = [other for other in among if not self.means(other)]
+        raise not_known(others or [name], where)
+
+
+def not_known(names: Sequence[str], where: Path | str) -> ConfigError:
+    """What to tell of classes that are not understood; the nearest one is offered for each.
+
+    Args:
+        names: As the data set has them.
+        where: The file or folder.
+    """
+    near = {name: nearest(_plain(name), _KNOWN, cutoff=0.7) for name in names}
+    offers = {name: _KNOWN[found] if found else None for name, found in near.items()}
+    told = ", ".join(f"{name!r} (did you mean {offer}?)" if offer else repr(name) for name, offer in offers.items())
+    options = " ".join(f'--label "{name}={offer or "LABEL"}"' for name, offer in offers.items())
+    classes = f"the classes {told} are" if len(names) > 1 else f"the class {told} is"
+    return ConfigError(
+        f"{where}: {classes} not known. Say what is meant with {options}; a class may be {', '.join(LABELS)}, "
+        "face (state unknown) or skip (left out)."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,6 @@ class FaceNames(Names):
         """Always."""
         return True
 
-    def label(self, name: str, where: Path | str) -> Label | None:  # noqa: ARG002 - no name is wrong
+    def label(self, name: str, where: Path | str, among: Iterable[str] = ()) -> None:  # noqa: ARG002 - no name is wrong
         """None: the state of the mask does not matter."""
-        return None
+        return

@@ -64,8 +64,9 @@ def _columns(header: list[str], path: Path) -> dict[str, int]:
     missing = [column for column in ("file", "label") if column not in columns]
     if missing:
         found = ", ".join(header) or "nothing"
+        columns_are = "columns" if len(missing) > 1 else "column"
         raise ConfigError(
-            f"{path}, line 1: the column {' and '.join(missing)} is missing (found: {found}). "
+            f"{path}, line 1 lacks the {columns_are} {' and '.join(missing)} (found: {found}). "
             "The first line must name at least file,label."
         )
     return columns

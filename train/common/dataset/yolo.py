@@ -24,8 +24,10 @@ YAML = ("data.yaml", "data.yml", "dataset.yaml")
 
 
 def recognises(path: Path) -> bool:
-    """Whether ``path`` is a YAML file, or a folder with a ``data.yaml`` in it."""
-    return path.suffix.lower() in (".yaml", ".yml") or (path.is_dir() and _yaml(path) is not None)
+    """Whether ``path`` is a YAML file, or a folder with a ``data.yaml`` or with ``images`` and text in ``labels``."""
+    if not path.is_dir():
+        return path.suffix.lower() in (".yaml", ".yml")
+    return _yaml(path) is not None or ((path / "images").is_dir() and any((path / "labels").rglob("*.txt")))
 
 
 def read(path: Path, names: Names) -> Dataset:
@@ -35,7 +37,8 @@ def read(path: Path, names: Names) -> Dataset:
         ConfigError: The YAML or a label file has the wrong shape.
     """
     file = path if path.is_file() else _yaml(path)
-    assert file is not None
+    if file is None:
+        raise ConfigError(f"{path} has images and labels of YOLO, but no data.yaml: add it, with train, val and names.")
     content = _content(file)
     classes = _classes(content.get("names"), file)
     skipped: Counter[str] = Counter()
@@ -92,7 +95,7 @@ def _photo(picture: Path, part: str, file: Path, classes: Mapping[int, str], nam
     for number, row in rows:
         name, bbox = _row(row, f"{label_file}, line {number}", size, classes)
         if not names.skips(name):
-            label = names.label(name, f"{label_file}, line {number}")
+            label = names.label(name, f"{label_file}, line {number}", classes.values())
             faces.append(Annotation(label, bbox, where=f"line {number}"))
     return Photo(picture, file.parent.name, str(picture), PARTS[part], tuple(faces), label_file)
 
