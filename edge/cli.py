@@ -1,62 +1,42 @@
-"""The ``maskgate`` command."""
+"""The ``maskgate`` command as a process. It imports little, so Ctrl-C ends it in silence also while it starts."""
 
 from __future__ import annotations
 
-import argparse
-import functools
-import itertools
-import logging
 import os
-import shlex
+import signal
 import sys
-import threading
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import NoReturn
 
-from edge.cameras import CAMERA_THREAD
-from edge.commands import commands
-from edge.commands import load as load_command
-from edge.errors import ConfigError, MaskgateError
-from edge.text import did_you_mean
+TYPE_CHECKING = False  # typing itself takes as long to load as the rest of this module
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+    from typing import NoReturn
 
 INTERRUPTED = 130
-UNEXPECTED = 70
-
-log = logging.getLogger(__name__)
-
-HELP = """\
-examples:
-  maskgate run                                  watch the door: Pi camera, else USB camera, else the demo clip
-  maskgate run --source usb:0 --window          the first USB camera, with the live picture (q quits)
-  maskgate run --source clip.mp4 --events -     a recording, as fast as it goes; JSON Lines on standard output
-  maskgate check party/ --output marked/        judge images, write them back with boxes and labels
-  maskgate counts --since 7d --by day --csv     who came this week, for a spreadsheet
-  maskgate doctor                               what is missing on this machine, and how to fix it
-  maskgate bench                                how many frames per second this machine handles
-  maskgate config --example > config.toml       every setting with its meaning and default
-
-configuration, later ones win:
-  defaults
-  one file: --config, else $MASKGATE_CONFIG, else ~/.config/maskgate/config.toml, else /etc/maskgate/config.toml
-  environment: MASKGATE_<SECTION>_<KEY>, for example MASKGATE_ALERTS_LED_PIN=22
-  command line
-
-exit codes:
-  0  clean end                            4  a model is missing or altered, or there is no runtime
-  1  check: an image was unreadable;      5  counts or events cannot be read or written
-     doctor: it cannot run at a door      6  the alert output that was asked for cannot be driven
-  2  wrong command line or configuration  70  unexpected error (-v shows where)
-  3  camera absent, busy or unreadable    75  ended to start again, as an operator asked
-                                          130  interrupted by a second Ctrl-C
-"""
 
 
 def program() -> NoReturn:
     """The command as its own process."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup ignores it
+        signal.signal(signal.SIGINT, _leave)
     end_process(main())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        arguments: Without the program's name; the process's own by default.
+    """
+    from edge.command_line import run
+
+    return run(arguments, interruptible)
+
+
+def interruptible() -> None:
+    """From now on Ctrl-C raises KeyboardInterrupt: there may be something to clean up."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_process(code: int) -> NoReturn:
@@ -64,6 +44,12 @@ def end_process(code: int) -> NoReturn:
 
     Python would take the interpreter, and C++ its libraries, away from under such a thread: that aborts the process.
     """
+    import logging
+    import threading
+    from contextlib import suppress
+
+    from edge.cameras import CAMERA_THREAD
+
     if any(thread.name == CAMERA_THREAD for thread in threading.enumerate()):
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -73,181 +59,6 @@ def end_process(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code.
-
-    Args:
-        arguments: Without the program's name; the process's own by default.
-    """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        args = _parse(words)
-        _configure_logging(args.verbose)
-        return _dispatch(args)
-    except MaskgateError as error:
-        print(f"maskgate: error: {error}{_with_rights(error, words)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a printed table had enough. Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except Exception as error:
-        if {"-v", "--verbose"} & set(words):
-            traceback.print_exc()
-        what = _masked(" ".join(f"{type(error).__name__}: {error}".split()), words)
-        print(
-            f"maskgate: unexpected error: {what}. Run it again with -v, and report what it"
-            " prints together with the output of `maskgate doctor`.",
-            file=sys.stderr,
-        )
-        return UNEXPECTED
-
-
-def _with_rights(error: MaskgateError, words: Sequence[str]) -> str:
-    """How to call the command again, where a person on an installed device lacks the rights of the service."""
-    causes: list[BaseException] = [error]
-    while causes[-1].__cause__:
-        causes.append(causes[-1].__cause__)
-    on_device = "STATE_DIRECTORY" in os.environ and "NOTIFY_SOCKET" not in os.environ
-    if os.geteuid() == 0 or not on_device or not any(isinstance(cause, PermissionError) for cause in causes):
-        return ""
-    command = _masked(shlex.join(words), words)
-    return f"\nThis belongs to the maskgate service. Run: sudo maskgate {command}"
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    chosen = _command(words)
-    parser = _Parser(
-        prog="maskgate",
-        description="Watches a door: finds faces, judges whether masks are worn, alerts and counts.",
-        epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    parser.set_defaults(config=None, verbose=False, command=None)
-    _add_common(parser)
-    listed = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, texts in commands().items():
-        command = listed.add_parser(name, help=texts.summary, description=texts.about)
-        _add_common(command)
-        if name == chosen:
-            load_command(name).add_arguments(command)
-    try:
-        _refuse_mistyped(words, listed.choices[chosen] if chosen else parser)
-        args = parser.parse_args(words)
-    except _ArgumentsError as error:
-        parser.exit(ConfigError.exit_code, f"{error.usage}{error.prog}: error: {_masked(str(error), words)}\n")
-    if args.command is None:
-        parser.print_help(sys.stderr)
-        raise SystemExit(ConfigError.exit_code)
-    return args
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help="read settings from this TOML file"
-    )
-    parser.add_argument(
-        "-v",
-        "--verbose",
-        action="store_true",
-        default=argparse.SUPPRESS,
-        help="log more, and show where errors come from",
-    )
-
-
-def _command(words: Sequence[str]) -> str | None:
-    """The first word that is neither an option nor the value of one."""
-    before = ("", *words)
-    bare = (word for word, last in zip(words, before, strict=False) if word[:1] != "-" and last != "--config")
-    command = next(bare, None)
-    if command is None or command in commands():
-        return command
-    from edge.cameras.address import shown_value
-
-    hint = did_you_mean(command, commands(), f"there are: {', '.join(commands())}.", cutoff=0.4)
-    raise ConfigError(f"There is no command {shown_value(command)!r}; {hint}")
-
-
-def _refuse_mistyped(words: Sequence[str], parser: argparse.ArgumentParser) -> None:
-    """An option that does not exist is answered with the nearest one; argparse would only repeat it."""
-    known = ["--version", *_options(parser)]
-    for word in itertools.takewhile(lambda word: word != "--", words):
-        name = word.partition("=")[0]
-        if name.startswith("--") and not any(option.startswith(name) for option in known):
-            hint = did_you_mean(name, known, f"see {parser.prog} --help.")
-            parser.error(f"there is no option {name}; {hint}")
-
-
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The options of a command and its subcommands."""
-    for action in parser._actions:
-        yield from action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for subcommand in action.choices.values():
-                yield from _options(subcommand)
-
-
-def _dispatch(args: argparse.Namespace) -> int:
-    from edge.config import load
-
-    overrides = {key: value for key, value in vars(args).items() if "." in key and value is not None}
-    settings = load(args.config, overrides=overrides)
-    for notice in settings.notices:
-        log.warning("%s", notice)
-    return load_command(args.command).run(args, settings)
-
-
-class _ArgumentsError(Exception):
-    """What argparse says of them, which repeats them."""
-
-    def __init__(self, message: str, parser: argparse.ArgumentParser) -> None:
-        super().__init__(message)
-        self.prog, self.usage = parser.prog, parser.format_usage()
-
-
-class _Parser(argparse.ArgumentParser):
-    """Leaves it to the caller to print what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        raise _ArgumentsError(message, self)
-
-
-def _masked(message: str, words: Sequence[str]) -> str:
-    """``message`` without what is secret in the words of the command line that it repeats."""
-    from edge.cameras.address import shown_value
-
-    for word in words:
-        for said in filter(None, (word, word.partition("=")[2])):
-            spelt = (said, repr(said)[1:-1])
-            message = functools.reduce(lambda text, one: text.replace(one, shown_value(said)), spelt, message)
-    return message
-
-
-class _Version(argparse.Action):
-    """Looks up the version only on request: that takes longer than the rest of the command line."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"maskgate {version('maskgate')}")
-        except PackageNotFoundError:
-            print("maskgate, run from its source tree without being installed")
-        parser.exit()
-
-
-class _Sentences(logging.Formatter):
-    """Warnings as the operator reads them; where the live line shares the terminal, over it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        over = "\r\x1b[K" if sys.stderr.isatty() else ""
-        return f"{over}maskgate: {record.levelname.lower()}: {super().format(record)}"
-
-
-def _configure_logging(verbose: bool) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Sentences("%(message)s"))
-    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[handler], force=True)
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Nothing is open yet. An exception could be taken for a failed import, or be lost in one."""
+    os._exit(INTERRUPTED)

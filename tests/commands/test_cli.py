@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -151,6 +152,30 @@ class TestCommandLine:
         file.write_text("[camera]\nrotate = 90\n")
         assert cli.main([word.format(file) for word in words]) == 0
         assert json.loads(capsys.readouterr().out)["camera.rotate"] == {"value": 90, "origin": str(file)}
+
+
+class TestEarlyInterruption:
+    """Ctrl-C before the door is watched: nothing to clean up, so nothing is said either."""
+
+    @pytest.mark.parametrize("slow", ["argparse", "pydantic", "cv2"])
+    def test_slow_imports_end_in_silence(self, tmp_path: Path, slow: str) -> None:
+        (tmp_path / f"{slow}.py").write_text(
+            "import sys, time\nprint('loading', file=sys.stderr, flush=True)\ntime.sleep(120)\n"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, "-m", "edge", "run", "--source", "demo"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stderr
+            assert process.stderr.readline() == "loading\n"
+            process.send_signal(signal.SIGINT)
+            said = process.stderr.read()
+        assert (process.returncode, said) == (130, "")
+
+    def test_ignored_signals_stay_ignored(self) -> None:
+        command = "trap '' INT; exec \"$0\" -c 'import os, signal; from edge import cli\n"
+        command += "cli.main = lambda: os.kill(os.getpid(), signal.SIGINT) or 7\ncli.program()'"
+        done = subprocess.run(["sh", "-c", command, sys.executable], check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (7, "")
 
 
 class TestRefusals:
