@@ -6,13 +6,15 @@ import argparse
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from edge.config import Settings
     from edge.sinks.web.token import Kept
 
@@ -26,7 +28,7 @@ examples:
   maskgate token                  make the token, or replace it after a question
   maskgate token --yes            the same without asking (for scripts)
   maskgate token add reception    another token, for a person or a program
-  maskgate token list             names and dates
+  maskgate token list             names, when each was made and last used
   maskgate token revoke reception everyone who signed in with it is signed out at once
 """
 
@@ -40,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     adding = actions.add_parser("add", help="make another token", description="Make another token, with a name.")
     adding.add_argument("name", metavar="NAME", help="a person or a program: letters, digits, - and _")
     listing = actions.add_parser(
-        "list", help="list the tokens", description="List names and dates; the tokens themselves are not shown."
+        "list",
+        help="list the tokens",
+        description="List the names, when each was made and when it was last used (while the door runs to within ten "
+        "minutes). The tokens themselves are not shown.",
     )
     listing.add_argument("--json", action="store_true", help="print JSON")
     revoking = actions.add_parser(
@@ -69,13 +74,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         ConfigError: The name is not one, or a script did not say ``--yes``.
         StoreError: A file cannot be read or written.
     """
-    from edge.sinks.web import token
+    from edge.sinks.web import token, uses
 
     path = args.file or token.token_path(settings.config.web, settings.config.counts)
     try:
         there = {one.name: one for one in token.kept(path)}
         if args.action == "list":
-            return _list(there, args.json)
+            return _list(there, uses.read(uses.path_of(settings.config.counts)), args.json)
         if args.action == "revoke":
             return _revoke(args.name, there, settings)
         return _make(args, path, there, settings)
@@ -150,17 +155,29 @@ def _code(address: str) -> Iterator[str]:
         yield as_text(address)
 
 
-def _list(there: dict[str, Kept], as_json: bool) -> int:
+def _list(there: dict[str, Kept], used: Mapping[str, datetime], as_json: bool) -> int:
     if as_json:
-        print(json.dumps([{"name": one.name, "made_at": one.made_at.isoformat()} for one in there.values()]))
+        print(json.dumps([_as_json(one, _last_use(one, used)) for one in there.values()]))
         return 0
     if not there:
         print("There is no token. `maskgate token` makes one.")
         return 0
     width = max(map(len, there))
     for one in there.values():
-        print(f"{one.name:<{width}}  made on {one.made_at:%Y-%m-%d %H:%M}")
+        at = _last_use(one, used)
+        use = f"last used on {at:%Y-%m-%d %H:%M}" if at else "not used yet"
+        print(f"{one.name:<{width}}  made on {one.made_at:%Y-%m-%d %H:%M}  {use}")
     return 0
+
+
+def _last_use(one: Kept, used: Mapping[str, datetime]) -> datetime | None:
+    """When a token was last used; an earlier token of the same name does not count."""
+    at = used.get(one.name)
+    return at if at and at.timestamp() >= int(one.made_at.timestamp()) else None
+
+
+def _as_json(one: Kept, at: datetime | None) -> dict[str, str | None]:
+    return {"name": one.name, "made_at": one.made_at.isoformat(), "used_at": at.isoformat() if at else None}
 
 
 def _revoke(name: str, there: dict[str, Kept], settings: Settings) -> int:

@@ -106,7 +106,10 @@ def test_named_tokens_come_and_go(path: Path, capsys: pytest.CaptureFixture[str]
     second = shown(capsys.readouterr().out)
     assert run(path, "list") == 0
     listed = capsys.readouterr().out
-    assert re.findall(r"^(\S+) +made on \d{4}-\d\d-\d\d \d\d:\d\d$", listed, re.MULTILINE) == ["default", "reception"]
+    assert re.findall(r"^(\S+) +made on \d{4}-\d\d-\d\d \d\d:\d\d  not used yet$", listed, re.MULTILINE) == [
+        "default",
+        "reception",
+    ]
     assert run(path, "list", "--json") == 0
     as_json = capsys.readouterr().out
     assert [one["name"] for one in json.loads(as_json)] == ["default", "reception"]

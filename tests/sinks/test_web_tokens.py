@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from edge.sinks.web import token
+from edge.cli import main
+from edge.config import load
+from edge.sinks.web import token, uses
 from edge.sinks.web.lan import lan_address, lan_url
 from tests.stand_ins.browser import browser
 from tests.stand_ins.screens import Door, open_door
@@ -53,6 +57,53 @@ def test_first_token_closes_running_door(door: Door, path: Path) -> None:
     assert code(door) == 200
     made = token.make(path)
     assert (code(door), code(door, made)) == (401, 200)
+
+
+def listed(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str | None]:
+    """When each token was last used, as ``maskgate token list`` says."""
+    capsys.readouterr()
+    assert main(["token", "list", "--json", "--file", str(path)]) == 0
+    return {one["name"]: one["used_at"] for one in json.loads(capsys.readouterr().out)}
+
+
+def test_list_shows_when_each_was_used(door: Door, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    token.make(path)
+    named, unused = (token.file_of(name, path) for name in ("reception", "spare"))
+    word, _ = token.make(named), token.make(unused)
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    until(lambda: code(door, word) == 200)
+    assert code(door, session=token.read(path, "localhost").session) == 200
+    until(lambda: all(listed(path, capsys)[name] for name in ("default", "reception")))
+    used = listed(path, capsys)
+    assert used["spare"] is None
+    assert before <= datetime.fromisoformat(str(used["reception"])) <= datetime.now(timezone.utc)
+
+
+def test_replaced_token_was_not_used_yet(door: Door, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = token.make(path)
+    until(lambda: code(door, first) == 200 and listed(path, capsys)["default"])
+    os.utime(path, (time.time() + 60,) * 2)  # as one that was made a minute later
+    assert listed(path, capsys)["default"] is None
+
+
+def test_uses_outlive_the_door(tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    word = token.make(path)
+    with open_door(tmp_path, {"web.token_file": str(path)}) as door:
+        until(lambda: code(door, word) == 200)
+    assert listed(path, capsys)["default"]
+    assert main(["token", "list", "--file", str(path)]) == 0
+    assert "last used on" in capsys.readouterr().out
+
+
+def test_damaged_uses_are_begun_again(tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    word = token.make(path)
+    file = uses.path_of(load().config.counts)
+    file.parent.mkdir(parents=True)
+    file.write_text('{"default": 7}')
+    assert listed(path, capsys)["default"] is None
+    with open_door(tmp_path, {"web.token_file": str(path)}) as door:
+        until(lambda: code(door, word) == 200)
+    assert listed(path, capsys)["default"]
 
 
 def test_new_token_voids_earlier_sessions(door: Door, path: Path) -> None:

@@ -185,6 +185,7 @@ def tokens_and_outputs_reach_the_service(machine: Machine) -> None:
     wait_for(lambda: status_code(machine) == "200", 60, "the pages are served")
     assert as_login_user(machine, "sudo maskgate token").returncode == 0
     assert status_code(machine) == "401"
+    assert "not used yet" in as_login_user(machine, "sudo maskgate token list").stdout
     assert as_login_user(machine, "sudo maskgate token add reception").returncode == 0
     listed = as_login_user(machine, "sudo maskgate token list").stdout
     assert [line.split()[0] for line in listed.splitlines()] == ["default", "reception"]

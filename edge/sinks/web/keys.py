@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edge.pacing import SayOnce
 from edge.sinks.web import token
 from edge.sinks.web.listen import is_open
 from edge.sinks.web.token import Secret
+from edge.sinks.web.uses import Uses
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,14 @@ class Keys:
     Args:
         web: Where the tokens are, and the address that is served.
         counts: Where the state folder is.
+        uses: Where the use of a token is noted.
 
     Raises:
         ConfigError: The network is served without a token, or a file cannot be read or is something else.
     """
 
-    def __init__(self, web: WebSettings, counts: CountSettings) -> None:
+    def __init__(self, web: WebSettings, counts: CountSettings, uses: Uses) -> None:
+        self._uses = uses
         self._path, self._host = token.token_path(web, counts), web.host
         self._say = SayOnce(log)
         self._seen = self._signature()
@@ -48,11 +51,11 @@ class Keys:
 
     def opened_by(self, word: str) -> Secret | None:
         """The secret of the token ``word``; None if it is not a token."""
-        return next((secret for secret in self._secrets.values() if secret.opens(word)), None)
+        return self._used(lambda secret: secret.opens(word))
 
     def of_session(self, session: str) -> Secret | None:
         """The secret of the token that a browser signed in with; None if its cookie is void."""
-        return next((secret for secret in self._secrets.values() if secret.admits(session)), None)
+        return self._used(lambda secret: secret.admits(session))
 
     def holds(self, secret: Secret) -> bool:
         """Whether its token is still in force."""
@@ -72,6 +75,13 @@ class Keys:
             return
         self._say.forget()
         self._warn_of_exposed()
+
+    def _used(self, fits: Callable[[Secret], bool]) -> Secret | None:
+        for name, secret in self._secrets.items():
+            if fits(secret):
+                self._uses.note(name, secret)
+                return secret
+        return None
 
     def _warn_of_exposed(self) -> None:
         with suppress(OSError):  # revoked meanwhile

@@ -20,6 +20,7 @@ from edge.sinks.web.keys import Keys
 from edge.sinks.web.lan import lan_url
 from edge.sinks.web.listen import bound, hindrance, own_url
 from edge.sinks.web.loopback import user_id
+from edge.sinks.web.uses import Uses
 from edge.status import Status
 from edge.values import Event
 from edge.worker import Worker
@@ -81,7 +82,8 @@ class WebScreens(Sink):
         Raises:
             ConfigError: The screens are open to the network without a token, or the language does not exist.
         """
-        self._guard = Guard(Keys(config.web, config.counts), clock, user_id(config.web.kiosk_user))
+        self._uses = Uses(config.counts, clock)
+        self._guard = Guard(Keys(config.web, config.counts, self._uses), clock, user_id(config.web.kiosk_user))
         self._config, self._clock, self._extra, self._retry_every = config, clock, extra, retry_every
         self._commands = commands
         self._feed = Feed()
@@ -128,6 +130,7 @@ class WebScreens(Sink):
         if server:
             server.should_exit = True
         self._worker.close(within=FAREWELL)
+        self._uses.close()
 
     def _run(self, worker: Worker) -> None:
         self._wake.wait(FIRST_FRAME_WITHIN)
@@ -140,7 +143,8 @@ class WebScreens(Sink):
         try:
             self._serve(self._listener, worker)
         except Exception as error:  # the door is watched without screens, too; the operator hears why
-            self.trouble, self.url = f"The screens failed ({type(error).__name__}: {error}); restart maskgate.", None
+            reason = f"{type(error).__name__}: {error}"
+            self.trouble, self.url = message("screens.failed", reason=reason), None
             log.warning("%s", self.trouble)
             log.debug("How it failed:", exc_info=error)
 
