@@ -22,6 +22,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from edge.messages import message
+
 MESSAGE_BYTES = 65_536
 DEATH_LIMIT = 0.5
 """Timeout for the process to end, in seconds: a driver may block it in the kernel, where no signal reaches it."""
@@ -63,11 +65,11 @@ class Child:
         """Number of the process."""
         return self._process.pid
 
-    def ask(self, message: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    def ask(self, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
         """Send a message and wait for the answer.
 
         Args:
-            message: JSON-ready.
+            request: JSON-ready.
             limit: Maximum wait, in seconds.
 
         Raises:
@@ -75,15 +77,15 @@ class Child:
         """
         try:
             self._channel.settimeout(limit)
-            self._channel.send(json.dumps(message).encode())
+            self._channel.send(json.dumps(request).encode())
             answer = self._channel.recv(MESSAGE_BYTES)
         except TimeoutError as error:
             self._process.kill()
-            raise ChildDiedError(f"it did not answer within {limit:g} s") from error
+            raise ChildDiedError(message("child.late", seconds=limit)) from error
         except OSError:
             answer = b""
         if not answer:
-            raise ChildDiedError(f"its process {self._death()}")
+            raise ChildDiedError(self._death())
         said: dict[str, Any] = json.loads(answer)
         return said
 
@@ -107,13 +109,14 @@ class Child:
         try:
             code = self._process.wait(DEATH_LIMIT)
         except subprocess.TimeoutExpired:
-            return "stopped listening"
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+            return message("child.deaf")
+        killed = code < 0
+        how = message("child.killed", name=signal.Signals(-code).name) if killed else message("child.ended", code=code)
         if self._errors is None:
             return how
         self._errors.seek(0)
         words = re.findall(r"\S.*", self._errors.read().decode("utf-8", "replace"))
-        return f"{how}: {words[-1][:200]}" if words else how
+        return message("child.said", how=how, words=words[-1][:200].rstrip(".")) if words else how
 
 
 def channel_and_memory() -> tuple[socket.socket, int]:

@@ -44,7 +44,7 @@ class Mute:
 
     def __post_init__(self) -> None:
         if self.seconds is not None and not 0 < self.seconds <= LONGEST_MUTE:  # nor is it NaN
-            raise RefusedError(f"A mute lasts from 1 second to {LONGEST_MUTE:.0f} (one day).")
+            raise RefusedError(message("operator.mute_length", most=LONGEST_MUTE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ class TryOutput:
 
     def __post_init__(self) -> None:
         if self.output not in OUTPUT_KINDS:
-            raise RefusedError(f"There is no output {self.output!r}; there are: {', '.join(OUTPUT_KINDS)}.")
+            raise RefusedError(
+                message("operator.no_such_output", output=repr(self.output), known=", ".join(OUTPUT_KINDS))
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class BadRequestError(ValueError):
 def _mute(asked: Mapping[str, Any]) -> Command:
     seconds = asked.get("seconds")
     if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float)):
-        raise BadRequestError("seconds must be a number.")
+        raise BadRequestError(message("request.seconds"))
     return Mute(seconds)
 
 
@@ -124,7 +126,7 @@ def command_of(asked: Mapping[str, Any]) -> Command:
     """
     make = REQUESTS.get(str(asked.get("do")))
     if make is None:
-        raise BadRequestError(f"do must be one of {', '.join(REQUESTS)}.")
+        raise BadRequestError(message("request.do", known=", ".join(REQUESTS)))
     return make(asked)
 
 
@@ -152,7 +154,7 @@ class Commands:
         if isinstance(command, Stop | Restart):
             self.restart = self.restart or isinstance(command, Restart)
             self.stopped.set()
-            answer.set_result("The door restarts." if self.restart else "The door stops.")
+            answer.set_result(message("operator.restarts" if self.restart else "operator.stops"))
             return answer
         if self._closed or self.stopped.is_set():
             answer.set_exception(RefusedError(message("operator.stopping")))

@@ -9,15 +9,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from edge.messages import message
+
 LARGEST = 2**20
 """Of a text file, in bytes."""
 
 KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: message("file.folder"),
+    stat.S_IFIFO: message("file.fifo"),
+    stat.S_IFSOCK: message("file.socket"),
+    stat.S_IFCHR: message("file.device"),
+    stat.S_IFBLK: message("file.device"),
 }
 """What is not a file, by the type in its mode."""
 

@@ -34,6 +34,37 @@ def keys_in_use() -> set[str]:
     return found
 
 
+STARTS = {
+    *("cameras/video.py", "cameras/stills.py", "cameras/one_picture.py", "cameras/choose.py", "sinks/event_log.py"),
+    *("sinks/counts/forget.py", "sinks/web/token.py"),
+}
+"""Their errors end a command, so only its terminal shows them."""
+SAID = {
+    "CameraError",
+    "NoPiCameraError",
+    "NoUsbCameraError",
+    "StoreError",
+    "RefusedError",
+    "BadRequestError",
+    "Response",
+}
+SAID |= {"PictureError", "DeliveryError", "BrokerError", "EdgeTpuError", "ForeignError", "CorruptError"}
+
+
+def english_only() -> list[str]:
+    """Where the rooms of a running door say something to people that is no message."""
+    found = []
+    for path in sorted(EDGE.rglob("*.py")):
+        name = path.relative_to(EDGE).as_posix()
+        if name in STARTS or name.split("/")[0] == "commands":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            said = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SAID and node.args
+            if said and isinstance(node.args[0], ast.Constant | ast.JoinedStr):
+                found.append(f"{name}:{node.lineno}")
+    return found
+
+
 class TestMessage:
     def test_message_is_its_english_text(self) -> None:
         assert SILENT == "usb:0 sends no pictures."
@@ -86,3 +117,6 @@ class TestSentences:
         used = keys_in_use()
         built = {f"output.{role}" for role in ("led", "welcome", "buzzer", "relay")}
         assert {key for key in sentences("en") if key.removesuffix(".one") not in used | built} == set()
+
+    def test_what_a_running_door_says_has_an_identifier(self) -> None:
+        assert english_only() == []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge.alerts import Alert
 from edge.alerts.state import OutputKind, OutputState
+from edge.messages import message
 
 if TYPE_CHECKING:
     from edge.board import Profile
@@ -28,7 +29,7 @@ class NoAlert(Alert):
     """
 
     def __init__(self, reason: str, trouble: str | None = None, stands_for: OutputKind | None = None) -> None:
-        self.name = f"none ({reason})"
+        self.name = message("output.none", reason=reason)
         self._trouble = trouble
         self._stands_for = stands_for
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, time, timezone
 
+from edge.messages import message
+
 WRITTEN = re.compile(r"(\d{1,2}):(\d{2}) *- *(\d{1,2}):(\d{2})")
 UNSET_BEFORE = datetime(2025, 1, 1, tzinfo=timezone.utc)
 """A clock that shows less was never set: a board without a real-time clock starts in the past."""
@@ -29,14 +31,14 @@ class QuietHours:
             return None
         match = WRITTEN.fullmatch(text.strip())
         if not match:
-            raise ValueError('write begin and end as HH:MM-HH:MM, for example "22:00-06:30", or "" for none')
+            raise ValueError(message("config.quiet_hours"))
         begin_hour, begin_minute, end_hour, end_minute = map(int, match.groups())
         try:
             hours = cls(time(begin_hour, begin_minute), time(end_hour, end_minute))
         except ValueError:
-            raise ValueError("a time of day lies between 00:00 and 23:59") from None
+            raise ValueError(message("config.time_of_day")) from None
         if hours.begin == hours.end:
-            raise ValueError("they begin and end at the same time; for no sound at all set alerts.buzzer_pin = -1")
+            raise ValueError(message("config.always_quiet"))
         return hours
 
     def at(self, moment: datetime) -> bool:

@@ -93,16 +93,14 @@ def read_clip(path: Path) -> Clip:
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise UnplayableError(f"{path} is larger than {LARGEST // 2**20} MiB: give a short prompt")
+            raise UnplayableError(message("sound.too_large", path=path, most=LARGEST // 2**20))
         wav = path.read_bytes()
         with wave.open(io.BytesIO(wav)) as clip:
             seconds = clip.getnframes() / clip.getframerate()
     except OSError as error:
-        raise UnplayableError(f"{path}: {error.strerror}; check the path and that this user may read it") from error
+        raise UnplayableError(message("sound.unreadable", path=path, reason=error.strerror)) from error
     except (wave.Error, EOFError, ZeroDivisionError) as error:
-        raise UnplayableError(
-            f"{path} is not a WAV file with PCM samples; make one: ffmpeg -i {path} -c:a pcm_s16le prompt.wav"
-        ) from error
+        raise UnplayableError(message("sound.no_wav", path=path)) from error
     return Clip(wav, seconds, str(path))
 
 
@@ -110,7 +108,7 @@ def open_output(settings: AlertSettings, _board: Profile, _devices: Path) -> Ale
     """The sound that the settings ask for; what it lacks is in its ``trouble``."""
     program = shutil.which("aplay")
     if program is None:
-        return _without("there is no aplay; install it: sudo apt install alsa-utils")
+        return _without(message("sound.no_player"))
     try:
         if settings.sound == TONE:
             clip = tone(Rhythm.of(settings), settings.tone)
@@ -133,7 +131,7 @@ def _warn_if_cut_off(clip: Clip, settings: AlertSettings) -> None:
 
 
 def _without(reason: str) -> NoAlert:
-    return NoAlert(f"no sound: {reason}", f"Alarms have no sound: {reason}.", stands_for="sound")
+    return NoAlert(message("sound.none", reason=reason), message("sound.silent", reason=reason), stands_for="sound")
 
 
 class Sound(Alert):
@@ -149,7 +147,7 @@ class Sound(Alert):
     """
 
     def __init__(self, clip: Clip, device: str, program: str = "aplay") -> None:
-        self.name = f"sound ({clip.name} through {device})"
+        self.name = message("output.sound", clip=clip.name, device=device)
         self._clip, self._device = clip, device
         self._command = [program, "-q", "-D", device, "-t", "wav", "-"]
         self._file = _in_memory(clip.wav)
@@ -256,7 +254,7 @@ class Sound(Alert):
                 start_new_session=True,  # Ctrl-C in the terminal is for maskgate, which stops the player itself
             )
         except OSError as error:
-            self._fail(f"{self._command[0]} cannot be started ({error.strerror})")
+            self._fail(message("sound.no_start", player=self._command[0], reason=error.strerror))
 
     def _look_after(self, player: subprocess.Popen[bytes], due: int | None) -> None:
         played = time.monotonic() - self._since
@@ -273,7 +271,7 @@ class Sound(Alert):
         if player.returncode == 0:
             self._trouble = None
         else:
-            self._fail(said.splitlines()[-1] if said else f"aplay ended with {player.returncode}")
+            self._fail(said.splitlines()[-1] if said else message("sound.ended", code=player.returncode))
 
     def _stop(self, player: subprocess.Popen[bytes], played: float) -> None:
         """Kill the player; one that hangs in its device may survive that and keeps a further one from starting."""
@@ -283,13 +281,13 @@ class Sound(Alert):
         try:
             player.wait(SETTLE)
         except subprocess.TimeoutExpired:
-            self._fail("the device hangs and the player cannot be stopped")
+            self._fail(message("sound.hangs"))
             return
         assert player.stderr
         player.stderr.close()
         self._player = None
         if late:
-            self._fail("the device does not take it in time")
+            self._fail(message("sound.late"))
         elif played > SETTLE:
             self._trouble = None
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.board.sysfs import found, text_of
+from edge.messages import message
 
 CONSTANT_ZONES = frozenset({"PMIC-Die"})
 """Zones of a Jetson that always report 100 °C."""
@@ -20,6 +21,13 @@ THROTTLED_BITS = {
 
 https://www.raspberrypi.com/documentation/computers/os.html#get_throttled
 """
+CAUSES = {
+    "under_voltage": message("board.under_voltage"),
+    "frequency_capped": message("board.frequency_capped"),
+    "throttled": message("board.throttled"),
+    "soft_temperature_limit": message("board.soft_temperature_limit"),
+    "heat": message("board.heat"),
+}
 SINCE_BOOT = 16
 """Offset of the "since boot" bits in the firmware's word."""
 SLOWING = re.compile(r"^(thermal-)?cpufreq")
@@ -66,7 +74,7 @@ def slowed_by(root: Path = Path("/")) -> tuple[str, ...]:
     Args:
         root: Where /sys is.
     """
-    return tuple(cause.replace("_", " ") for cause, now in (throttled(root) or {}).items() if now)
+    return tuple(CAUSES[cause] for cause, now in (throttled(root) or {}).items() if now)
 
 
 def power_warnings(root: Path = Path("/")) -> Iterator[str]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from edge.messages import message
+
 HIDDEN = "***"
-HOW_TO_WRITE = (
-    "in user and password write # as %23, / as %2F, ? as %3F, @ as %40, : as %3A, % as %25, \\ as %5C "
-    "and a space as %20"
-)
+HOW_TO_WRITE = message("network.how_to_write")
 HIGHEST_PORT = 65535
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)

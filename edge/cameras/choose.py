@@ -15,6 +15,7 @@ from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.sources import AUTO, SOURCES, Kind, Place, forms, kind_for, module_of, words
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
+from edge.messages import message, together
 from edge.text import did_you_mean
 from edge.values import Frame
 
@@ -200,7 +201,7 @@ def _first_camera(place: Place) -> Choice:
         try:
             camera = opener()
         except NotThereError as error:
-            why.append(f"No {kind.auto} camera: {error}")
+            why.append(message("camera.none_of_kind", kind=kind.auto, reason=str(error)))
         else:
             return _chosen(camera, opener, *why, f"Pictures come from the {kind.auto} camera {camera.name}.")
     raise NoCameraError(*why)
@@ -243,5 +244,5 @@ class NoCameraError(CameraError):
     """There is no camera. ``why`` has one sentence for each place that was searched."""
 
     def __init__(self, *why: str) -> None:
-        super().__init__(" ".join(why))
+        super().__init__(together(why))
         self.why = why

@@ -13,6 +13,7 @@ from edge.board.findings import PIP, WITH_SYSTEM, Finding, Machine, State
 from edge.cameras.video import as_bgr
 from edge.clock import Clock
 from edge.errors import CameraError
+from edge.messages import message
 from edge.values import Frame
 
 if TYPE_CHECKING:
@@ -80,16 +81,10 @@ class CsiCamera:
         self._clock = clock
         self._sequence = 0
         if not has_gstreamer(build()):
-            raise CameraError(
-                f"{self.name} needs an OpenCV with GStreamer, which pip's does not have; use JetPack's: `sudo apt "
-                "install python3-opencv`, and an environment made with --system-site-packages and without pip's OpenCV."
-            )
+            raise CameraError(message("csi.no_gstreamer", camera=self.name))
         self._capture = capture(pipeline(sensor, settings), cv2.CAP_GSTREAMER)
         if not self._capture.isOpened():
-            raise CameraError(
-                f"{self.name} does not start; check its ribbon cable, and that no other program has it: "
-                "`sudo systemctl restart nvargus-daemon`."
-            )
+            raise CameraError(message("csi.no_start", camera=self.name))
 
     def read(self) -> Frame:
         """The next picture.
@@ -99,7 +94,7 @@ class CsiCamera:
         """
         captured, image = self._capture.read()
         if not captured or image is None:
-            raise CameraError(f"{self.name} gives no picture; `sudo systemctl restart nvargus-daemon`.")
+            raise CameraError(message("csi.no_picture", camera=self.name))
         frame = Frame(as_bgr(image), self._clock.monotonic(), self._sequence)
         self._sequence += 1
         return frame

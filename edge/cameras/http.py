@@ -65,7 +65,7 @@ def open_stream(
         return MjpegCamera(url, answer, clock, read_timeout, begin)
     answer.close()
     if answer.kind == "text/html" or head.startswith((b"<!doctype", b"<html")):
-        raise CameraError(f"{shown(url)} is a web page; give the address of the camera's video itself.")
+        raise CameraError(message("network.web_page", camera=shown(url)))
     return Stream(url, clock, open_timeout, read_timeout)
 
 
@@ -73,7 +73,7 @@ def _begin(answer: Answer, name: str, timeout: float) -> bytes:
     try:
         return answer.receive(timeout)
     except (OSError, http.client.HTTPException) as error:
-        raise CameraError(f"{name} answers, and then sends nothing: {reason(error)}; check the camera.") from error
+        raise CameraError(message("network.nothing", camera=name, reason=reason(error))) from error
 
 
 class MjpegCamera:
@@ -143,11 +143,8 @@ class MjpegCamera:
 
     def _hung_up(self) -> str:
         if self._sequence == 1:
-            return f"{self.name} sends one picture and hangs up; give the address of its video, not of a snapshot."
-        return self._sends_no_more("it hung up")
-
-    def _sends_no_more(self, why: str) -> str:
-        return f"{self.name} sends no more pictures: {why}; check the camera and the network."
+            return message("network.snapshot", camera=self.name)
+        return message("network.ended", camera=self.name, reason=message("network.hung_up"))
 
 
 def _decoded(picture: bytes) -> Image | PictureError:

@@ -10,11 +10,13 @@ import re
 
 import cv2
 
+from edge.messages import message
+
 FAILS_FROM = (4, 13)
 COMPLAINT = b"interlaced"
 """Part of FFmpeg's message "Cannot convert interlaced to progressive frames or vice versa"."""
 MOST_KEPT = 65_536
-ADVICE = "set the camera to progressive or convert the file, or install 'opencv-python-headless<4.13'"
+ADVICE = message("network.progressive")
 
 
 def fails(version: str = cv2.__version__) -> bool:

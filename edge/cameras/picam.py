@@ -174,9 +174,7 @@ def _picamera2() -> Any:
         from picamera2 import Picamera2
     except ModuleNotFoundError as error:
         package = "python3-libcamera" if error.name == "libcamera" else "python3-picamera2"
-        raise NoPiCameraError(
-            f"{package} is not installed; on Raspberry Pi OS: `sudo apt install {package}`."
-        ) from error
+        raise NoPiCameraError(message("pi.not_installed", package=package)) from error
     except (ImportError, OSError, ValueError) as error:  # ValueError: built against another NumPy
-        raise NoPiCameraError(f"picamera2 cannot be loaded ({error}); `sudo apt install python3-picamera2`.") from error
+        raise NoPiCameraError(message("pi.not_loaded", error=str(error))) from error
     return Picamera2

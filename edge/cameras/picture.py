@@ -14,6 +14,7 @@ import numpy as np
 
 from edge.cameras.picture_cost import cost, is_float_tiff
 from edge.errors import MaskgateError
+from edge.messages import message
 from edge.values import Image
 
 SUFFIXES = frozenset(
@@ -79,14 +80,14 @@ def read_picture(path: Path) -> Image:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise PictureError("this is not a file")
+            raise PictureError(message("picture.not_a_file"))
         if status.st_size > MAX_FILE_BYTES:
-            raise PictureError(f"the file is larger than {MAX_FILE_BYTES // 2**20} MB, too large for a picture")
+            raise PictureError(message("picture.too_large", most=MAX_FILE_BYTES // 2**20))
         content = path.read_bytes()
     except OSError as error:
-        raise PictureError(f"the file cannot be read ({error.strerror})") from error
+        raise PictureError(message("picture.unreadable", reason=error.strerror)) from error
     if not content:
-        raise PictureError("the file is empty")
+        raise PictureError(message("picture.empty"))
     if content.startswith(JPEG) and JPEG_END not in content[-1024:]:
         return _without_end(path, content)
     return decode(content)
@@ -103,21 +104,17 @@ def decode(content: bytes) -> Image:
     """
     if not KNOWN.match(content):
         name = next((name for begin, name in OTHERS if begin.match(content)), None)
-        raise PictureError(
-            f"{name} pictures are not supported; convert it to JPEG"
-            if name
-            else "the file is damaged or not a picture of a known format"
-        )
+        raise PictureError(message("picture.unsupported", kind=name) if name else message("picture.unknown"))
     if is_float_tiff(content):
-        raise PictureError("TIFF pictures of floating-point numbers are not supported; convert it to 8 bits")
+        raise PictureError(message("picture.float_tiff"))
     if cost(content).too_much:
-        raise PictureError("the picture has too many pixels or scans; make it smaller, or save it again")
+        raise PictureError(message("picture.too_much"))
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise PictureError("the picture has too many pixels, or its header is damaged; make it smaller") from error
+        raise PictureError(message("picture.header")) from error
     if image is None:
-        raise PictureError("the file is damaged")
+        raise PictureError(message("picture.damaged"))
     return image  # type: ignore[return-value]
 
 
@@ -131,6 +128,6 @@ def _without_end(path: Path, content: bytes) -> Image:
     """
     image = decode(content + JPEG_END)
     if not np.array_equal(image, decode(content + FILLER + JPEG_END)):
-        raise PictureError("the file is damaged: it breaks off")
+        raise PictureError(message("picture.breaks_off"))
     log.warning("%s lacks its end marker; all of the picture is there.", path)
     return image

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.board.findings import Finding, Machine, State
-from edge.cameras.address import HIDDEN, HOW_TO_WRITE, has_no_host, normal, scheme_of, shown
+from edge.cameras.address import HOW_TO_WRITE, has_no_host, normal, scheme_of, shown
 from edge.cameras.interlaced import ADVICE
+from edge.cameras.web_client import with_hint
 from edge.child import Child, ChildDiedError
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
@@ -33,6 +34,13 @@ START_LIMIT = 8.0
 """Extra time to start the decoder on a busy small board, in seconds."""
 GRACE = 2.0
 """How much earlier FFmpeg's own timeouts expire, in seconds."""
+TROUBLES = {
+    "end": "stream.ended",
+    "interlaced": "stream.interlaced",
+    "large": "stream.too_large",
+    "memory": "stream.memory",
+}
+"""What the decoder reports, and what is said of it."""
 
 
 def matches(source: str) -> bool:
@@ -128,16 +136,6 @@ class Stream:
         return said
 
     def _sentence(self, trouble: str) -> str:
-        if trouble == "end":
-            return f"The stream {self.name} sends no more pictures; check the camera and the network."
-        if trouble == "interlaced":
-            return f"The stream {self.name} is interlaced, which this OpenCV cannot convert; {ADVICE}."
-        if trouble == "large":
-            return f"The pictures of {self.name} have too many pixels; set the camera to send smaller ones."
-        if trouble == "memory":
-            return f"The stream {self.name} takes too much memory to decode; set the camera to send smaller pictures."
-        hint = f" Special characters: {HOW_TO_WRITE}." if HIDDEN in self.name else ""
-        return (
-            f"No stream can be read from {self.name}; check address, user and password, and that the camera is on."
-            f"{hint}"
-        )
+        if trouble in TROUBLES:
+            return message(TROUBLES[trouble], camera=self.name, advice=ADVICE)
+        return with_hint(message("stream.unreadable", camera=self.name), self.name)

@@ -10,6 +10,7 @@ from edge.board.findings import Finding, Machine
 from edge.cameras import NotThereError
 from edge.cameras.devices import devices
 from edge.cameras.v4l2 import V4l2Camera
+from edge.messages import message
 
 if TYPE_CHECKING:
     from edge.cameras.sources import Place
@@ -30,11 +31,10 @@ def open_source(source: str, place: Place) -> V4l2Camera:
     index = int(source[4:])
     if not found:
         some = any(place.dev.glob("video*"))
-        where = f"none of {place.dev}/video* captures video" if some else f"there is no {place.dev}/video*"
-        raise NoUsbCameraError(f"{where}; plug one in and check `lsusb`.")
+        raise NoUsbCameraError(message("usb.none_captures" if some else "usb.no_device", devices=place.dev))
     if index >= len(found):
-        listed = ", ".join(f"usb:{number} is {device.path}" for number, device in enumerate(found))
-        raise NoUsbCameraError(f"There is no camera usb:{index}; found: {listed}.")
+        listed = ", ".join(f"usb:{number} = {device.path}" for number, device in enumerate(found))
+        raise NoUsbCameraError(message("usb.no_number", number=index, found=listed))
     return V4l2Camera(found[index].path, place.settings, place.clock)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from edge.cameras.address import HIDDEN, HOW_TO_WRITE, normal, shown
 from edge.cameras.login import User, answer
 from edge.errors import CameraError
-from edge.messages import message
+from edge.messages import message, together
 from edge.pacing import SayOnce
 
 MOST_REDIRECTIONS = 3
@@ -105,28 +105,29 @@ def get(url: str, timeout: float) -> Answer:
             connected.close()
             following = urlsplit(urljoin(target.geturl(), response.headers.get("Location", "")))
             if following.scheme not in WEB:
-                raise CameraError(
-                    f"{name} redirects to something that is not a web address; give the address of the video itself."
-                )
+                raise CameraError(message("network.no_web_address", camera=name))
             user = user if following.hostname == target.hostname else None
             target = following
     except ValueError as error:
-        raise CameraError(f"The address {name} cannot be read; {HOW_TO_WRITE}.") from error
+        raise CameraError(message("network.address", camera=name, how=HOW_TO_WRITE)) from error
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, CameraError):
             raise
-        hint = f" Special characters: {HOW_TO_WRITE}." if HIDDEN in name else ""
-        advice = f"check the address, and that the camera is on.{hint}"
-        raise CameraError(f"No stream can be read from {name}: {reason(error)}; {advice}") from error
-    raise CameraError(f"{name} redirects too often; give the address of the video itself.")
+        raise CameraError(with_hint(message("network.no_stream", camera=name, reason=reason(error)), name)) from error
+    raise CameraError(message("network.redirects", camera=name))
+
+
+def with_hint(sentence: str, name: str) -> str:
+    """A sentence about an address, and how to write one where part of it is not shown."""
+    return together([sentence, message("network.characters", how=HOW_TO_WRITE)]) if HIDDEN in name else sentence
 
 
 def reason(error: Exception) -> str:
     """Why a connection failed, in a few words."""
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return message("network.late")
     if isinstance(error, http.client.HTTPException):
-        return "the answer is not HTTP"
+        return message("network.no_http")
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -140,7 +141,7 @@ def _logged_in(
     connected.close()
     login = answer(user, challenges, "GET", _path(target))
     if login is None:
-        raise CameraError(f"{name} needs a login method that maskgate does not support; set the camera to Digest.")
+        raise CameraError(message("network.login_method", camera=name))
     return _ask(target, name, deadline, login)
 
 

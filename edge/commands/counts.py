@@ -8,7 +8,6 @@ import re
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from edge.config import Settings
-from edge.errors import ConfigError, StoreError
+from edge.errors import ConfigError
 from edge.sinks.counts import database, store_path
 from edge.sinks.counts.export import as_json, visits_as_json, write_csv, write_visits_csv
 from edge.sinks.counts.forget import Forgotten, forget
@@ -141,11 +140,8 @@ def _span(since: str | None, until: str | None, now: datetime) -> Span:
 
 
 def _read(path: Path, read: Callable[[sqlite3.Connection], T]) -> T:
-    try:
-        with closing(database.open_for_reading(path)) as connection:
-            return read(connection)
-    except sqlite3.Error as error:
-        raise StoreError(f"Cannot read the counts in {path}: {error}; is it the file that maskgate writes?") from error
+    with database.reading(path) as connection:
+        return read(connection)
 
 
 def _print_rows(rows: Sequence[Row], door: str, args: argparse.Namespace) -> None:

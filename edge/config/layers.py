@@ -22,6 +22,7 @@ from edge.cameras.address import shown, shown_value
 from edge.config.model import SECRET_FILES, SECRETS, SOURCES, Config, Settings, declared, fields
 from edge.errors import ConfigError
 from edge.files import NotTextError, read_text
+from edge.messages import message
 from edge.text import did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -36,15 +37,28 @@ MODELS = ("face.model", "mask.model")
 """Settings that hold a name or a path."""
 LONGEST_SHOWN = 100
 """Maximum length of a value in an error message, in characters."""
-NAMES_OF_TYPES = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "text",
-    "path": "a path, written as text",
-    "tuple": "a list",
+KINDS = {
+    "int": message("config.whole_number"),
+    "float": message("config.number"),
+    "bool": message("config.switch"),
+    "string": message("config.text"),
+    "path": message("config.path"),
+    "tuple": message("config.list"),
 }
 """By the first word of the types of pydantic's errors: https://docs.pydantic.dev/latest/errors/validation_errors/."""
+LIMITS = {
+    "greater_than": "config.more_than",
+    "greater_than_equal": "config.at_least",
+    "less_than": "config.less_than",
+    "less_than_equal": "config.at_most",
+    "literal_error": "config.one_of",
+    "string_too_long": "config.too_long",
+    "string_pattern_mismatch": "config.pattern",
+    "finite_number": "config.finite",
+    "missing": "config.too_few",
+    "too_long": "config.too_many",
+}
+"""What is said of a value that is not allowed, by the type of pydantic's error, whose context fills the sentence."""
 
 Layer = Mapping[str, Mapping[str, Any]]
 
@@ -242,8 +256,12 @@ def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
         of_section = " and ".join({origin: None for name, origin in origins.items() if name.startswith(f"{key}.")})
         origin = of_section if whole_section else origins.get(key, "configuration")
         value = "" if whole_section or key in SECRETS | SECRET_FILES else f" = {_shown(key, first['input'])}"
-        said = _plain(first)
-        raise ConfigError(f"{origin}: {key}{value} is wrong: {said}.") from error
+        raise ConfigError(message("config.wrong", origin=origin, setting=f"{key}{value}", why=_plain(first))) from error
+
+
+def _plain_number(value: Any) -> Any:
+    """``0`` for ``0.0``."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _shown(key: str, value: Any) -> str:
@@ -258,6 +276,9 @@ def _shown(key: str, value: Any) -> str:
 def _plain(error: ErrorDetails) -> str:
     """What is wrong with a value, without the words of the library that found it."""
     name, _, fault = error["type"].partition("_")
-    if name in NAMES_OF_TYPES and fault in ("type", "parsing", "from_float"):
-        return f"it must be {NAMES_OF_TYPES[name]}"
-    return error["msg"].removeprefix("Value error, ").replace("Input should be", "it must be", 1)
+    if name in KINDS and fault in ("type", "parsing", "from_float"):
+        return message("config.kind", kind=KINDS[name])
+    context = error.get("ctx", {})
+    if error["type"] in LIMITS:
+        return message(LIMITS[error["type"]], **{name: _plain_number(value) for name, value in context.items()})
+    return str(context["error"]) if "error" in context else error["msg"].replace("Input should be", "it must be", 1)

@@ -12,12 +12,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from edge.cameras.address import shown_value
 from edge.config.layers import Layer, Layers, nest, read_toml, toml_literal
 from edge.config.model import Settings, fields
 from edge.config.place import store_path
 from edge.config.sections.counts import CountSettings
 from edge.errors import ConfigError
 from edge.files import replace_text
+from edge.messages import message
 
 NAME = "page.toml"
 HEADING = """\
@@ -103,7 +105,7 @@ def _read(path: Path) -> Layer:
 
 def _refuse_others(key: str) -> None:
     if key not in changeable():
-        raise ConfigError(f"The operator page cannot change {key}; it can change {', '.join(changeable())}.")
+        raise ConfigError(message("config.not_on_page", key=shown_value(key), known=", ".join(changeable())))
 
 
 def _set_aside(path: Path, error: ConfigError) -> str:
@@ -123,4 +125,4 @@ def _write(path: Path, layer: Layer) -> None:
     try:
         replace_text(path, "".join(lines))
     except OSError as error:
-        raise ConfigError(f"Cannot write {path}: {error.strerror}; check the folder's owner and free space.") from error
+        raise ConfigError(message("config.unwritten", path=path, reason=error.strerror)) from error

@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
+from edge.messages import message
+
 ON_PAGE: JsonDict = {"on_page": True}
 """``json_schema_extra`` of a setting that the operator page may change."""
 
@@ -63,7 +65,7 @@ class Section(BaseModel):
     def _is_text(cls, value: Any) -> Any:
         # No system call takes a NUL, and text that is not valid UTF-8 could not be printed again.
         if isinstance(value, str) and ("\0" in value or value.encode("utf-8", "replace").decode() != value):
-            raise ValueError("it contains a NUL or text that is not valid UTF-8")
+            raise ValueError(message("config.not_text"))
         return value
 
     @field_validator("*", mode="before")
@@ -71,7 +73,7 @@ class Section(BaseModel):
     def _is_not_a_switch(cls, value: Any, info: ValidationInfo) -> Any:
         # Python and pydantic take true for 1: `led_pin = true` would drive pin 1.
         if cls.model_fields[info.field_name or ""].annotation is not bool and _holds_a_switch(value):
-            raise ValueError("true and false are only for settings that are on or off")
+            raise ValueError(message("config.not_a_switch"))
         return value
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge.alerts.policy import AlertPolicy
 from edge.control import ChangeSettings, Command, Commands, Mute, RefusedError, TryOutput, Unmute
+from edge.messages import message
 from edge.values import Event, EventKind
 
 if TYPE_CHECKING:
@@ -62,4 +63,4 @@ def _carry_out(command: Command, door: Steered, at: float) -> str:
     if isinstance(command, ChangeSettings):
         door.adopt(command.settings)
         return command.said
-    raise RefusedError(f"A running door cannot carry out {type(command).__name__}.")
+    raise RefusedError(message("operator.impossible", command=type(command).__name__))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge.board import slowed_by
-from edge.messages import message
+from edge.messages import message, together
 from edge.worker import Worker
 
 LOOK_EVERY = 10.0
@@ -114,4 +114,4 @@ class BoardPace:
     def trouble(self) -> str | None:
         """Why the board slows itself down, as a sentence; None while it does not."""
         slowed_by = self._watch.slowed_by
-        return message("board.slowed", why=", ".join(slowed_by)) if slowed_by else None
+        return message("board.slowed", why=together(slowed_by, between=", ")) if slowed_by else None

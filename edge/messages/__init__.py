@@ -62,10 +62,10 @@ def numbered(key: str, count: int, /, **values: Any) -> Message:
     return Message(f"{key}.one" if count == 1 else key, {"count": count, **values})
 
 
-def together(sentences: Iterable[str]) -> str:
+def together(sentences: Iterable[str], between: str = " ") -> str:
     """Several sentences as one text."""
     parts = tuple(sentences)
-    return parts[0] if len(parts) == 1 else Message("", {"parts": parts})
+    return parts[0] if len(parts) == 1 else Message("", {"parts": parts, "between": between})
 
 
 def translated(text: str, language: str) -> str:
@@ -94,6 +94,7 @@ def sentences(language: str) -> Mapping[str, str]:
 
 def _filled(key: str, values: Mapping[str, Any], language: str) -> str:
     if not key:
-        return " ".join(translated(part, language) for part in values["parts"])
+        between: str = values["between"]
+        return between.join(translated(part, language) for part in values["parts"])
     said = {name: translated(value, language) if isinstance(value, str) else value for name, value in values.items()}
     return sentences(language)[key].format(**said)

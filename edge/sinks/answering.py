@@ -18,7 +18,7 @@ from typing import Any
 from edge.config.place import control_path
 from edge.control import BadRequestError, RefusedError, command_of
 from edge.errors import MaskgateError
-from edge.messages import message
+from edge.messages import message, together
 from edge.running import LARGEST_LINE, connected, read_line, short_path
 from edge.sinks import Sink
 from edge.sinks.registry import Opening
@@ -119,7 +119,7 @@ class Answering(Sink):
         status = self._now()
         reasons = status.reasons(self._clock.monotonic(), self._stale_after)
         if reasons or status.image is None:
-            raise RefusedError(" ".join(reasons) or f"{status.camera.name} has not sent a picture yet.")
+            raise RefusedError(together(reasons or [message("camera.none_yet", camera=status.camera.name)]))
         height, width = status.image.shape[:2]
         return {"camera": status.camera.name, "width": width, "height": height}, status.image
 
@@ -133,9 +133,9 @@ def _request(connection: socket.socket) -> Mapping[str, Any]:
     try:
         said = json.loads(read_line(connection, LARGEST_LINE))
     except (ValueError, RecursionError) as error:
-        raise BadRequestError("The request is not one line of JSON.") from error
+        raise BadRequestError(message("request.no_line")) from error
     if not isinstance(said, dict):
-        raise BadRequestError("The request must be a JSON object.")
+        raise BadRequestError(message("request.no_object"))
     return said
 
 

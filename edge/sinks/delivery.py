@@ -36,7 +36,7 @@ LOOK_EVERY = 0.5
 """Interval between checks for waiting notices, in seconds."""
 NEVER_TAKEN = frozenset({400, 413, 415, 422})
 """HTTP codes that refuse the notice itself: it is dropped, not sent again."""
-LATE = "it does not answer in time"
+LATE = message("notify.late")
 
 log = logging.getLogger(__name__)
 
@@ -169,11 +169,11 @@ class Webhook:
             self._opener.open(request, timeout=TIMEOUT).close()
         except urllib.error.HTTPError as error:
             error.close()
-            raise DeliveryError(f"it answers with HTTP {error.code}", error.code in NEVER_TAKEN) from None
+            raise DeliveryError(message("notify.http", code=error.code), error.code in NEVER_TAKEN) from None
         except (OSError, ValueError) as error:  # whose text may hold the address
             raise DeliveryError(_reason(error)) from None
         except Exception as error:  # a server that does not speak HTTP
-            raise DeliveryError(f"it does not answer as a web server ({type(error).__name__})") from None
+            raise DeliveryError(message("notify.no_http", error=type(error).__name__)) from None
 
 
 class Apprise:
@@ -191,20 +191,20 @@ class Apprise:
         try:
             taken = self._client.notify(title=f"{notice.door}: {notice.title}", body=f"{notice.text} ({notice.time})")
         except Exception as error:  # of whichever of its many services
-            raise DeliveryError(f"Apprise failed ({type(error).__name__})") from None
+            raise DeliveryError(message("notify.apprise_failed", error=type(error).__name__)) from None
         if not taken:
-            raise DeliveryError("Apprise could not deliver it")
+            raise DeliveryError(message("notify.apprise_refused"))
 
     def _load(self) -> Any:
         try:
             import apprise
         except ImportError:
-            raise DeliveryError("Apprise is not installed; run: pip install 'maskgate[notify]'") from None
+            raise DeliveryError(message("notify.no_apprise")) from None
         for library in ("apprise", "urllib3", "requests"):  # they would log addresses
             logging.getLogger(library).setLevel(logging.CRITICAL + 1)
         client = apprise.Apprise()
         if not client.add(self._url):
-            raise DeliveryError("Apprise does not know this address; check notify.urls")
+            raise DeliveryError(message("notify.unknown_service"))
         return client
 
 
@@ -233,8 +233,8 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, TimeoutError):
         return LATE
     if isinstance(cause, OSError) and cause.strerror:
-        return f"it cannot be reached ({cause.strerror})"
-    return f"it cannot be reached ({type(cause).__name__})"
+        return message("notify.unreachable", reason=cause.strerror)
+    return message("notify.unreachable", reason=type(cause).__name__)
 
 
 class Mailbox:

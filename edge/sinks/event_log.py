@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from edge.clock import Clock, rfc3339, wall_time
 from edge.control import Commands
 from edge.errors import StoreError
+from edge.messages import ENGLISH, translated
 from edge.sinks import Sink
 from edge.sinks.outbox import Outbox, standard_output
 from edge.sinks.registry import STANDARD_OUTPUT, Opening
@@ -78,9 +79,10 @@ class EventLog(Sink):
         self._outbox.put(json.dumps(fields, ensure_ascii=False) + "\n")
 
 
-def fields(event: Event, clock: Clock) -> dict[str, Any]:
+def fields(event: Event, clock: Clock, language: str = ENGLISH) -> dict[str, Any]:
     """An event as it is written everywhere: its name, its time in UTC, and what else it says; JSON-ready."""
-    return {"event": str(event.kind), "time": rfc3339(wall_time(clock, event.at)), **event.fields()}
+    said = {"event": str(event.kind), "time": rfc3339(wall_time(clock, event.at)), **event.fields()}
+    return said | {"detail": translated(event.detail, language)} if event.detail else said
 
 
 def open_file(path: str, patient: bool, commands: Commands | None = None) -> Outbox:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -155,9 +153,9 @@ class Notifier(Sink):
         end = self._local()
         start = end - SUMMARY_OF
         try:
-            with closing(database.open_for_reading(self._store)) as connection:
+            with database.reading(self._store) as connection:
                 row = total(read_rows(connection, start, "hour", end), start)
-        except (StoreError, sqlite3.Error) as error:
+        except StoreError as error:
             log.warning("No summary was sent: %s", error)
             return
         text = self._sentence(row)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.config import Config, MaskSettings
+from edge.messages import message
 from edge.runtime import Model, open_model
 from edge.runtime.accelerator.accelerated import Accelerator, Wish
 from edge.runtime.accelerator.edgetpu import find_devices
@@ -30,9 +31,7 @@ from edge.vision.models import (
 )
 from edge.vision.two_looks import TwoLooks
 
-NOT_COMPILED = (
-    "Models run on the processor, because they are not compiled for the Edge TPU: run `make edgetpu` on a workstation."
-)
+NOT_COMPILED = message("edgetpu.not_compiled")
 
 log = logging.getLogger(__name__)
 

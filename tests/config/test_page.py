@@ -18,6 +18,8 @@ from edge.config import Settings, load
 from edge.config.page import changeable, write_page_layer
 from edge.config.show import as_json, as_toml
 from edge.errors import ConfigError
+from edge.messages import Message, identifier
+from tests.nonempty import some
 from tests.stand_ins.disk import small_disk
 
 __all__ = ["small_disk"]
@@ -250,3 +252,32 @@ def test_only_harmless_settings_can_be_changed() -> None:
         "web.language",
         "mask.alarm_below",
     }
+
+
+NONSENSE: tuple[Any, ...] = (
+    *(-1e9, 1e9, float("nan"), True, [], "nonsense", "x" * 500, "two\nlines", "25:00-26:00", "8:00-8:00"),
+    *([[2, 2], [0, 0], [1, 1]], [[0, 0], [0.5, 0.5], [1, 1]], [[0]], [[0, 0, 0]], [["left", "top"]]),
+)
+
+
+def refusal(key: str, wanted: Any, settings: Settings) -> Any:
+    """What is said of a value; None where it is accepted."""
+    try:
+        write_page_layer({key: wanted}, settings)
+    except ConfigError as error:
+        return error.args[0]
+    return None
+
+
+@pytest.mark.parametrize("key", changeable())
+def test_every_refusal_is_said_in_each_language(state: Path, key: str) -> None:
+    said = [refusal(key, nonsense, loaded(state)) for nonsense in NONSENSE]
+    for sentence in some(filter(None, said)):
+        assert identifier(sentence) == "config.wrong"
+        assert isinstance(sentence.values["why"], Message), sentence
+
+
+def test_a_setting_of_the_file_is_refused_in_each_language(state: Path) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        write_page_layer({"alerts.led_pin": 5}, loaded(state))
+    assert identifier(str(refusal.value)) == "config.not_on_page"

@@ -118,6 +118,23 @@ class TestCommands:
         refused = operator.post("/api/control?lang=fr", json={"do": "try", "output": "relay"}).json()["error"]
         assert refused == translated(message("operator.relay"), "fr")
 
+    @pytest.mark.parametrize(
+        ("address", "asked", "said"),
+        [
+            ("control", {"do": "dance"}, "do doit valoir mute, unmute, try, restart."),
+            ("control", {"do": "mute", "seconds": "long"}, "seconds doit être un nombre."),
+            ("control", {"do": "mute", "seconds": -1}, "Le silence dure de 1 seconde à 86400 (un jour)."),
+            ("control", {"do": "try", "output": "cannon"}, "Il n’y a pas de sortie 'cannon'"),
+            ("control", [], "Le corps doit être un objet JSON."),
+            ("settings", {}, "changes doit nommer au moins un réglage."),
+            ("settings", {"changes": {"mask.alarm_below": 7}}, "n’est pas valable : il faut moins de 1."),
+        ],
+    )
+    def test_refusals_come_in_the_language_asked_for(
+        self, operator: httpx.Client, address: str, asked: Any, said: str
+    ) -> None:
+        assert said in operator.post(f"/api/{address}?lang=fr", json=asked).json()["error"]
+
     def test_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
         assert operator.post("/api/control", json={"do": "try", "output": "led"}).json() == {
             "said": "Tried: LED on pin 17."
@@ -191,6 +208,14 @@ class TestSettings:
             "origin": "default",
             "description": "",
         }
+
+    def test_changes_are_told_in_the_language_asked_for(self, operator: httpx.Client) -> None:
+        zone = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
+        changes = {"people.zone": zone, "web.door_name": None, "alerts.mute_for": 30}
+        said = operator.post("/api/settings?lang=fr", json={"changes": changes}).json()["said"]
+        assert said == (
+            "Modifié : people.zone = 3 coins; web.door_name : modification annulée; alerts.mute_for = 30.0."
+        )
 
     @pytest.mark.parametrize(
         ("changes", "said"),

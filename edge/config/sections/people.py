@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from edge.config.section import ON_PAGE, Section
+from edge.messages import message
 
 FEWEST_CORNERS = 3
 MOST_CORNERS = 64
@@ -47,11 +48,11 @@ class PeopleSettings(Section):
         if not zone:
             return zone
         if not FEWEST_CORNERS <= len(zone) <= MOST_CORNERS:
-            raise ValueError(f"a zone has {FEWEST_CORNERS} to {MOST_CORNERS} corners, or none at all")
+            raise ValueError(message("config.corners", fewest=FEWEST_CORNERS, most=MOST_CORNERS))
         if not all(0 <= coordinate <= 1 for corner in zone for coordinate in corner):
-            raise ValueError("a corner lies outside the picture; give fractions from 0 to 1, not pixels")
+            raise ValueError(message("config.corner_outside"))
         if not _polygon_area(zone):
-            raise ValueError("the corners lie on one line and enclose nothing")
+            raise ValueError(message("config.corners_on_a_line"))
         return zone
 
 

@@ -7,6 +7,7 @@ import re
 from pydantic import Field, field_validator
 
 from edge.config.section import ON_PAGE, SecretFile, Section
+from edge.messages import message
 from edge.verdicts import LANGUAGES
 
 ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
@@ -79,5 +80,5 @@ class WebSettings(Section):
     @classmethod
     def _language_exists(cls, language: str) -> str:
         if language not in (*LANGUAGES, "auto"):
-            raise ValueError(f"the pages do not speak it; there are: {', '.join((*LANGUAGES, 'auto'))}")
+            raise ValueError(message("config.language", known=", ".join((*LANGUAGES, "auto"))))
         return language

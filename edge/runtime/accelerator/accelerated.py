@@ -167,21 +167,24 @@ class Accelerator:
             tpu = self._open(self._order, self._compiled)
         except EdgeTpuCrashError as error:
             self._memory.note(str(error))
-            self._complain(f"its library does not work here ({error})")
+            self._complain(message("edgetpu.library", error=str(error)))
             return
         except EdgeTpuError as error:
             self._complain(str(error))
             return
         if not self._fits(tpu):
             tpu.close()
-            self._complain("the compiled models are not those that the manifest describes")
+            self._complain(message("edgetpu.other_models"))
             return
         self._memory.note(None)
         self._take(tpu)
 
     def _absent(self, found: Sequence[str]) -> None:
         if self._wish.kind == "edgetpu" or found:
-            self._complain(f"there is no {self._wish.device or 'device'}; found: {', '.join(found) or 'none'}")
+            listed = ", ".join(found) or "-"
+            asked = self._wish.device
+            absent = message("edgetpu.absent", device=asked, found=listed) if asked else message("edgetpu.none")
+            self._complain(absent)
         else:
             self.trouble = None
 
@@ -212,7 +215,7 @@ class Accelerator:
         self._complain(str(error))
 
     def _complain(self, why: str) -> None:
-        trouble = message("board.no_tpu", why=why.rstrip("."))
+        trouble = message("board.no_tpu", why=why)
         if trouble != self.trouble:
             log.warning("%s", trouble)
         self.trouble = trouble

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from edge.child import Child, ChildDiedError
 from edge.errors import ModelError
+from edge.messages import message
 from edge.runtime import Quantization, Tensor, TensorSpec
 
 USB_IDS = frozenset({"1a6e:089a", "18d1:9302"})
@@ -130,7 +131,7 @@ class EdgeTpu:
         """
         view = self._view
         if view is None:
-            raise EdgeTpuError("The Edge TPU is closed.")
+            raise EdgeTpuError(message("edgetpu.closed"))
         interface = self.interfaces[model]
         np.frombuffer(view, interface.input.dtype, values.size)[:] = values.reshape(-1)
         self._ask({"model": model}, INVOKE_LIMIT)
@@ -153,9 +154,9 @@ class EdgeTpu:
         self._view = mmap.mmap(memory, area(self.interfaces))
         self._ask({"mapped": True}, INVOKE_LIMIT)
 
-    def _ask(self, message: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    def _ask(self, request: Mapping[str, Any], limit: float) -> dict[str, Any]:
         try:
-            said = self._child.ask(message, limit)
+            said = self._child.ask(request, limit)
         except ChildDiedError as error:
             raise EdgeTpuCrashError(str(error)) from error
         if "error" in said:

@@ -9,17 +9,19 @@ Pages are small because every page that a visit touches is appended whole.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from edge.errors import StoreError
+from edge.messages import message
 from edge.sinks.counts.ownership import (
     APPLICATION_ID,
     CorruptError,
     connect,
     connect_read_only,
+    damaged,
     foreign,
     is_corrupt,
     refuse_foreign,
@@ -31,8 +33,6 @@ VERDICT_COLUMNS = tuple(verdict.value for verdict in Verdict)
 
 PAGE_SIZE = 1024
 """Page size of a new file, in bytes. A visit then writes half as much as with SQLite's default of 4096."""
-
-PERHAPS = "is it damaged, or may this user not read it?"
 
 BUSY_TIMEOUT = 2.0
 """Timeout for another program's lock, in seconds."""
@@ -99,8 +99,8 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
     except BaseException as error:
         with suppress(sqlite3.Error):
             connection.close()
-        if is_corrupt(error):
-            raise CorruptError(str(error)) from error
+        if is_corrupt(error) and not isinstance(error, CorruptError):
+            raise damaged(path, str(error)) from error
         raise
     return connection
 
@@ -112,28 +112,35 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         StoreError: There is no store, or it cannot be read; the text says what to do.
     """
     try:
-        path.stat()
-        if what := foreign(path):
-            raise _unreadable(path, f"it is {what}, not a store of maskgate; set counts.path to the store.")
-        connection = connect_read_only(path)
+        connection = _our_own(path)
         version = _version(connection)
     except FileNotFoundError as error:
-        raise StoreError(
-            f"There are no counts yet at {path}; start maskgate run, or set counts.path to where they are."
-        ) from error
+        raise StoreError(message("counts.none_yet", path=path)) from error
     except StoreError:
         raise
-    except OSError as error:
-        raise _unreadable(path, f"{error.strerror or error}; {PERHAPS}") from error
-    except sqlite3.Error as error:
-        raise _unreadable(path, f"{error}; {PERHAPS}") from error
+    except (OSError, sqlite3.Error) as error:
+        raise _unreadable(path, error) from error
     if version > len(MIGRATIONS):
         connection.close()
         raise _too_new(path)
     if version == 0:
         connection.close()
-        raise StoreError(f"There are no counts in {path} yet; start maskgate run, or check counts.path.")
+        raise StoreError(message("counts.none_yet", path=path))
     return connection
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A store that is open for reading, as ``open_for_reading`` opens it.
+
+    Raises:
+        StoreError: There is no store, or it cannot be read, now or while it is open; the text says what to do.
+    """
+    try:
+        with closing(open_for_reading(path)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
 
 
 def open_for_editing(path: Path) -> sqlite3.Connection:
@@ -207,19 +214,19 @@ def _check_contents(connection: sqlite3.Connection, path: Path) -> None:
     for table, conditions in wrong.items():
         query = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE {' OR '.join(conditions)})"  # noqa: S608 - all our own
         if connection.execute(query).fetchone() != (0,):
-            raise CorruptError(f"{path}: {table} holds what maskgate does not write")
+            raise damaged(path, message("counts.unknown_values", table=table))
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if answer != "ok":
-        raise CorruptError(f"{path}: {answer}")
+        raise damaged(path, str(answer))
 
 
 def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not 0 <= version <= LATEST_VERSION:
-        raise sqlite3.DatabaseError(f"it is of version {version}, which is none")
+        raise sqlite3.DatabaseError(message("counts.unknown_version", version=version))
     return int(version)
 
 
@@ -244,11 +251,17 @@ def _sign(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def _unreadable(path: Path, reason: str) -> StoreError:
-    return StoreError(f"Cannot read the counts in {path}: {reason}")
+def _our_own(path: Path) -> sqlite3.Connection:
+    path.stat()
+    if what := foreign(path):
+        raise StoreError(message("counts.not_a_store", path=path, what=what))
+    return connect_read_only(path)
+
+
+def _unreadable(path: Path, error: Exception) -> StoreError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return StoreError(message("counts.unreadable", path=path, reason=reason))
 
 
 def _too_new(path: Path) -> StoreError:
-    return StoreError(
-        f"The counts in {path} are from a newer maskgate; install that one, or set counts.path to another file."
-    )
+    return StoreError(message("counts.too_new", path=path))

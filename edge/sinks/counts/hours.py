@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 
+from edge.messages import message
 from edge.sinks.counts.database import FURTHEST, VERDICT_COLUMNS
 from edge.sinks.counts.ownership import CorruptError
 
@@ -41,7 +42,7 @@ def rebuild(connection: sqlite3.Connection, boot: int, step: float) -> None:
     if not all(
         isinstance(ended, float) and abs(ended) < FURTHEST and verdict in VERDICT_COLUMNS for ended, verdict in visits
     ):
-        raise CorruptError("a visit in it is none")
+        raise CorruptError(message("counts.unknown_value"))
     known = Counter((hour_of(ended - step), verdict) for ended, verdict in visits)
     connection.execute("DELETE FROM hours WHERE boot = ?", (boot,))
     for hour, *counts, frames, uptime in rows:

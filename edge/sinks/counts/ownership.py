@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from edge.errors import StoreError
 from edge.files import KINDS
+from edge.messages import message
 
 APPLICATION_ID = 0x6D61736B
 """``mask`` in ASCII. Source: https://www.sqlite.org/fileformat2.html, 1.3.14"""
@@ -60,10 +61,7 @@ def refuse_foreign(path: Path) -> None:
         OSError, sqlite3.Error: It cannot be read, at present.
     """
     if what := foreign(path):
-        raise ForeignError(
-            f"counts.path names {path}, which is {what} and not a store of maskgate: it was left as it is, and visits "
-            "are counted in memory only. Set counts.path to another file, or move that one away."
-        )
+        raise ForeignError(message("counts.foreign", path=path, what=what))
 
 
 def refuse_unknown_format(path: Path) -> None:
@@ -77,7 +75,7 @@ def refuse_unknown_format(path: Path) -> None:
     """
     with suppress(FileNotFoundError):
         if max(_header(path)[FORMATS_PLACE], default=0) > KNOWN_FORMAT:
-            raise CorruptError(f"{path}: its header is damaged")
+            raise damaged(path, message("counts.damaged_header"))
 
 
 def foreign(path: Path) -> str | None:
@@ -91,16 +89,16 @@ def foreign(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     if kind != stat.S_IFREG:
-        return KINDS.get(kind, "not a file")
+        return KINDS.get(kind, message("file.special"))
     header = _header(path)
     if not header:
         return None
     if not header.startswith(MAGIC):
-        return "another file"
+        return message("file.other")
     number = int.from_bytes(header[ID_PLACE], "big")
     if number == APPLICATION_ID or (number == 0 and _has_our_tables(path)):
         return None
-    return "the database of another program"
+    return message("file.database")
 
 
 def set_aside(path: Path, now: datetime) -> Path:
@@ -121,6 +119,11 @@ def set_aside(path: Path, now: datetime) -> Path:
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     return aside
+
+
+def damaged(path: Path, reason: str) -> CorruptError:
+    """The error that says what is damaged in a store."""
+    return CorruptError(message("counts.damaged", path=path, reason=reason))
 
 
 def is_corrupt(error: BaseException) -> bool:
@@ -145,7 +148,7 @@ class Connection(sqlite3.Connection):
         try:
             return super().execute(*words)
         except UnicodeDecodeError as error:
-            raise sqlite3.DatabaseError("a name in it is not text") from error
+            raise sqlite3.DatabaseError(message("counts.damaged_name")) from error
 
 
 def connect(database: str | Path, **options: Any) -> sqlite3.Connection:

@@ -10,6 +10,7 @@ from functools import reduce
 from operator import add
 from typing import Literal, get_args
 
+from edge.messages import message
 from edge.sinks.counts import database
 from edge.sinks.counts.database import FURTHEST, LARGEST, VERDICT_COLUMNS
 from edge.verdicts import Verdict
@@ -19,8 +20,6 @@ PERIODS: tuple[Period, ...] = get_args(Period)
 
 EARLIER = 2 * 86400
 """Hours that begin this many seconds before a moment belong to an earlier day in every time zone."""
-
-DAMAGED = "a row of it is damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ def period_start(moment: datetime, by: Period | str) -> datetime:
 
 def _visit(started: object, ended: object, verdict: object) -> Visit:
     if verdict not in VERDICT_COLUMNS:
-        raise sqlite3.DatabaseError(f"{DAMAGED} (a visit has the verdict {str(verdict)[:40]!r})")
+        raise _damaged_row(message("counts.unknown_verdict", verdict=repr(str(verdict)[:40])))
     return Visit(_moment(started), _moment(ended), Verdict(verdict))
 
 
@@ -148,11 +147,15 @@ def _moment(utc_seconds: object) -> datetime:
     """In local time.
 
     Raises:
-        sqlite3.DatabaseError: It is none: SQLite holds numbers to no limits, and keeps text in a column of numbers.
+        sqlite3.DatabaseError: It is not a time: SQLite limits no numbers, and keeps text in a column of numbers.
     """
     if not isinstance(utc_seconds, int | float):
-        raise sqlite3.DatabaseError(f"{DAMAGED} (it holds what maskgate does not write)")
+        raise _damaged_row(message("counts.unknown_value"))
     try:
         return datetime.fromtimestamp(utc_seconds).astimezone()
     except (ValueError, OverflowError, OSError) as error:
-        raise sqlite3.DatabaseError(f"{DAMAGED} ({error})") from error
+        raise _damaged_row(str(error)) from error
+
+
+def _damaged_row(reason: str) -> sqlite3.DatabaseError:
+    return sqlite3.DatabaseError(message("counts.damaged_row", reason=reason))

@@ -220,10 +220,7 @@ class CountStore:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(lock_file)
-            raise StoreBusyError(
-                f"Another maskgate already writes {self._path}; stop it (systemctl stop maskgate), "
-                "or set counts.path to another file."
-            ) from error
+            raise StoreBusyError(message("counts.busy", path=self._path)) from error
         self._lock_file = lock_file
 
     def _let_go_of_lock(self) -> None:

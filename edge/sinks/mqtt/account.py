@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.config import MqttSettings, Settings
 from edge.errors import MaskgateError
 from edge.files import NotTextError, read_text
+from edge.messages import message
 
 
 class BrokerError(MaskgateError, OSError):
@@ -29,13 +30,11 @@ def password(settings: MqttSettings) -> str | None:
     try:
         lines = read_text(path.expanduser()).splitlines()
     except OSError as error:
-        raise BrokerError(
-            f"The file of mqtt.password_file, {path}, cannot be read ({error.strerror}); check its name and owner."
-        ) from error
+        raise BrokerError(message("mqtt.password_unreadable", path=path, reason=error.strerror)) from error
     except NotTextError as error:
-        raise BrokerError(f"The file of mqtt.password_file cannot be used: {error}.") from error
+        raise BrokerError(message("mqtt.password_no_text", reason=str(error))) from error
     if not lines or not lines[0]:
-        raise BrokerError(f"The file of mqtt.password_file, {path}, is empty; write the password into its first line.")
+        raise BrokerError(message("mqtt.password_empty", path=path))
     return lines[0]
 
 

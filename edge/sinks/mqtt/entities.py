@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from edge.messages import together, translated
 from edge.sinks.mqtt.surroundings import Surroundings
 from edge.sinks.mqtt.topics import OFF, ON, PRESS, Topics
 from edge.status import Status
@@ -116,14 +117,24 @@ def _ok(view: View) -> bool:
 
 
 def _trouble(view: View) -> str | None:
-    return " ".join(view.status.reasons(view.now, view.stale_after)) or None
+    reasons = view.status.reasons(view.now, view.stale_after)
+    return _said(together(reasons), view) if reasons else None
 
 
 def _outputs(view: View) -> list[dict[str, Any]]:
     return [
-        {"kind": output.kind, "name": output.name, "ok": output.trouble is None, "trouble": output.trouble}
+        {
+            "kind": output.kind,
+            "name": _said(output.name, view),
+            "ok": output.trouble is None,
+            "trouble": output.trouble and _said(output.trouble, view),
+        }
         for output in view.status.alerts.outputs
     ]
+
+
+def _said(sentence: str, view: View) -> str:
+    return translated(sentence, view.status.language)
 
 
 def _outputs_work(view: View) -> bool:

@@ -19,7 +19,7 @@ from edge.alerts.state import OutputKind
 from edge.board.findings import clock_is_set
 from edge.clock import Clock
 from edge.control import Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
-from edge.messages import message
+from edge.messages import message, translated
 from edge.pacing import SayOnce
 from edge.sinks.mqtt.topics import OFF, ON, PRESS
 from edge.status import Status
@@ -81,7 +81,7 @@ class Inbox:
             RefusedError: It is retained, malformed, too old, or perhaps so.
         """
         if retained:
-            raise RefusedError("It is retained by the broker, so it may be of any age; send it without retain.")
+            raise RefusedError(message("command.retained"))
         try:
             text = payload[: LONGEST + 1].decode()
             said = json.loads(text) if text.startswith("{") and len(payload) <= LONGEST else {"do": text}
@@ -92,9 +92,7 @@ class Inbox:
         if said or word not in WORDS[name]:
             raise self._malformed(name)
         if held_up and not age_known:
-            raise RefusedError(
-                "The connection to the broker had stalled, so this may be old; if it is new, send it again."
-            )
+            raise RefusedError(message("command.held_up"))
         return str(word)
 
     def _check_age(self, name: str, given: object) -> bool:
@@ -109,16 +107,13 @@ class Inbox:
         if clock_is_set() is False:
             return False
         if abs(age) > TOO_OLD:
-            when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s in the future"
-            raise RefusedError(f"It was given {when}; if it is new, compare the clocks of both machines.")
+            raise RefusedError(message("command.too_old" if age > 0 else "command.in_future", seconds=abs(age)))
         return True
 
     @staticmethod
     def _malformed(name: str) -> RefusedError:
-        words = " or ".join(WORDS[name])
-        return RefusedError(
-            f'The payload is not {words}, nor {{"do": "{WORDS[name][0]}", "at": "<time with offset>"}}.'
-        )
+        words = WORDS[name]
+        return RefusedError(message("command.malformed", words=" / ".join(words), word=words[0]))
 
     def _meant(self, name: str, word: str) -> Iterator[Command]:
         status = self._status()
@@ -136,13 +131,13 @@ class Inbox:
     def _tests(status: Status) -> Iterator[Command]:
         kinds = [output.kind for output in status.alerts.outputs if output.kind != UNCONFIRMED]
         if not kinds:
-            raise RefusedError("This door has no alert output that can be tested from afar.")
+            raise RefusedError(message("command.nothing_to_test"))
         yield from map(TryOutput, kinds)
 
     def _check_uptime(self, status: Status) -> None:
         uptime = self._clock.monotonic() - status.started_at
         if uptime < RESTART_AFTER:
-            raise RefusedError(f"The door started {uptime:.0f} s ago; it can restart after {RESTART_AFTER:.0f} s.")
+            raise RefusedError(message("command.too_soon", uptime=uptime, after=RESTART_AFTER))
 
     def _told(self, name: str, answer: Future[str]) -> None:
         error = answer.exception()
@@ -151,4 +146,6 @@ class Inbox:
     def _answer(self, name: str, said: str, done: bool) -> None:
         if not done:
             self._say.warn(f"The MQTT command {name} was not carried out: {said}")
-        self.answers.append(json.dumps({"command": name, "done": done, "said": said}, ensure_ascii=False))
+        status = self._status()
+        told = translated(said, status.language) if status else said
+        self.answers.append(json.dumps({"command": name, "done": done, "said": told}, ensure_ascii=False))

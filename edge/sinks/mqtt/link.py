@@ -19,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.clock import Clock
 from edge.config import MqttSettings
-from edge.messages import message
+from edge.messages import message, together
 from edge.sinks.mqtt.account import BrokerError, password
 from edge.sinks.mqtt.topics import OFFLINE, Topics
 
@@ -108,7 +108,7 @@ class Link:
         self._connect()
         deadline = self._clock.monotonic() + ANSWER_WITHIN
         while self._answer is None:
-            self._loop(0.1, f"The MQTT broker {self._where} ends the connection; check mqtt.port and mqtt.tls.")
+            self._loop(0.1, message("mqtt.ended", broker=self._where))
             if self._clock.monotonic() > deadline:
                 raise BrokerError(message("mqtt.deaf", broker=self._where))
         if self._answer.is_failure:
@@ -137,7 +137,7 @@ class Link:
         now = self._clock.monotonic()
         if now - self._attended_at > HELD_UP + seconds:
             self._held_up_at = now
-        self._loop(seconds, f"The connection to the MQTT broker {self._where} is lost.")
+        self._loop(seconds, message("mqtt.lost", broker=self._where))
         self._attended_at = now = self._clock.monotonic()
         if self._silent(now) > SILENT_FOR * self._settings.keepalive:
             self.stuck = True
@@ -160,10 +160,8 @@ class Link:
         try:
             self._client.tls_set(ca_file)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BrokerError(
-                f"The file of mqtt.ca_file, {ca_file}, cannot be used ({reason}); it must hold certificates as PEM."
-            ) from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise BrokerError(message("mqtt.no_certificates", path=ca_file, reason=reason)) from error
 
     def _connect(self) -> None:
         host, _, port = self._where.rpartition(":")
@@ -190,15 +188,13 @@ class Link:
     def _loop(self, seconds: float, lost: str) -> None:
         code = self._client.loop(seconds)
         if self._client._in_packet["remaining_length"] > LARGEST_PACKET:  # MQTT 3.1.1 has no way to ask for less
-            raise BrokerError(
-                f"The MQTT broker {self._where} sends a message larger than {LARGEST_PACKET // 2**20} MB; who "
-                f"publishes that to {', '.join(self._hears)}?"
-            )
+            most, topics = LARGEST_PACKET // 2**20, ", ".join(self._hears)
+            raise BrokerError(message("mqtt.too_large", broker=self._where, most=most, topics=topics))
         if code == MQTTErrorCode.MQTT_ERR_SUCCESS or (self._answer and self._answer.is_failure):
             return
         if code in (MQTTErrorCode.MQTT_ERR_CONN_LOST, MQTTErrorCode.MQTT_ERR_NO_CONN):
             raise BrokerError(lost)
-        raise BrokerError(f"{lost.rstrip('.')} ({error_string(code).rstrip('.').lower()}).")
+        raise BrokerError(together([lost, message("mqtt.reason", reason=error_string(code).rstrip(".").lower())]))
 
     def _on_connect(self, _client: Client, _data: Any, _flags: Any, answer: ReasonCode, _: Properties | None) -> None:
         self._answer = answer

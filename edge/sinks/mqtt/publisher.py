@@ -111,8 +111,9 @@ class Publisher(Sink):
         """Leave events for the broker, if it is to hear of them."""
         if not self._tells_events:
             return
+        language = self._status.language if self._status else self._web.language
         for event in events:
-            self._events.append((self._topics["events"], json.dumps(fields(event, self._clock))))
+            self._events.append((self._topics["events"], json.dumps(fields(event, self._clock, language))))
             if event.kind is EventKind.VERDICT:
                 said = {"event_type": str(event.verdict), "person": event.person, "confidence": event.confidence}
                 self._events.append((self._topics["verdict"], json.dumps(said)))

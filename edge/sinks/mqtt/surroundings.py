@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +68,8 @@ class Lookout:
             return None
         midnight = period_start(self._clock.now(), "day")
         try:
-            with closing(database.open_for_reading(store)) as connection:
+            with database.reading(store) as connection:
                 rows = read_rows(connection, midnight, "day")
-        except (StoreError, sqlite3.Error):  # the status says what is wrong with the store
+        except StoreError:  # the status says what is wrong with the store
             return None
         return total(rows, midnight)

@@ -22,6 +22,7 @@ from starlette.routing import Route
 from edge.clock import Clock
 from edge.config import WebSettings
 from edge.control import Commands
+from edge.messages import message
 from edge.sinks import Page
 from edge.sinks.web import header, state, texts, verdicts
 from edge.sinks.web.body import read_body
@@ -31,6 +32,7 @@ from edge.sinks.web.guard import Guard, Standing, Visitor
 from edge.sinks.web.history import History
 from edge.sinks.web.own import OwnFolder
 from edge.sinks.web.report import About, Report
+from edge.sinks.web.sentences import asked_in, plain
 from edge.sinks.web.steer import Steering, may_not
 from edge.sinks.web.streams import Events, Pictures, framed
 
@@ -47,7 +49,7 @@ LONGEST_FORM = 4096
 """In bytes."""
 PREVIEW_EVERY = 0.2
 """Interval between frames of the operator's preview, in seconds."""
-CROWDED = "Too many pages are open; close one that is not needed."
+CROWDED = message("access.crowded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Site:
         self._report = Report(screens.feed, screens.clock, screens.about)
         self._history = History(screens.feed, screens.clock, screens.about.door)
         app = Starlette(routes=self._routes(), exception_handlers={404: self._absent})
-        self.app = Gate(app, screens.guard, screens.web.frame_ancestors)
+        self.app = Gate(app, screens.guard, self._language, screens.web.frame_ancestors)
 
     def _routes(self) -> list[Route]:
         routes = [
@@ -134,7 +136,7 @@ class Site:
         return self._page("history", request)
 
     async def _status(self, request: Request) -> Response:
-        asked = request.query_params.get("lang", texts.FALLBACK)
+        asked = asked_in(request)
         language = asked if asked in texts.languages() else texts.FALLBACK
         return Response(await self._report.body(language), media_type="application/json")
 
@@ -164,7 +166,7 @@ class Site:
             return self._page("login", request, error="")
         token = await _token_in(request)
         if token is None:
-            return Response("This is not the form of the login page.\n", 400)
+            return plain(message("access.not_the_form"), self._language(request), 400)
         visitor = self._screens.guard.judge(peer(request.scope), token)
         if visitor.standing is not Standing.TRUSTED:
             return self._refused(request, visitor)
@@ -183,15 +185,15 @@ class Site:
         return self._page("login", request, error=words["login.wrong"], code=401)
 
     async def _absent(self, request: Request, error: Exception | None) -> Response:
-        del request, error
-        return Response("There is no such page; there are / and /operator.\n", 404, media_type="text/plain")
+        del error
+        return plain(message("access.no_such_page"), self._language(request), 404)
 
     def _stream_of(self, stream: Events | Pictures) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             if request.method == "HEAD":
                 return Response()
             if not stream.audience.has_room(is_kiosk(request.scope)):
-                return Response(CROWDED + "\n", 503, {"retry-after": "10"}, "text/plain")
+                return plain(CROWDED, self._language(request), 503, {"retry-after": "10"})
             return stream  # type: ignore[return-value]
 
         return answer

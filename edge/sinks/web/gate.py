@@ -6,14 +6,16 @@ import logging
 import math
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from edge.messages import message
 from edge.sinks.web.guard import Guard, LockedOutError, Standing, Visitor, same_origin
+from edge.sinks.web.sentences import plain
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,9 +27,6 @@ KIOSK = "kiosk"
 """Key of a request's state: whether its connection is the kiosk's."""
 COOKIE = "maskgate_session"
 STRANGER = Visitor(Standing.UNKNOWN)
-UNPROTECTED = (
-    "A proxy passed this request on. Where others may look there must be a token: run `maskgate token` on the device."
-)
 PAGES = {"kiosk": "./", "operator": "operator", "setup": "setup", "history": "history"}
 """Relative addresses of the pages that a browser opens, and returns to after signing in."""
 POLICY = (
@@ -51,8 +50,11 @@ log = logging.getLogger(__name__)
 class Gate:
     """In front of the application: who may look, strict headers on every answer, no traceback to anybody."""
 
-    def __init__(self, app: ASGIApp, guard: Guard, frame_ancestors: Sequence[str] = ()) -> None:
-        self._app, self._guard = app, guard
+    def __init__(
+        self, app: ASGIApp, guard: Guard, language: Callable[[Request], str], frame_ancestors: Sequence[str] = ()
+    ) -> None:
+        """Stand in front of ``app``; ``language`` is what the sender of a request reads."""
+        self._app, self._guard, self._language = app, guard, language
         self._headers = [(name.encode(), value.encode()) for name, value in _headers(frame_ancestors).items()]
         self._said: set[tuple[str, int | None]] = set()
 
@@ -60,12 +62,12 @@ class Gate:
         """Answer a request."""
         started = False
 
-        async def send_strictly(message: Message) -> None:
+        async def send_strictly(sent: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
+            if sent["type"] == "http.response.start":
                 started = True
-                message = {**message, "headers": [*message.get("headers", []), *self._headers]}
-            await send(message)
+                sent = {**sent, "headers": [*sent.get("headers", []), *self._headers]}
+            await send(sent)
 
         try:
             self._guard.refresh()
@@ -77,7 +79,7 @@ class Gate:
         except Exception as error:  # a fault in a page must not reach the others, and ends as one sentence
             self._say(scope["path"], error)
             if not started:
-                await Response("This page failed; the log says why.\n", 500)(scope, receive, send_strictly)
+                await self._plain("access.failed", scope, 500)(scope, receive, send_strictly)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Why a request is not answered, or None; the visitor is noted in the scope."""
@@ -87,14 +89,19 @@ class Gate:
     def _not_for_us(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         host = headers.get("host", "")
         if scope["method"] not in METHODS:
-            return Response("Only GET, HEAD and POST are understood.\n", 405, {"allow": ", ".join(METHODS)})
+            return self._plain("access.method", scope, 405, {"allow": ", ".join(METHODS)})
         if not self._guard.host_is_ours(host):
-            return Response("This server answers only to localhost and 127.0.0.1.\n", 421)
+            return self._plain("access.host", scope, 421)
         if scope["method"] == "POST" and not same_origin(headers.get("origin"), host):
-            return Response("This form was sent from another site.\n", 403)
+            return self._plain("access.other_site", scope, 403)
         if not self._guard.locked and _forwarded(headers):
-            return Response(UNPROTECTED + "\n", 403)
+            return self._plain("access.proxy", scope, 403)
         return None
+
+    def _plain(
+        self, key: str, scope: Scope, code: int, headers: Mapping[str, str] | None = None, **values: object
+    ) -> Response:
+        return plain(message(key, **values), self._language(Request(scope)), code, headers)
 
     def _not_for_them(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         kiosk = is_kiosk(scope) and not _forwarded(headers)
@@ -106,7 +113,16 @@ class Gate:
         if visitor.standing is Standing.UNKNOWN and OPEN_TO_ALL.fullmatch(scope["path"]):
             return None
         browser = "text/html" in headers.get("accept", "") and scope["method"] == "GET"
-        return _unwelcome(visitor, _login(scope) if browser else None)
+        return self._unwelcome(visitor, scope, _login(scope) if browser else None)
+
+    def _unwelcome(self, visitor: Visitor, scope: Scope, login: str | None) -> Response:
+        if visitor.standing is Standing.BLOCKED:
+            seconds = math.ceil(visitor.wait)
+            return self._plain("access.wait", scope, 429, {"retry-after": str(seconds)}, seconds=seconds)
+        if visitor.standing is Standing.UNKNOWN and login:
+            return RedirectResponse(login, 303)
+        key = "access.wrong_token" if visitor.standing is Standing.WRONG else "access.no_token"
+        return self._plain(key, scope, 401, {"www-authenticate": "Bearer"})
 
     def _say(self, path: str, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
@@ -157,15 +173,3 @@ def _login(scope: Scope) -> str:
     asked = {"lang": Request(scope).query_params.get("lang"), "page": page}
     parts = {name: value for name, value in asked.items() if value}
     return "../" * (path.count("/") - 1) + "login" + (f"?{urlencode(parts)}" if parts else "")
-
-
-def _unwelcome(visitor: Visitor, login: str | None) -> Response:
-    if visitor.standing is Standing.BLOCKED:
-        seconds = math.ceil(visitor.wait)
-        headers = {"retry-after": str(seconds)}
-        return Response(f"Too many wrong tokens; wait {seconds} s.\n", 429, headers, "text/plain")
-    if visitor.standing is Standing.UNKNOWN and login:
-        return RedirectResponse(login, 303)
-    word = "wrong" if visitor.standing is Standing.WRONG else "missing"
-    headers = {"www-authenticate": "Bearer"}
-    return Response(f"The token is {word}; `maskgate token` on the device makes one.\n", 401, headers, "text/plain")

@@ -6,7 +6,6 @@ import asyncio
 import io
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,10 +17,12 @@ from starlette.routing import Route
 
 from edge.clock import Clock
 from edge.errors import StoreError
+from edge.messages import message, translated
 from edge.sinks.counts import database
 from edge.sinks.counts.export import figures, write_csv, write_visits_csv
 from edge.sinks.counts.reading import Row, period_start, read_rows, read_visits, total
 from edge.sinks.web.feed import Feed
+from edge.sinks.web.sentences import asked_in, plain, refusal
 
 SPANS = ("day", "week", "month")
 CSV = "text/csv; charset=utf-8"
@@ -79,13 +80,13 @@ def span(by: str | None, at: str | None, now: datetime) -> Span:
     """
     by = by or SPANS[0]
     if by not in SPANS:
-        raise UnknownSpanError(f"by is {', '.join(SPANS)}")
+        raise UnknownSpanError(message("history.by", choices=", ".join(SPANS)))
     try:
         moment = datetime.strptime(at, "%Y-%m-%d").astimezone() if at else now.astimezone()
     except (ValueError, OverflowError, OSError) as error:
-        raise UnknownSpanError("at is a date: 2025-01-31") from error
+        raise UnknownSpanError(message("history.at")) from error
     if not FIRST_YEAR <= moment.year <= LAST_YEAR:
-        raise UnknownSpanError(f"at is a date from {FIRST_YEAR} to {LAST_YEAR}")
+        raise UnknownSpanError(message("history.years", first=FIRST_YEAR, last=LAST_YEAR))
     return Span.around(by, moment)
 
 
@@ -95,11 +96,11 @@ def look_back(store: Path, one: Span, now: datetime) -> dict[str, Any]:
     A span that is not over is compared with the same part of the one before.
 
     Raises:
-        StoreError, sqlite3.Error: The store cannot be read.
+        StoreError: The store cannot be read.
     """
     before = one.before
     same_part = min(before.end, before.start + (one.until(now) - one.start))
-    with closing(database.open_for_reading(store)) as connection:
+    with database.reading(store) as connection:
         rows = read_rows(connection, one.start, "hour", one.end)
         earlier = read_rows(connection, before.start, "hour", same_part)
     return {
@@ -136,7 +137,7 @@ class History:
         try:
             one = span(request.query_params.get("by"), request.query_params.get("at"), now)
         except UnknownSpanError as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return refusal(400, error, request)
         said: dict[str, Any] = {
             "by": one.by,
             "at": f"{one.start:%Y-%m-%d}",
@@ -148,8 +149,8 @@ class History:
         nothing: dict[str, Any] = {}
         try:
             return JSONResponse(said | await self._read(lambda store: look_back(store, one, now), nothing))
-        except (StoreError, sqlite3.Error) as error:
-            return JSONResponse(said | {"trouble": str(error)})
+        except StoreError as error:
+            return JSONResponse(said | {"trouble": translated(str(error), asked_in(request))})
 
     async def _hours(self, request: Request) -> Response:
         def write(connection: sqlite3.Connection, one: Span, out: io.StringIO) -> None:
@@ -168,7 +169,7 @@ class History:
     ) -> Response:
         def written(store: Path) -> str:
             out = io.StringIO()
-            with closing(database.open_for_reading(store)) as connection:
+            with database.reading(store) as connection:
                 write(connection, one, out)
             return out.getvalue()
 
@@ -176,11 +177,11 @@ class History:
             one = span(request.query_params.get("by"), request.query_params.get("at"), self._clock.now())
             text = await self._read(written, None)
         except UnknownSpanError as error:
-            return Response(f"{error}\n", 400, media_type="text/plain")
-        except (StoreError, sqlite3.Error) as error:
-            return Response(f"{error}\n", 503, media_type="text/plain")
+            return plain(str(error), asked_in(request), 400)
+        except StoreError as error:
+            return plain(str(error), asked_in(request), 503)
         if text is None:
-            return Response("Visits are not stored here.\n", 404, media_type="text/plain")
+            return plain(message("history.not_stored"), asked_in(request), 404)
         name = f"maskgate-{self._door}-{what}-{one.by}-{one.start:%Y-%m-%d}.csv"
         return Response(text, headers={"content-type": CSV, "content-disposition": f'attachment; filename="{name}"'})
 

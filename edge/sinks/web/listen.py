@@ -7,6 +7,7 @@ import os
 import socket
 from typing import NamedTuple
 
+from edge.messages import message
 from edge.sinks.web.loopback import is_loopback_name
 
 READ_WITHIN = 15_000
@@ -66,16 +67,13 @@ def bound(host: str, port: int) -> socket.socket:
 def hindrance(host: str, port: int, error: OSError) -> Hindrance:
     """What ``error`` of ``bound`` means to the operator."""
     known = {
-        errno.EADDRINUSE: Hindrance(
-            f"port {port} is in use", "stop the other program (`ss -ltnp` names it), or set web.port"
-        ),
-        errno.EADDRNOTAVAIL: Hindrance(
-            f"{host} is not an address of this machine", "set web.host to one that `ip addr` lists"
-        ),
-        errno.EACCES: Hindrance(f"port {port} is for root", "set web.port to 1024 or higher"),
+        errno.EADDRINUSE: ("screens.port_in_use", "screens.free_the_port"),
+        errno.EADDRNOTAVAIL: ("screens.no_such_address", "screens.set_host"),
+        errno.EACCES: ("screens.port_for_root", "screens.set_port"),
     }
+    problem, remedy = known.get(error.errno or 0, ("screens.not_bound", "screens.set_both"))
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return known.get(error.errno or 0, Hindrance(f"{host} port {port}: {reason}", "set web.host and web.port"))
+    return Hindrance(message(problem, host=host, port=port, reason=reason), message(remedy))
 
 
 def is_served(host: str, port: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,6 @@ from edge.sinks.event_log import fields
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.state import counted, health, mode
 from edge.status import Status
-from edge.values import Event
 
 COUNTS_FOR = 5.0
 """How long counts from the disk are reused, in seconds."""
@@ -81,8 +79,8 @@ class Report:
             "runtime": _runtime(status),
             "temperature": await asyncio.to_thread(temperature_celsius),
             "fps": self._feed.fps(),
-            "today": await self._counts(status),
-            "events": [self._told(told.event, language) for told in self._feed.since(0)[-EVENTS_SHOWN:]],
+            "today": _in(language, await self._counts(status)),
+            "events": [fields(told.event, self._clock, language) for told in self._feed.since(0)[-EVENTS_SHOWN:]],
         }
         if status is not None:
             said |= {
@@ -106,10 +104,6 @@ class Report:
                 "troubles": [translated(trouble, language) for trouble in status.troubles],
             }
         return said
-
-    def _told(self, event: Event, language: str) -> dict[str, Any]:
-        said = fields(event, self._clock)
-        return said | {"detail": translated(event.detail, language)} if event.detail else said
 
     def _alerts(self, status: Status, now: float, language: str) -> dict[str, Any]:
         """What the outputs really do: which there are, which failed, what keeps them silent."""
@@ -139,6 +133,10 @@ class Report:
             return self._today
 
 
+def _in(language: str, today: Mapping[str, Any]) -> dict[str, Any]:
+    return {**today, "trouble": today["trouble"] and translated(today["trouble"], language)}
+
+
 def _runtime(status: Status | None) -> str:
     if status is None:
         return ""
@@ -157,12 +155,9 @@ def read_today(store: Path | None, now: datetime) -> dict[str, Any]:
     local = now.astimezone()
     midnight = datetime(local.year, local.month, local.day).astimezone()
     try:
-        connection = database.open_for_reading(store)
-        try:
+        with database.reading(store) as connection:
             rows = read_rows(connection, midnight, "hour")
-        finally:
-            connection.close()
-    except (StoreError, sqlite3.Error) as error:
+    except StoreError as error:
         return {"hours": [], "trouble": str(error), "stored": True}
     return {"hours": _hours(rows), "trouble": None, "stored": True}
 

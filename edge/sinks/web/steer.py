@@ -24,10 +24,11 @@ from edge.config.model import fields
 from edge.config.page import changeable, write_page_layer
 from edge.control import BadRequestError, ChangeSettings, Command, Commands, RefusedError, command_of
 from edge.errors import ConfigError
-from edge.messages import ENGLISH, message, translated
+from edge.messages import message, numbered, together, translated
 from edge.sinks.web import texts
 from edge.sinks.web.body import read_body
 from edge.sinks.web.feed import Feed
+from edge.sinks.web.sentences import asked_in, refusal
 from edge.values import Image, Person
 from edge.vision.aim import Advice, advise
 
@@ -47,6 +48,8 @@ ADVISE_EVERY = 1.0
 
 NO_KEY_YET = message("operator.no_token")
 NEEDS_SIGN_IN = message("operator.sign_in")
+OVERRULED = {"environment": "operator.overruled_by_environment", "command line": "operator.overruled_by_command_line"}
+"""What is said of a change that a stronger layer of the settings hides, by the origin of the value in force."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ log = logging.getLogger(__name__)
 def _changes(asked: Mapping[str, Any]) -> Mapping[str, Any]:
     changes = asked.get("changes")
     if not isinstance(changes, dict) or not changes:
-        raise BadRequestError("changes must name at least one setting.")
+        raise BadRequestError(message("request.no_changes"))
     return changes
 
 
@@ -91,11 +94,11 @@ class Steering:
             return refused
         try:
             said = await self._ask(command_of(await _json(request)))
-            return JSONResponse({"said": translated(said, _language(request))})
+            return JSONResponse({"said": translated(said, asked_in(request))})
         except BadRequestError as error:
-            return _error(400, error, request)
+            return refusal(400, error, request)
         except RefusedError as error:
-            return _error(409, error, request)
+            return refusal(409, error, request)
 
     async def _settings(self, request: Request) -> Response:
         """Show the settings that may be changed here, or change some: ``{"changes": {"people.zone": []}}``."""
@@ -107,10 +110,10 @@ class Steering:
         try:
             said = await self._change(_changes(await _json(request)))
         except BadRequestError as error:
-            return _error(400, error, request)
+            return refusal(400, error, request)
         except (ConfigError, RefusedError) as error:
-            return _error(409, error, request)
-        return JSONResponse({"said": translated(said, _language(request)), **self._described(request)})
+            return refusal(409, error, request)
+        return JSONResponse({"said": translated(said, asked_in(request)), **self._described(request)})
 
     async def _aim(self, request: Request) -> Response:
         """Whether light and distance are right, and how large each face is. For signed-in operators."""
@@ -176,11 +179,11 @@ class Steering:
         if refused:
             return refused
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return _error(415, "Send JSON: content-type application/json.", request)
+            return refusal(415, message("request.not_json"), request)
         now = self._monotonic()
         self._asked_at = [at for at in self._asked_at if now - at < WITHIN]
         if len(self._asked_at) >= AT_MOST:
-            return _error(429, message("operator.too_many", seconds=WITHIN), request)
+            return refusal(429, message("operator.too_many", seconds=WITHIN), request)
         self._asked_at.append(now)
         return None
 
@@ -188,7 +191,7 @@ class Steering:
         settings, why_not = self._in_force(), reason(request)
         return {
             "can_change": why_not is None,
-            "why_not": why_not and translated(why_not, _language(request)),
+            "why_not": why_not and translated(why_not, asked_in(request)),
             "settings": [] if settings is None else [_described(key, settings) for key in changeable()],
         }
 
@@ -204,7 +207,7 @@ def reason(request: Request) -> str | None:
 def may_not(request: Request) -> Response | None:
     """The answer to somebody who is not signed in; None to somebody who is."""
     why = reason(request)
-    return _error(403, why, request) if why else None
+    return refusal(403, why, request) if why else None
 
 
 def _described(key: str, settings: Settings) -> dict[str, Any]:
@@ -246,10 +249,10 @@ def _changed(changes: Mapping[str, Any], settings: Settings) -> str:
         section, _, name = key.partition(".")
         now = getattr(getattr(settings.config, section), name)
         overruled = settings.origins.get(key) not in (None, "page") and value is not None
-        shown = f"{len(now)} corners" if key == "people.zone" else now
-        told = f"{key} reverted" if value is None else f"{key} = {shown}"
-        parts.append(f"{told} (set by the {settings.origins[key]}, which wins)" if overruled else told)
-    return message("operator.changed", changes="; ".join(parts))
+        shown = numbered("operator.corners", len(now)) if key == "people.zone" else str(now)
+        told = message("operator.reverted", key=key) if value is None else message("operator.set", key=key, value=shown)
+        parts.append(message(OVERRULED[settings.origins[key]], change=told) if overruled else told)
+    return message("operator.changed", changes=together(parts, between="; "))
 
 
 async def _json(request: Request) -> dict[str, Any]:
@@ -261,11 +264,11 @@ async def _json(request: Request) -> dict[str, Any]:
     try:
         said = json.loads(await read_body(request, LARGEST_BODY))
     except (ValueError, RecursionError) as error:
-        raise BadRequestError("The body is not JSON of a reasonable size.") from error
+        raise BadRequestError(message("request.unreadable")) from error
     if not isinstance(said, dict):
-        raise BadRequestError("The body must be a JSON object.")
+        raise BadRequestError(message("request.no_object"))
     if not _is_plain(said, DEEPEST):
-        raise BadRequestError("The body is nested too deeply, or holds text that is not valid UTF-8.")
+        raise BadRequestError(message("request.too_deep"))
     return said
 
 
@@ -275,11 +278,3 @@ def _is_plain(value: Any, deepest: int) -> bool:
         return value.encode("utf-8", "replace").decode() == value
     inside = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
     return not inside or (deepest > 0 and all(_is_plain(one, deepest - 1) for one in inside))
-
-
-def _error(code: int, error: str | Exception, request: Request) -> Response:
-    return JSONResponse({"error": translated(str(error), _language(request))}, code)
-
-
-def _language(request: Request) -> str:
-    return request.query_params.get("lang", ENGLISH)

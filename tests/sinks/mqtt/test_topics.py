@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from edge.config import load
+from edge.messages import message
 from edge.sinks.mqtt import publisher
 from edge.sinks.mqtt.link import MOST_UNACKNOWLEDGED
 from edge.sinks.mqtt.topics import topics
@@ -66,6 +67,16 @@ class TestWhatIsRetained:
             "losses": 2,
             "source": "camera",
         }
+
+    def test_faults_are_told_in_the_language_of_the_door(
+        self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]
+    ) -> None:
+        door, listener = open_door(broker.port), listen(broker.port)
+        french = load(environment={}, overrides={"web.language": "fr"})
+        lost = CameraState("usb:0", message("camera.silent", camera="usb:0"), time.monotonic(), 2)
+        door.show(settings=french, camera=lost)
+        said = wait_for(lambda: listener.latest.get("maskgate/front/camera"))
+        assert json.loads(said)["trouble"] == "usb:0 n’envoie pas d’images."
 
     def test_hanging_loops_are_reported(
         self, broker: Broker, open_door: OpenDoor, listen: Callable[..., Listener]

@@ -33,6 +33,16 @@ class TestNetwork:
         for answer in (*refused, stranger.get("/operator", headers={"Accept": "text/html"})):
             assert gate.HEADERS.items() <= dict(answer.headers).items()
 
+    def test_refusals_come_in_the_language_asked_for(self, stranger: httpx.Client) -> None:
+        assert "Il manque le jeton" in stranger.get("/?lang=fr").text
+        assert "pas le bon jeton" in stranger.get("/?lang=fr", headers={"Authorization": "Bearer x"}).text
+        assert stranger.post("/login?lang=fr", content=b"x").text == (
+            "Ce n’est pas le formulaire de la page de connexion.\n"
+        )
+        assert stranger.put("/login?lang=fr").text == "Seuls GET, HEAD et POST sont acceptés.\n"
+        other_site = stranger.post("/login?lang=fr", headers={"Origin": "http://evil.example"})
+        assert other_site.text == "Ce formulaire vient d’un autre site.\n"
+
     def test_browsers_get_the_form(self, stranger: httpx.Client) -> None:
         answer = stranger.get("/operator", headers={"Accept": "text/html"})
         assert (answer.status_code, answer.headers["location"]) == (303, "login?page=operator")

@@ -21,6 +21,7 @@ from edge.board.findings import Machine
 from edge.commands import doctor
 from edge.config import load
 from edge.errors import ConfigError
+from edge.messages import translated
 from tests.sinks.web.helpers import LONG, free_port, port_of, until
 from tests.stand_ins.screens import Door, open_door
 
@@ -43,7 +44,9 @@ class TestPort:
     @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
     def test_foreign_addresses_are_a_warning(self, tmp_path: Path, made: tuple[Path, str], host: str) -> None:
         with open_door(tmp_path, {"web.host": host, "web.token_file": str(made[0])}) as door:
-            assert f"{host} is not an address of this machine" in (door.screens.trouble or "")
+            trouble = door.screens.trouble or ""
+            assert f"{host} is not an address of this machine" in trouble
+            assert f"{host} n’est pas une adresse de cette machine ; donnez à web.host" in translated(trouble, "fr")
 
     def test_ipv6_works(self, tmp_path: Path) -> None:
         with open_door(tmp_path, {"web.host": "::1"}) as door:

@@ -117,8 +117,15 @@ class TestStatus:
         (tmp_path / "counts.db").write_bytes(b"this is no database" * 100)
         with open_door(tmp_path, counts=tmp_path / "counts.db") as door:
             today = httpx.get(f"{door.url}api/status", timeout=LONG).json()["today"]
+            said = httpx.get(f"{door.url}api/status?lang=fr", timeout=LONG).json()["today"]["trouble"]
+            history = httpx.get(f"{door.url}api/history?lang=fr", timeout=LONG).json()["trouble"]
+            table = httpx.get(f"{door.url}history/visits.csv?lang=fr", timeout=LONG)
         assert today["hours"] == []
         assert "Cannot read the counts" in today["trouble"]
+        assert said.endswith(
+            "c’est un autre fichier, et non une base de maskgate ; donnez à counts.path le chemin de la base."
+        )
+        assert (history, table.status_code, table.text) == (said, 503, f"{said}\n")
 
 
 class TestPicture:

@@ -48,7 +48,7 @@ function showWays(answer) {
   byId("previous").href = address(answer.by, answer.previous);
   byId("next").hidden = answer.next === null;
   if (answer.next) byId("next").href = address(answer.by, answer.next);
-  const asked = `?${new URLSearchParams({ by: answer.by, at: answer.at })}`;
+  const asked = `?${new URLSearchParams({ by: answer.by, at: answer.at, lang: language })}`;
   byId("steps").hidden = false;
   byId("hours-csv").href = `history/hours.csv${asked}`;
   byId("visits-csv").href = `history/visits.csv${asked}`;
@@ -141,7 +141,9 @@ function showTrouble(sentence) {
 
 async function ask() {
   try {
-    const answer = await fetch(`api/history${location.search}`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
+    const search = new URLSearchParams(location.search);
+    search.set("lang", language);
+    const answer = await fetch(`api/history?${search}`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
     if (answer.status === 401) location.reload();
     const said = await answer.json();
     if (!answer.ok) return showTrouble(say("history.no_such_time"));
