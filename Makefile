@@ -44,7 +44,11 @@ run: $(VENV)/.ready ## install what the device needs into .venv and run: Pi came
 demo: $(VENV)/.ready ## play the demo clip again and again, with its pages, until Ctrl-C
 	@$(VENV)/bin/maskgate run --source demo --loop $(ARGS)
 
-desktop: $(VENV)/.desktop ## run with a live window (installs opencv-python in place of the headless one)
+desktop: ## run with a live window (installs opencv-python in place of the headless one)
+	@[ "$$(uname)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || { \
+	  echo "There is no display for a window here: neither DISPLAY nor WAYLAND_DISPLAY is set." >&2; \
+	  echo "Run it in a desktop session or over 'ssh -X'; or use 'make run', which serves pages for a browser." >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(VENV)/.desktop
 	@$(VENV)/bin/maskgate run --window $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
 
 test: $(DEV)/.ready ## everything but containers and boards; says how long it takes and what it installs

@@ -100,3 +100,12 @@ def test_failed_environments_delete_nothing(tmp_path: Path, target: str, variabl
     done = call(["make", "-C", str(ROOT), target, f"PYTHON={python}", f"{variable}={folder}"])
     assert (done.returncode, "sudo apt install python3-venv" in done.stderr) == (2, True), done
     assert [path.name for path in folder.iterdir()] == ["wedding.jpg"]
+
+
+def test_windows_without_a_display_install_nothing(tmp_path: Path) -> None:
+    bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    command = ["make", "-C", str(ROOT), "desktop", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "use 'make run', which serves pages for a browser" in done.stderr
+    assert list(tmp_path.iterdir()) == []
