@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from edge.cli import INTERRUPTED
 from edge.commands import commands
@@ -190,7 +190,13 @@ class _ArgumentsError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Leaves it to the caller to print what is wrong."""
+    """Leaves it to the caller to print what is wrong. A word that is not among the choices gets the nearest one."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(one) for one in action.choices]
+            hint = did_you_mean(str(value), known, f"there are: {', '.join(known)}.")
+            raise argparse.ArgumentError(action, f"there is no {value!r}; {hint}")
 
     def error(self, message: str) -> NoReturn:
         raise _ArgumentsError(message, self)

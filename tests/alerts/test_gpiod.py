@@ -263,7 +263,7 @@ class TestWhatIsRefused:
 
     def test_a_chip_must_be_named(self, lab: Lab) -> None:
         with pytest.raises(ConfigError, match=r"needs alerts\.chip"):
-            open_alert(settings(lab, chip=""))
+            open_alert(AlertSettings(output="gpiod", led_pin=LED), lab.chip.parent)
 
     def test_default_pins_stay_untouched(self, lab: Lab) -> None:
         with pytest.raises(ConfigError, match="only pins that you name"):

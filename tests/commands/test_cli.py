@@ -134,6 +134,23 @@ class TestCommandLine:
         assert ended.value.code == 2
         assert said in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["token", "revok", "x"], "there is no 'revok'; did you mean 'revoke'?"),
+            (["token", "xyzzy"], "there is no 'xyzzy'; there are: add, list, revoke."),
+            (["alerts", "tets"], "there is no 'tets'; did you mean 'test'?"),
+            (["counts", "--by", "wek"], "there is no 'wek'; did you mean 'week'?"),
+        ],
+    )
+    def test_mistyped_choice_gets_the_nearest(
+        self, words: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.endswith(f"{said}\n")
+
     def test_options_may_be_cut_short(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["config", "--js"]) == 0
 

@@ -10,6 +10,8 @@ from edge.config.model import fields
 from edge.config.show import as_toml
 from edge.errors import ConfigError
 
+NO_PIN = 'it must be a number (BCM) or a name such as "BOARD11" or "GPIO17"; names of a chip\'s lines need alerts.chip'
+
 
 def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "config.toml"
@@ -85,12 +87,25 @@ def test_wrong_value_is_named_with_origin(tmp_path: Path) -> None:
         ('[web]\nkiosk_languages = "fr"', "it must be a list"),
         ("[camera]\nrotate = 45", "it must be 0, 90, 180 or 270"),
         ("[camera]\nwidth = 1", "it must be greater than or equal to 160"),
+        ('[alerts]\nled_pin = "x"', NO_PIN),
+        ('[alerts]\noutput = "gpiod"\nrelay_pin = "PQ.05"', NO_PIN),
+        ('[alerts]\noutput = "gpio"\nchip = "gpiochip0"\nmute_pin = "PQ.05"', NO_PIN),
     ],
 )
 def test_wrong_values_are_told_in_plain_words(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(write(tmp_path, text), {})
     assert str(caught.value).endswith(f"is wrong: {said}.")
+
+
+@pytest.mark.parametrize("pin", ["BOARD11", "GPIO17", "BCM17", "J8:11"])
+def test_pins_have_the_names_of_the_header(tmp_path: Path, pin: str) -> None:
+    assert load(write(tmp_path, f'[alerts]\nled_pin = "{pin}"'), {}).config.alerts.led_pin == pin
+
+
+def test_lines_of_a_chip_have_any_name(tmp_path: Path) -> None:
+    alerts = load(write(tmp_path, '[alerts]\nchip = "gpiochip0"\nled_pin = "PQ.05"'), {}).config.alerts
+    assert alerts.led_pin == "PQ.05"
 
 
 def test_pins_can_be_left_unwired(tmp_path: Path) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from edge.alerts import outputs
 from edge.alerts.quiet import QuietHours
 from edge.config.section import ON_PAGE, HomeText, Pin, Section
+from edge.messages import message
+
+PINS = ("led_pin", "welcome_pin", "buzzer_pin", "mute_pin", "relay_pin")
+PIN = re.compile(r"(?:GPIO|BCM|WPI|BOARD)\d+|[JP]\d+:\d+")
+"""Names that gpiozero knows, and places on a header. Source: https://gpiozero.readthedocs.io/en/stable/recipes.html"""
 
 
 class AlertSettings(Section):
@@ -88,6 +94,14 @@ class AlertSettings(Section):
         if name not in outputs.names():
             raise ValueError(f"there are {', '.join(outputs.names())}")
         return name
+
+    @field_validator(*PINS)
+    @classmethod
+    def _pin_can_exist(cls, pin: int | str | None, others: ValidationInfo) -> int | str | None:
+        of_a_chip = others.data.get("chip") and others.data.get("output") != "gpio"
+        if isinstance(pin, str) and not of_a_chip and not PIN.fullmatch(pin):
+            raise ValueError(message("config.pin"))
+        return pin
 
     @field_validator("quiet_hours")
     @classmethod

@@ -58,9 +58,10 @@ class CountKeeper(Sink):
         self._say_once = SayOnce(log)
         self._opened = threading.Event()
         self._refusal: StoreBusyError | None = None
-        self._left_behind = False
+        self._left_behind = self._late = False
         self._worker = Worker("counts", self._keep_written)
         if not self._opened.wait(OPEN_WITHIN):
+            self._late = True
             self._say()
         elif self._refusal:
             raise self._refusal
@@ -102,7 +103,8 @@ class CountKeeper(Sink):
         except StoreBusyError as refusal:
             self._refusal = refusal
         self._opened.set()
-        self._say()
+        if self._late or not self._refusal:  # in time, a refusal is raised, and whoever catches it says it
+            self._say()
         while not self._refusal and not worker.wait(COUNTS_EVERY):
             self._store.tick()
             self._say()

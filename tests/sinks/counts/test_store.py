@@ -14,8 +14,9 @@ import pytest
 
 from edge.config import CountSettings
 from edge.errors import StoreError
-from edge.sinks.counts import database, store_path
+from edge.sinks.counts import CountStore, database, store_path
 from edge.sinks.counts.database import lifetime_totals, open_for_reading
+from edge.sinks.counts.keeper import CountKeeper
 from edge.values import Event, EventKind, Verdict
 from tests.sinks.counts.helpers import BARE, MASKED, ROOT, START, OpenStore, hourly, rows, visit, visits
 from tests.stand_ins.clock import ManualClock
@@ -183,6 +184,15 @@ def test_what_was_committed_survives_kill_9(path: Path) -> None:
     assert reported <= len(visits(path)) <= reported + 1
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     assert sum(hourly(path).values()) == len(visits(path))
+
+
+def test_a_second_door_is_refused_in_one_sentence(
+    open_store: OpenStore, path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_store()
+    with pytest.raises(StoreError, match="Another maskgate already writes"):
+        CountKeeper(CountStore(path, 5.0, 31, clock, open_now=False))
+    assert caplog.text == ""  # whoever catches the error says it
 
 
 def test_recording_never_waits_for_the_disk(
