@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.errors import ModelError
+from train.common import accelerator
 from train.common.options import run_program
 
 SHIPPED = Path("edge/vision/models")
@@ -111,8 +113,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
+    if not args.model.is_file():
+        photos = "photos/" if args.task == "mask" else "photos.json"
+        raise ModelError(
+            f"There is no trained model {args.model}: train one with make train ARGS='{args.task} {photos}', or name "
+            "another with --model."
+        )
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    accelerator.import_keras()
     if args.task == "face":
         from convert import face
 

@@ -57,7 +57,6 @@ def run(args: argparse.Namespace) -> int:
         ModelError: The model cannot be read or converted, or what comes out is not what the device needs.
     """
     width, height = args.size
-    quantize.must_exist(args.model)
     stages = provenance.stages(args.metrics or args.model.parent / METRICS_FILE)
     cases = parity.listed_cases(args)
     noted = ([], []) if args.data and args.validation else _noted(args.model.parent / SPLIT_FILE)

@@ -33,7 +33,6 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: An option or the data does not serve.
         ModelError: The model cannot be read or converted, or what comes out is not what the device needs.
     """
-    quantize.must_exist(args.model)
     metrics_path = args.metrics or args.model.parent / METRICS_FILE
     stages = provenance.stages(metrics_path, "margin", "labels")
     cases = parity.listed_cases(args)

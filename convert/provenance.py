@@ -37,9 +37,10 @@ def read_metrics(path: Path, *needed: str) -> dict[str, Any]:
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"{path}, which says how the model was trained, cannot be read ({error}): "
-            "keep it beside the model, or name it with --metrics."
+            f"{path}, which says how the model was trained, cannot be read ({reason}): "
+            "keep it next to the model, or name it with --metrics."
         ) from error
     absent = [key for key in needed if not isinstance(metrics, dict) or key not in metrics]
     if absent:

@@ -30,16 +30,6 @@ INPUT_NAME = "image"
 ONLY_OUTPUT_NAME = "probabilities"
 
 
-def must_exist(path: Path) -> None:
-    """Refuse an absent model before anything slow is done.
-
-    Raises:
-        ModelError: It is absent.
-    """
-    if not path.is_file():
-        raise ModelError(f"There is no trained model {path}: train one with python -m train, or name another --model.")
-
-
 def load(path: Path) -> Any:
     """Read a .keras file.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -53,12 +54,12 @@ def test_unusable_data_is_told_at_once(  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["mask", "--start-from", "no.keras"], "No model at no.keras: give --start-from the file of one"),
-        (["mask", "--teacher", "no.keras"], "No model at no.keras: give --teacher the file of one"),
-        (["mask", "--detector", "no.onnx"], "No model at no.onnx: give --detector the file of one"),
-        (["face", "--weights", "no.keras"], "No model at no.keras: give --weights the file of one"),
-        (["face", "--weights", "yunet=no.onnx"], "No model at no.onnx: give --weights the file of one"),
-        (["face", "--teacher", "no.json"], "No model at no.json: give --teacher the file of one"),
+        (["mask", "--start-from", "no.keras"], "No model at no.keras: give --start-from the path of a model file"),
+        (["mask", "--teacher", "no.keras"], "No model at no.keras: give --teacher the path of a model file"),
+        (["mask", "--detector", "no.onnx"], "No model at no.onnx: give --detector the path of a model file"),
+        (["face", "--weights", "no.keras"], "No model at no.keras: give --weights the path of a model file"),
+        (["face", "--weights", "yunet=no.onnx"], "No model at no.onnx: give --weights the path of a model file"),
+        (["face", "--teacher", "no.json"], "No model at no.json: give --teacher the path of a model file"),
         (["mask", "--resume"], "Nothing to resume in out: start without --resume"),
         (["face", "--resume"], "Nothing to resume in out: start without --resume"),
     ],
@@ -73,3 +74,13 @@ def test_missing_files_are_told_at_once(
     monkeypatch.chdir(tmp_path)
     assert main([*words, "--data", str(empty_folder(tmp_path)), "--out", "out"]) == 2
     assert capsys.readouterr().err.startswith(f"train: error: {told}")
+
+
+def test_the_report_swallows_no_option() -> None:
+    from train.mask.command import IGNORED_BY_REPORT, add_arguments
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    used = {"photos", "data", "label", "preset", "weights", "size", "width", "epochs", "batch", "learning_rate", "seed"}
+    used |= {"mixed_precision", "tensorboard", "workers", "out", "resume"}
+    assert vars(parser.parse_args([])).keys() - used == set(IGNORED_BY_REPORT)

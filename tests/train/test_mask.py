@@ -422,7 +422,7 @@ class TestCommand:
         ("arguments", "words"),
         [
             (["--weights", "nowhere.weights.h5"], "No weights at nowhere.weights.h5"),
-            (["--weights", "none", "--detector", "no.onnx"], "No detector at no.onnx"),
+            (["--weights", "none", "--detector", "no.onnx"], "No model at no.onnx: give --detector"),
             (["--weights", "none", "--teacher", "no.keras"], "No model at no.keras"),
             (["--weights", "none", "--start-from", "no.keras"], "give one of them"),
             (["--weights", "none", "--learning-rate", "-1"], "--learning-rate is -1.0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,7 +137,40 @@ def test_mixed_precision_needs_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixtu
         pytest.skip("There is a GPU here")
     data = folders(tmp_path / "data", count=1)
     assert main(["mask", "--data", str(data), "--out", str(tmp_path / "out"), *FAST, "--mixed-precision"]) == 2
-    assert "--mixed-precision needs a GPU, and Keras on tensorflow sees none" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert told.err == (
+        "train: error: --mixed-precision needs a GPU, and Keras on tensorflow sees none: leave the option out, or "
+        "check the driver (nvidia-smi) and run pip install 'tensorflow[and-cuda]' (TF_CPP_MIN_LOG_LEVEL=0 shows what "
+        "is missing).\n"
+    )
+    assert "Looking at photos" not in told.out
+
+
+@pytest.mark.parametrize("preset", ["default", "report"])
+@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+def test_every_backend_tells_of_a_missing_gpu(
+    backend: str, preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keras = pytest.importorskip("keras")
+    from train.common import accelerator
+
+    monkeypatch.setattr(accelerator, "gpus", list)
+    monkeypatch.setattr(keras.backend, "backend", lambda: backend)
+    options = ["mask", "photos", "--preset", preset, "--out", str(tmp_path), "--mixed-precision"]
+    assert main(options) == 2
+    assert f"Keras on {backend} sees none: leave the option out, or check the driver" in capsys.readouterr().err
+
+
+def test_notes_of_libraries_are_kept_back(capfd: pytest.CaptureFixture[str]) -> None:
+    from train.common.accelerator import hushed
+
+    with hushed():
+        os.write(2, b"no driver\n")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ImportError), hushed():
+        os.write(2, b"no library\n")
+        raise ImportError
+    assert capfd.readouterr().err == "no library\n"
 
 
 @pytest.mark.usefixtures("eager")

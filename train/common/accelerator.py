@@ -2,15 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from edge.errors import ConfigError
 
+STANDARD_ERROR = 2
+
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
 REMEDIES = {
-    "tensorflow": "pip install 'tensorflow[and-cuda]'",
-    "torch": "a build of PyTorch for CUDA or ROCm",
-    "jax": "pip install 'jax[cuda12]'",
+    "tensorflow": f"run pip install 'tensorflow[and-cuda]' ({LOG_LEVEL}=0 shows what is missing)",
+    "torch": "install a build of PyTorch for CUDA or ROCm",
+    "jax": "run pip install 'jax[cuda12]'",
 }
+
+
+def import_keras() -> None:
+    """Import Keras and look for GPUs.
+
+    TensorFlow writes lines about its build and about drivers that it does not find to standard error, whatever its log
+    level. They are kept back, unless the operator set the level or the import fails.
+    """
+    told = LOG_LEVEL in os.environ
+    os.environ.setdefault(LOG_LEVEL, "2")
+    with nullcontext() if told else hushed():
+        gpus()
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep back what is written to standard error, also by libraries; after an exception it is written after all."""
+    sys.stderr.flush()
+    original = os.dup(STANDARD_ERROR)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), STANDARD_ERROR)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(original, kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, STANDARD_ERROR)
+            os.close(original)
 
 
 def use(mixed_precision: bool) -> str:
@@ -25,13 +65,14 @@ def use(mixed_precision: bool) -> str:
     Raises:
         ConfigError: Keras sees no GPU to compute in 16 bits on.
     """
+    import_keras()
     import keras
 
     backend, found = keras.backend.backend(), gpus()
     if mixed_precision and not found:
         raise ConfigError(
-            f"--mixed-precision needs a GPU, and Keras on {backend} sees none: leave the option out, "
-            f"or check the driver and install {REMEDIES.get(backend, 'a backend for the GPU')}."
+            f"--mixed-precision needs a GPU, and Keras on {backend} sees none: leave the option out, or check the "
+            f"driver (nvidia-smi) and {REMEDIES.get(backend, 'install a backend for the GPU')}."
         )
     keras.config.set_dtype_policy("mixed_float16" if mixed_precision else "float32")
     where = f"{len(found)} GPU{'s' * (len(found) != 1)}" if found else "the CPU"

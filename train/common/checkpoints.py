@@ -102,7 +102,7 @@ def must_exist(path: Path, option: str) -> None:
         ConfigError: The file is absent.
     """
     if not path.is_file():
-        raise ConfigError(f"No model at {path}: give {option} the file of one, such as the .keras of an earlier run.")
+        raise ConfigError(f"No model at {path}: give {option} the path of a model file.")
 
 
 def read_model(path: Path, option: str) -> Any:

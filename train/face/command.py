@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from train.common import accelerator
 from train.common.checkpoints import must_exist
 from train.common.dataset import FaceNames
-from train.common.options import add_shared, parse_draws, require_at_least
+from train.common.options import add_shared, parse_draws, require_at_least, say
 from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
@@ -162,7 +162,6 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     check_out(args.out, args.resume, RESULTS)
     draw = parse_draws(args.draw)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from train.face.data import source_weights
     from train.face.photos import gather
 
@@ -176,6 +175,7 @@ def run(args: argparse.Namespace) -> int:
     )
     # A source that is not there is told before anybody looks.
     source_weights(faces.training, draw=draw, negatives=args.negatives)
+    say(accelerator.use(mixed_precision=False))
     from train.face.fit import Run
 
     training = Run(_settings(args, draw), args.out, args.workers, args.resume, tensorboard=args.tensorboard)

@@ -9,10 +9,10 @@ for all classes; the mean of the weights is kept. ``--preset report`` follows th
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from edge.errors import ConfigError
+from train.common import accelerator
 from train.common.checkpoints import must_exist
 from train.common.options import add_shared, parse_draws, require_at_least
 from train.common.out_folder import check_out
@@ -60,6 +60,8 @@ IGNORED_BY_REPORT = (
     "train_from",
     "no_paint",
     "validation",
+    "draw",
+    "hidden",
 )
 """Options that mean nothing to the report's recipe."""
 
@@ -205,7 +207,8 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     check_out(args.out, args.resume, RESULTS)
     args.draw = parse_draws(args.draw)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if args.mixed_precision:  # a missing GPU is told before the photos are looked at
+        accelerator.use(mixed_precision=True)
     if args.preset == "report":
         from train.mask import report as mask_report
 

@@ -76,8 +76,6 @@ class Run:
 
     def run(self) -> None:
         """Train what is left to train, then report on what it comes to."""
-        if self.args.mixed_precision:  # a missing GPU is told before the photos are looked at
-            accelerator.use(mixed_precision=True)
         faces = gather(self.args, self.detector)
         import keras
 

@@ -2,9 +2,8 @@
 
 224 pixels, frozen MobileNetV2, AveragePooling2D 7x7, Flatten, Dense 128 ReLU, dropout 0.5, softmax over the classes
 found, Adam at 1e-4, 20 epochs, batches of 32, a stratified 80/20 split, rotation 20 degrees, zoom 0.15, shift 0.2,
-shear 0.15 and mirroring. Whole pictures are used, as face crops; annotated boxes are cut out tightly. Where it is not
-the report's: near duplicates stay on one side of the split, and photos that the data set itself keeps for validation
-or test are the test set.
+shear 0.15 and mirroring. Whole pictures are used, as face crops; annotated boxes are cut out tightly. A run says where
+it is not the report's, see `DIFFERENCES`.
 """
 
 from __future__ import annotations
@@ -33,6 +32,11 @@ from train.mask.figures import describe, figures, indices
 from train.mask.photos import read_checked
 from train.mask.recipe import start_of
 from train.mask.split import SPLIT_FILE, write_split
+
+DIFFERENCES = (
+    "Other than in the report, near duplicates stay on one side of the split, and photos that the data set keeps for "
+    "validation or test are the test set"
+)
 
 TEST_SHARE = 0.2
 ROTATION, ZOOM, SHIFT, SHEAR = 20.0, 0.15, 0.2, 0.15
@@ -124,6 +128,7 @@ class ReportRun:
     def run(self) -> None:
         """Train what is left to train, then report on the last epoch, as the report does."""
         say(f"{len(self.train)} faces to train on, {len(self.test)} to test on; classes {', '.join(self.labels)}")
+        say(DIFFERENCES)
         from train.mask.model import reseed_dropout
 
         say(accelerator.use(self.args.mixed_precision))

@@ -18,6 +18,7 @@ from edge.values import BBox
 from train.common.dataset.files import photos_below, read_text
 from train.common.dataset.names import Names
 from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
+from train.common.options import progress
 
 COLUMNS = 5
 YAML = ("data.yaml", "data.yml", "dataset.yaml")
@@ -42,12 +43,14 @@ def read(path: Path, names: Names) -> Dataset:
     content = _content(file)
     classes = _classes(content.get("names"), file)
     skipped: Counter[str] = Counter()
-    photos = [
-        _photo(picture, part, file, classes, names)
+    pictures = [
+        (picture, part)
         for part in ("train", "val", "test")
         for folder in _folders(content, part, file)
         for picture in photos_below(folder, skipped)
     ]
+    # Boxes are shares of a photo's size, so every photo is opened.
+    photos = [_photo(picture, part, file, classes, names) for picture, part in progress(pictures, "Reading boxes")]
     del skipped[".txt"]
     return Dataset(path, "yolo", tuple(photos), dict(skipped))
 
