@@ -196,7 +196,7 @@ TABLE: Mapping[Verdict, Row] = {
         urgency=1,
         words={
             "en": Words("unsure", "One moment", "Please look at the camera"),
-            "fr": Words("incertain", "Un instant", "Regardez la caméra, s’il vous plaît"),
+            "fr": Words("incertain", "Un instant", "Veuillez regarder la caméra"),
         },
         colours=Colours("#bebebe", "#5d6b79", "#37424e", "#27303a", "#dfe7ee"),
         outline="dotted",

@@ -27,7 +27,7 @@ from edge.verdicts import Verdict
 SUMMARY = "print the visits counted, or delete some"
 ABOUT = "Print the visits counted, by hour, day, week or month, or one by one; delete those that only tried the door."
 
-HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "masked of judged", "frames", "uptime")
+HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "mask rate", "frames", "uptime")
 
 DURATION = re.compile(r"(\d+)([mhdw])")
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -35,7 +35,7 @@ EXPECTED: Mapping[str, list[tuple[dict[str, str], float]]] = {
     "Doors in service": [({}, 1)],
     "Doors": [({}, 2)],
     "Visits": [({}, 6 * 60 * HOURS)],
-    "Masked of judged": [({}, 0.75)],
+    "Mask rate": [({}, 0.75)],
     "Alarms": [({}, 60 * HOURS)],
     "People in view": [({}, 2)],
     "Visits per hour by verdict": [
@@ -44,7 +44,7 @@ EXPECTED: Mapping[str, list[tuple[dict[str, str], float]]] = {
         ({"verdict": "mask_worn_incorrectly"}, 0),
         ({"verdict": "unsure"}, 120),
     ],
-    "Masked of judged, by door": [({"instance": "front"}, 0.75)],
+    "Mask rate, by door": [({"instance": "front"}, 0.75)],
     "Camera in service": [(FRONT, 1), (BACK, 0)],
     "Alert outputs that failed": [(BACK | {"output": "buzzer"}, 0)],
     "Muted": [(FRONT, 1), (BACK, 0)],

@@ -21,7 +21,7 @@ from edge.sinks.counts import database
 from edge.sinks.web import token
 from edge.sinks.web.history import Span, UnknownSpanError, look_back, span
 from tests.nonempty import some
-from tests.stand_ins.browser import LONG, browser, fits_across, violations
+from tests.stand_ins.browser import LONG, browser, fits_across, small_targets, violations
 from tests.stand_ins.screens import Door, open_door
 
 __all__ = ["browser"]
@@ -195,13 +195,14 @@ class TestPage:
     def test_accessible_at_every_size(self, browser: Browser, door: Door, language: str, scheme: Any) -> None:
         context = browser.new_context(color_scheme=scheme, bypass_csp=True)  # axe-core brings styles of its own
         page = context.new_page()
-        for path in ("history?by=week&", "operator?", "login?"):
+        for path in ("history?by=week&", "operator?", "login?", "no/such/page?"):
             page.goto(f"{door.url}{path}lang={language}")
             if path.startswith("history"):
                 page.wait_for_selector("#hours-rows tr")
             for width, height in SIZES.values():
                 page.set_viewport_size({"width": width, "height": height})
                 assert violations(page) == []
+                assert small_targets(page) == []
                 fits_across(page)
         context.close()
 
@@ -219,7 +220,7 @@ class TestPage:
         page.click("#spans >> text=Week")
         page.wait_for_selector("#spans a[data-by=week][aria-current]")
         page.wait_for_selector("#hours-rows tr")
-        expect(page.locator(".tile.rate dd")).to_have_text(["70%", "7 of 10; before: 50%"])
+        expect(page.locator(".tile.rate dd")).to_have_text(["70%", "7 of 10 judged", "before: 50%"])
         expect(page.locator(".tile.visits:not(.rate) .change")).to_have_text("before: 8 (+2)")
         expect(page.locator("#weekdays-chart rect")).to_have_count(2)
 
@@ -241,6 +242,20 @@ class TestPage:
             page.click("#hours-csv")
         assert waiting.value.suggested_filename.startswith("maskgate-front-hours-month-")
 
+    def test_empty_periods_show_no_tables(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}history?by=week&at=2024-01-03")
+        expect(page.locator("#hours-chart .none")).to_have_text("No visits in this period.")
+        expect(page.locator("#hours-table")).to_be_hidden()
+        expect(page.locator("#weekdays")).to_be_hidden()
+
+    def test_unknown_pages_lead_back(self, door: Door, page: Page) -> None:
+        answer = page.goto(f"{door.url}no/such/page?lang=fr")
+        assert answer
+        assert answer.status == 404
+        expect(page.locator("h1")).to_have_text("Cette page n’existe pas")
+        page.click("text=Supervision")
+        expect(page).to_have_url(f"{door.url}operator")
+
     def test_print_leaves_out_controls(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}history")
         page.wait_for_selector("#hours-rows tr")
@@ -259,7 +274,7 @@ class TestPage:
         page.click("#languages >> text=Français")
         page.click("text=Historique")
         page.wait_for_selector("text=Par heure de la journée")
-        page.click("text=Exploitation")
+        page.click("text=Supervision")
         page.wait_for_selector("text=Aujourd’hui")
 
     def test_clock_is_the_doors(self, browser: Browser, door: Door) -> None:

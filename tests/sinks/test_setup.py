@@ -24,7 +24,7 @@ from edge.values import BBox, EventKind, Verdict
 from edge.vision.aim import advise
 from tests.nonempty import some
 from tests.stand_ins.broker import free_port
-from tests.stand_ins.browser import browser, violations
+from tests.stand_ins.browser import browser, small_targets, violations
 from tests.stand_ins.screens import Door, open_door, person
 
 __all__ = ["browser"]
@@ -365,13 +365,31 @@ class TestPage:
         page.locator("[id='set-alerts.mute_for']").fill("77")
         operator.post("/api/settings", json={"changes": {"web.door_name": "East"}})
         expect(page.locator("[id='set-web.door_name']")).to_have_value("East")
-        expect(page.locator("#said")).to_have_text("Another operator changed something. You see it now.")
+        expect(page.locator("#said")).to_have_text("Another operator changed something. This page shows it now.")
         expect(page.locator("[id='set-alerts.mute_for']")).to_have_value("77")
 
     def test_setup_is_accessible(self, page: Page) -> None:
         page.click("#look")
         page.click("#zone-draw")
         assert violations(page) == []
+        assert small_targets(page) == []
+
+    def test_zone_editing_can_be_cancelled(self, door: Door, page: Page) -> None:
+        page.click("#look")
+        page.click("#zone-draw")
+        page.focus(".corner >> nth=0")
+        page.keyboard.press("ArrowRight")
+        page.click("#zone-cancel")
+        expect(page.locator(".corner")).to_have_count(0)
+        expect(page.locator("#zone polygon")).to_have_attribute("points", "")
+        assert door.settings
+        assert not door.settings.config.people.zone
+
+    def test_answers_stay_in_view(self, page: Page) -> None:
+        page.set_viewport_size({"width": 390, "height": 600})
+        page.click("#mute-long")
+        expect(page.locator("#said")).to_be_in_viewport()
+        expect(page.locator("#unmute")).to_be_visible()
 
 
 class TestRunningDoor:

@@ -51,6 +51,15 @@ def fits_across(page: Page) -> None:
     page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
 
 
+def small_targets(page: Page) -> list[str]:
+    """Links and fields that are lower than a fingertip is wide (44 px), except the skip link, a line each."""
+    found: list[str] = page.evaluate("""() => [...document.querySelectorAll("a, button, input, select, summary")]
+        .filter((node) => node.checkVisibility() && !node.classList.contains("skip"))
+        .filter((node) => node.getBoundingClientRect().height < 44)
+        .map((node) => `${node.outerHTML}: ${node.getBoundingClientRect().height}`)""")
+    return found
+
+
 def violations(page: Page) -> list[str]:
     """What axe-core finds wrong with the page as it stands, a line each."""
     from axe_playwright_python.sync_playwright import Axe

@@ -186,6 +186,8 @@ class Site:
 
     async def _absent(self, request: Request, error: Exception | None) -> Response:
         del error
+        if "text/html" in request.headers.get("accept", ""):
+            return self._page("absent", request, code=404)
         return plain(message("access.no_such_page"), self._language(request), 404)
 
     def _stream_of(self, stream: Events | Pictures) -> Callable[[Request], Awaitable[Response]]:
@@ -228,6 +230,7 @@ class Site:
             "door": self._web.door_name or "maskgate",
             "picture": "on" if self._web.live_picture else "off",
             "error": error or "",
+            "root": "../" * (request.url.path.count("/") - 1),
             "texts": json.dumps(words, ensure_ascii=False),
             **self._kiosks(request, language),
             "verdicts": json.dumps(verdicts.drawings()),

@@ -79,7 +79,7 @@ class TestNetwork:
     def test_the_form_reports_wrong_tokens(self, stranger: httpx.Client) -> None:
         answer = stranger.post("/login", data={"token": "wrong"})
         assert answer.status_code == 401
-        assert "This is not the token." in answer.text
+        assert "This token is not valid." in answer.text
         assert "set-cookie" not in answer.headers
 
     def test_only_guesses_have_to_wait(self, stranger: httpx.Client, made: tuple[Path, str]) -> None:

@@ -28,7 +28,8 @@ function shape(name, attributes, text = "") {
 function nice(most) {
   const step = most / CHART.steps;
   const power = 10 ** Math.floor(Math.log10(step));
-  return CHART.steps * power * [1, 2, 5, 10].find((factor) => factor * power >= step);
+  const round = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((factor) => factor * power).filter(Number.isInteger);
+  return CHART.steps * round.find((one) => one >= step);
 }
 
 /* Draw `bars`, each {slot, visits, <verdict>: count}, over `labels`, one for each slot; an empty label is not drawn. */
@@ -40,10 +41,11 @@ function drawStack(svg, bars, labels, verdicts, number, none) {
   const most = nice(Math.max(steps, ...bars.map((bar) => bar.visits)));
   const slot = (width - left - right) / labels.length;
   const drawn = [];
+  const empty = !bars.some((bar) => bar.visits);
   for (let step = 0; step <= steps; step += 1) {
     const y = floor - (span * step) / steps;
     drawn.push(shape("line", { class: "grid", x1: left, x2: width - right, y1: y, y2: y }));
-    drawn.push(shape("text", { x: left - 8, y: y + 5, "text-anchor": "end" }, number.format((most * step) / steps)));
+    if (!empty) drawn.push(shape("text", { x: left - 8, y: y + 5, "text-anchor": "end" }, number.format((most * step) / steps)));
   }
   labels.forEach((label, index) => {
     const middle = { x: left + slot * (index + 0.5), y: height - 8, "text-anchor": "middle" };
@@ -58,9 +60,7 @@ function drawStack(svg, bars, labels, verdicts, number, none) {
       drawn.push(shape("rect", { class: verdict, x, y, width: slot * (1 - 2 * gap), height: tall }));
     }
   }
-  if (!bars.some((bar) => bar.visits)) {
-    drawn.push(shape("text", { class: "none", x: (width + left) / 2, y: height / 2 }, none));
-  }
+  if (empty) drawn.push(shape("text", { class: "none", x: width / 2, y: (top + floor) / 2 }, none));
   fill(svg, drawn);
 }
 

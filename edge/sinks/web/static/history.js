@@ -54,9 +54,9 @@ function showWays(answer) {
   byId("visits-csv").href = `history/visits.csv${asked}`;
 }
 
-function tile(name, value, note, className) {
+function tile(name, value, notes, className) {
   const made = element("div", "", `tile ${className}`);
-  made.append(element("dt", name), element("dd", value), element("dd", note, "change"));
+  made.append(element("dt", name), element("dd", value), ...notes.map((note) => element("dd", note, "change")));
   return made;
 }
 
@@ -70,10 +70,10 @@ function showTiles({ total, before }) {
   const of = say("history.of", { masked: number.format(masked), judged: number.format(total.judged) });
   const earlier = before.compliance === null ? "" : say("history.rate_before", { value: percent.format(before.compliance) });
   fill(byId("tiles"), [
-    tile(say("history.compliance"), rate, [of, earlier].filter(Boolean).join("; "), "visits rate"),
-    tile(say("operator.visits"), number.format(total.visits), change(total.visits, before.visits), "visits"),
+    tile(say("history.compliance"), rate, [of, earlier].filter(Boolean), "visits rate"),
+    tile(say("operator.visits"), number.format(total.visits), [change(total.visits, before.visits)], "visits"),
     ...VERDICTS.map((verdict) =>
-      tile(say(`operator.verdict.${verdict}`), number.format(total[verdict]), change(total[verdict], before[verdict]), verdict),
+      tile(say(`operator.verdict.${verdict}`), number.format(total[verdict]), [change(total[verdict], before[verdict])], verdict),
     ),
   ]);
 }
@@ -107,6 +107,7 @@ function showTable(id, names, groups) {
   const top = element("tr");
   top.append(...titles.map((key) => heading("col", say(key))), heading("col", say("history.compliance"), say("history.rate")));
   fill(byId(`${id}-head`), [filled(top)]);
+  byId(`${id}-table`).parentElement.hidden = !groups.some((figures) => figures.visits);
   const rows = groups.map((figures, index) => [figures, index]).filter(([figures]) => figures.visits);
   fill(byId(`${id}-rows`), rows.map(([figures, index]) => row(names[index], figures)));
 }
@@ -126,7 +127,8 @@ function showCounts(answer) {
   shown = answer;
   showTiles(answer);
   byId("note").textContent = answer.partial ? say(`history.partial.${answer.by}`) : say("history.compared");
-  byId("weekdays").hidden = answer.by === "day";
+  byId("weekdays").hidden = answer.by === "day" || !answer.total.visits;
+  byId("legend").hidden = !answer.total.visits;
   showTable("hours", answer.hours.map((_, hour) => [`${hour}:00`]), answer.hours);
   showTable("weekdays", answer.weekdays.map((_, index) => [weekday(index, "long"), weekday(index, "short")]), answer.weekdays);
   byId("counted").hidden = false;
@@ -134,6 +136,7 @@ function showCounts(answer) {
 }
 
 function showTrouble(sentence) {
+  if (!shown) byId("span").textContent = say("history.title");
   byId("attention").hidden = false;
   byId("reason").textContent = sentence;
   byId("counted").hidden = true;

@@ -6,7 +6,7 @@ const ASK_SOON = 200;
 const ANSWER_WITHIN = 5000;
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
 const VERDICTS = TABLE.map((verdict) => verdict.key);
-const MARKS = { alert_on: "▲", alert_off: "△", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●" };
+const MARKS = { alert_on: "▲", alert_off: "△", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●", operator: "◆" };
 const BAD = TABLE.filter((verdict) => verdict.alarming).map((verdict) => verdict.key);
 const GOOD = TABLE.filter((verdict) => verdict.welcome).map((verdict) => verdict.key);
 

@@ -65,6 +65,7 @@ function look(wanted) {
   button.setAttribute("aria-pressed", String(wanted));
   button.textContent = say(wanted ? "camera.stop" : "camera.look");
   byId("viewer").hidden = !wanted;
+  byId("closed").hidden = wanted;
   byId("zone-draw").hidden = !wanted;
   if (wanted) preview.src = `camera/preview?${Date.now()}`;
   else preview.removeAttribute("src");
@@ -75,7 +76,7 @@ function look(wanted) {
 function editZone(wanted) {
   if (wanted) zone.edit();
   else zone.end();
-  for (const id of ["zone-add", "zone-save", "zone-remove", "zone-help"]) byId(id).hidden = !wanted;
+  for (const id of ["zone-add", "zone-save", "zone-remove", "zone-cancel", "zone-help"]) byId(id).hidden = !wanted;
   byId("zone-draw").hidden = wanted || !looking;
 }
 
@@ -93,6 +94,7 @@ function showOutputs(status) {
   const alerts = status.alerts ?? { outputs: [], muted_for: null, quiet_hours: false, audible: false };
   const muted = alerts.muted_for === null ? "" : say("heard.muted", { minutes: Math.ceil(alerts.muted_for / 60) });
   const quiet = alerts.quiet_hours ? say("heard.quiet_hours") : "";
+  byId("unmute").hidden = alerts.muted_for === null;
   byId("heard").textContent = [say(alerts.audible ? "heard.yes" : "heard.no"), muted, quiet].filter(Boolean).join(" ");
   const rows = alerts.outputs.map((output) => {
     const row = element("li", "", output.kind);
@@ -168,10 +170,17 @@ function field(setting, can) {
   return box;
 }
 
+/* A language is called what it calls itself. */
+function named(setting, value) {
+  const own = texts[`setting.${setting.key}.${value}`];
+  if (own || setting.key !== "web.language") return own ?? String(value);
+  return new Intl.DisplayNames(value, { type: "language" }).of(value);
+}
+
 function choice(setting) {
   const select = element("select");
   for (const value of setting.choices) {
-    const option = element("option", String(value));
+    const option = element("option", named(setting, value));
     option.value = String(value);
     option.selected = value === setting.value;
     select.append(option);
@@ -212,6 +221,10 @@ byId("zone-add").addEventListener("click", () => zone.add());
 byId("zone-save").addEventListener("click", async () => {
   const saved = await send("api/settings", { changes: { "people.zone": zone.corners } });
   if (saved) editZone(false);
+});
+byId("zone-cancel").addEventListener("click", () => {
+  editZone(false);
+  showSettings().catch(console.warn);
 });
 byId("zone-remove").addEventListener("click", async () => {
   const saved = await send("api/settings", { changes: { "people.zone": [] } });

@@ -4,6 +4,7 @@
 
 const ZONE_UNITS = 1000; // of the drawing's own width and height
 const ZONE_STEP = 0.01; // of an arrow key, as a share of the picture; five times that with Shift
+const ZONE_REACH = { corner: 22, dot: 13 }; // pixels: what a finger hits, and what is drawn
 const ZONE_CORNERS = 64; // the most that the setting takes
 const ZONE_SVG = "http://www.w3.org/2000/svg";
 
@@ -54,7 +55,7 @@ class Zone {
 
   draw(focus = -1) {
     const polygon = this.made("polygon", {});
-    const corners = this.editing ? this.corners.map((_, index) => this.corner(index)) : [];
+    const corners = this.editing ? this.corners.flatMap((_, index) => [this.corner(index), this.made("ellipse", { class: "dot" })]) : [];
     this.svg.replaceChildren(polygon, ...corners);
     this.outline();
     this.corners.forEach((_, index) => this.place(index));
@@ -71,12 +72,13 @@ class Zone {
     if (!corner) return;
     const box = this.svg.getBoundingClientRect();
     const [x, y] = this.corners[index];
-    const reach = 13; // pixels: large enough for a finger together with its stroke
-    corner.setAttribute("cx", x * ZONE_UNITS);
-    corner.setAttribute("cy", y * ZONE_UNITS);
-    corner.setAttribute("rx", (reach * ZONE_UNITS) / Math.max(1, box.width));
-    corner.setAttribute("ry", (reach * ZONE_UNITS) / Math.max(1, box.height));
     corner.setAttribute("aria-valuetext", `${Math.round(x * 100)} %, ${Math.round(y * 100)} %`);
+    for (const [drawn, reach] of [[corner, ZONE_REACH.corner], [corner.nextElementSibling, ZONE_REACH.dot]]) {
+      drawn.setAttribute("cx", x * ZONE_UNITS);
+      drawn.setAttribute("cy", y * ZONE_UNITS);
+      drawn.setAttribute("rx", (reach * ZONE_UNITS) / Math.max(1, box.width));
+      drawn.setAttribute("ry", (reach * ZONE_UNITS) / Math.max(1, box.height));
+    }
   }
 
   corner(index) {
