@@ -19,9 +19,9 @@ lint:
 soak:
 	@{soak}
 test:
-	@.venv-dev/bin/python -m pytest -q
+	@.venv-dev/bin/python -m pytest -q $(ARGS)
 test-system:
-	@.venv-dev/bin/python -m pytest -q -m system
+	@.venv-dev/bin/python -m pytest -q -m system $(ARGS)
 """
 PYTEST = """
 [pytest]
@@ -36,6 +36,17 @@ from pathlib import Path
 def test_flaky():
     tried = Path(__file__).with_suffix(".tried")
     assert tried.exists() or tried.touch()
+"""
+MEETS = """
+import time
+from pathlib import Path
+
+def test_meets():
+    Path("{0}").touch()
+    ends = time.monotonic() + 60
+    while not Path("{1}").exists():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 """
 BROKEN = "def test_broken():\n    assert False\n"
 
@@ -103,6 +114,16 @@ def test_a_second_failure_fails(checkout: Path) -> None:
 def test_a_run_that_breaks_off_fails(checkout: Path) -> None:
     (checkout / "test_exit.py").write_text("import os\n\ndef test_exit():\n    os._exit(1)\n")
     assert run(checkout).returncode != 0
+
+
+def test_the_soak_and_containers_run_beside_the_tests(checkout: Path) -> None:
+    (checkout / "test_one.py").write_text(MEETS.format("one", "other"))
+    (checkout / "test_other.py").write_text(SYSTEM + MEETS.format("other", "one"))
+    assert run(checkout).returncode == 0
+
+
+def test_a_failed_soak_fails(checkout: Path) -> None:
+    assert run(checkout, soak="false").returncode != 0
 
 
 def test_a_later_failure_still_names_them(checkout: Path) -> None:
