@@ -32,9 +32,8 @@ def read_model(named: Path) -> dict[str, bytes]:
     """
     folder = named.parent if named.suffix == ".tflite" else named
     manifest = folder / MANIFEST
-    content = _read(
-        manifest, f"{named} is no converted model: name the folder that 'make convert' wrote, runs/convert."
-    )
+    fault = f"is not a converted model (it has no {MANIFEST})" if folder.exists() else "does not exist"
+    content = _read(manifest, f"{named} {fault}: name the folder that 'make convert' wrote, runs/convert.")
     models = _models(content, manifest)
     if named.suffix == ".tflite":
         chosen = {name: entry for name, entry in models.items() if entry["file"] == named.name}

@@ -97,6 +97,14 @@ def test_any_file_in_the_folder_works(model: Path) -> None:
     assert read_model(model / "mask-small.tflite") == read_model(model)
 
 
+def test_a_wrong_folder_is_told_from_none(tmp_path: Path) -> None:
+    with pytest.raises(DeployError, match=r"runs/mask does not exist: name the folder that 'make convert' wrote"):
+        read_model(tmp_path / "runs/mask")
+    (tmp_path / "runs/mask").mkdir(parents=True)
+    with pytest.raises(DeployError, match=r"runs/mask is not a converted model \(it has no manifest\.json\): name"):
+        read_model(tmp_path / "runs/mask")
+
+
 @pytest.mark.parametrize("fault", ["altered", "absent", "no manifest", "not JSON", "other file"])
 def test_other_files_than_models_are_refused(model: Path, fault: str, capsys: pytest.CaptureFixture[str]) -> None:
     named = model

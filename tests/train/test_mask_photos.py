@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,8 +71,21 @@ def test_the_report_keeps_the_split(tmp_path: Path) -> None:
 
 def test_trained_photos_cannot_validate(classic: Path, tmp_path: Path) -> None:
     _, report = read_checked([classic], Names(), tmp_path / "run")
-    with pytest.raises(ConfigError, match="40 of its 40 photos are also in --data"):
+    with pytest.raises(ConfigError, match="40 of the 40 photos of --validation are also in --data, such as"):
         refuse_shared(report, report)
+
+
+def test_a_few_trained_photos_are_told(classic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos(tmp_path / "check" / "mask", range(200, 204))
+    copy = tmp_path / "check" / "mask" / "copy.jpg"
+    shutil.copy(next(classic.rglob("*.jpg")), copy)
+    _, report = read_checked([classic], Names(), tmp_path / "run")
+    _, validation = read_checked([tmp_path / "check"], Names(), tmp_path / "run", "validation")
+    capsys.readouterr()
+    refuse_shared(report, validation)
+    assert capsys.readouterr().out.startswith(
+        f"! 1 of the 5 photos of --validation are also in --data, such as {copy}:"
+    )
 
 
 def test_options_can_name_a_class(tmp_path: Path) -> None:

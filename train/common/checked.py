@@ -38,18 +38,24 @@ def read_checked(paths: Sequence[Path], names: Names, out: Path, title: str) -> 
 
 
 def refuse_shared(training: Report, validation: Report) -> None:
-    """Refuse to report on photos that were learned from.
+    """Refuse to report on photos that were learned from; say where it is only some of them.
 
     Raises:
         ConfigError: Most of the validation photos are the same files as training ones.
     """
     learned = {training.looks[photo.path].digest for photo in training.photos}
-    shared = sum(validation.looks[photo.path].digest in learned for photo in validation.photos)
-    if shared > len(validation.photos) / 2:
+    shared = [photo.path for photo in validation.photos if validation.looks[photo.path].digest in learned]
+    if not shared:
+        return
+    told = (
+        f"{len(shared)} of the {len(validation.photos)} photos of --validation are also in --data, such as {shared[0]}"
+    )
+    if len(shared) > len(validation.photos) / 2:
         raise ConfigError(
-            f"--validation: {shared} of its {len(validation.photos)} photos are also in --data, so its figures would "
-            "say nothing. Leave --validation out (a part of --data is held out by itself), or give other photos."
+            f"{told}: figures on them would say nothing. Leave --validation out (a part of --data is held out by "
+            "itself), or give other photos."
         )
+    say(f"! {told}: the figures will look better than they are.")
 
 
 def _progress(paths: Sequence[Path]) -> Iterable[Path]:
