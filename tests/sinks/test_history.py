@@ -1,4 +1,4 @@
-"""Looking back: the counts of a day, a week or a month, as a page and as CSV."""
+"""The history page: the counts of a day, a week or a month, as a page and as CSV."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from edge.sinks.counts import database
 from edge.sinks.web import token
-from edge.sinks.web.history import Span, UnknownSpanError, look_back, span
+from edge.sinks.web.history import Span, UnknownSpanError, history_of, span
 from tests.nonempty import some
 from tests.stand_ins.browser import LONG, browser, fits_across, small_targets, violations
 from tests.stand_ins.screens import Door, open_door
@@ -94,7 +94,7 @@ class TestFigures:
     def test_hours_and_weekdays_are_summed(self, tmp_path: Path) -> None:
         monday, tuesday = (datetime(2025, 1, day, 8, tzinfo=timezone.utc) for day in (27, 28))
         path = store(tmp_path, {monday: (3, 1), tuesday: (6, 0)})
-        said = look_back(path, span("week", "2025-01-29", WEDNESDAY), WEDNESDAY)
+        said = history_of(path, span("week", "2025-01-29", WEDNESDAY), WEDNESDAY)
         assert said["total"]["visits"] == 10
         assert said["total"]["compliance"] == 0.9
         assert {number: one["visits"] for number, one in enumerate(said["hours"]) if one["visits"]} == {9: 10}
@@ -104,13 +104,13 @@ class TestFigures:
     def test_unfinished_weeks_compare_equal_parts(self, tmp_path: Path) -> None:
         tuesday, thursday = (datetime(2025, 1, day, 8, tzinfo=timezone.utc) for day in (21, 23))
         path = store(tmp_path, {tuesday: (5, 0), thursday: (50, 0)})
-        said = look_back(path, span("week", None, WEDNESDAY), WEDNESDAY)
+        said = history_of(path, span("week", None, WEDNESDAY), WEDNESDAY)
         assert said["partial"] is True
         assert said["before"]["visits"] == 5
 
     def test_finished_weeks_compare_whole_weeks(self, tmp_path: Path) -> None:
         thursday = datetime(2025, 1, 23, 8, tzinfo=timezone.utc)
-        said = look_back(
+        said = history_of(
             store(tmp_path, {thursday: (50, 0)}), span("week", "2025-01-29", WEDNESDAY), WEDNESDAY + timedelta(days=30)
         )
         assert (said["partial"], said["before"]["visits"]) == (False, 50)
@@ -216,7 +216,7 @@ class TestPage:
 
     def test_week_shows_rate_counts_and_change(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
-        page.click("text=Look back")
+        page.get_by_role("link", name="History").click()
         page.click("#spans >> text=Week")
         page.wait_for_selector("#spans a[data-by=week][aria-current]")
         page.wait_for_selector("#hours-rows tr")

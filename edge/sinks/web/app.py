@@ -104,7 +104,7 @@ class Site:
             Route("/setup", self._setup),
             Route("/camera/preview", self._look),
             *self._steering.routes(),
-            Route("/history", self._look_back),
+            Route("/history", self._history_page),
             *self._history.routes(),
             Route("/login", self._login, methods=["GET", "POST"]),
             Route("/logout", header.logout, methods=["POST"]),
@@ -132,7 +132,7 @@ class Site:
         """What the camera sees, for signed-in operators."""
         return may_not(request) or await self._stream_of(self.preview)(request)
 
-    async def _look_back(self, request: Request) -> Response:
+    async def _history_page(self, request: Request) -> Response:
         return self._page("history", request)
 
     async def _status(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Looking back: a day, a week or a month, by hour and weekday, compared with the one before; and as CSV."""
+"""The history of visits: a day, a week or a month, by hour and weekday, compared with the one before; and as CSV."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def span(by: str | None, at: str | None, now: datetime) -> Span:
     return Span.around(by, moment)
 
 
-def look_back(store: Path, one: Span, now: datetime) -> dict[str, Any]:
+def history_of(store: Path, one: Span, now: datetime) -> dict[str, Any]:
     """What was counted in a span, JSON-ready.
 
     A span that is not over is compared with the same part of the one before.
@@ -118,7 +118,7 @@ def _grouped(rows: Sequence[Row], of: Callable[[Row], int], groups: Iterable[int
 
 
 class History:
-    """The addresses under which operators look back. The disk is read in a worker thread, by one at a time."""
+    """The addresses of the history, for operators. The disk is read in a worker thread, by one at a time."""
 
     def __init__(self, feed: Feed, clock: Clock, door: str) -> None:
         self._feed, self._clock, self._door = feed, clock, door
@@ -148,7 +148,7 @@ class History:
         }
         nothing: dict[str, Any] = {}
         try:
-            return JSONResponse(said | await self._read(lambda store: look_back(store, one, now), nothing))
+            return JSONResponse(said | await self._read(lambda store: history_of(store, one, now), nothing))
         except StoreError as error:
             return JSONResponse(said | {"trouble": translated(str(error), asked_in(request))})
 

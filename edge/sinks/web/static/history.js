@@ -1,5 +1,5 @@
 "use strict";
-/* Looking back: asks for a day, a week or a month, which the address names, and draws it. */
+/* The history page: asks for a day, a week or a month, which the address names, and draws it. */
 
 const ANSWER_WITHIN = 15000;
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
