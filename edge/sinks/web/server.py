@@ -6,7 +6,9 @@ import asyncio
 import functools
 import logging
 import socket
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, cast
 
 import uvicorn
@@ -39,6 +41,8 @@ RESERVED = 32
 """Extra connections for the device's own kiosk, so that others cannot block it."""
 PATROL_EVERY = 1.0
 """Interval between checks for new or revoked tokens, in seconds."""
+THREADS = 8
+"""For reading the disk, encoding pictures and waiting for the loop."""
 FAREWELL = 1
 """Timeout for streams to end when the server stops, in seconds."""
 
@@ -145,6 +149,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _serve_on(self, listener: socket.socket) -> None:
+        asyncio.get_running_loop().set_default_executor(started_pool(THREADS))
         streams = [asyncio.create_task(stream.run()) for stream in self._site.streams]
         patrol = asyncio.create_task(self._patrol())
         await self.serve(sockets=[listener])
@@ -156,6 +161,23 @@ class Server(uvicorn.Server):
         while True:
             await asyncio.sleep(PATROL_EVERY)
             self._guard.refresh()
+
+
+def started_pool(threads: int) -> ThreadPoolExecutor:
+    """Threads for what may wait, all of them running: a machine that can start no more later still answers.
+
+    Raises:
+        RuntimeError: It cannot start them.
+    """
+    pool = ThreadPoolExecutor(threads, "web")
+    together = threading.Barrier(threads)  # each waits for the others, so that each is a thread
+    try:
+        wait([pool.submit(together.wait) for _ in range(threads)])
+    except RuntimeError:
+        together.abort()
+        pool.shutdown(wait=False)
+        raise
+    return pool
 
 
 def make_server(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -126,6 +127,33 @@ class TestStatus:
             "c’est un autre fichier, et non une base de maskgate ; donnez à counts.path le chemin de la base."
         )
         assert (history, table.status_code, table.text) == (said, 503, f"{said}\n")
+
+
+class TestWithoutFurtherThreads:
+    """A machine at its limit of tasks, for example because a driver hangs the readers of a camera."""
+
+    def test_pages_still_answer(self, client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        until(lambda: client.get("/health").status_code == 200)
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as machine:
+            machine.setattr(threading.Thread, "start", refuse)
+            codes = {address: client.get(address).status_code for address in ("/api/status", "/api/history", "/")}
+        assert codes == dict.fromkeys(codes, 200)
+
+    def test_too_few_threads_are_reported(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        started = threading.Thread.start
+
+        def refuse(thread: threading.Thread) -> None:
+            if thread.name.startswith("web_"):
+                raise RuntimeError("can't start new thread")
+            started(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with open_door(tmp_path) as door:
+            until(lambda: "can't start new thread" in (door.screens.trouble or ""))
 
 
 class TestPicture:
