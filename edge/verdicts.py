@@ -76,7 +76,14 @@ class Verdict(str, Enum):
 
     def named(self, language: str) -> str:
         """Its name in a language; in English where the table lacks that."""
-        return (self.row.words.get(language) or self.row.words[FALLBACK_LANGUAGE]).name
+        return self._in(language).name
+
+    def titled(self, language: str) -> str:
+        """The same with a capital letter."""
+        return self._in(language).title
+
+    def _in(self, language: str) -> Words:
+        return self.row.words.get(language) or self.row.words[FALLBACK_LANGUAGE]
 
 
 def counted(totals: Mapping[Verdict, int]) -> str:

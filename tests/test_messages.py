@@ -13,6 +13,7 @@ import pytest
 
 from edge.errors import CameraError
 from edge.messages import FOLDER, Message, identifier, languages, message, numbered, sentences, together, translated
+from edge.sinks.mqtt.entities import ENTITIES
 from edge.sinks.web import texts
 from tests.nonempty import some
 
@@ -116,6 +117,7 @@ class TestSentences:
     def test_every_sentence_is_used(self) -> None:
         used = keys_in_use()
         built = {f"output.{role}" for role in ("led", "welcome", "buzzer", "relay")}
+        built |= {f"entity.{entity.key}" for entity in ENTITIES if entity.platform and not entity.verdict}
         assert {key for key in sentences("en") if key.removesuffix(".one") not in used | built} == set()
 
     def test_what_a_running_door_says_has_an_identifier(self) -> None:

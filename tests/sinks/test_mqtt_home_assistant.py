@@ -217,6 +217,36 @@ def rendered(entity: dict[str, Any], payload: str) -> str:
     return str(json.loads(payload)[template.removeprefix("{{ value_json.").removesuffix(" }}")])
 
 
+class TestLanguage:
+    @staticmethod
+    def components(language: str) -> dict[str, dict[str, Any]]:
+        settings = load(environment={}).config.mqtt
+        found: dict[str, dict[str, Any]] = Discovery(settings, Topics("maskgate", "front-1"), "1.2.3").document(
+            None, language
+        )["components"]
+        return {key: one for key, one in found.items() if "name" in one}
+
+    def test_names_are_in_the_language_of_the_door(self) -> None:
+        english, french = self.components("en"), self.components("fr")
+        assert (french["visits"]["name"], french["without_mask"]["name"]) == ("Visites", "Sans masque")
+        assert self.components("auto") == english
+        assert english.keys() == french.keys()
+
+    def test_ids_stay_those_of_the_documentation(self) -> None:
+        english, french = self.components("en"), self.components("fr")
+        for key, one in some(french.items()):
+            words = f"maskgate_front_1_{english[key]['name']}".lower().replace(" ", "_")
+            assert one.get("default_entity_id", f"{one['platform']}.{words}") == f"{one['platform']}.{words}"
+            assert ("default_entity_id" in one) == (one["name"] != english[key]["name"])
+
+    def test_changed_language_renames_at_once(self, open_door: OpenDoor, listener: Listener) -> None:
+        door = open_door()
+        described(listener)
+        french = load(environment={}, overrides={"web.language": "fr"})
+        door.show(a_status(settings=french))
+        wait_for(lambda: json.loads(listener.latest[DEVICE])["components"]["visits"]["name"] == "Visites")
+
+
 class TestMigration:
     def test_old_descriptions_are_handed_over(self, broker: Broker, open_door: OpenDoor, listener: Listener) -> None:
         for topic in OLD:

@@ -10,10 +10,12 @@ document, then the old topics are emptied. So no entity appears twice, and none 
 from __future__ import annotations
 
 import json
+import re
 import socket
 from typing import Any
 
 from edge.config import MqttSettings, WebSettings
+from edge.messages import ENGLISH
 from edge.sinks.mqtt.entities import ENTITIES, Entity
 from edge.sinks.mqtt.topics import OFFLINE, ONLINE, Topics
 from edge.sinks.web.listen import EVERYWHERE, is_open, url_of
@@ -55,23 +57,24 @@ class Discovery:
         self._old[topic] = None
         self._heard_at = now
 
-    def said(self, now: float, page: str | None) -> dict[str, str]:
+    def said(self, now: float, page: str | None, language: str) -> dict[str, str]:
         """What is to be retained at monotonic second ``now``, by topic, in order.
 
         Args:
             now: Later than ``begin``.
             page: Address of the operator page, for Home Assistant's link; None if others cannot reach it.
+            language: Of the names.
         """
         if now - self._began < LISTEN_FOR:
             return {}
-        document = {self.topic: json.dumps(self.document(page), ensure_ascii=False)}
+        document = {self.topic: json.dumps(self.document(page, language), ensure_ascii=False)}
         since = now - self._heard_at
         if not self._old or since >= 2 * HAND_OVER:
             return document | dict.fromkeys(self._old, "")
         letting_go = dict.fromkeys(self._old, LET_GO)
         return letting_go if since < HAND_OVER else letting_go | document
 
-    def document(self, page: str | None) -> dict[str, Any]:
+    def document(self, page: str | None, language: str = ENGLISH) -> dict[str, Any]:
         """The device, and every entity by its key, JSON-ready."""
         device = {
             "identifiers": [self._at.node],
@@ -87,10 +90,10 @@ class Discovery:
             "availability_topic": self._at["availability"],
             "payload_available": ONLINE,
             "payload_not_available": OFFLINE,
-            "components": {entity.key: self._component(entity) for entity in ENTITIES if entity.platform},
+            "components": {entity.key: self._component(entity, language) for entity in ENTITIES if entity.platform},
         }
 
-    def _component(self, entity: Entity) -> dict[str, Any]:
+    def _component(self, entity: Entity, language: str) -> dict[str, Any]:
         if entity.needs and not getattr(self._settings, entity.needs):
             return {"platform": entity.platform}  # which removes it, in case it was there
         topic = self._at[entity.topic]
@@ -99,7 +102,19 @@ class Discovery:
         attributes = {"json_attributes_topic": topic} if entity.member in WITH_ATTRIBUTES else {}
         command = {"command_topic": self._at.command(entity.command)} if entity.command else {}
         identity = {"unique_id": f"{self._at.node}_{entity.key}", "qos": 1}
-        return {"platform": entity.platform, **identity, **state, **template, **attributes, **command, **entity.about}
+        named = self._name(entity, language)
+        return {
+            **{"platform": entity.platform, **named, **identity},
+            **{**state, **template, **attributes, **command, **entity.about},
+        }
+
+    def _name(self, entity: Entity, language: str) -> dict[str, str]:
+        """Its name, and the id that its English name gives, so that the same automations work in every language."""
+        name, english = entity.named(language), entity.named(ENGLISH)
+        if name == english:
+            return {"name": name}
+        words = re.sub(r"[^a-z0-9]+", "_", f"maskgate {self._at.door} {english}".lower())
+        return {"name": name, "default_entity_id": f"{entity.platform}.{words}"}
 
 
 def operator_page(web: WebSettings, own_address: str) -> str | None:

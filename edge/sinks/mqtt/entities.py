@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from edge.messages import together, translated
+from edge.messages import message, together, translated
 from edge.sinks.mqtt.surroundings import Surroundings
 from edge.sinks.mqtt.topics import OFF, ON, PRESS, Topics
 from edge.status import Status
 from edge.values import Verdict
-from edge.verdicts import FALLBACK_LANGUAGE
 
 SLOWLY = 30.0
 """Interval between messages on topics that change all the time, in seconds."""
@@ -65,6 +64,7 @@ class Entity:
         about: Further fields of Home Assistant's description.
         needs: The setting under ``mqtt`` that must be on.
         command: The command that it takes.
+        verdict: The verdict that it is named after; else its name is the message ``entity.<key>``.
     """
 
     topic: str
@@ -75,6 +75,11 @@ class Entity:
     about: Mapping[str, Any] = field(default_factory=dict)
     needs: Need | None = None
     command: str | None = None
+    verdict: Verdict | None = None
+
+    def named(self, language: str) -> str:
+        """Its name at Home Assistant."""
+        return self.verdict.titled(language) if self.verdict else translated(message(f"entity.{self.key}"), language)
 
 
 def states(at: Topics, view: View) -> dict[str, str]:
@@ -170,26 +175,26 @@ _COMMAND = '{"do": "{{ value }}", "at": "{{ utcnow().isoformat() }}"}'
 """Contains the time, so that a delayed command is not carried out much later."""
 
 
-def _sensor(key: str, topic: str, member: str | None, read: Reader, name: str, **about: Any) -> Entity:
-    return Entity(topic, member, read, "sensor", key, {"name": name, **about})
+def _sensor(key: str, topic: str, member: str | None, read: Reader, **about: Any) -> Entity:
+    return Entity(topic, member, read, "sensor", key, about)
 
 
-def _binary(key: str, topic: str, member: str, read: Reader, name: str, *, bad: bool = True, **about: Any) -> Entity:
+def _binary(key: str, topic: str, member: str, read: Reader, *, bad: bool = True, **about: Any) -> Entity:
     """A value that is true or false in JSON; ``bad`` is the one of them that is on."""
     on_off = {"payload_on": str(bad), "payload_off": str(not bad)}
-    return Entity(topic, member, read, "binary_sensor", key, {"name": name, **on_off, **about})
+    return Entity(topic, member, read, "binary_sensor", key, {**on_off, **about})
 
 
-def _button(key: str, name: str, icon: str) -> Entity:
-    about = {"name": name, "icon": icon, "payload_press": PRESS, "command_template": _COMMAND}
+def _button(key: str, icon: str) -> Entity:
+    about = {"icon": icon, "payload_press": PRESS, "command_template": _COMMAND}
     return Entity("", None, None, "button", key, about, "commands", key)
 
 
 _COUNTS = [
-    _sensor(
-        *(verdict.value, "counts", verdict.value, _total(verdict), verdict.row.words[FALLBACK_LANGUAGE].title),
-        icon=verdict.row.icon,
-        **_COUNTER,
+    Entity(
+        *("counts", verdict.value, _total(verdict), "sensor", verdict.value),
+        about={"icon": verdict.row.icon, **_COUNTER},
+        verdict=verdict,
     )
     for verdict in Verdict
 ]
@@ -201,7 +206,6 @@ _RATE = {"icon": "mdi:speedometer", "unit_of_measurement": "fps", **_DIAGNOSTIC}
 _HEARD = {"icon": "mdi:volume-high", **_DIAGNOSTIC}
 _HUSHED = {"icon": "mdi:volume-off", **_DIAGNOSTIC}
 _MUTE = {
-    "name": "Mute",
     "icon": "mdi:volume-off",
     "value_template": "{{ value_json.muted }}",
     "state_on": "True",
@@ -210,38 +214,38 @@ _MUTE = {
     "payload_off": OFF,
     "command_template": _COMMAND,
 }
-_VERDICT = {"name": "Verdict", "icon": "mdi:face-mask", "event_types": [verdict.value for verdict in Verdict]}
-_ALARM = {"name": "Alarm", "icon": "mdi:alarm-light", "payload_on": ON, "payload_off": OFF}
+_VERDICT = {"icon": "mdi:face-mask", "event_types": [verdict.value for verdict in Verdict]}
+_ALARM = {"icon": "mdi:alarm-light", "payload_on": ON, "payload_off": OFF}
 
 
 ENTITIES: tuple[Entity, ...] = (
     *_COUNTS,
-    _sensor("visits", "counts", "visits", _visits, "Visits", icon="mdi:door", **_COUNTER),
-    _sensor("compliance", "today", "compliance", _compliance, "Compliance today", **_SHARE),
+    _sensor("visits", "counts", "visits", _visits, icon="mdi:door", **_COUNTER),
+    _sensor("compliance", "today", "compliance", _compliance, **_SHARE),
     Entity("today", "judged", lambda view: view.around.today and view.around.today.judged),
     Entity("today", "visits", lambda view: view.around.today and view.around.today.visits),
-    _sensor("people", "people", None, lambda view: len(view.status.people), "People in view", **_PEOPLE),
+    _sensor("people", "people", None, lambda view: len(view.status.people), **_PEOPLE),
     Entity("alarm", None, lambda view: ON if view.status.alarm else OFF, "binary_sensor", "alarm", _ALARM),
-    _binary("camera", "camera", "ok", _ok, "Camera", bad=False, **_PROBLEM),
+    _binary("camera", "camera", "ok", _ok, bad=False, **_PROBLEM),
     Entity("camera", "trouble", _trouble),
     Entity("camera", "losses", lambda view: view.status.camera.losses),
     Entity("camera", "source", lambda view: view.status.camera.kind.value),
-    _binary("outputs", "alerts", "ok", _outputs_work, "Alert outputs", bad=False, **_PROBLEM),
-    _binary("audible", "alerts", "audible", lambda view: view.status.alerts.audible, "Alarm audible", **_HEARD),
-    _binary("muted", "alerts", "muted", lambda view: view.status.alerts.muted_until is not None, "Muted", **_HUSHED),
+    _binary("outputs", "alerts", "ok", _outputs_work, bad=False, **_PROBLEM),
+    _binary("audible", "alerts", "audible", lambda view: view.status.alerts.audible, **_HEARD),
+    _binary("muted", "alerts", "muted", lambda view: view.status.alerts.muted_until is not None, **_HUSHED),
     Entity("alerts", "muted_until", lambda view: view.muted_until),
     Entity("alerts", "quiet_hours", lambda view: view.status.alerts.quiet_hours),
     Entity("alerts", "outputs", _outputs),
-    _sensor("frame_rate", "diagnostics", "frame_rate", lambda view: _rounded(view.fps), "Frame rate", **_RATE),
-    _sensor("frame_age", "diagnostics", "frame_age", _frame_age, "Age of the frame", **_SECONDS),
-    _sensor("temperature", "diagnostics", "temperature", _temperature, "Temperature", **_DEGREES),
-    _binary("throttled", "diagnostics", "throttled", lambda view: view.around.throttled, "Throttled", **_PROBLEM),
-    _binary("counts_degraded", "diagnostics", "counts_degraded", _degraded, "Counts not written", **_PROBLEM),
-    _sensor("version", "version", "maskgate", lambda view: view.about["maskgate"], "Version", **_DIAGNOSTIC),
+    _sensor("frame_rate", "diagnostics", "frame_rate", lambda view: _rounded(view.fps), **_RATE),
+    _sensor("frame_age", "diagnostics", "frame_age", _frame_age, **_SECONDS),
+    _sensor("temperature", "diagnostics", "temperature", _temperature, **_DEGREES),
+    _binary("throttled", "diagnostics", "throttled", lambda view: view.around.throttled, **_PROBLEM),
+    _binary("counts_degraded", "diagnostics", "counts_degraded", _degraded, **_PROBLEM),
+    _sensor("version", "version", "maskgate", lambda view: view.about["maskgate"], **_DIAGNOSTIC),
     Entity("version", "face", lambda view: view.about["face"]),
     Entity("version", "mask", lambda view: view.about["mask"]),
     Entity("verdict", None, None, "event", "verdict", _VERDICT, needs="events"),
     Entity("alerts", None, None, "switch", "mute", _MUTE, needs="commands", command="mute"),
-    _button("test", "Test alert outputs", "mdi:bell-ring"),
-    _button("restart", "Restart", "mdi:restart"),
+    _button("test", "mdi:bell-ring"),
+    _button("restart", "mdi:restart"),
 )

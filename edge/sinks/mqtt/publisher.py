@@ -111,9 +111,8 @@ class Publisher(Sink):
         """Leave events for the broker, if it is to hear of them."""
         if not self._tells_events:
             return
-        language = self._status.language if self._status else self._web.language
         for event in events:
-            self._events.append((self._topics["events"], json.dumps(fields(event, self._clock, language))))
+            self._events.append((self._topics["events"], json.dumps(fields(event, self._clock, self._language))))
             if event.kind is EventKind.VERDICT:
                 said = {"event_type": str(event.verdict), "person": event.person, "confidence": event.confidence}
                 self._events.append((self._topics["verdict"], json.dumps(said)))
@@ -227,13 +226,18 @@ class Publisher(Sink):
         """What the broker should retain now, by topic, in the order of publication."""
         wanted = {self._topics["availability"]: ONLINE}
         if self._settings.discovery_prefix:
-            wanted |= self._discovery.said(now, operator_page(self._web, link.address))
+            wanted |= self._discovery.said(now, operator_page(self._web, link.address), self._language)
         status = self._status
         if status is not None:
             fps, muted_until = self._rate.per_second(now), self._muted_until(status)
             around = self._lookout.seen
             wanted |= states(self._topics, View(status, now, self._stale_after, fps, self._about, around, muted_until))
         return wanted
+
+    @property
+    def _language(self) -> str:
+        """The door's; an operator may change it during a run."""
+        return self._status.language if self._status and self._status.settings else self._web.language
 
     def _muted_until(self, status: Status) -> str | None:
         """When a mute ends, always the same for one mute: clocks drift by milliseconds."""
