@@ -439,6 +439,14 @@ class TestOperator:
         expect(page.locator("#reasons")).to_have_text("usb:0 n’envoie pas d’images.")
         expect(page.locator("#events .what").first).to_have_text("Caméra perdue. usb:0 n’envoie pas d’images.")
 
+    def test_unreadable_counts_are_no_zeros(self, tmp_path: Path, page: Page) -> None:
+        (tmp_path / "counts.db").write_text("this is no database " * 100)
+        with open_door(tmp_path, counts=tmp_path / "counts.db") as door:
+            page.goto(f"{door.url}operator")
+            expect(page.locator("#counts-note")).to_contain_text("Cannot read the counts")
+            expect(page.locator("#tiles dd")).to_have_text(["\N{EN DASH}"] * 5)
+            expect(page.locator("#chart .none")).to_have_text("")
+
     def test_alarm_without_outputs_is_silent(self, door: Door, page: Page) -> None:
         with_people(door, "without_mask")
         door.more = {"alerts": AlertState()}

@@ -22,6 +22,7 @@ const say = (key, values = {}) =>
   (texts[`operator.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
 let timer = 0;
 let shownHours = [];
+let whyNone = "";
 
 function nameVerdicts() {
   const visits = byId("hours-head").lastElementChild;
@@ -54,15 +55,15 @@ function showCounts(today, sinceStart) {
     VERDICTS.map((verdict) => [verdict, today.hours.reduce((sum, hour) => sum + hour[verdict], 0)]),
   );
   const shown = today.stored ? totals : (sinceStart ?? totals);
-  for (const verdict of VERDICTS) byId(`total-${verdict}`).textContent = number.format(shown[verdict]);
-  const visits = VERDICTS.reduce((sum, verdict) => sum + shown[verdict], 0);
-  byId("total-visits").textContent = number.format(visits);
+  const figure = (value) => (today.trouble ? "–" : number.format(value)); // no zero that nobody counted
+  for (const verdict of VERDICTS) byId(`total-${verdict}`).textContent = figure(shown[verdict]);
+  byId("total-visits").textContent = figure(VERDICTS.reduce((sum, verdict) => sum + shown[verdict], 0));
   byId("counts-note").textContent = today.trouble ?? say(today.stored ? "delay" : "not_stored");
-  showHours(today.hours);
+  showHours(today.hours, today.trouble ? "" : say("no_visits"));
 }
 
-function showHours(hours) {
-  shownHours = hours;
+function showHours(hours, none) {
+  [shownHours, whyNone] = [hours, none];
   const cells = (hour) => [hour.start, ...VERDICTS.map((verdict) => number.format(hour[verdict])), number.format(hour.visits)];
   const rows = hours.map((hour) => {
     const row = element("tr");
@@ -71,7 +72,7 @@ function showHours(hours) {
   });
   fill(byId("hours"), rows);
   const bars = hours.map((hour) => ({ slot: startOf(hour), ...hour }));
-  drawStack(byId("chart"), bars, hourLabels(byId("chart").clientWidth), VERDICTS, number, say("no_visits"));
+  drawStack(byId("chart"), bars, hourLabels(byId("chart").clientWidth), VERDICTS, number, none);
 }
 
 const startOf = (hour) => Number(hour.start.slice(0, 2)) + Number(hour.start.slice(3)) / 60;
@@ -165,7 +166,7 @@ async function ask() {
 }
 
 nameVerdicts();
-addEventListener("resize", () => showHours(shownHours));
+addEventListener("resize", () => showHours(shownHours, whyNone));
 stream.addEventListener("happened", () => {
   clearTimeout(timer);
   timer = setTimeout(ask, ASK_SOON);
