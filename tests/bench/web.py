@@ -42,8 +42,8 @@ from tests.bench.results import Options, Quartiles, Section, Table
 
 CLIENTS = 20
 EVENTS, PICTURES = [f"{CLIENTS}:/events"], [f"{CLIENTS}:/events", f"{CLIENTS}:/picture"]
-OPERATORS = ["20:/events?calm", "15:/api/status", "5:/camera/preview", "5:/api/status", "5:/api/aim"]
-"""What 15 operator pages and five set-up pages ask for."""
+OPERATORS = ["20:/events?status=en", "5:/camera/preview", "5:/api/aim"]
+"""What 15 operator pages and five set-up pages ask for, five of them looking through the camera."""
 
 
 class Spell(NamedTuple):

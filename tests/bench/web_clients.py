@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 READ_EVERY = 0.5
 """Between two looks at the sockets, in seconds."""
-ASK_EVERY = {"/api/status": 4.0, "/api/aim": 2.0}
+ASK_EVERY = {"/api/aim": 2.0}
 """Between two requests of a page, as in its script, in seconds."""
 
 

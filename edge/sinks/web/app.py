@@ -33,6 +33,7 @@ from edge.sinks.web.history import History
 from edge.sinks.web.own import OwnFolder
 from edge.sinks.web.report import About, Report
 from edge.sinks.web.sentences import asked_in, plain
+from edge.sinks.web.statuses import Statuses
 from edge.sinks.web.steer import Steering, may_not
 from edge.sinks.web.streams import Events, Pictures, framed
 
@@ -87,12 +88,13 @@ class Site:
         self._pages = _pages()
         self._content = _digest(self._static, self._pages)
         stale_after = screens.about.stale_after
-        self.events = Events(screens.feed, screens.clock, stale_after, self._release)
+        self._report = Report(screens.feed, screens.clock, screens.about)
+        statuses = Statuses(self._report.body, screens.feed, screens.clock)
+        self.events = Events(screens.feed, screens.clock, stale_after, self._release, statuses)
         self.pictures = Pictures(screens.feed)
         self.preview = Pictures(screens.feed, every=PREVIEW_EVERY, draw=framed)
         self.streams = (self.events, self.pictures, self.preview)
         self._steering = Steering(screens.feed, screens.commands, screens.clock.monotonic)
-        self._report = Report(screens.feed, screens.clock, screens.about)
         self._history = History(screens.feed, screens.clock, screens.about.door)
         app = Starlette(routes=self._routes(), exception_handlers={404: self._absent})
         self.app = Gate(app, screens.guard, self._language, screens.web.frame_ancestors)

@@ -54,15 +54,17 @@ class Report:
         self._today: dict[str, Any] = {}
         self._today_at: float | None = None
         self._bodies: dict[str, tuple[float, int, bytes]] = {}
+        self._writing = asyncio.Lock()
 
     async def body(self, language: str) -> bytes:
         """Everything as JSON, put together once for all who ask within a moment in which nothing happened."""
-        now, newest = self._clock.monotonic(), self._feed.newest
-        at, number, body = self._bodies.get(language, (0.0, -1, b""))
-        if number != newest or now - at >= SAME_FOR:
-            body = json.dumps(await self.full(language), ensure_ascii=False, separators=(",", ":")).encode()
-            self._bodies[language] = (now, newest, body)
-        return body
+        async with self._writing:
+            now, newest = self._clock.monotonic(), self._feed.newest
+            at, number, body = self._bodies.get(language, (0.0, -1, b""))
+            if number != newest or now - at >= SAME_FOR:
+                body = json.dumps(await self.full(language), ensure_ascii=False, separators=(",", ":")).encode()
+                self._bodies[language] = (now, newest, body)
+            return body
 
     async def full(self, language: str = ENGLISH) -> dict[str, Any]:
         """Everything, JSON-ready; seconds, degrees Celsius, UTC; sentences in ``language``."""

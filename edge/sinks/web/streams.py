@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import cv2
 
@@ -18,6 +19,8 @@ from edge.clock import Clock
 from edge.sinks.event_log import fields
 from edge.sinks.web.feed import Feed, Told
 from edge.sinks.web.state import snapshot
+from edge.sinks.web.statuses import Statuses
+from edge.sinks.web.texts import FALLBACK, languages
 from edge.status import Status
 from edge.values import Image
 
@@ -28,6 +31,8 @@ LOOK_EVERY = 0.1
 """Interval between checks of the slot, in seconds: at most ten states per second are sent."""
 CALM = b"calm"
 """Query of the address with which a page asks for fewer states."""
+FOLLOW = "status"
+"""The same for the language in which a page follows the status, instead of states."""
 CALM_EVERY = 0.5
 """The same for pages that only follow what happens, such as an operator's: at most two per second."""
 HEARTBEAT = 1.0
@@ -59,6 +64,7 @@ class Audience:
     def __init__(self, most: int) -> None:
         self._most = most
         self._woken = {calm: asyncio.Event() for calm in (False, True)}
+        self._occupied = asyncio.Event()
         self.size = self.calm = 0
         self.closed = False
 
@@ -71,11 +77,20 @@ class Audience:
         """Count somebody in while the stream lasts."""
         self.size += 1
         self.calm += calm
+        self._occupied.set()
         try:
             yield
         finally:
             self.size -= 1
             self.calm -= calm
+            if not self.size:
+                self._occupied.clear()
+
+    async def assembled(self) -> bool:
+        """Wait for somebody: without anybody there is no work. Returns whether they may stay."""
+        if not self.closed:
+            await self._occupied.wait()
+        return not self.closed
 
     async def wait(self, calm: bool = False) -> None:
         """Until the next ``wake``."""
@@ -90,6 +105,7 @@ class Audience:
     def close(self) -> None:
         """Let everybody leave."""
         self.closed = True
+        self._occupied.set()
         self.wake()
 
 
@@ -101,11 +117,15 @@ class Events:
         clock: Tells what is stale, and when things happened.
         stale_after: Maximum age of a current frame, in seconds.
         release: Tells that of the pages, so that one that is open for months takes the new ones.
+        statuses: For listeners who follow the status instead of every state.
     """
 
-    def __init__(self, feed: Feed, clock: Clock, stale_after: float, release: Callable[[], str]) -> None:
+    def __init__(
+        self, feed: Feed, clock: Clock, stale_after: float, release: Callable[[], str], statuses: Statuses
+    ) -> None:
         self.audience = Audience(MOST_LISTENERS)
         self._feed, self._clock, self._stale_after, self._release = feed, clock, stale_after, release
+        self._statuses = statuses
         self._state = b""
         self._sent_at = 0.0
         self._calm_at, self._waiting = 0.0, False
@@ -114,9 +134,8 @@ class Events:
 
     async def run(self) -> None:
         """Check the slot while somebody listens, and wake the listeners when something changed."""
-        while not self.audience.closed:
-            if self.audience.size:
-                self._tell(self.look())
+        while await self.audience.assembled():
+            self._tell(await self._statuses.renew() | self.look())
             hurry = self.audience.size > self.audience.calm
             await asyncio.sleep(LOOK_EVERY if hurry else CALM_EVERY / 2)
 
@@ -145,17 +164,29 @@ class Events:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one listener."""
-        calm = scope["query_string"] == CALM
+        language = _followed(scope)
+        calm = language is not None or scope["query_string"] == CALM
         async with self.audience.member(calm), _left(receive) as left:
-            self._tell(self.look())
-            await _start(send, b"text/event-stream")
-            seen = _last_event_id(scope, self._newest)
-            await send(_part(f"retry: {RECONNECT_MS}\n\n".encode()))
-            while not self.audience.closed and not left():
-                await send(_part(self._since(seen) + self._state))
-                seen = self._newest
-                await self.audience.wait(calm)
+            with self._statuses.follower(language):
+                self._tell(self.look())
+                await _start(send, b"text/event-stream")
+                await send(_part(f"retry: {RECONNECT_MS}\n\n".encode()))
+                seen, known = _last_event_id(scope, self._newest), 0
+                while not self.audience.closed and not left():
+                    part, known = self._part(seen, language, known)
+                    if part:
+                        await send(_part(part))
+                    seen = self._newest
+                    await self.audience.wait(calm)
             await send({"type": "http.response.body", "body": b"event: bye\ndata: {}\n\n", "more_body": False})
+
+    def _part(self, seen: int, language: str | None, known: int) -> tuple[bytes, int]:
+        """What is new to a listener, who may follow the status and know that with a number; and its number now."""
+        events = self._since(seen)
+        if language is None:
+            return events + self._state, known
+        issue = self._statuses.newest(language)
+        return (events if issue.number == known else events + issue.part + self._state), issue.number
 
     def _since(self, seen: int) -> bytes:
         return b"".join(text for number, text in self._told if number > seen) if self._newest > seen else b""
@@ -189,9 +220,9 @@ class Pictures:
     async def run(self) -> None:
         """Encode the newest picture while somebody looks; without one, let viewers see now and then who has left."""
         woken_at = 0.0
-        while not self.audience.closed:
+        while await self.audience.assembled():
             now = asyncio.get_running_loop().time()
-            if self.audience.size and (await self._take() or now - woken_at >= HEARTBEAT):
+            if await self._take() or now - woken_at >= HEARTBEAT:
                 woken_at = now
                 self.audience.wake()
             await asyncio.sleep(self._every)
@@ -249,6 +280,12 @@ def _encode_picture(image: Image) -> bytes:
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
     head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
     return b"".join((head, jpeg, f"\r\n--{BOUNDARY}\r\n".encode()))
+
+
+def _followed(scope: Scope) -> str | None:
+    """The language in which a listener follows the status (``/events?status=fr``); None for one who does not."""
+    language = parse_qs(scope["query_string"].decode("latin-1")).get(FOLLOW, [None])[-1]
+    return language if language is None or language in languages() else FALLBACK
 
 
 def _last_event_id(scope: Scope, newest: int) -> int:

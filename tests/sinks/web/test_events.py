@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from edge.sinks.web import guard, streams
+from edge.messages import message
+from edge.sinks.web import app, guard, report, statuses, streams
 from edge.values import Event, EventKind, Verdict
 from tests.sinks.web.helpers import LONG, Listener, port_of, until
 from tests.stand_ins.screens import Door, open_door, person
@@ -147,3 +151,90 @@ class TestEvents:
             until(is_cut_off)
             heard = len(listener.of("state"))
             until(lambda: len(listener.of("state")) > heard)
+
+
+class TestStatus:
+    """Listeners who follow what ``/api/status`` says, as the operators' pages do."""
+
+    def test_status_comes_at_once_and_after_events(self, door: Door, client: httpx.Client) -> None:
+        listener = Listener(door, "?status=fr")
+        first = until(lambda: listener.of("status"))[0]
+        assert first.keys() == client.get("/api/status").json().keys()
+        door.tell(Event(EventKind.VERDICT, door.ago(0), 3, Verdict.WITHOUT_MASK))
+        until(lambda: [one for one in listener.of("status") if one["events"]])
+        assert [one["event"] for one in listener.of("happened")] == ["verdict"]
+        assert "release" in listener.of("state")[0]
+
+    def test_sentences_come_in_the_language_asked_for(self, door: Door) -> None:
+        door.troubles = (message("screens.failed", reason="a fault"),)
+        listeners = {language: Listener(door, f"?status={language}") for language in ("en", "fr", "klingon")}
+        heard = {name: until(lambda one=one: one.of("status"))[0]["reasons"] for name, one in listeners.items()}
+        assert heard["en"] == heard["klingon"] != heard["fr"]
+
+    def test_failing_status_leaves_the_kiosk_running(
+        self, door: Door, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise OSError("no file descriptor is left")
+
+        monkeypatch.setattr(report, "health", fail)
+        operator, kiosk = Listener(door, "?status=en"), Listener(door)
+        until(lambda: "no file descriptor is left" in caplog.text)
+        states = len(kiosk.of("state"))
+        until(lambda: len(kiosk.of("state")) > states + 1)
+        assert (operator.of("status"), caplog.text.count("no file descriptor is left")) == ([], 1)
+
+
+class TestWork:
+    """States, statuses and pictures are put together once, however many look."""
+
+    SECONDS = 0.6
+    LOOKERS = ("events", "events?status=en", "camera/preview")
+
+    def test_twenty_lookers_cost_no_more_than_one(
+        self, tmp_path: Path, made: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        done: Counter[str] = Counter()
+        counting(monkeypatch, streams, "snapshot", done)
+        counting(monkeypatch, streams, "_encode_picture", done)
+        counting(monkeypatch, report, "health", done)
+        allowed = {
+            "snapshot": 1 / streams.LOOK_EVERY,
+            "_encode_picture": 1 / app.PREVIEW_EVERY,
+            "health": 1 / statuses.AT_MOST_EVERY,
+        }
+        with open_door(tmp_path, {"web.token_file": str(made[0])}) as door, ExitStack() as opened:
+            for number in (1, 19):
+                lookers = [look(door, made[1], path, opened) for path in self.LOOKERS for _ in range(number)]
+                done.clear()
+                began = time.monotonic()
+                while time.monotonic() - began < self.SECONDS:
+                    door.tell(Event(EventKind.VERDICT, door.ago(0), 1, Verdict.WITH_MASK))
+                    time.sleep(0.05)
+                seconds = time.monotonic() - began
+                assert {name: done[name] <= seconds * most + 2 for name, most in allowed.items()} == dict.fromkeys(
+                    allowed, True
+                ), done
+                until(lambda lookers=lookers: all(one.recv(65536) for one in lookers))
+            assert done["snapshot"]
+            assert done["_encode_picture"]
+
+
+def counting(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, done: Counter[str]) -> None:
+    """Count the calls of a function."""
+    real: Callable[..., Any] = getattr(module, name)
+
+    def counted(*args: Any) -> Any:
+        done[name] += 1
+        return real(*args)
+
+    monkeypatch.setattr(module, name, counted)
+
+
+def look(door: Door, key: str, path: str, opened: ExitStack) -> socket.socket:
+    """A stream that has begun, and is not read any further."""
+    connection = opened.enter_context(socket.create_connection(("127.0.0.1", port_of(door)), LONG))
+    head = f"GET /{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n"
+    connection.sendall(head.encode())
+    assert connection.recv(12) == b"HTTP/1.1 200"
+    return connection

@@ -1,15 +1,52 @@
 "use strict";
 /* The head of a page for operators: the door's own clock, links in the language that was chosen, other languages. */
 
-const stream = new EventSource("events?calm");
+const FOLLOWED = document.body.dataset.follows === "status" ? `status=${document.documentElement.lang}` : "calm";
+const stream = new EventSource(`events?${FOLLOWED}`);
 
 /* A page that is older than maskgate loads itself again; one whose words changed, too, unless somebody may be writing. */
 stream.addEventListener("state", (event) => {
-  const whole = document.body.dataset.follows === "version" ? (release) => release.split(".")[0] : (release) => release;
+  const whole = document.body.dataset.reloads === "version" ? (release) => release.split(".")[0] : (release) => release;
   if (whole(JSON.parse(event.data).release) === whole(document.body.dataset.release)) return;
   stream.close();
   location.reload();
 });
+
+/* In milliseconds. The server sends a status every four seconds; one that is late is asked for. */
+const STATUS = { first: 3000, late: 6000, again: 4000, soon: 300, answer: 5000 };
+
+/* Show every status that the stream brings; ask for it where the stream is refused or silent, and fail where nobody answers.
+   Returns what asks for it now. */
+function follow(show, fail) {
+  let timer = 0;
+  const later = (wait) => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, wait);
+  };
+  async function ask() {
+    clearTimeout(timer);
+    try {
+      const address = `api/status?lang=${document.documentElement.lang}`;
+      const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(STATUS.answer) });
+      if (answer.status === 401) location.reload();
+      if (!answer.ok) throw new Error(answer.statusText);
+      show(await answer.json());
+      later(STATUS.late);
+    } catch (error) {
+      console.warn(error);
+      fail();
+      later(STATUS.again);
+    }
+  }
+  stream.addEventListener("status", (event) => {
+    later(STATUS.late);
+    show(JSON.parse(event.data));
+  });
+  stream.addEventListener("bye", ask);
+  stream.addEventListener("error", () => later(STATUS.soon));
+  later(STATUS.first);
+  return ask;
+}
 
 {
   const bar = document.getElementById("bar");

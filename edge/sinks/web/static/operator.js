@@ -1,9 +1,6 @@
 "use strict";
-/* The operator's page: asks how things stand every four seconds, at once when something happens, and says when nobody answers. */
+/* The operator's page: shows how things stand, and says when nobody answers. */
 
-const ASK_EVERY = 4000;
-const ASK_SOON = 200;
-const ANSWER_WITHIN = 5000;
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
 const VERDICTS = TABLE.map((verdict) => verdict.key);
 const MARKS = { alert_on: "▲", alert_off: "△", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●", operator: "◆" };
@@ -20,7 +17,6 @@ const clock = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle
 const byId = (id) => document.getElementById(id);
 const say = (key, values = {}) =>
   (texts[`operator.${key}`] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "").trim();
-let timer = 0;
 let shownHours = [];
 let whyNone = "";
 
@@ -151,25 +147,6 @@ function show(status) {
   showSystem(status);
 }
 
-async function ask() {
-  clearTimeout(timer);
-  try {
-    const answer = await fetch(`api/status?lang=${language}`, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN) });
-    if (answer.status === 401) location.reload();
-    if (!answer.ok) throw new Error(answer.statusText);
-    show(await answer.json());
-  } catch (error) {
-    console.warn(error);
-    showHealth("unreachable", [say("unreachable")]);
-  }
-  timer = setTimeout(ask, ASK_EVERY);
-}
-
 nameVerdicts();
 addEventListener("resize", () => showHours(shownHours, whyNone));
-stream.addEventListener("happened", () => {
-  clearTimeout(timer);
-  timer = setTimeout(ask, ASK_SOON);
-});
-stream.addEventListener("bye", ask);
-ask();
+follow(show, () => showHealth("unreachable", [say("unreachable")]));

@@ -1,7 +1,6 @@
 "use strict";
 /* The set-up page: look through the camera, draw the zone, try the outputs, change settings. */
 
-const ASK_EVERY = 4000; // ms
 const AIM_EVERY = 2000; // ms, while somebody looks through the camera
 const OWN = 3000; // ms after an own change in which an event is taken for its echo
 const SHORT_MUTE = 300; // s
@@ -208,11 +207,15 @@ async function ask(what) {
     await what();
   } catch (error) {
     console.warn(error);
-    tell(texts["operator.unreachable"], true);
+    unreachable();
   }
 }
 
-const askOutputs = () => ask(async () => showOutputs(await get("api/status")));
+const unreachable = () => tell(texts["operator.unreachable"], true);
+const askOutputs = follow((status) => {
+  if (byId("said").textContent === texts["operator.unreachable"]) tell("");
+  showOutputs(status);
+}, unreachable);
 const askAim = () => ask(showAim);
 
 byId("look").addEventListener("click", () => look(!looking));
@@ -244,6 +247,4 @@ stream.addEventListener("happened", (event) => {
   if (JSON.parse(event.data).event === "operator") showOthers().catch(console.warn);
 });
 showSettings().catch(console.warn);
-askOutputs();
-setInterval(askOutputs, ASK_EVERY);
 setInterval(askAim, AIM_EVERY);
