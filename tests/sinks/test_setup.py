@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from edge.messages import message, translated
 from edge.sinks.web import texts, token
+from edge.status import CameraState
 from edge.values import BBox, EventKind, Verdict
 from edge.vision.aim import advise
 from tests.nonempty import some
@@ -213,9 +214,7 @@ class TestSettings:
         zone = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]
         changes = {"people.zone": zone, "web.door_name": None, "alerts.mute_for": 30}
         said = operator.post("/api/settings?lang=fr", json={"changes": changes}).json()["said"]
-        assert said == (
-            "Modifié : people.zone = 3 coins; web.door_name : modification annulée; alerts.mute_for = 30.0."
-        )
+        assert said == ("Modifié : people.zone = 3 coins; web.door_name : modification annulée; alerts.mute_for = 30.")
 
     @pytest.mark.parametrize(
         ("changes", "said"),
@@ -296,6 +295,11 @@ class TestAim:
             "Faces are 28 px; at least 32 are needed: come closer or raise camera.width."
         ]
 
+    def test_lost_camera_gets_its_fault(self, door: Door, operator: httpx.Client) -> None:
+        door.camera = CameraState("usb:0", message("camera.silent", camera="usb:0"), last_frame_at=door.ago(9))
+        aim = until(lambda: (now := operator.get("/api/aim?lang=fr").json())["trouble"] and now)
+        assert (aim["trouble"], aim["advice"], aim["width"]) == ("usb:0 n’envoie pas d’images.", [], None)
+
     @pytest.mark.parametrize(
         ("background", "face", "keys"),
         [(20, 20, ["dark"]), (220, 30, ["backlit"]), (120, 110, [])],
@@ -352,6 +356,13 @@ class TestPage:
         expect(page.locator("#said")).to_contain_text("people.zone")
         assert door.settings
         assert door.settings.config.people.zone[2] == pytest.approx((0.5, 0.5), abs=0.02)
+
+    def test_preview_of_a_lost_camera_says_so(self, door: Door, page: Page) -> None:
+        page.click("#look")
+        page.wait_for_function("() => document.getElementById('preview').naturalWidth > 0")
+        door.camera = CameraState("usb:0", message("camera.silent", camera="usb:0"), last_frame_at=door.ago(9))
+        expect(page.locator("#advice")).to_have_text("usb:0 sends no pictures.")
+        expect(page.locator("#preview")).to_have_class("old")
 
     def test_setting_changed_in_form(self, door: Door, page: Page) -> None:
         field = page.locator(".field", has=page.locator("[id='set-web.door_name']"))

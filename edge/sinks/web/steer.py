@@ -29,6 +29,7 @@ from edge.sinks.web import texts
 from edge.sinks.web.body import read_body
 from edge.sinks.web.feed import Feed
 from edge.sinks.web.sentences import asked_in, refusal
+from edge.status import Status
 from edge.values import Image, Person
 from edge.vision.aim import Advice, advise
 
@@ -116,13 +117,14 @@ class Steering:
         return JSONResponse({"said": translated(said, asked_in(request)), **self._described(request)})
 
     async def _aim(self, request: Request) -> Response:
-        """Whether light and distance are right, and how large each face is. For signed-in operators."""
+        """Whether light and distance are right, and how large each face is; or why nothing is seen. For operators."""
         refused = may_not(request)
         if refused:
             return refused
         status, settings = self._feed.status, self._in_force()
         if status is None or status.image is None or settings is None:
-            return JSONResponse({"faces": [], "advice": [], "width": None, "height": None})
+            trouble = translated(_unseen(status), asked_in(request))
+            return JSONResponse({"faces": [], "advice": [], "width": None, "height": None, "trouble": trouble})
         height, width = status.image.shape[:2]
         advice = await self._advice(status.image, status.people, settings)
         faces = [
@@ -135,7 +137,8 @@ class Steering:
             for person in status.people
         ]
         said = [{"key": one.key, "text": one.text, "pixels": one.pixels, "needed": one.needed} for one in advice]
-        return JSONResponse({"faces": faces, "advice": said, "width": width, "height": height})
+        seen = {"faces": faces, "advice": said, "width": width, "height": height}
+        return JSONResponse(seen | {"trouble": None})
 
     async def _advice(self, image: Image, people: Sequence[Person], settings: Settings) -> list[Advice]:
         """What is wrong with light and distance; looked at once for all pages that ask within a second."""
@@ -204,6 +207,13 @@ def reason(request: Request) -> str | None:
     return NEEDS_SIGN_IN if visitor.token_exists else NO_KEY_YET
 
 
+def _unseen(status: Status | None) -> str:
+    """Why there is no picture."""
+    if status is None:
+        return message("operator.starting")
+    return status.camera.trouble or message("camera.none_yet", camera=status.camera.name)
+
+
 def may_not(request: Request) -> Response | None:
     """The answer to somebody who is not signed in; None to somebody who is."""
     why = reason(request)
@@ -242,6 +252,10 @@ def _choices(key: str, field: FieldInfo) -> list[Any] | None:
     return list(get_args(field.annotation)) if get_origin(field.annotation) is Literal else None
 
 
+def _plainly(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _changed(changes: Mapping[str, Any], settings: Settings) -> str:
     """Say what was changed: ``Changed: alerts.quiet_hours = 22:00-06:30; people.zone reverted.``."""
     parts = []
@@ -249,7 +263,7 @@ def _changed(changes: Mapping[str, Any], settings: Settings) -> str:
         section, _, name = key.partition(".")
         now = getattr(getattr(settings.config, section), name)
         overruled = settings.origins.get(key) not in (None, "page") and value is not None
-        shown = numbered("operator.corners", len(now)) if key == "people.zone" else str(now)
+        shown = numbered("operator.corners", len(now)) if key == "people.zone" else _plainly(now)
         told = message("operator.reverted", key=key) if value is None else message("operator.set", key=key, value=shown)
         parts.append(message(OVERRULED[settings.origins[key]], change=told) if overruled else told)
     return message("operator.changed", changes=together(parts, between="; "))

@@ -80,13 +80,15 @@ function editZone(wanted) {
 }
 
 async function showAim() {
-  if (!looking) return;
+  if (!looking) return null;
   const aim = await get("api/aim");
+  byId("preview").classList.toggle("old", Boolean(aim.trouble));
+  if (aim.trouble) return byId("advice").replaceChildren(element("li", aim.trouble, "trouble"));
   const advice = aim.advice.map((one) => element("li", say(`advice.${one.key}`, one)));
   const sizes = aim.faces.map((face) => face.pixels).join(", ");
   if (sizes) advice.push(element("li", say("faces", { sizes })));
   if (!aim.advice.length) advice.unshift(element("li", say("advice.well"), "well"));
-  byId("advice").replaceChildren(...advice);
+  return byId("advice").replaceChildren(...advice);
 }
 
 function showOutputs(status) {
