@@ -167,11 +167,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))
     except OSError as error:
-        raise ConfigError(f"Cannot read {path}: {error.strerror}; check its permissions.") from error
+        raise ConfigError(message("config.unreadable", path=path, reason=error.strerror)) from error
     except NotTextError as error:
         raise ConfigError(f"{error}.") from error
     except (ValueError, RecursionError) as error:  # also of numbers too long and of nesting too deep
-        raise ConfigError(f"{path} is not valid TOML: {error}; fix that line.") from error
+        raise ConfigError(message("config.no_toml", path=path, reason=str(error))) from error
 
 
 def toml_literal(value: Any) -> str:

@@ -19,7 +19,7 @@ from edge.config.place import store_path
 from edge.config.sections.counts import CountSettings
 from edge.errors import ConfigError
 from edge.files import replace_text
-from edge.messages import message
+from edge.messages import message, together
 
 NAME = "page.toml"
 HEADING = """\
@@ -110,12 +110,12 @@ def _refuse_others(key: str) -> None:
 
 def _set_aside(path: Path, error: ConfigError) -> str:
     aside = path.with_name(f"{path.name}.broken-{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}")
-    said = f"The settings from the operator page are not used: {error}"
+    said = message("config.page_unused", reason=str(error))
     try:
         path.rename(aside)
     except OSError as failure:
-        return f"{said} They cannot be set aside either ({failure.strerror}); delete {path}."
-    return f"{said} They were set aside as {aside}."
+        return together([said, message("config.page_stuck", path=path, reason=failure.strerror)])
+    return together([said, message("config.page_set_aside", path=aside)])
 
 
 def _write(path: Path, layer: Layer) -> None:

@@ -236,6 +236,7 @@ class Door:
         )
 
     def _troubles(self) -> Iterator[str]:
+        yield from self.settings.notices
         if self.alerts.trouble:
             yield self.alerts.trouble
         if self.pipeline.trouble:

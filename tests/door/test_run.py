@@ -23,8 +23,11 @@ from edge.control import Commands, Mute, Restart, Stop, TryOutput
 from edge.door import wiring as daemon
 from edge.door.wiring import Options
 from edge.errors import StoreError
+from edge.messages import translated
 from edge.sinks.counts import database, keeper
 from edge.sinks.counts.store import CountStore
+from edge.sinks.together import Sinks
+from edge.status import Status
 from edge.values import Face, Frame
 from tests.door.fake_door import (
     BARE,
@@ -184,6 +187,25 @@ class TestWhatIsOnlyTried:
 
 
 class TestWhenSomethingFails:
+    @pytest.mark.usefixtures("alert")
+    def test_a_broken_page_file_is_said_to_operators(
+        self, clip: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        store.with_name("page.toml").write_text("[web")
+        shown: list[Status] = []
+        show = Sinks.show
+
+        def noted(sinks: Sinks, status: Status, now: float) -> None:
+            shown.append(status)
+            show(sinks, status, now)
+
+        monkeypatch.setattr(Sinks, "show", noted)
+        assert run(clip, store, max_frames=1) == 0
+        (trouble,) = shown[-1].troubles
+        assert trouble.startswith("The settings from the operator page are not used: ")
+        assert "Ils ont été mis de côté" in translated(trouble, "fr")
+
     def test_a_newer_store_stops_no_door(
         self, clip: Path, store: Path, alert: FakeAlert, caplog: pytest.LogCaptureFixture
     ) -> None:
