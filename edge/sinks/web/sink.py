@@ -96,6 +96,7 @@ class WebScreens(Sink):
         if self.trouble:
             log.warning("%s", self.trouble)
         self._worker = Worker("web", self._run)
+        self._uses.start()
 
     @property
     def every(self) -> float:  # type: ignore[override]

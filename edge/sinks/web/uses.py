@@ -58,6 +58,10 @@ class Uses:
         self._kept: dict[str, datetime] = {}
         self._written: dict[str, Use] = {}
         self._noted: dict[str, Use] = {}
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Write what is noted from now on."""
         self._worker = Worker("token uses", self._run)
 
     def note(self, name: str, secret: Secret) -> None:
@@ -66,7 +70,8 @@ class Uses:
 
     def close(self) -> None:
         """Write what is left. Safe to call twice."""
-        self._worker.close(within=FAREWELL)
+        if self._worker:
+            self._worker.close(within=FAREWELL)
 
     def _run(self, worker: Worker) -> None:
         with suppress(OSError):  # what cannot be read cannot be written either, and that is said
