@@ -180,7 +180,8 @@ class TestEarlyInterruption:
             "import sys, time\nprint('loading', file=sys.stderr, flush=True)\ntime.sleep(120)\n"
         )
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        command = [sys.executable, "-m", "edge", "run", "--source", "demo"]
+        heedful = ["env", "--default-signal=INT"]  # tests in the background of a shell have it ignored
+        command = [*heedful, sys.executable, "-m", "edge", "run", "--source", "demo"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stderr
             assert process.stderr.readline() == "loading\n"
