@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from train.common.options import run_program
-from train.common.out_folder import disk_fault
+from train.common.out_folder import disk_fault, stopped
 
 EPILOG = """\
 Each task explains its data layouts, options and files: python -m train mask --help.
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run,
         args,
         fault=partial(disk_fault, out=args.out),
-        stopped=f"stopped; finished epochs are in {args.out}, go on with --resume",
+        stopped=partial(stopped, args.out),
     )
 
 

@@ -48,12 +48,12 @@ def eager() -> Iterator[None]:
 @pytest.mark.training
 @pytest.mark.slow
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("layout", ["folders", "voc"])
+@pytest.mark.parametrize("layout", ["folders", "voc", "phone"])
 def test_the_page_leads_to_the_door(
     layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    {"folders": own_photos.write_folders, "voc": own_photos.write_voc}[layout](Path("photos"), 6)
+    own_photos.write(layout, Path("photos"), 6)
     assert train([*arguments("train", "2."), *SHORT]) == 0
     assert "Next: make convert ARGS='mask'\n" in capsys.readouterr().out
     for name in ("dataset.txt", "dataset.jpg", "split.csv", "metrics.json", "mask.keras", "curves_loss.png"):

@@ -92,12 +92,18 @@ def write_voc(root: Path, each: int = 12) -> None:
         (root / "annotations" / f"door{number}.xml").write_text(text)
 
 
+def write(layout: str, root: Path, each: int) -> None:
+    """Write ``each`` photos per visit: ``folders``, ``voc``, or ``phone``, folders of photos of 12 megapixels."""
+    if layout == "voc":
+        write_voc(root, each)
+    else:
+        write_folders(root, each, phone=layout == "phone")
+
+
 def main() -> None:
     """Write the set that the command line asks for."""
-    root, layout = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "folders"
-    {"folders": write_folders, "voc": write_voc, "phone": lambda root: write_folders(root, 34, phone=True)}[layout](
-        root
-    )
+    layout = sys.argv[2] if len(sys.argv) > 2 else "folders"
+    write(layout, Path(sys.argv[1]), 34 if layout == "phone" else 12)
 
 
 if __name__ == "__main__":

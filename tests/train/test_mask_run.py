@@ -69,6 +69,18 @@ class TestCalibration:
         assert kept.found["balanced_loss"] == pytest.approx(-np.log(0.5**2 / (0.5**2 + 2 * 0.25**2)), abs=1e-3)
         assert door.settle(unsure, [], {}, calibrate=False, started=door.Settled(0.5, 0.35)) == door.Settled(0.5, 0.35)
 
+    def test_few_easy_faces_make_nothing_surer(self) -> None:
+        faces = held(30, 30, 0)
+        right = np.where(np.eye(3)[np.repeat(np.arange(2), 30)] == 1, 0.9, 0.05)
+        doubtful = np.where(right == 0.9, 0.3, 0.35)
+        fitted, kept, lower = (
+            door.settle(answers, faces, {}, calibrate=True, started=door.Settled(0.8), surer=surer).temperature
+            for answers, surer in ((right, True), (right, False), (doubtful, False))
+        )
+        assert fitted < 0.8
+        assert kept == 0.8
+        assert lower > 0.8
+
     def test_the_starts_threshold_decides(self) -> None:
         faces = held(2, 2, 0)
         leaning = np.log([[0.5, 0.3, 0.2]] * 4) - np.log(door.ratios())

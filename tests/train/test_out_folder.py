@@ -15,6 +15,7 @@ import pytest
 from edge.errors import ConfigError
 from edge.values import LABELS
 from train.__main__ import main
+from train.common.checkpoints import RunFolder
 from train.common.options import run_program
 from train.common.out_folder import LEAST_FREE, check_out, disk_fault
 
@@ -77,6 +78,33 @@ def test_a_full_disk_is_one_sentence(photos: Path, tmp_path: Path, capsys: pytes
     assert main(["mask", str(photos), *TINY, *short, "--out", str(tmp_path / "run")]) == 1
     assert "what was finished is kept. Free some space" in capsys.readouterr().err
     assert not list((tmp_path / "run").glob("part.*.keras"))
+
+
+def test_a_run_without_an_epoch_begins_again(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", {})
+    (tmp_path / "run").mkdir()
+    folder.model.write_bytes(b"of a run that ended while it saved its first epoch")
+    assert not folder.begun
+    folder.metrics.write_text("{}")
+    assert folder.begun
+
+
+def test_ctrl_c_says_how_to_go_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("train.mask.fit.gather", stop)
+    command = ["mask", str(photos), *TINY, "--out", str(tmp_path / "run")]
+    assert main(command) == 130
+    assert capsys.readouterr().err == (
+        "train: stopped before an epoch was finished; give the same command to start again.\n"
+    )
+    (tmp_path / "run/metrics.json").write_text("{}")
+    (tmp_path / "run/state.json").write_text("{}")
+    assert main([*command, "--resume"]) == 130
+    assert "train: stopped; finished epochs are in" in capsys.readouterr().err
 
 
 def test_other_faults_name_the_file() -> None:

@@ -36,14 +36,14 @@ def import_keras() -> None:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Keep back what is written to standard error, also by libraries; after an exception it is written after all."""
+    """Keep back what is written to standard error, also by libraries; after an error it is written after all."""
     sys.stderr.flush()
     original = os.dup(STANDARD_ERROR)
     with tempfile.TemporaryFile() as kept:
         os.dup2(kept.fileno(), STANDARD_ERROR)
         try:
             yield
-        except BaseException:
+        except Exception:
             kept.seek(0)
             os.write(original, kept.read())
             raise

@@ -58,6 +58,11 @@ class RunFolder:
             _part(path).replace(path)
         write_json(self._state, {**state, "settings": self.settings})
 
+    @property
+    def begun(self) -> bool:
+        """Whether an epoch was finished. Before that there may be a model, from a run that ended while saving."""
+        return self._state.exists() or self.metrics.exists()
+
     def resume(self) -> tuple[Any, dict[str, Any]]:
         """The last epoch's compiled model and the state saved with it.
 

@@ -40,7 +40,7 @@ def run_program(
     args: argparse.Namespace,
     *,
     fault: Callable[[OSError], str] = str,
-    stopped: str = "stopped",
+    stopped: Callable[[], str] = lambda: "stopped",
 ) -> int:
     """Run a command. An error is one sentence on standard error, and its exit code.
 
@@ -60,7 +60,7 @@ def run_program(
         print(f"{name}: error: {fault(error)}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{name}: {stopped}.", file=sys.stderr)
+        print(f"{name}: {stopped()}.", file=sys.stderr)
         return INTERRUPTED
 
 

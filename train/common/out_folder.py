@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge.errors import ConfigError
+from train.common.reproducible import METRICS_FILE
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where a file has no room."""
@@ -55,6 +56,13 @@ def check_out(out: Path, resume: bool, results: Iterable[str]) -> None:
 def nothing_to_resume(out: Path) -> str:
     """What to tell the operator where ``--resume`` finds no run."""
     return f"Nothing to resume in {out}: start without --resume, or give the --out of that run."
+
+
+def stopped(out: Path) -> str:
+    """What to tell the operator after Ctrl-C."""
+    if (out / METRICS_FILE).exists():
+        return f"stopped; finished epochs are in {out}, go on with the same command and --resume"
+    return "stopped before an epoch was finished; give the same command to start again"
 
 
 def disk_fault(error: OSError, out: Path) -> str:

@@ -35,7 +35,8 @@ def curves(path: Path, title: str, series: Mapping[str, Sequence[float | None]],
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(title=title, xlabel="epoch", ylabel=ylabel)
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=len(series))
+    if axes.lines:
+        figure.legend(loc="outside lower center", ncols=len(series))
     canvas.print_png(str(path))
 
 

@@ -179,7 +179,7 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         "--keep-start",
         type=float,
         metavar="SHARE",
-        help="share of the weights after warm-up in that average (default: 0.5 from shipped, else 0.2)",
+        help="share of the weights after warm-up in that average (default: 0.75 from shipped, else 0.2)",
     )
     add("--faces", type=int, help="faces drawn per epoch (default: 800 from shipped, else 3200)")
     add("--batch", type=int, default=32, help="faces per batch (default: %(default)s)")

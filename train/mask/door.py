@@ -81,6 +81,8 @@ def settle(
     draw: Mapping[str, float],
     calibrate: bool,
     started: Settled = UNSETTLED,
+    *,
+    surer: bool = True,
 ) -> Settled:
     """Fit what is fitted to held-out faces, and tell the figures that come of it.
 
@@ -90,11 +92,14 @@ def settle(
         draw: How many times more often the faces of a source count.
         calibrate: Whether there are enough faces, see `uncalibrated`.
         started: The start model's temperature and threshold, kept where none can be fitted.
+        surer: Whether the temperature may fall below the start's. After a finished model saw few photos of one place it
+            should not: nearly all of them are right, which says little about other places.
     """
     if not held_out:
         return started._replace(found=None)
     truth = indices(held_out, LABELS)
     temperature = fit_temperature(Judged(probabilities, truth), balancing(truth)) if calibrate else started.temperature
+    temperature = temperature if surer else max(temperature, started.temperature)
     calibrated = tempered(probabilities, temperature)
     weighed = calibrated * ratios()
     answers = weighed / weighed.sum(axis=1, keepdims=True)

@@ -6,6 +6,7 @@ import argparse
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +22,7 @@ from train.common.device_boxes import DeviceDetector
 from train.common.options import say, say_written
 from train.common.reproducible import command, versions, write_json
 from train.common.scalars import Scalars
+from train.common.start_models import SHIPPED
 from train.mask import door, gallery
 from train.mask.data import Sample
 from train.mask.faces import Faces, gather
@@ -49,6 +51,7 @@ class Run:
         self.epochs: int = args.epochs
         self.peak: float = args.learning_rate
         self.folder = RunFolder(args.out, self._settings())
+        self.resumes: bool = args.resume and self.folder.begun
         self.warmup: int = min(args.warmup_epochs, self.epochs - 1)
         self.total = self.warmup + args.members * (self.epochs - self.warmup)
         self.soup = Soup(args.keep_start if self.warmup or args.start_from else 0.0)
@@ -81,13 +84,13 @@ class Run:
 
         say(accelerator.use(self.args.mixed_precision))
         keras.utils.set_random_seed(self.args.seed)
-        if self.args.resume:
+        if self.resumes:
             model, self.state = self.folder.resume()
             say(f"Resuming {self.folder.path} after epoch {len(self.state['history'])} of {self.total}")
         else:
             model = self._classifier()
         self.average = Average(model)
-        if self.args.resume:
+        if self.resumes:
             self.average.load(self.folder.average)
             self.soup.load(self.folder.soup)
         deck = Deck(faces.train, LABELS, not self.args.no_paint, self.args.draw)
@@ -118,11 +121,11 @@ class Run:
         """Give the model its start, and keep what that knows of classes without an example."""
         path = start_file(self.args)
         say_absent(deck, kept=path is not None)
-        if path is None or (self.args.resume and not deck.absent):
+        if path is None or (self.resumes and not deck.absent):
             return
         start = self._classifier()
         adopt(start, path, self._some_views(deck))
-        if not self.args.resume:
+        if not self.resumes:
             model.set_weights(start.get_weights())
             self.average = Average(model)
         if deck.absent:
@@ -254,7 +257,8 @@ class Run:
         if held_out:
             probabilities = predict(model, held_out, self.size, self.args.margin)
             enough = not self.state["uncalibrated"]
-            settled = door.settle(probabilities, held_out, self.args.draw, enough, self.started)
+            surer = self.args.start_from != Path(SHIPPED)
+            settled = door.settle(probabilities, held_out, self.args.draw, enough, self.started, surer=surer)
         if settled.found is None or settled.found["balanced_loss"] < self._least_loss():
             save_model(for_door(model, np.log(door.ratios()).tolist(), settled.temperature), self.folder.model)
             best = {"kept_epoch": epoch + 1, "alarm_below": settled.alarm_below, "held_out": settled.found}
