@@ -220,7 +220,7 @@ class TestPage:
         page.click("#spans >> text=Week")
         page.wait_for_selector("#spans a[data-by=week][aria-current]")
         page.wait_for_selector("#hours-rows tr")
-        expect(page.locator(".tile.rate dd")).to_have_text(["70%", "7 of 10 judged", "before: 50%"])
+        expect(page.locator(".tile.rate dd")).to_have_text(["70%", "7 of 10", "before: 50%"])
         expect(page.locator(".tile.visits:not(.rate) .change")).to_have_text("before: 8 (+2)")
         expect(page.locator("#weekdays-chart rect")).to_have_count(2)
 

@@ -28,6 +28,14 @@ __all__ = ["browser"]
 pytestmark = pytest.mark.slow
 SIZES = {"monitor": (1920, 1080), "small screen of a Pi": (800, 480), "phone": (390, 844)}
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 30"><rect width="90" height="30" fill="#fff"/></svg>'
+AT_THE_EDGE = """edge => {
+    const mirror = document.querySelector(".mirror").getBoundingClientRect();
+    const picture = document.getElementById("picture").getBoundingClientRect();
+    const sign = document.querySelector(".person use:last-child")?.getBoundingClientRect();
+    return picture.width > mirror.width + 20 && Math.abs(picture[edge] - mirror[edge]) < 2
+        && sign?.width && sign.left >= mirror.left && sign.right <= mirror.right;
+}"""
+"""Whether the mirror shows the live picture up to an edge, and the sign above a head there."""
 LOST = CameraState("usb:0", trouble="usb:0 is unplugged.", last_frame_at=0.0)
 SCENES: dict[str, tuple[Verdict, ...]] = {
     "welcome": (),
@@ -213,6 +221,15 @@ class TestKiosk:
             door.people = (Person(1, bbox, Verdict.WITHOUT_MASK, 0, 0),)
             await_mode(page, "without_mask")
             await_heads_in_mirror(page)
+
+    def test_live_picture_follows_people(self, browser: Browser, tmp_path: Path) -> None:
+        """On a small screen the mirror shows a part of the picture only."""
+        with open_door(tmp_path, {"web.live_picture": True}) as own:
+            for page in opened_page(browser, viewport={"width": 800, "height": 480}):
+                page.goto(own.url)
+                for x in (0, 560):
+                    own.people = (person(1, Verdict.WITH_MASK, x=x, width=80),)
+                    page.wait_for_function(AT_THE_EDGE, arg="right" if x == 0 else "left")
 
     def test_mirror_shows_those_addressed(self, door: Door, page: Page) -> None:
         page.goto(door.url)

@@ -33,9 +33,9 @@ function nice(most) {
 }
 
 /* Draw `bars`, each {slot, visits, <verdict>: count}, over `labels`, one for each slot; an empty label is not drawn. */
-function drawStack(svg, bars, labels, verdicts, number, none) {
+function drawStack(svg, bars, labels, verdicts, number, none, room = svg.clientWidth) {
   const { height, left, right, top, bottom, steps, gap, least } = CHART;
-  const width = Math.max(svg.clientWidth, least); // a page that is being printed has none for a moment
+  const width = Math.max(room, least);
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const [floor, span] = [height - bottom, height - bottom - top];
   const most = nice(Math.max(steps, ...bars.map((bar) => bar.visits)));

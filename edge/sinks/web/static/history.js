@@ -2,6 +2,7 @@
 /* The history page: asks for a day, a week or a month, which the address names, and draws it. */
 
 const ANSWER_WITHIN = 15000;
+const PAPER = 720; // width of a chart on paper, in its own units: its letters are as large as the table's
 const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
 const VERDICTS = TABLE.map((verdict) => verdict.key);
 const UNJUDGED = TABLE.findIndex((verdict) => !verdict.welcome && !verdict.alarming);
@@ -112,14 +113,14 @@ function showTable(id, names, groups) {
   fill(byId(`${id}-rows`), rows.map(([figures, index]) => row(names[index], figures)));
 }
 
-function draw() {
+function draw(room) {
   const slots = (groups) => groups.map((figures, slot) => ({ slot, ...figures }));
   const none = say("history.none");
   const chart = byId("hours-chart");
-  drawStack(chart, slots(shown.hours), hourLabels(chart.clientWidth), VERDICTS, number, none);
+  drawStack(chart, slots(shown.hours), hourLabels(room ?? chart.clientWidth), VERDICTS, number, none, room);
   const week = byId("weekdays-chart");
   if (byId("weekdays").hidden) return;
-  drawStack(week, slots(shown.weekdays), shown.weekdays.map((_, index) => weekday(index, "short")), VERDICTS, number, none);
+  drawStack(week, slots(shown.weekdays), shown.weekdays.map((_, index) => weekday(index, "short")), VERDICTS, number, none, room);
 }
 
 /* Shown once it is filled; only the charts are drawn afterwards, as they need their width. */
@@ -163,4 +164,6 @@ async function ask() {
 for (const verdict of VERDICTS) byId("legend").append(element("li", say(`operator.verdict.${verdict}`), verdict));
 byId("print").addEventListener("click", () => print());
 addEventListener("resize", () => shown && draw());
+addEventListener("beforeprint", () => shown && draw(PAPER));
+addEventListener("afterprint", () => shown && draw());
 ask();

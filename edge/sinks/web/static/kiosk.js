@@ -9,6 +9,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const STAGE = 1000; // width of the camera's picture in the mirror's own units
 const HEAD = 108; // height of a drawn head in the figure's own units
 const REACH = { side: 150, above: 150, below: 230 }; // what must be in the mirror around a head, in the same units
+const LIVE_REACH = { side: 60, above: 130, below: 60 }; // the same around a face in a live picture, which shows its own body
 const LEAST_SCALE = 0.5; // people further away are drawn this large
 const FIGURE = Object.fromEntries(
   JSON.parse(document.getElementById("verdicts").textContent).map((verdict) => [verdict.key, verdict.figure]),
@@ -94,30 +95,41 @@ const headOf = (person, height) => ({
   scale: Math.max((person.h * height) / HEAD, LEAST_SCALE),
 });
 
-/* The part of the picture that the mirror shows: in the mirror's own proportions, with everybody's head and sign in it.
-   A live picture is shown as it is cut by the style sheet, so there the figures' signs are cut alike. */
+/* The part of the picture that the mirror shows: in the mirror's own proportions, with everybody's head and sign in it. */
 function frame(heads, height) {
   const ratio = mirror.clientWidth / Math.max(1, mirror.clientHeight);
-  if (body.dataset.picture === "on" || heads.length === 0) {
-    stage.setAttribute("viewBox", `0 0 ${STAGE} ${height}`);
+  const live = body.dataset.picture === "on";
+  const usual = ratio > STAGE / height ? STAGE : height * ratio;
+  if (heads.length === 0) {
+    crop((STAGE - usual) / 2, (height - usual / ratio) / 2, usual, ratio, height);
     return;
   }
-  const left = Math.min(...heads.map((head) => head.x - REACH.side * head.scale));
-  const right = Math.max(...heads.map((head) => head.x + REACH.side * head.scale));
-  const top = Math.min(...heads.map((head) => head.y - REACH.above * head.scale));
-  const bottom = Math.max(...heads.map((head) => head.y + REACH.below * head.scale));
-  const usual = ratio > STAGE / height ? STAGE : height * ratio;
+  const reach = live ? LIVE_REACH : REACH;
+  const within = (value, whole) => (live ? Math.min(Math.max(value, 0), whole) : value);
+  const left = within(Math.min(...heads.map((head) => head.x - reach.side * head.scale)), STAGE);
+  const right = within(Math.max(...heads.map((head) => head.x + reach.side * head.scale)), STAGE);
+  const top = within(Math.min(...heads.map((head) => head.y - reach.above * head.scale)), height);
+  const bottom = within(Math.max(...heads.map((head) => head.y + reach.below * head.scale)), height);
   const width = Math.max(usual, right - left, (bottom - top) * ratio);
-  const x = slide(left, right, width, STAGE);
-  const y = slide(top, bottom, width / ratio, height);
-  stage.setAttribute("viewBox", [x, y, width, width / ratio].map((value) => value.toFixed(1)).join(" "));
+  crop(slide(left, right, width, STAGE, live), slide(top, bottom, width / ratio, height, live), width, ratio, height);
 }
 
-/* Where a window of a given length begins: within the picture as far as possible, and never cutting what it must show. */
-function slide(from, to, length, whole) {
-  const centred = (from + to - length) / 2;
+/* Where a window of a given length begins: within the picture as far as possible, and never cutting what it must show.
+   It follows figures; over a live picture it stays in the middle until somebody would be cut. */
+function slide(from, to, length, whole, still) {
+  const centred = ((still ? whole : from + to) - length) / 2;
   const inside = length >= whole ? (whole - length) / 2 : Math.min(Math.max(centred, 0), whole - length);
   return Math.min(Math.max(inside, to - length), from);
+}
+
+/* Show the window that begins at x, y. */
+function crop(x, y, width, ratio, height) {
+  const share = (value, whole) => `${((100 * value) / whole).toFixed(2)}%`;
+  const tall = width / ratio;
+  stage.setAttribute("viewBox", [x, y, width, tall].map((value) => value.toFixed(1)).join(" "));
+  Object.assign(picture.style, {
+    left: share(-x, width), top: share(-y, tall), width: share(STAGE, width), height: share(height, tall),
+  });
 }
 
 function place({ person, x, y, scale }) {

@@ -55,7 +55,7 @@ function showCounts(today, sinceStart) {
   for (const verdict of VERDICTS) byId(`total-${verdict}`).textContent = figure(shown[verdict]);
   byId("total-visits").textContent = figure(VERDICTS.reduce((sum, verdict) => sum + shown[verdict], 0));
   byId("counts-note").textContent = today.trouble ?? say(today.stored ? "delay" : "not_stored");
-  showHours(today.hours, today.trouble ? "" : say("no_visits"));
+  showHours(today.hours, today.trouble ? "" : say(today.stored ? "no_visits" : "not_stored"));
 }
 
 function showHours(hours, none) {

@@ -13,6 +13,7 @@ const say = (key, values = {}) =>
 const spoken = (address) => `${address}?lang=${document.documentElement.lang}`;
 const zone = new Zone(byId("zone"), say);
 let looking = false;
+let mayChange = false;
 let known = "";
 let saidAt = -OWN;
 
@@ -83,6 +84,9 @@ async function showAim() {
   if (!looking) return null;
   const aim = await get("api/aim");
   byId("preview").classList.toggle("old", Boolean(aim.trouble));
+  const nothing = Boolean(aim.trouble) && !byId("preview").naturalWidth;
+  byId("closed").hidden = !nothing;
+  byId("viewer").hidden = nothing;
   if (aim.trouble) return byId("advice").replaceChildren(element("li", aim.trouble, "trouble"));
   const advice = aim.advice.map((one) => element("li", say(`advice.${one.key}`, one)));
   const sizes = aim.faces.map((face) => face.pixels).join(", ");
@@ -101,6 +105,7 @@ function showOutputs(status) {
     const row = element("li", "", output.kind);
     const button = element("button", say("try"));
     button.type = "button";
+    button.disabled = !mayChange;
     button.addEventListener("click", () => tryOutput(output));
     row.append(element("span", `${say(`output.${output.kind}`)} (${output.name})`), button);
     if (output.trouble) row.append(element("span", output.trouble, "trouble"));
@@ -118,6 +123,7 @@ function tryOutput(output) {
 
 async function showSettings() {
   const { can_change: can, why_not: why, settings } = await get("api/settings");
+  mayChange = can;
   byId("refused").hidden = can;
   byId("why-not").textContent = can ? "" : say("refused");
   byId("why-not").title = why ?? "";
@@ -220,7 +226,10 @@ const askOutputs = follow((status) => {
 }, unreachable);
 const askAim = () => ask(showAim);
 
-byId("look").addEventListener("click", () => look(!looking));
+byId("look").addEventListener("click", () => {
+  look(!looking);
+  askAim();
+});
 byId("zone-draw").addEventListener("click", () => editZone(true));
 byId("zone-add").addEventListener("click", () => zone.add());
 byId("zone-save").addEventListener("click", async () => {
