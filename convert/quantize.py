@@ -25,6 +25,7 @@ from edge.errors import ModelError
 from edge.runtime import Tensor, TensorSpec
 from edge.values import Image
 from edge.vision.preprocess import normalise
+from train.common.accelerator import hushed
 
 INPUT_NAME = "image"
 ONLY_OUTPUT_NAME = "probabilities"
@@ -122,7 +123,7 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        with hushed(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Statistics for quantized inputs")
             yield
     finally:

@@ -23,7 +23,7 @@ REMEDIES = {
 
 
 def import_keras() -> None:
-    """Import Keras and look for GPUs.
+    """Import Keras, look for GPUs and compute something.
 
     TensorFlow writes lines about its build and about drivers that it does not find to standard error, whatever its log
     level. They are kept back, unless the operator set the level or the import fails.
@@ -31,7 +31,10 @@ def import_keras() -> None:
     told = LOG_LEVEL in os.environ
     os.environ.setdefault(LOG_LEVEL, "2")
     with nullcontext() if told else hushed():
+        import keras
+
         gpus()
+        keras.ops.zeros(1)
 
 
 @contextmanager

@@ -80,9 +80,9 @@ class Run:
     def run(self) -> None:
         """Train what is left to train, then report on what it comes to."""
         faces = gather(self.args, self.detector)
+        say(accelerator.use(self.args.mixed_precision))
         import keras
 
-        say(accelerator.use(self.args.mixed_precision))
         keras.utils.set_random_seed(self.args.seed)
         if self.resumes:
             model, self.state = self.folder.resume()
