@@ -14,6 +14,7 @@ import keras
 from convert import calibrate, origin, parity, provenance, publish, quantize, tables, tflite_file, worth
 from convert.equalise import equalise
 from convert.mask_data import HELD_OUT
+from convert.unbias import unbias
 from edge.errors import ConfigError, ModelError
 from edge.runtime import Model, open_model
 from edge.vision.detectors import NMS_IOU
@@ -66,9 +67,13 @@ def run(args: argparse.Namespace) -> int:
     if not photos or not validation:
         raise ConfigError("The data has no photos: name COCO files with some as --data and as --validation.")
     model = quantize.load(args.model)
-    equalise(model, calibrate.face_pictures(photos, *_own_size(model), args.pictures, args.seed))
+    pictures = calibrate.face_pictures(photos, *_own_size(model), args.pictures, args.seed)
+    equalise(model, pictures)
+    level = keras.models.clone_model(model)
+    level.set_weights(model.get_weights())
+    unbias(level, pictures, lambda one: quantize.to_int8(quantize.freeze(at_size(one, *_own_size(one))), pictures))
     sizes = [(width, height), *((across, down) for across, down in args.shape)]
-    shapes = [_convert(args, model, size, photos) for size in sizes]
+    shapes = [_convert(args, model, level, size, photos) for size in sizes]
     entry = FaceEntry(
         task="face-detection",
         file=shapes[0].file,
@@ -108,13 +113,18 @@ def _noted(split: Path) -> tuple[list[Photo], list[Photo]]:
     return read_split(split)
 
 
-def _convert(args: argparse.Namespace, model: Any, size: tuple[int, int], photos: Sequence[Photo]) -> Converted:
-    """Quantize the model for one size of input, which names the file unless it is the main one."""
+def _convert(
+    args: argparse.Namespace, model: Any, level: Any, size: tuple[int, int], photos: Sequence[Photo]
+) -> Converted:
+    """Quantize the model for one size of input, which names the file unless it is the main one.
+
+    ``level`` is the model with what ``unbias`` changed. It becomes int8; the model itself is what it is compared with.
+    """
     width, height = size
     function = quantize.freeze(at_size(model, width, height))
     pictures = calibrate.face_pictures(photos, width, height, args.pictures, args.seed)
     print(f"Quantizing {args.model} at {width}x{height} with {len(pictures)} pictures", flush=True)
-    content = quantize.to_int8(function, pictures)
+    content = quantize.to_int8(quantize.freeze(at_size(level, width, height)), pictures)
     facts = tflite_file.read(content)
     tflite_file.check(facts, expected(width, height))
     name = args.name if size == tuple(args.size) else f"{args.name}-{width}x{height}"
