@@ -13,6 +13,7 @@ from pathlib import Path
 from edge.errors import ModelError
 from train.common import accelerator
 from train.common.options import run_program
+from train.common.reproducible import METRICS_FILE
 
 SHIPPED = Path("edge/vision/models")
 
@@ -119,6 +120,9 @@ def _convert(args: argparse.Namespace) -> int:
             f"There is no trained model {args.model}: train one with make train ARGS='{args.task} {photos}', or name "
             "another with --model."
         )
+    from convert.provenance import read_metrics
+
+    read_metrics(args.metrics or args.model.with_name(METRICS_FILE), "command")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     accelerator.import_keras()
     if args.task == "face":

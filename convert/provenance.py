@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from convert import quantize
 from convert.tflite_file import ModelFacts
 from edge.errors import ConfigError
 from edge.vision.models import SHIPPED_MANIFEST, read_manifest
@@ -178,6 +177,8 @@ def figures(
         facts: Of the converted model.
         validation: The data compared on, and what was found; see ``convert.parity``.
     """
+    from convert import quantize
+
     return {
         "training": [training_figures(stage) for stage in stages],
         "conversion": conversion_figures(args.command_line, pictures, args.seed, quantize.versions(), facts),
