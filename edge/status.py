@@ -46,6 +46,7 @@ class CameraState:
         last_frame_at: When the newest frame was processed, in monotonic seconds; None before the first.
         losses: How often it was lost since the start.
         kind: Whether it is a camera, a recording or the demo.
+        hung: Whether a call of its driver does not return.
     """
 
     name: str
@@ -53,6 +54,7 @@ class CameraState:
     last_frame_at: float | None = None
     losses: int = 0
     kind: SourceKind = SourceKind.CAMERA
+    hung: bool = False
 
 
 @dataclass(frozen=True, slots=True)

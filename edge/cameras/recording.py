@@ -21,7 +21,7 @@ class Recording:
         trouble: Why what was seen of it, once it has ended, is not all that is in it; None if it is.
     """
 
-    live = False
+    live = hung = False
     dropped = 0
 
     def __init__(self, camera: Camera, clock: Clock, realtime: bool, stopped: threading.Event) -> None:

@@ -48,6 +48,11 @@ class Source(Protocol):
     ended: bool
     trouble: str | None
 
+    @property
+    def hung(self) -> bool:
+        """Whether a call of its driver does not return."""
+        ...
+
     def next(self, timeout: float) -> Frame | None:
         """A frame that was not given before, or None if none came within ``timeout`` seconds or the source ended.
 
@@ -165,6 +170,13 @@ class LatestFrame:
         with self._fresh:
             events, self._events = self._events, []
             return events
+
+    @property
+    def hung(self) -> bool:
+        """Whether a reader has not come back from the driver: the newest, or one that was left behind."""
+        with self._fresh:
+            left_behind = any(reader.is_alive() for reader in self._readers[:-1])
+            return left_behind or self._clock.monotonic() - self._busy_since >= self._hung_after
 
     def now(self) -> float:
         """Monotonic seconds."""

@@ -219,7 +219,7 @@ class Door:
         return Status(
             at=at,
             started_at=progress.started_at,
-            camera=progress.camera,
+            camera=replace(progress.camera, hung=self.source.hung),
             frames=progress.frames,
             dropped=self.source.dropped,
             people=progress.people,

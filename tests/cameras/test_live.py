@@ -246,11 +246,16 @@ class TestLiveCamera:
             stale_after=0.5,
             hung_after=1.0,
         )
+        before = source.hung
         events, frames = watch(source, lambda seen, frames: EventKind.CAMERA_BACK in seen and len(frames) > 5)
+        during = source.hung
         release.set()
+        watch(source, lambda *_: not source.hung)
+        after = source.hung
         source.close()
         assert events == [EventKind.CAMERA_LOST, EventKind.CAMERA_BACK]
         assert len(frames) > 5
+        assert (before, during, after) == (False, True, False)
 
     def test_hung_readers_do_not_pile_up(self) -> None:
         release = threading.Event()

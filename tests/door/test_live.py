@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from edge.door.wiring import Options
 from edge.errors import ConfigError
 from edge.sinks.systemd import Notifier
 from edge.sinks.window import CLOSE, Window
+from edge.status import CameraState, Status, Summary
 from edge.values import Face, Frame, Image, StageTimes
 from tests.door.fake_door import (
     BARE,
@@ -245,6 +247,55 @@ class TestServiceManager:
         assert received[0].startswith("READY=1\nSTATUS=Watching through")
         assert received.count("WATCHDOG=1") == 8
         assert received[-1] == "STOPPING=1"
+
+    def test_a_lost_camera_makes_the_watchdog_patient(
+        self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is fed by frames alone; its limit is longer until the camera is back."""
+        doorway.scene = MASKED
+        path = tmp_path / "notify"
+
+        def unplug() -> None:
+            doorway.unplugged = True
+
+        def plug_in() -> None:
+            doorway.unplugged = False
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(str(path))
+            manager.settimeout(30.0)
+            monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+            monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+            received: list[str] = []
+            listener = threading.Thread(target=lambda: received.extend(_datagrams(manager)))
+            listener.start()
+            live(store, tmp_path / "log", ("verdict", unplug), ("camera_lost", plug_in), ("camera_back", stop))
+            listener.join()
+        limits = [line for line in received if line.startswith("WATCHDOG_USEC=")]
+        assert limits == ["WATCHDOG_USEC=600000000", "WATCHDOG_USEC=30000000"]
+
+    @pytest.mark.parametrize(
+        ("limit", "heard"),
+        [
+            ("30000000", ["WATCHDOG_USEC=600000000", "WATCHDOG_USEC=30000000", "WATCHDOG_USEC=600000000"]),
+            ("900000000", ["WATCHDOG_USEC=900000000"] * 3),
+            (None, []),
+        ],
+    )
+    def test_hanging_drivers_get_no_patience(self, limit: str | None, heard: list[str]) -> None:
+        """A new process may repair them; a unit without a watchdog is not given one."""
+        name = f"maskgate-test-{os.getpid()}"
+        lost = CameraState("usb:0", trouble="usb:0 is unplugged.")
+        states = [CameraState("usb:0"), lost, lost, replace(lost, hung=True), lost]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(f"\0{name}")
+            manager.settimeout(1.0)
+            notifier = Notifier({"NOTIFY_SOCKET": f"@{name}"} | ({"WATCHDOG_USEC": limit} if limit else {}))
+            for camera in states:
+                notifier.show(Status(1.0, 0.0, camera))
+            notifier.finish(Summary())
+            received = _datagrams(manager)
+        assert [line for line in received if line.startswith("WATCHDOG_USEC=")] == heard
 
     def test_an_abstract_socket_is_understood(self) -> None:
         name = f"maskgate-test-{os.getpid()}"

@@ -99,6 +99,7 @@ class Scene:
 
     name = "scene"
     live = paced = True
+    hung = False
     dropped = 0
     trouble: str | None = None
 

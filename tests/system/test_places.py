@@ -27,7 +27,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     with Machine(tmp_path_factory.mktemp("machine")) as machine:
         machine.must(f"mkdir $(dirname {PHOTOS}); touch -d 2000-01-01 {PHOTOS} $(dirname {PHOTOS})")
         machine.must(f"chown -R {USER}: /home/{USER}/photos")
-        # Frames to judge: without a camera the watchdog starts the service again every 30 s.
+        # Frames to judge: these tests are about places, not about a lost camera.
         machine.must(f"mkdir /etc/maskgate; printf '%s' {shlex.quote(CONFIG)} > /etc/maskgate/config.toml")
         yield machine
 

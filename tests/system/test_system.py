@@ -9,6 +9,7 @@ import csv
 import io
 import subprocess
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,9 @@ output = "none"
 INSTALLER = "/opt/maskgate/current/install.sh"
 LOCK = "/run/maskgate-install.lock"
 TRIAL = "/run/systemd/system/maskgate.service"
+DROP_IN = "/etc/systemd/system/maskgate.service.d/test.conf"
+SHORT_WATCHDOG = 8
+"""In seconds: more than camera.stale_after, after which a camera counts as lost."""
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(missing() is not None, reason=missing() or "")]
 
@@ -245,8 +249,7 @@ def test_killed_it_returns_within_seconds(machine: Machine) -> None:
 
 
 def test_the_watchdog_restarts_a_frozen_pipeline(machine: Machine) -> None:
-    drop_in = "/etc/systemd/system/maskgate.service.d/test.conf"
-    machine.must(f"mkdir -p $(dirname {drop_in}); printf '[Service]\\nWatchdogSec=4\\n' > {drop_in}")
+    machine.must(f"mkdir -p $(dirname {DROP_IN}); printf '[Service]\\nWatchdogSec=4\\n' > {DROP_IN}")
     machine.must("systemctl daemon-reload; systemctl restart maskgate")
     assert machine.judging()
     process = machine.property("MainPID")
@@ -254,7 +257,7 @@ def test_the_watchdog_restarts_a_frozen_pipeline(machine: Machine) -> None:
     wait_for(lambda: machine.property("MainPID") not in ("0", process), 20, "the watchdog's restart")
     assert "Watchdog timeout" in machine.must("journalctl -u maskgate --since -1min")
     assert "most recent call first" in machine.must("journalctl -t maskgate --since -1min")
-    machine.must(f"rm -r $(dirname {drop_in}); systemctl daemon-reload; systemctl restart maskgate")
+    machine.must(f"rm -r $(dirname {DROP_IN}); systemctl daemon-reload; systemctl restart maskgate")
 
 
 PROBE = textwrap.dedent(
@@ -459,11 +462,56 @@ def test_the_last_three_releases_are_kept(machine: Machine) -> None:
     assert machine.must("tail -n 1 /opt/maskgate/history") == current(machine)
 
 
-def test_the_service_waits_for_a_camera(machine: Machine) -> None:
-    machine.must("sed -i 's|demo|/dev/video63|' /etc/maskgate/config.toml; systemctl restart maskgate")
-    wait_for(lambda: "Waiting for a camera" in machine.must("journalctl -t maskgate -o cat"), 20, "it says so")
-    assert machine.property("ActiveState") == "active"
-    machine.must("cp -p /srv/config.toml /etc/maskgate/config.toml; systemctl restart maskgate")
+def health(machine: Machine) -> str:
+    """What the door says of itself; nothing while it does not answer."""
+    ask = (
+        "import urllib.request, urllib.error\n"
+        "try: print(urllib.request.urlopen('http://127.0.0.1:8080/health').read().decode())\n"
+        "except urllib.error.HTTPError as error: print(error.read().decode())\n"
+        "except OSError: print()\n"
+    )
+    return machine.must(f"python3 - <<'END'\n{ask}END")
+
+
+def test_the_service_stays_up_without_a_camera(machine: Machine) -> None:
+    """For three times the watchdog's limit, and it can go back a release meanwhile."""
+    machine.must(
+        f"mkdir -p $(dirname {DROP_IN}); printf '[Service]\\nWatchdogSec={SHORT_WATCHDOG}\\n' > {DROP_IN};"
+        "sed -i 's|demo|/dev/video63|' /etc/maskgate/config.toml; systemctl daemon-reload; systemctl restart maskgate"
+    )
+    wait_for(lambda: "/dev/video63" in health(machine), 30, "the pages say what is wrong")
+    assert "Waiting for a camera" in machine.must("journalctl -t maskgate -o cat --since -1min")
+    told = machine.must(f"sh {INSTALLER} rollback")
+    assert "It runs but has judged no frame yet" in told
+    process, restarts = machine.property("MainPID"), machine.property("NRestarts")
+    time.sleep(max(0.0, 3 * SHORT_WATCHDOG - uptime(machine)))
+    assert (machine.property("MainPID"), machine.property("NRestarts")) == (process, restarts) == (process, "0")
+    assert "/dev/video63" in health(machine)
+    machine.must("cp -p /srv/config.toml /etc/maskgate/config.toml")
+    machine.must(f"rm -r $(dirname {DROP_IN}); systemctl daemon-reload; systemctl restart maskgate")
+    wait_for(machine.judging, 30, "frames are judged again")
+
+
+def uptime(machine: Machine) -> float:
+    """Seconds since the service was ready."""
+    since = int(machine.property("ActiveEnterTimestampMonotonic")) / 1e6
+    return float(machine.must("cut -d ' ' -f 1 /proc/uptime")) - since
+
+
+def test_a_release_that_judges_nothing_is_taken_back(machine: Machine) -> None:
+    """Here one that looks for a camera that is not there. That it says so in time is no sign of life."""
+    good = current(machine)
+    other = machine.must(f"grep -Fvx {good} /opt/maskgate/history | tail -n 1")
+    unit = f"/opt/maskgate/releases/{other}/systemd/maskgate.service"
+    machine.must(f"sed -i '/^\\[Service\\]/a Environment=MASKGATE_CAMERA_SOURCE=/dev/video63' {unit}")
+    copy = "/srv/quick/install.sh"
+    machine.must(f"install -D {INSTALLER} {copy}; sed -i s/HEALTHY_WITHIN=60/HEALTHY_WITHIN=12/ {copy}")
+    done = machine.run(f"sh {copy} rollback {other}")
+    machine.must("rm -r /srv/quick")
+    assert done.returncode == 1, done
+    assert f"{other} does not run healthily and was taken back; {good} runs now" in done.stdout
+    assert current(machine) == good
+    wait_for(machine.judging, 30, "frames are judged")
 
 
 def test_uninstalling_keeps_settings_and_counts(machine: Machine, first: Checkout, before_anything: set[str]) -> None:
