@@ -1,12 +1,11 @@
-"""The page, full screen: a real compositor and a real Chromium under their unit, on a screen in memory alone.
+"""Installing from a clone on the device, and the page, full screen: a real compositor and a real Chromium under their
+unit, on a screen in memory alone.
 
-`make test-system` runs these.
+The tests are one story, told in order. `make test-system` runs them.
 """
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ import cv2
 import pytest
 
 from tests.stand_ins.checkout import Checkout
-from tests.stand_ins.container import PACKAGES, Machine, free_port, missing, must, wait_for
+from tests.stand_ins.clone import BUILDER, INSTALL, put_clone
+from tests.stand_ins.container import PACKAGES, Machine, free_port, missing, wait_for
 
 # python3-venv: what the installer needs when it is run from a clone, and not when it is sent a release.
 KIOSK_PACKAGES = f"{PACKAGES},cage,seatd,chromium,grim,python3-venv"
@@ -80,9 +80,28 @@ def browser(machine: Machine) -> str:
     return machine.run("pgrep --oldest --uid maskgate-kiosk --full 'chromium.* --kiosk'").stdout.strip()
 
 
+def files(machine: Machine, release: str) -> list[str]:
+    """What a release has, but for its environment."""
+    return machine.must(f"cd /opt/maskgate/releases/{release} && find . -path ./venv -prune -o -print | sort").split()
+
+
+def test_the_services_account_builds_a_clone(machine: Machine, tmp_path: Path) -> None:
+    """What is fetched and built never runs as root."""
+    put_clone(machine, tmp_path)
+    told = machine.must(f"{INSTALL} 2>&1")
+    assert "installed: " in told.splitlines()[-1], told
+    wait_for(machine.judging, 30, "frames are judged")
+    assert machine.must("find /opt/maskgate ! -user root") == ""
+    assert machine.must(f"cat {BUILDER}") == "maskgate"
+    assert machine.run("test -e /opt/maskgate/current/sent").returncode == 1
+
+
 def test_the_page_appears_when_it_answers(machine: Machine, checkout: Checkout, tmp_path: Path) -> None:
+    cloned = current(machine)
     code, line = checkout.deploy(machine, "install", "--kiosk")
     assert (code, "installed: " in line) == (0, True), line
+    assert current(machine) != cloned
+    assert files(machine, current(machine)) == files(machine, cloned)
     assert machine.must("systemctl is-enabled maskgate-kiosk 2>&1 || true") == "enabled"
     wait_for(lambda: shows_page(machine, tmp_path / "screen.png"), 120, "the page is on the screen")
 
@@ -136,23 +155,11 @@ def test_an_update_shows_its_page(machine: Machine, tmp_path: Path) -> None:
     assert kiosk(machine, "MainPID") not in ("0", before)
 
 
-def files(machine: Machine, release: str) -> list[str]:
-    """What a release has, but for its environment."""
-    return machine.must(f"cd /opt/maskgate/releases/{release} && find . -path ./venv -prune -o -print | sort").split()
-
-
-def test_a_clone_installs_the_same_layout(machine: Machine, checkout: Checkout) -> None:
-    """What it would fetch from the internet lies in a folder there."""
+def test_a_clone_shows_its_page_too(machine: Machine) -> None:
     deployed, before = current(machine), kiosk(machine, "MainPID")
-    shutil.copytree(checkout.folder, machine.root / "srv/clone", ignore=shutil.ignore_patterns("build"))
-    (wheels,) = checkout.folder.glob("build/deploy/*/*/wheels")
-    shutil.copytree(wheels, machine.root / "srv/wheels")
-    backend = ("hatchling>=1.24", "--only-binary=:all:", "--dest", str(machine.root / "srv/wheels"))
-    must([sys.executable, "-m", "pip", "download", "--quiet", *backend])
-    told = machine.must("PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/wheels sh /srv/clone/deploy/install.sh --kiosk")
+    told = machine.must(f"{INSTALL} --kiosk")
     assert told.splitlines()[-1].startswith("installed: ")
     assert current(machine) != deployed
-    assert files(machine, current(machine)) == files(machine, deployed)
     assert machine.judging()
     assert kiosk(machine, "MainPID") not in ("0", before)
 
