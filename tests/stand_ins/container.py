@@ -150,7 +150,7 @@ class Device:
         return self.must(f"systemctl show --property={name} --value maskgate.service")
 
     def judging(self) -> bool:
-        """Whether the service is up and judges frames: they alone feed the watchdog."""
+        """Whether the service is up and judges frames, each of which feeds the watchdog."""
         process, before = self.property("MainPID"), self.property("WatchdogTimestampMonotonic")
         time.sleep(1)
         same = self.property("ActiveState") == "active" and self.property("MainPID") == process
