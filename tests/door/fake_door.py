@@ -157,10 +157,14 @@ class Script(threading.Thread):
 
 
 def live(store: Path, log: Path, *steps: tuple[str, Callable[[], object]], **settings: Any) -> tuple[int, list[str]]:
-    """Run at a doorway until the script's last step stops it; the exit code and the events."""
+    """Run at a doorway until the script's last step stops it; the exit code and the events.
+
+    On a busy machine nothing is late enough to be lost, unless ``settings`` say so.
+    """
     script = Script(log, *steps)
     script.start()
-    overrides = {"counts.path": store, "camera.stale_after": 0.3, "camera.reopen_after": 0.02} | settings
+    patient = {"camera.stale_after": 30, "camera.reopen_after": 0.02, "people.lost_after": 30}
+    overrides = {"counts.path": store, **patient, **settings}
     code = daemon.run(load(environment={"HOME": str(store.parent)}, overrides=overrides), Options(events=str(log)))
     script.join()
     assert script.done == len(steps)

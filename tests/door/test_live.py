@@ -71,7 +71,12 @@ class TestLive:
             doorway.scene, doorway.unplugged = NOBODY, False
 
         code, events = live(
-            store, tmp_path / "log", ("alert_on", unplug), ("camera_lost", plug_in), ("camera_back", stop)
+            store,
+            tmp_path / "log",
+            ("alert_on", unplug),
+            ("camera_lost", plug_in),
+            ("camera_back", stop),
+            **{"camera.stale_after": 1},
         )
         assert code == 0
         assert events[2:] == ["alert_on", "camera_lost", "visit_ended", "alert_off", "camera_back", "summary"]
@@ -113,7 +118,7 @@ class TestLive:
             tmp_path / "log",
             ("alert_on", hang),
             ("alert_off", stop),
-            **{"alerts.duration": 0.4, "camera.stale_after": 30},
+            **{"alerts.duration": 0.4},
         )
         doorway.scene = NOBODY
         assert "camera_lost" not in events
@@ -269,7 +274,8 @@ class TestServiceManager:
             received: list[str] = []
             listener = threading.Thread(target=lambda: received.extend(_datagrams(manager)))
             listener.start()
-            live(store, tmp_path / "log", ("verdict", unplug), ("camera_lost", plug_in), ("camera_back", stop))
+            steps = [("verdict", unplug), ("camera_lost", plug_in), ("camera_back", stop)]
+            live(store, tmp_path / "log", *steps, **{"camera.stale_after": 1})
             listener.join()
         limits = [line for line in received if line.startswith("WATCHDOG_USEC=")]
         assert limits == ["WATCHDOG_USEC=600000000", "WATCHDOG_USEC=30000000"]
