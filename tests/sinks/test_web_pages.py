@@ -464,6 +464,19 @@ class TestOperator:
             expect(page.locator("#tiles dd")).to_have_text(["\N{EN DASH}"] * 5)
             expect(page.locator("#chart .none")).to_have_text("")
 
+    def test_events_are_in_order_of_time(self, browser: Browser, tmp_path: Path) -> None:
+        with open_door(tmp_path) as own:
+            own.tell(
+                Event(EventKind.VISIT_STARTED, own.ago(6), 8),
+                Event(EventKind.VISIT_ENDED, own.ago(9), 7, Verdict.WITH_MASK, 3.0),
+                Event(EventKind.VERDICT, own.ago(4), 8, Verdict.WITH_MASK),
+            )
+            for page in opened_page(browser):
+                page.goto(f"{own.url}operator")
+                expect(page.locator("#events .what")).to_have_text(
+                    ["Person 8: With mask", "Person 8 arrived", "Person 7 left after 3.0 s: With mask"]
+                )
+
     def test_alarm_without_outputs_is_silent(self, door: Door, page: Page) -> None:
         with_people(door, "without_mask")
         door.more = {"alerts": AlertState()}

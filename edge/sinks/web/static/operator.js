@@ -79,8 +79,11 @@ function describe(event) {
   return say(`event.${event.event}`, { ...event, verdict, seconds });
 }
 
+/* The newest first: the end of a visit is told some time after it. */
+const inOrder = (events) => events.toReversed().sort((one, other) => Date.parse(other.time) - Date.parse(one.time));
+
 function showEvents(events) {
-  const rows = events.toReversed().map((event) => {
+  const rows = inOrder(events).map((event) => {
     const bad = event.event !== "alert_off" && (event.event === "camera_lost" || BAD.includes(event.verdict));
     const good = event.event === "camera_back" || GOOD.includes(event.verdict);
     const row = element("li", "", bad ? "bad" : good ? "good" : "");
