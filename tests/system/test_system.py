@@ -62,6 +62,14 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A release whose service does not start."""
+    checkout = Checkout(tmp_path_factory.mktemp("bad") / "checkout")
+    checkout.change_unit("[Service]\n", "[Service]\nEnvironment=MASKGATE_DOOR_COLOUR=green\n")
+    return checkout
+
+
 def current(machine: Machine) -> str:
     return machine.must("basename $(readlink /opt/maskgate/current)")
 
@@ -348,9 +356,7 @@ def test_an_update_keeps_settings_and_counts(machine: Machine, second: Checkout)
     assert machine.judging()
 
 
-def test_a_failing_release_is_taken_back(machine: Machine, tmp_path: Path) -> None:
-    bad = Checkout(tmp_path / "checkout")
-    bad.change_unit("[Service]\n", "[Service]\nEnvironment=MASKGATE_DOOR_COLOUR=green\n")
+def test_a_failing_release_is_taken_back(machine: Machine, bad: Checkout) -> None:
     good = current(machine)
     counted = visits(machine)
     code, line = bad.deploy(machine)
@@ -362,12 +368,11 @@ def test_a_failing_release_is_taken_back(machine: Machine, tmp_path: Path) -> No
     wait_for(lambda: visits(machine) > counted, 60, "the old release counts on")
 
 
-def test_an_unknown_setting_stops_the_switch(machine: Machine, tmp_path: Path) -> None:
+def test_an_unknown_setting_stops_the_switch(machine: Machine, bad: Checkout) -> None:
+    """Before the release, which is built already, is tried."""
     process = machine.property("MainPID")
     machine.must("cp -p /etc/maskgate/config.toml /srv/; echo 'colour = 1' >> /etc/maskgate/config.toml")
-    other = Checkout(tmp_path / "checkout")
-    other.change_unit("Description=Maskgate", "Description=Other maskgate")
-    code, line = other.deploy(machine)
+    code, line = bad.deploy(machine)
     machine.must("cp -p /srv/config.toml /etc/maskgate/config.toml")
     assert code == 1
     assert "self-test of the new release failed with exit code 2" in line
