@@ -21,6 +21,8 @@ from edge.errors import ConfigError, MaskgateError
 from edge.text import did_you_mean
 
 UNEXPECTED = 70
+ON_A_WORKSTATION = ("train", "convert")
+"""Not commands of a device, yet looked for there; each is a target of the Makefile."""
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ examples:
 configuration, later ones win:
   defaults
   one file: --config, else $MASKGATE_CONFIG, else ~/.config/maskgate/config.toml, else /etc/maskgate/config.toml
+  what was changed on the operator page (page.toml, next to the counts)
   environment: MASKGATE_<SECTION>_<KEY>, for example MASKGATE_ALERTS_LED_PIN=22
   command line
 
@@ -144,6 +147,11 @@ def _command(words: Sequence[str]) -> str | None:
     command = next(bare, None)
     if command is None or command in commands():
         return command
+    if command in ON_A_WORKSTATION:
+        raise ConfigError(
+            f"There is no command {command!r} on a device; in a clone on a workstation run `make {command}`"
+            " (docs/train.md shows how)."
+        )
     from edge.cameras.address import shown_value
 
     hint = did_you_mean(command, commands(), f"there are: {', '.join(commands())}.", cutoff=0.4)

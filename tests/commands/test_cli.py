@@ -112,6 +112,11 @@ class TestCommandLine:
         assert cli.main([typed]) == 2
         assert capsys.readouterr().err == f"maskgate: error: There is no command {typed!r}; did you mean {meant!r}?\n"
 
+    @pytest.mark.parametrize("typed", ["train", "convert"])
+    def test_work_of_a_workstation_leads_to_make(self, typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main([typed, "mask", "photos/"]) == 2
+        assert f"in a clone on a workstation run `make {typed}`" in capsys.readouterr().err
+
     def test_unknown_command_gets_the_list(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["--config", "run.toml", "xyzzy"]) == 2
         assert f"there are: {', '.join(commands())}." in capsys.readouterr().err
