@@ -233,12 +233,18 @@ def _refuse_unknown(section: str, values: Any, origin: str) -> None:
     for one in declared():
         known.setdefault(one.section, []).append(one.name)
     if section not in known:
+        if not isinstance(values, Mapping) and (homes := _sections_with(section, known)):
+            raise ConfigError(f"{origin}: {section} is under no section; write it below {homes}.")
         raise ConfigError(f"{origin}: there is no section [{shown_value(section)}]{_nearest(section, known)}")
     if not isinstance(values, Mapping):
         raise ConfigError(f"{origin}: [{section}] is a section of settings, not a single value.")
     for key in values:
         if key not in known[section]:
             raise ConfigError(f"{origin}: [{section}] has no key {shown_value(key)!r}{_nearest(key, known[section])}")
+
+
+def _sections_with(name: str, known: Mapping[str, Collection[str]]) -> str:
+    return " or ".join(f"[{section}]" for section, names in known.items() if name in names)
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

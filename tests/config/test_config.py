@@ -50,6 +50,19 @@ def test_later_layers_win_with_their_origin(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("led_pin = 5", "led_pin is under no section; write it below [alerts]."),
+        ('model = "mask-small"', "model is under no section; write it below [face] or [mask]."),
+    ],
+)
+def test_setting_without_a_section_is_told_its_section(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, text), {})
+    assert str(caught.value).endswith(said)
+
+
+@pytest.mark.parametrize(
     ("text", "named", "nearest"),
     [
         ("[alerts]\nled_pni = 5", "led_pni", "led_pin"),
