@@ -234,6 +234,8 @@ def _write_new(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise ConfigError(f"{folder} is a file, and copies go into a folder; choose another --output.") from error
     except OSError as error:
         raise _unwritable(folder, error) from error
 

@@ -423,7 +423,7 @@ def test_an_invalid_threshold_is_refused(threshold: str, capsys: pytest.CaptureF
 
 def test_a_file_as_output_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png")
-    with pytest.raises(ConfigError, match="choose another --output"):
+    with pytest.raises(ConfigError, match="is a file, and copies go into a folder; choose another --output"):
         run(path, "--output", path)
 
 
