@@ -26,6 +26,8 @@ WAITS = True
 DEV = Path("/dev")
 MEMORY = (DEV / "shm", DEV / "mqueue")
 """Folders in /dev that contain files, not devices."""
+VIDEO4LINUX = 81
+"""The major number of each camera's device in Linux."""
 
 
 def matches(source: str) -> bool:
@@ -118,6 +120,8 @@ class V4l2Camera:
         self._capture.release()
 
     def _failure(self, key: str) -> CameraError:
+        if _is_other_device(self._node):
+            return CameraError(message("usb.other_device", camera=self._path))
         holder = _holder(self._node, self._proc)
         if holder:
             return CameraError(message("usb.in_use", camera=self._path, holder=holder))
@@ -131,6 +135,14 @@ def _require_access(path: Path) -> None:
         raise CameraError(message("usb.absent", camera=path, others=others))
     if not os.access(path, os.R_OK | os.W_OK):
         raise CameraError(message("usb.forbidden", camera=path))
+
+
+def _is_other_device(path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:  # unplugged
+        return False
+    return stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) != VIDEO4LINUX
 
 
 def _holder(path: Path, proc: Path) -> str | None:

@@ -98,6 +98,10 @@ class TestUsbCamera:
             with pytest.raises(CameraError, match=r"in use by process 812 \(cheese\); stop that program"):
                 V4l2Camera(path, CameraSettings(), ManualClock(), FakeCapture(opened=False), tmp_path / "proc")
 
+    def test_other_devices_are_no_cameras(self) -> None:
+        with pytest.raises(CameraError, match="/dev/null is a device, but not a camera"):
+            V4l2Camera(Path("/dev/null"), CameraSettings(), ManualClock(), FakeCapture(opened=False))
+
     def test_failed_opening_names_a_command(self, node: Path) -> None:
         with pytest.raises(CameraError, match="fuser -v"):
             V4l2Camera(node, CameraSettings(), ManualClock(), FakeCapture(opened=False), node.parent)
@@ -114,6 +118,16 @@ class TestUsbCamera:
             camera.read()
         node.unlink()
         with pytest.raises(CameraError, match="There is no"):
+            camera.read()
+
+    def test_a_moved_link_is_no_surprise(self, node: Path) -> None:
+        link = node.with_name("front-door")
+        link.symlink_to(node)
+        camera = V4l2Camera(link, CameraSettings(), ManualClock(), FakeCapture(pictures=0), node.parent)
+        node.rename(node.with_name("video2"))
+        link.unlink()
+        link.symlink_to("video2")
+        with pytest.raises(CameraError, match="gives no picture"):
             camera.read()
 
     def test_only_cameras_are_listed(self, tmp_path: Path) -> None:
