@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
@@ -261,6 +263,14 @@ class TestKiosk:
     def test_shadow_shows_where_to_stand(self, door: Door, page: Page) -> None:
         page.goto(door.url)
         page.wait_for_selector(".person.ghost", state="attached")
+
+    def test_shadow_has_no_warm_colour(self, door: Door, page: Page) -> None:
+        """The shadow is a place, not a person: nothing of it, the eyes included, stands out of its blue ground."""
+        page.goto(door.url)
+        await_mode(page, "welcome")
+        page.wait_for_selector(".person.ghost", state="attached")
+        shown = cv2.imdecode(np.frombuffer(page.locator(".mirror").screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        assert (shown[..., 2] <= shown[..., 0]).all()
 
     def test_screen_readers_hear_messages(self, door: Door, page: Page) -> None:
         page.goto(door.url)
