@@ -9,7 +9,6 @@ Any thread may ask. The loop carries commands out between two frames, so nothing
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edge.alerts.state import OUTPUT_KINDS, OutputKind
 from edge.errors import MaskgateError
 from edge.messages import message
+from edge.worker import Flag
 
 if TYPE_CHECKING:
     from edge.config import Settings
@@ -139,7 +139,7 @@ class Commands:
     """
 
     def __init__(self) -> None:
-        self.stopped = threading.Event()
+        self.stopped = Flag()
         self.restart = False
         self._closed = False
         self._waiting: queue.Queue[tuple[Command, Future[str]]] = queue.Queue(MOST_WAITING)

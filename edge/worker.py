@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import queue
 import threading
 from collections.abc import Callable
 
@@ -62,3 +64,33 @@ class Worker:
                 "The part %s failed (%s: %s); the door is still watched.", self._name, type(error).__name__, error
             )
             log.debug("How it failed:", exc_info=error)
+
+
+class Flag:
+    """What ``threading.Event`` does, but a signal handler may set it.
+
+    A handler runs in the thread that it interrupts. If that thread waits on an Event, it may hold the Event's lock, and
+    ``Event.set`` in the handler would then wait forever. ``SimpleQueue.put`` may be interrupted by itself:
+    https://docs.python.org/3/library/queue.html#queue.SimpleQueue.put
+    """
+
+    def __init__(self) -> None:
+        self._set = False
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def set(self) -> None:
+        """Set it for good, and wake all who wait."""
+        self._set = True
+        self._woken.put(None)
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return self._set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most ``timeout`` seconds. Returns whether it is."""
+        if not self._set:
+            with contextlib.suppress(queue.Empty):
+                self._woken.get(timeout=None if timeout is None else max(0.0, timeout))
+                self._woken.put(None)
+        return self._set

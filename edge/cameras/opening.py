@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from edge.cameras import CAMERA_THREAD
 from edge.cameras.choose import Choice
+from edge.worker import Flag
 
 LOOK_EVERY = 0.1
 """Interval between checks of the stop signal, in seconds."""
@@ -16,7 +17,7 @@ class StoppedError(Exception):
     """Somebody asked to stop before the camera was open."""
 
 
-def open_unless_stopped(open_camera: Callable[[], Choice], stopped: threading.Event) -> Choice:
+def open_unless_stopped(open_camera: Callable[[], Choice], stopped: Flag) -> Choice:
     """What ``open_camera`` opens, in a thread that is left behind where ``stopped`` is set first.
 
     Raises:

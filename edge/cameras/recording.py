@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 from edge.cameras import Camera
 from edge.cameras.video import IncompleteError
 from edge.clock import Clock
 from edge.values import Event, Frame
+from edge.worker import Flag
 
 
 class Recording:
@@ -24,7 +24,7 @@ class Recording:
     live = hung = False
     dropped = 0
 
-    def __init__(self, camera: Camera, clock: Clock, realtime: bool, stopped: threading.Event) -> None:
+    def __init__(self, camera: Camera, clock: Clock, realtime: bool, stopped: Flag) -> None:
         """Play ``camera``.
 
         Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -35,6 +34,7 @@ from edge.sinks.registry import Opening, open_sinks
 from edge.sinks.together import Sinks
 from edge.status import SourceKind
 from edge.vision.pipeline import Live, expected_input, load_pipeline
+from edge.worker import Flag
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAME_REQUEST = 0.3
@@ -194,7 +194,7 @@ def _source(
     settings: CameraSettings,
     options: Options,
     clock: Clock,
-    stopped: threading.Event,
+    stopped: Flag,
     *,
     input_size: InputSize,
 ) -> Source:

@@ -28,6 +28,7 @@ from edge.cameras.recording import Recording
 from edge.clock import SystemClock
 from edge.config import CameraSettings
 from edge.errors import MaskgateError
+from edge.worker import Flag
 from tests.stand_ins import memory, recordings
 from tests.stand_ins.http_camera import Answer, http_camera
 
@@ -101,7 +102,7 @@ def outcome(source: str) -> str:
     return f"{counted}; {said}" if said else counted
 
 
-class _Never(contextlib.nullcontext[None]):
+class _Never(Flag):
     """A stop signal that does not come."""
 
     def wait(self, timeout: float | None = None) -> bool:

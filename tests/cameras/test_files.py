@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import threading
 from pathlib import Path
 
 import cv2
@@ -16,6 +15,7 @@ from edge.cameras.recording import Recording
 from edge.cameras.stills import Stills
 from edge.cameras.video import VideoFile
 from edge.errors import CameraError
+from edge.worker import Flag
 from tests.cameras.helpers import BLUE, RED, all_frames, plain
 from tests.stand_ins.clock import ManualClock
 
@@ -106,8 +106,8 @@ class TestStills:
             all_frames(Stills(tmp_path))
 
 
-class WaitsOnTheClock(threading.Event):
-    """An event whose wait lets the scene's clock pass instead of the test's time."""
+class WaitsOnTheClock(Flag):
+    """A flag whose wait lets the scene's clock pass instead of the test's time."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class WaitsOnTheClock(threading.Event):
 
 class TestRecording:
     def test_every_frame_is_given_once(self, clip: Path) -> None:
-        source = Recording(VideoFile(clip), ManualClock(), False, threading.Event())
+        source = Recording(VideoFile(clip), ManualClock(), False, Flag())
         frames = [source.next(0.0) for _ in range(10)]
         assert all(frames)
         assert not source.ended

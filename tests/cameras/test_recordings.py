@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import cv2
@@ -21,6 +20,7 @@ from edge.cameras.stills import Stills
 from edge.cameras.video import IncompleteError, VideoFile
 from edge.errors import CameraError
 from edge.values import Frame
+from edge.worker import Flag
 from tests.nonempty import some
 from tests.stand_ins import recordings
 from tests.stand_ins.clock import ManualClock
@@ -30,7 +30,7 @@ INTERVAL = 1 / recordings.FPS
 
 def played(camera: Camera) -> tuple[list[Frame], str | None]:
     """Its frames, and what was wrong with it."""
-    source = Recording(camera, ManualClock(), False, threading.Event())
+    source = Recording(camera, ManualClock(), False, Flag())
     frames = []
     while (frame := source.next(0.0)) is not None:
         frames.append(frame)

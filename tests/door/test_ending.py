@@ -20,6 +20,7 @@ import pytest
 from edge.cameras.choose import Choice
 from edge.cameras.opening import StoppedError, open_unless_stopped
 from edge.errors import CameraError
+from edge.worker import Flag
 from tests.stand_ins.http_camera import http_camera
 
 MOST_SECONDS = 4.0
@@ -132,17 +133,17 @@ def test_hanging_threads_keep_their_libraries(tmp_path: Path) -> None:
 class TestOpening:
     def test_what_is_opened_is_given(self) -> None:
         choice = Choice(None, lambda: None, ())  # type: ignore[arg-type]
-        assert open_unless_stopped(lambda: choice, threading.Event()) is choice
+        assert open_unless_stopped(lambda: choice, Flag()) is choice
 
     def test_why_it_fails_is_raised(self) -> None:
         def fail() -> Choice:
             raise CameraError("unplugged")
 
         with pytest.raises(CameraError, match="unplugged"):
-            open_unless_stopped(fail, threading.Event())
+            open_unless_stopped(fail, Flag())
 
     def test_a_stop_does_not_wait(self) -> None:
-        stopped, release = threading.Event(), threading.Event()
+        stopped, release = Flag(), threading.Event()
         threading.Timer(0.05, stopped.set).start()
         with pytest.raises(StoppedError):
             open_unless_stopped(lambda: release.wait(20), stopped)  # type: ignore[arg-type,return-value]
