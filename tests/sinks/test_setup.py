@@ -138,7 +138,7 @@ class TestCommands:
 
     def test_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
         assert operator.post("/api/control", json={"do": "try", "output": "led"}).json() == {
-            "said": "Tried: LED on pin 17."
+            "said": "Tried: red lamp on pin 17."
         }
         assert door.output.tried == ["led"]
 
@@ -356,6 +356,11 @@ class TestPage:
         expect(page.locator("#said")).to_contain_text("people.zone")
         assert door.settings
         assert door.settings.config.people.zone[2] == pytest.approx((0.5, 0.5), abs=0.02)
+
+    def test_outputs_are_named_once(self, door: Door, page: Page) -> None:
+        page.goto(f"{door.url}setup?lang=fr")
+        named = page.locator("#outputs .name")
+        expect(named).to_have_text(["lampe rouge, broche 17", "buzzer, broche 27", "relais, broche 23"])
 
     def test_preview_of_a_lost_camera_says_so(self, door: Door, page: Page) -> None:
         page.click("#look")

@@ -18,6 +18,7 @@ from edge.clock import SystemClock
 from edge.config import AlertSettings, Settings, load
 from edge.control import Commands
 from edge.door.operator import obey
+from edge.messages import message
 from edge.sinks import Page
 from edge.sinks.web.sink import WebScreens
 from edge.status import CameraState, CountsState, Status
@@ -43,9 +44,9 @@ class Lamps(Alert):
     @property
     def outputs(self) -> tuple[OutputState, ...]:
         return (
-            OutputState("led", "LED on pin 17"),
-            OutputState("buzzer", "buzzer on pin 27", "The pin 27 cannot be switched."),
-            OutputState("relay", "relay on pin 23"),
+            OutputState("led", message("output.led", pin=17)),
+            OutputState("buzzer", message("output.buzzer", pin=27), "The pin 27 cannot be switched."),
+            OutputState("relay", message("output.relay", pin=23)),
         )
 
     def try_output(self, kind: OutputKind) -> None:

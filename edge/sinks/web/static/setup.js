@@ -107,7 +107,7 @@ function showOutputs(status) {
     button.type = "button";
     button.disabled = !mayChange;
     button.addEventListener("click", () => tryOutput(output));
-    row.append(element("span", `${say(`output.${output.kind}`)} (${output.name})`), button);
+    row.append(element("span", output.name, "name"), button);
     if (output.trouble) row.append(element("span", output.trouble, "trouble"));
     return row;
   });
