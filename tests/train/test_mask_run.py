@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -208,8 +209,8 @@ class TestRun:
         losses = iter([0.5, 0.3, 0.4, 0.6, 0.1])
         settle = door.settle
 
-        def settle_at(*args: object) -> door.Settled:
-            settled = settle(*args)  # type: ignore[arg-type]
+        def settle_at(*args: Any, **named: Any) -> door.Settled:
+            settled = settle(*args, **named)
             assert settled.found is not None
             return settled._replace(found={**settled.found, "balanced_loss": next(losses)})
 
