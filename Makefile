@@ -28,6 +28,10 @@ CONSTRAINTS := $(wildcard deploy/constraints/$(CODENAME).txt)
 VENV_FLAGS := $(if $(HAS_PICAMERA2),--system-site-packages)
 PIP_FLAGS := --quiet --disable-pip-version-check $(if $(HAS_PICAMERA2),$(addprefix --constraint ,$(CONSTRAINTS)))
 
+# Arguments are for one target: a test that runs make again must not hand them on.
+MAKEOVERRIDES :=
+unexport ARGS
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo desktop test test-quick fuzz soak lint format train convert edgetpu eval eval-peers bench demo-clip deploy rollback image test-training test-system test-boot clean
 

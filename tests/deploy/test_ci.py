@@ -131,3 +131,11 @@ def test_a_later_failure_still_names_them(checkout: Path) -> None:
     done = run(checkout, soak="false")
     assert done.returncode != 0
     assert last_line(done).startswith("Unsteady: ")
+
+
+def test_a_make_within_make_gets_no_arguments() -> None:
+    show = "outer:\n\t@env | grep -c ^ARGS= || true\n\t@echo $$MAKEFLAGS"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = call(["make", "--no-print-directory", "--eval", show, "outer", "ARGS=-k never"], cwd=ROOT, env=environment)
+    assert done.stdout.startswith("0\n")
+    assert "never" not in done.stdout
