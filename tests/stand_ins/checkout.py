@@ -66,14 +66,20 @@ class Checkout:
     def make(self, machine: Device | Login, target: str, **variables: object) -> tuple[int, str]:
         """Run ``make deploy`` or ``make rollback``; return its exit code and the last line that it prints."""
         words = [f"HOST={machine.host}", f"ARGS=--ssh-config {machine.ssh_config}"]
-        done = call(["make", target, *words, *(f"{key}={value}" for key, value in variables.items())], cwd=self.folder)
+        done = call(
+            ["make", "--no-print-directory", target, *words, *(f"{key}={value}" for key, value in variables.items())],
+            cwd=self.folder,
+        )
         print(done.stdout, done.stderr)
         return done.returncode, done.stdout.splitlines()[-1] if done.stdout else done.stderr
 
     def make_image(self, base: Path, settings: Path, output: Path, model: Path) -> str:
         """Make a card's image of ``base`` that carries ``model``, and return what is told."""
         variables = {"BASE": base, "SETTINGS": settings, "MODEL": model, "ARGS": f"--output {output}"}
-        done = call(["make", "image", *(f"{key}={value}" for key, value in variables.items())], cwd=self.folder)
+        done = call(
+            ["make", "--no-print-directory", "image", *(f"{key}={value}" for key, value in variables.items())],
+            cwd=self.folder,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
