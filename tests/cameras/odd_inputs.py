@@ -239,7 +239,7 @@ def _(path: Path) -> None:
     os.mkfifo(path)
 
 
-@file("a link to /dev/zero", "cannot be opened as a camera")
+@file("a link to /dev/zero", "is a device, but not a camera")
 def _(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
