@@ -69,9 +69,8 @@ def run(args: argparse.Namespace) -> int:
     model = quantize.load(args.model)
     pictures = calibrate.face_pictures(photos, *_own_size(model), args.pictures, args.seed)
     equalise(model, pictures)
-    level = keras.models.clone_model(model)
-    level.set_weights(model.get_weights())
-    unbias(level, pictures, lambda one: quantize.to_int8(quantize.freeze(at_size(one, *_own_size(one))), pictures))
+    level = at_size(model, *_own_size(model))
+    unbias(level, pictures, lambda one: quantize.to_int8(quantize.freeze(one), pictures))
     sizes = [(width, height), *((across, down) for across, down in args.shape)]
     shapes = [_convert(args, model, level, size, photos) for size in sizes]
     entry = FaceEntry(

@@ -103,7 +103,7 @@ class CountKeeper(Sink):
         except StoreBusyError as refusal:
             self._refusal = refusal
         self._opened.set()
-        if self._late or not self._refusal:  # in time, a refusal is raised, and whoever catches it says it
+        if self._late or not self._refusal:  # a refusal in time is raised, and the caller reports it
             self._say()
         while not self._refusal and not worker.wait(COUNTS_EVERY):
             self._store.tick()

@@ -192,7 +192,7 @@ def test_a_second_door_is_refused_in_one_sentence(
     open_store()
     with pytest.raises(StoreError, match="Another maskgate already writes"):
         CountKeeper(CountStore(path, 5.0, 31, clock, open_now=False))
-    assert caplog.text == ""  # whoever catches the error says it
+    assert caplog.text == ""  # the caller reports the error
 
 
 def test_recording_never_waits_for_the_disk(
