@@ -167,7 +167,7 @@ def load_pipeline(
             log.warning("%s", trouble)
     face_model, mask_model = accelerator.models if accelerator else on_processor
     most = max_faces or config.face.max_faces
-    detector = _open_detector(config, face, face_model, most, accelerator)
+    detector = open_detector(config, face, face_model, most, accelerator)
     return Pipeline(
         CloserDetector(detector, most) if closely else detector,
         open_classifier(config, mask, mask_model, alone=accelerator is not None),
@@ -213,10 +213,21 @@ def expected_input(config: Config) -> Callable[[int, int], Size]:
     return lambda width, height: best_size(sizes(), width, height)
 
 
-def _open_detector(
-    config: Config, face: ModelFile[FaceEntry], opened: Model, max_faces: int, accelerator: Accelerator | None
+def open_detector(
+    config: Config, face: ModelFile[FaceEntry], opened: Model, max_faces: int, accelerator: Accelerator | None = None
 ) -> Detector:
-    """On the opened model, which is the one that an Edge TPU runs; and, on the processor, at its other input sizes."""
+    """The face model at its own input size and, on the processor, at its other ones.
+
+    Args:
+        config: The effective configuration.
+        face: Of ``config.face.model``.
+        opened: The same, ready to run; an Edge TPU runs this one.
+        max_faces: Maximum number of faces per frame.
+        accelerator: That runs ``opened``, if there is one.
+
+    Raises:
+        ModelError: See ``load_pipeline``.
+    """
 
     def on(model: Model, entry: FaceEntry) -> FaceDetector:
         return FaceDetector(model, entry, config.face.nms_iou, max_faces)

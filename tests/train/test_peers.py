@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from edge import config
+from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.detectors.anchors import grid
+from edge.vision.pipeline import load_pipeline
 from tests.nonempty import some
 from train.evaluate import against_peers as eval_peers
 from train.evaluate import peers_report
@@ -203,6 +205,17 @@ def portrait() -> tuple[Image, BBox]:
     image = open_photo(Photo(ROOT / "docs/images/demo.webp", "", ()))
     bbox = shipped(config.load().config).detector.detect(Frame.still(image), 0.5)[0].bbox
     return around(image, bbox)
+
+
+def test_maskgate_is_measured_as_check_looks_once() -> None:
+    image = open_photo(Photo(ROOT / "docs/images/demo.webp", "", ()))
+    settings, system = config.load().config, shipped(config.load().config)
+    faces = system.detector.detect(Frame.still(image), system.threshold)
+    pipeline = load_pipeline(settings, settings.face.still_threshold, STILL_MAX_FACES)
+    readings = pipeline.process(Frame.still(image))
+    assert [reading.face for reading in some(readings)] == faces
+    assert system.classifier.classify(image, faces) == readings
+    assert "320x320 or 320x256 or 320x192" in system.settings
 
 
 @needs_peers

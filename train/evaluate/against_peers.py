@@ -21,9 +21,9 @@ from edge.commands.check import STILL_MAX_FACES
 from edge.errors import ConfigError
 from edge.runtime import open_model
 from edge.values import Face, Frame, Image
-from edge.vision.face_detector import Detector, FaceDetector
-from edge.vision.models import FaceEntry, MaskEntry, load_model
-from edge.vision.pipeline import Pipeline, open_classifier
+from edge.vision.face_detector import Detector
+from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes
+from edge.vision.pipeline import Pipeline, open_classifier, open_detector
 from train.common.options import run_program
 from train.evaluate.measure import SAME_FACE, SWEEP_THRESHOLD, Outcome, assess
 from train.evaluate.peers import THREADS, System, published
@@ -54,22 +54,25 @@ class Once(Detector):
 
 
 def shipped(settings: config.Config) -> System:
-    """The configured int8 models, as ``maskgate check`` runs them, on one thread.
+    """The configured int8 models, as ``maskgate check --fast`` runs them, on one thread.
 
     Raises:
         ModelError: A model is missing, altered or not what it should be, or no runtime can run it.
     """
+    one_thread = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"threads": THREADS})})
     face, mask = load_model(settings.face.model, FaceEntry), load_model(settings.mask.model, MaskEntry)
-    models = [open_model(one.content, settings.runtime.backend, THREADS, name=str(one.path)) for one in (face, mask)]
-    alone = settings.model_copy(update={"runtime": settings.runtime.model_copy(update={"threads": THREADS})})
+    finds, judges = (
+        open_model(one.content, settings.runtime.backend, THREADS, name=str(one.path)) for one in (face, mask)
+    )
     threshold = settings.face.still_threshold
+    sizes = [f"{one.entry.input.width}x{one.entry.input.height}" for one in load_shapes(face)]
     return System(
         OURS,
-        FaceDetector(models[0], face.entry, settings.face.nms_iou, STILL_MAX_FACES),
-        open_classifier(alone, mask, models[1]),
+        open_detector(one_thread, face, finds, STILL_MAX_FACES),
+        open_classifier(one_thread, mask, judges),
         threshold,
-        f"photo letterboxed to {face.entry.input.width}x{face.entry.input.height}, score {threshold}, "
-        f"NMS IoU {settings.face.nms_iou}; crops {mask.entry.margin} of the box wider on each side",
+        f"photo letterboxed to {' or '.join(sizes)}, score {threshold}, NMS IoU {settings.face.nms_iou}; "
+        f"crops {mask.entry.margin} of the box wider on each side",
     )
 
 
