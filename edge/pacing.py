@@ -6,9 +6,12 @@ Nothing here reads a clock; callers pass monotonic seconds.
 from __future__ import annotations
 
 import logging
-import random
 import threading
 from collections import deque
+from random import Random
+
+_chance = Random()  # noqa: S311 - spreads load, hides nothing
+"""Not the generator that the process shares: a seeded run in another thread would end differently."""
 
 
 class Backoff:
@@ -33,7 +36,7 @@ class Backoff:
         """The pause to make now, in seconds; the one after it is twice as long."""
         pause = self.pause
         self.pause = min(2 * pause, self._longest)
-        return pause * random.uniform(1 - self._jitter, 1)  # noqa: S311 - spreads load, hides nothing
+        return pause * _chance.uniform(1 - self._jitter, 1)
 
     def reset(self) -> None:
         """Begin with the first pause again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from pathlib import Path
 
@@ -44,6 +45,11 @@ class TestBackoff:
         pauses = [Backoff(8.0, 8.0, jitter=0.5).next() for _ in range(200)]
         assert 4.0 <= min(pauses) < 5.0
         assert 7.0 < max(pauses) <= 8.0
+
+    def test_other_users_of_a_seed_are_undisturbed(self) -> None:
+        before = random.getstate()
+        Backoff(8.0, 8.0, jitter=0.5).next()
+        assert random.getstate() == before
 
 
 class TestSlidingRate:
