@@ -47,6 +47,7 @@ class CameraState:
         losses: How often it was lost since the start.
         kind: Whether it is a camera, a recording or the demo.
         hung: Whether a call of its driver does not return.
+        exposes: Whether its exposure can be set; other cameras choose their own.
     """
 
     name: str
@@ -55,6 +56,7 @@ class CameraState:
     losses: int = 0
     kind: SourceKind = SourceKind.CAMERA
     hung: bool = False
+    exposes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,8 @@ class Door:
 
     def __post_init__(self) -> None:
         """Begin with a camera that has not sent anything yet."""
-        self.progress = Progress(CameraState(self.source.name, kind=self.kind), self.clock.monotonic())
+        camera = CameraState(self.source.name, kind=self.kind, exposes=self.expose is not None)
+        self.progress = Progress(camera, self.clock.monotonic())
 
     def run(self) -> Summary:
         """Watch until the source ends, the frames asked for are done, or somebody stops it."""

@@ -52,7 +52,11 @@ def _light(grey: Image, faces: Sequence[BBox]) -> Iterator[Advice]:
     if around < DARK:
         yield Advice("dark", f"The picture is dark (brightness {around:.0f} of 255): add light at the door.")
     elif any(_mean(grey, face) < DARK_FACE for face in faces) and around > BRIGHT_AROUND:
-        yield Advice("backlit", "Faces are dark against a bright background: set camera.exposure to backlight.")
+        yield Advice(
+            "backlit",
+            "Faces are dark against a bright background: turn the camera away from the light; "
+            "a camera module can set camera.exposure to backlight.",
+        )
 
 
 def _distance(faces: Sequence[BBox], min_face: float) -> Iterator[Advice]:

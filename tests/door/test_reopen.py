@@ -16,6 +16,7 @@ from edge.door.loop import Door
 from edge.people import PeopleTracker
 from edge.sinks import Sink
 from edge.sinks.together import Sinks
+from edge.status import Status
 from edge.values import Event, EventKind, Frame
 from tests.door.fake_door import BARE, NOBODY, Doorway, FakeAlert, FakePipeline, live, picture, stored_visits
 from tests.stand_ins.clock import ManualClock
@@ -147,9 +148,13 @@ class Diary(Sink):
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.cameras_that_expose: set[bool] = set()
 
     def tell(self, events: Sequence[Event]) -> None:
         self.events += events
+
+    def show(self, status: Status) -> None:
+        self.cameras_that_expose.add(status.camera.exposes)
 
 
 def visits(tmp_path: Path, change: str | None) -> list[tuple[EventKind, int | None]]:
@@ -174,6 +179,7 @@ def visits(tmp_path: Path, change: str | None) -> list[tuple[EventKind, int | No
     )
     door.run()
     assert [camera.exposure for camera in scene.exposed] == ([change] if change else [])
+    assert diary.cameras_that_expose == {True}
     told = (EventKind.VISIT_STARTED, EventKind.VISIT_ENDED)
     return [(event.kind, event.person) for event in diary.events if event.kind in told]
 

@@ -136,6 +136,17 @@ class TestCommands:
     ) -> None:
         assert said in operator.post(f"/api/{address}?lang=fr", json=asked).json()["error"]
 
+    def test_exposure_is_offered_where_it_can_be_set(self, door: Door, operator: httpx.Client) -> None:
+        def offered() -> set[str]:
+            settings = until(lambda: operator.get("/api/settings").json()["settings"])
+            return {one["key"] for one in settings if one["key"].startswith("camera.")}
+
+        assert offered() == set()
+        operator.post("/api/settings", json={"changes": {"camera.exposure_value": 1}})
+        assert offered() == {"camera.exposure_value"}
+        door.camera = CameraState("a camera module", last_frame_at=door.clock.monotonic(), exposes=True)
+        until(lambda: offered() == {"camera.exposure", "camera.exposure_value"})
+
     def test_output_is_tried(self, door: Door, operator: httpx.Client) -> None:
         assert operator.post("/api/control", json={"do": "try", "output": "led"}).json() == {
             "said": "Tried: red lamp on pin 17."

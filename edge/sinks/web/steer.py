@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Literal, get_args, get_origin
@@ -37,6 +37,8 @@ ANSWER_WITHIN = 3.0
 """Timeout for the loop's answer, in seconds; it answers between frames."""
 LARGEST_BODY = 16 * 1024
 """In bytes; a zone of 64 corners takes about 2,500."""
+OF_THE_EXPOSURE = "camera.exposure"
+"""What the names of the exposure's settings begin with."""
 DEEPEST = 8
 """Maximum nesting of arrays and objects; a zone has four levels."""
 AT_MOST, WITHIN = 20, 10.0
@@ -195,8 +197,16 @@ class Steering:
         return {
             "can_change": why_not is None,
             "why_not": why_not and translated(why_not, asked_in(request)),
-            "settings": [] if settings is None else [_described(key, settings) for key in changeable()],
+            "settings": [] if settings is None else [_described(key, settings) for key in self._offered(settings)],
         }
+
+    def _offered(self, settings: Settings) -> Iterator[str]:
+        """The settings that may be changed here: the exposure where the camera has one to set, or to revert it."""
+        status = self._feed.status
+        for key in changeable():
+            exposes = status is not None and status.camera.exposes
+            if exposes or not key.startswith(OF_THE_EXPOSURE) or settings.origins.get(key) == "page":
+                yield key
 
 
 def reason(request: Request) -> str | None:
