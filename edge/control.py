@@ -1,7 +1,7 @@
 """What an operator may ask of a running door, and the one bounded queue that carries it to the loop.
 
     answer = commands.ask(Mute(seconds=300))
-    print(answer.result(timeout=2))  # "Buzzer and sound are muted for 300 s."
+    print(answer.result(timeout=2))  # "Buzzer and sound are muted for 5 min."
 
 Any thread may ask. The loop carries commands out between two frames, so nothing else changes the door's parts.
 """

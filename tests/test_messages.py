@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from edge.errors import CameraError
-from edge.messages import FOLDER, Message, identifier, languages, message, numbered, sentences, together, translated
+from edge.messages import (
+    FOLDER,
+    Message,
+    identifier,
+    languages,
+    lasting,
+    message,
+    numbered,
+    sentences,
+    together,
+    translated,
+)
 from edge.sinks.mqtt.entities import ENTITIES
 from edge.sinks.web import texts
 from tests.nonempty import some
@@ -64,6 +75,15 @@ def english_only() -> list[str]:
             if said and isinstance(node.args[0], ast.Constant | ast.JoinedStr):
                 found.append(f"{name}:{node.lineno}")
     return found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(1, "1 s"), (59.5, "59.5 s"), (60, "1 min"), (90, "90 s"), (300, "5 min"), (5400, "90 min"), (86400.0, "24 h")],
+)
+def test_times_are_in_the_largest_whole_unit(seconds: float, said: str) -> None:
+    assert lasting(seconds) == said
+    assert translated(lasting(seconds), "fr") == said
 
 
 class TestMessage:

@@ -27,7 +27,7 @@ from edge.alerts.state import AlertState, OutputKind
 from edge.clock import Clock, SystemClock
 from edge.config import AlertSettings
 from edge.control import RefusedError
-from edge.messages import message, together
+from edge.messages import lasting, message, together
 from edge.pacing import SayOnce
 from edge.values import Event, EventKind, Person, Verdict
 
@@ -97,7 +97,7 @@ class AlertPolicy:
         seconds = self._settings.mute_for if seconds is None else seconds
         self._muted_until = at + seconds
         self._hush(at)
-        return message("operator.muted", seconds=seconds)
+        return message("operator.muted", time=lasting(seconds))
 
     def unmute(self, at: float) -> str:
         """End a mute. Says whether anything can be heard now."""

@@ -62,6 +62,14 @@ def numbered(key: str, count: int, /, **values: Any) -> Message:
     return Message(f"{key}.one" if count == 1 else key, {"count": count, **values})
 
 
+def lasting(seconds: float) -> Message:
+    """A time in whole hours or minutes, in seconds where it is neither: ``5 min``."""
+    for unit, key in ((3600, "time.hours"), (60, "time.minutes")):
+        if seconds % unit == 0:
+            return message(key, count=seconds / unit)
+    return message("time.seconds", count=seconds)
+
+
 def together(sentences: Iterable[str], between: str = " ") -> str:
     """Several sentences as one text."""
     parts = tuple(sentences)

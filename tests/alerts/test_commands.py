@@ -83,7 +83,7 @@ def open_desk(pins: Callable[[int], Any]) -> Iterator[Callable[..., Desk]]:
 class TestMute:
     def test_it_silences_only_the_buzzer(self, pins: Callable[[int], Any], open_desk: Callable[..., Desk]) -> None:
         desk = open_desk()
-        assert desk.ask(Mute(300)) == "Buzzer and sound are muted for 300 s."
+        assert desk.ask(Mute(300)) == "Buzzer and sound are muted for 5 min."
         desk.alerts.update([], [BARE], 1.0)
         wait_until(lambda: pins(LED).state)
         assert not pins(BUZZER).state

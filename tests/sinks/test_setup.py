@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from edge.messages import message, translated
+from edge.messages import lasting, message, translated
 from edge.sinks.web import texts, token
 from edge.status import CameraState
 from edge.values import BBox, EventKind, Verdict
@@ -107,7 +107,7 @@ class TestWhoMay:
 class TestCommands:
     def test_mute_and_unmute(self, door: Door, operator: httpx.Client) -> None:
         said = operator.post("/api/control", json={"do": "mute", "seconds": 300}).json()["said"]
-        assert said == "Buzzer and sound are muted for 300 s."
+        assert said == "Buzzer and sound are muted for 5 min."
         shown = until(lambda: (now := operator.get("/api/status").json()["alerts"])["muted_for"] and now)
         assert 290 < shown["muted_for"] <= 300
         operator.post("/api/control", json={"do": "unmute"})
@@ -115,7 +115,7 @@ class TestCommands:
 
     def test_answers_come_in_the_language_asked_for(self, operator: httpx.Client) -> None:
         said = operator.post("/api/control?lang=fr", json={"do": "mute", "seconds": 300}).json()["said"]
-        assert said == translated(message("operator.muted", seconds=300), "fr")
+        assert said == translated(message("operator.muted", time=lasting(300)), "fr")
         refused = operator.post("/api/control?lang=fr", json={"do": "try", "output": "relay"}).json()["error"]
         assert refused == translated(message("operator.relay"), "fr")
 

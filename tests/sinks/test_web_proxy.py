@@ -280,7 +280,7 @@ class TestBelowPath:
         page.click("#look")
         page.wait_for_function("() => document.getElementById('preview').naturalWidth > 0")
         page.click("#mute-short")
-        expect(page.locator("#said")).to_contain_text("300 s")
+        expect(page.locator("#said")).to_contain_text("5 min")
         page.click("text=Se déconnecter")
         expect(page).to_have_url(f"{below_a_path}login?lang=fr")
         assert page.context.cookies() == []
