@@ -198,7 +198,7 @@ class TestCommands:
         events = until(lambda: operator.get("/api/status").json()["events"])
         assert (events[-1]["event"], events[-1]["detail"]) == (
             str(EventKind.OPERATOR),
-            "Buzzer and sound are muted for 60 s.",
+            "Buzzer and sound are muted for 1 min.",
         )
 
 

@@ -22,12 +22,12 @@ from starlette.routing import Route
 from edge.clock import Clock
 from edge.config import WebSettings
 from edge.control import Commands
-from edge.messages import message
+from edge.messages import message, translated
 from edge.sinks import Page
 from edge.sinks.web import header, state, texts, verdicts
 from edge.sinks.web.body import read_body
 from edge.sinks.web.feed import Feed
-from edge.sinks.web.gate import Gate, is_kiosk, peer
+from edge.sinks.web.gate import Gate, is_kiosk, peer, to_root
 from edge.sinks.web.guard import Guard, Standing, Visitor
 from edge.sinks.web.history import History
 from edge.sinks.web.own import OwnFolder
@@ -96,8 +96,8 @@ class Site:
         self.streams = (self.events, self.pictures, self.preview)
         self._steering = Steering(screens.feed, screens.commands, screens.clock.monotonic)
         self._history = History(screens.feed, screens.clock, screens.about.door)
-        app = Starlette(routes=self._routes(), exception_handlers={404: self._absent})
-        self.app = Gate(app, screens.guard, self._language, screens.web.frame_ancestors)
+        app = Starlette(routes=self._routes(), exception_handlers={404: self._absent, 500: self._failed})
+        self.app = Gate(app, screens.guard, self._sentence, screens.web.frame_ancestors)
 
     def _routes(self) -> list[Route]:
         routes = [
@@ -168,7 +168,7 @@ class Site:
             return self._page("login", request, error="")
         token = await _token_in(request)
         if token is None:
-            return plain(message("access.not_the_form"), self._language(request), 400)
+            return self._sentence(message("access.not_the_form"), request, 400)
         visitor = self._screens.guard.judge(peer(request.scope), token)
         if visitor.standing is not Standing.TRUSTED:
             return self._refused(request, visitor)
@@ -191,6 +191,25 @@ class Site:
         if "text/html" in request.headers.get("accept", ""):
             return self._page("absent", request, code=404)
         return plain(message("access.no_such_page"), self._language(request), 404)
+
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        del error  # the gate logs it
+        return self._sentence(message("access.failed"), request, 500)
+
+    def _sentence(
+        self, sentence: str, request: Request, code: int, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """A sentence in place of a page: to a browser as a page that tells nothing of this door, else as text."""
+        language = self._language(request)
+        if "text/html" not in request.headers.get("accept", ""):
+            return plain(sentence, language, code, headers)
+        values = {
+            **texts.texts(language),
+            "lang": language,
+            "root": to_root(request.scope),
+            "error": translated(sentence, language),
+        }
+        return Response(fill(self._pages["refused"], values), code, headers, "text/html")
 
     def _stream_of(self, stream: Events | Pictures) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -232,7 +251,7 @@ class Site:
             "door": self._web.door_name or "maskgate",
             "picture": "on" if self._web.live_picture else "off",
             "error": error or "",
-            "root": "../" * (request.url.path.count("/") - 1),
+            "root": to_root(request.scope),
             "texts": json.dumps(words, ensure_ascii=False),
             **self._kiosks(request, language),
             "verdicts": json.dumps(verdicts.drawings()),

@@ -15,12 +15,13 @@ from starlette.responses import RedirectResponse, Response
 
 from edge.messages import message
 from edge.sinks.web.guard import Guard, LockedOutError, Standing, Visitor, same_origin
-from edge.sinks.web.sentences import plain
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN_TO_ALL = re.compile(r"/health|/login|/static/[\w.-]+")
+STATIC = re.compile(r"/static/[\w.-]+")
+"""What pages look like, also those that refuse: the same for every door."""
+OPEN_TO_ALL = re.compile(rf"/health|/login|{STATIC.pattern}")
 """What needs no token: health, terse then; the form to show the token in; what the form looks like."""
 METHODS = ("GET", "HEAD", "POST")
 KIOSK = "kiosk"
@@ -44,17 +45,18 @@ HEADERS = {
     "cache-control": "no-store",
 }
 
+Refuse = Callable[[str, Request, int, Mapping[str, str] | None], Response]
+"""Makes an answer of a sentence, a code and headers."""
+
 log = logging.getLogger(__name__)
 
 
 class Gate:
     """In front of the application: who may look, strict headers on every answer, no traceback to anybody."""
 
-    def __init__(
-        self, app: ASGIApp, guard: Guard, language: Callable[[Request], str], frame_ancestors: Sequence[str] = ()
-    ) -> None:
-        """Stand in front of ``app``; ``language`` is what the sender of a request reads."""
-        self._app, self._guard, self._language = app, guard, language
+    def __init__(self, app: ASGIApp, guard: Guard, refuse: Refuse, frame_ancestors: Sequence[str] = ()) -> None:
+        """Stand in front of ``app``; ``refuse`` makes the answers to what does not reach it."""
+        self._app, self._guard, self._refuse = app, guard, refuse
         self._headers = [(name.encode(), value.encode()) for name, value in _headers(frame_ancestors).items()]
         self._said: set[tuple[str, int | None]] = set()
 
@@ -79,7 +81,7 @@ class Gate:
         except Exception as error:  # a fault in a page must not reach the others, and ends as one sentence
             self._say(scope["path"], error)
             if not started:
-                await self._plain("access.failed", scope, 500)(scope, receive, send_strictly)
+                await self._refused("access.failed", scope, 500)(scope, receive, send_strictly)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """Why a request is not answered, or None; the visitor is noted in the scope."""
@@ -89,19 +91,21 @@ class Gate:
     def _not_for_us(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         host = headers.get("host", "")
         if scope["method"] not in METHODS:
-            return self._plain("access.method", scope, 405, {"allow": ", ".join(METHODS)})
+            return self._refused("access.method", scope, 405, {"allow": ", ".join(METHODS)})
+        if STATIC.fullmatch(scope["path"]):
+            return None
         if not self._guard.host_is_ours(host):
-            return self._plain("access.host", scope, 421)
+            return self._refused("access.host", scope, 421)
         if scope["method"] == "POST" and not same_origin(headers.get("origin"), host):
-            return self._plain("access.other_site", scope, 403)
+            return self._refused("access.other_site", scope, 403)
         if not self._guard.locked and _forwarded(headers):
-            return self._plain("access.proxy", scope, 403)
+            return self._refused("access.proxy", scope, 403)
         return None
 
-    def _plain(
+    def _refused(
         self, key: str, scope: Scope, code: int, headers: Mapping[str, str] | None = None, **values: object
     ) -> Response:
-        return plain(message(key, **values), self._language(Request(scope)), code, headers)
+        return self._refuse(message(key, **values), Request(scope), code, headers)
 
     def _not_for_them(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         kiosk = is_kiosk(scope) and not _forwarded(headers)
@@ -118,11 +122,11 @@ class Gate:
     def _unwelcome(self, visitor: Visitor, scope: Scope, login: str | None) -> Response:
         if visitor.standing is Standing.BLOCKED:
             seconds = math.ceil(visitor.wait)
-            return self._plain("access.wait", scope, 429, {"retry-after": str(seconds)}, seconds=seconds)
+            return self._refused("access.wait", scope, 429, {"retry-after": str(seconds)}, seconds=seconds)
         if visitor.standing is Standing.UNKNOWN and login:
             return RedirectResponse(login, 303)
         key = "access.wrong_token" if visitor.standing is Standing.WRONG else "access.no_token"
-        return self._plain(key, scope, 401, {"www-authenticate": "Bearer"})
+        return self._refused(key, scope, 401, {"www-authenticate": "Bearer"})
 
     def _say(self, path: str, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
@@ -138,6 +142,12 @@ class Gate:
 def peer(scope: Scope) -> str:
     """The address that a request came from."""
     return scope["client"][0] if scope.get("client") else ""
+
+
+def to_root(scope: Scope) -> str:
+    """What leads from the address asked for to the first page."""
+    path: str = scope["path"]
+    return "../" * (path.count("/") - 1)
 
 
 def is_kiosk(scope: Scope) -> bool:
@@ -172,4 +182,4 @@ def _login(scope: Scope) -> str:
     page = next((name for name, address in PAGES.items() if path == f"/{address}".removesuffix("./")), None)
     asked = {"lang": Request(scope).query_params.get("lang"), "page": page}
     parts = {name: value for name, value in asked.items() if value}
-    return "../" * (path.count("/") - 1) + "login" + (f"?{urlencode(parts)}" if parts else "")
+    return to_root(scope) + "login" + (f"?{urlencode(parts)}" if parts else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import socket
 from pathlib import Path
@@ -11,7 +12,9 @@ import httpx
 import pytest
 
 from edge.errors import ConfigError
+from edge.messages import message, translated
 from edge.sinks.web import app, gate, guard, server
+from tests.nonempty import some
 from tests.sinks.web.helpers import LONG, exchange, exchange_until_cut_off, idle_connections, is_open, port_of, until
 from tests.stand_ins.screens import Door, open_door
 
@@ -59,6 +62,36 @@ class TestStrictness:
         assert answer.startswith(f"http/1.1 {code} ".encode())
         for name, value in gate.HEADERS.items():
             assert f"\r\n{name}: {value}\r\n".lower().encode() in answer
+
+    @pytest.mark.parametrize("language", ["en", "fr"])
+    @pytest.mark.parametrize(
+        ("headers", "code", "key"),
+        [
+            ({"Host": "evil.example"}, 421, "access.host"),
+            ({"X-Forwarded-For": "192.168.1.9"}, 403, "access.proxy"),
+            ({}, 500, "access.failed"),
+        ],
+    )
+    def test_browsers_get_refusals_as_pages(
+        self, tmp_path: Path, headers: dict[str, str], code: int, key: str, language: str
+    ) -> None:
+        def fail() -> tuple[bytes, str]:
+            raise RuntimeError("a fault made for this test")
+
+        with (
+            open_door(tmp_path, {"web.door_name": "North"}, extra={"/below/page": fail}) as door,
+            httpx.Client(base_url=door.url, timeout=LONG, headers=headers) as client,
+        ):
+            answer = client.get(f"/below/page?lang={language}", headers={"Accept": "text/html,*/*"})
+            page = answer.text
+            assert (answer.status_code, answer.headers["content-type"]) == (code, "text/html; charset=utf-8")
+            assert f'<html lang="{language}">' in page
+            assert html.escape(translated(message(key), language)) in page
+            assert "North" not in page
+            assert gate.HEADERS.items() <= dict(answer.headers).items()
+            for address in some(re.findall(r'(?:href|src)="([^"]+)"', page)):
+                assert client.get(str(answer.url.join(address))).status_code == 200
+            assert client.get(f"/below/page?lang={language}").headers["content-type"] == "text/plain; charset=utf-8"
 
     def test_pages_load_nothing_from_elsewhere(self, client: httpx.Client) -> None:
         for path in ("/", "/operator", "/login"):
