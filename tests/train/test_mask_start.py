@@ -69,8 +69,12 @@ class TestStart:
         assert slim.count_params() < 0.65 * wide.count_params()
         np.testing.assert_allclose(answers(slim, views(4, SIDE)), answers(wide, views(4, SIDE)), atol=1e-5)
 
-    def test_converted_models_answer_alike(self) -> None:
-        file = load_model("mask-224", MaskEntry)
+    def test_converted_models_answer_alike_at_the_door(self) -> None:
+        from train.mask import door
+        from train.mask.model import for_door
+        from train.mask.start import settled_of
+
+        file = load_model("mask", MaskEntry)
         side = file.entry.input.width
         device = open_model(file.content)
         prepare = ModelInput(device.input, side, side)
@@ -78,7 +82,18 @@ class TestStart:
         told = [device.invoke(prepare(np.uint8(np.round((view + 1) * 127.5))))[0].real(0) for view in pictures]
         model = classifier(side=side, width=1.0)
         adopt(model, file.path)
-        assert np.abs(answers(model, pictures) - np.array(told)).max() < 0.1
+        again = for_door(model, np.log(door.ratios()).tolist(), settled_of(file.path).temperature)
+        assert np.abs(answers(again, pictures) - np.array(told)).max() < 0.1
+        assert np.abs(answers(model, pictures) - np.array(told)).max() > 0.1, "the door's shares were not taken back"
+
+    def test_unknown_converted_models_are_taken_as_they_are(self, tmp_path: Path) -> None:
+        file = load_model("mask", MaskEntry)
+        (tmp_path / "other.tflite").write_bytes(file.content)
+        described, unknown = (classifier(side=32, width=1.0) for _ in range(2))
+        adopt(described, file.path)
+        adopt(unknown, tmp_path / "other.tflite")
+        heads = [model.get_layer("probabilities").get_weights()[1] for model in (described, unknown)]
+        assert np.ptp(heads[1] - heads[0]) > 0.5
 
     @pytest.mark.parametrize("name", ["slim.keras", "other.tflite", "broken.tflite", "none.tflite"])
     def test_an_unfit_file_is_one_sentence(self, name: str, tmp_path: Path) -> None:
@@ -114,7 +129,8 @@ class TestStart:
         (tmp_path / "manifest.json").write_text(
             manifest.model_copy(update={"models": {"door": entry}}).model_dump_json()
         )
-        assert settled_of(start) == Settled(1.0, 0.35)
+        temperature = entry.figures["training"][-1]["best"]["held_out_temperature"]
+        assert settled_of(start) == Settled(temperature, 0.35)
 
 
 class TestDraws:

@@ -14,7 +14,7 @@ from edge.errors import ConfigError
 from edge.vision.models import MANIFEST_NAME, MaskEntry, find_entry
 from train.common.checkpoints import LAST_FILE, read_model
 from train.common.reproducible import METRICS_FILE
-from train.mask.door import UNSETTLED, Settled
+from train.mask.door import UNSETTLED, Settled, ratios
 from train.mask.int8_layers import read_layers
 from train.mask.model import BACKBONE
 
@@ -40,10 +40,11 @@ def adopt(model: Any, path: Path, views: Views) -> None:
     """
     if path.suffix == ".tflite":
         _adopt_int8(model, path, views)
+        without_door(model, path)
         return
     trained = read_model(path, "--start-from")
     if path.name != LAST_FILE:
-        without_door(trained, path.with_name(METRICS_FILE))
+        without_door(trained, path)
     if [weight.shape for weight in trained.weights] == [weight.shape for weight in model.weights]:
         model.set_weights(trained.get_weights())
         return
@@ -55,9 +56,9 @@ def adopt(model: Any, path: Path, views: Views) -> None:
         ) from error
 
 
-def without_door(model: Any, metrics: Path) -> None:
-    """Take back what `train.mask.model.for_door` did to the model of a run, where its metrics tell of that."""
-    told = _told(metrics)
+def without_door(model: Any, path: Path) -> None:
+    """Take back what `train.mask.model.for_door` did to the model at ``path``, where run or manifest tell of that."""
+    told = _told(path)
     if "door_ratios" not in told:
         return
     temperature = _kept_temperature(told)
@@ -73,15 +74,15 @@ def settled_of(path: Path) -> Settled:
         ConfigError: The metrics are not a run's.
         ModelError: The manifest does not describe the .tflite.
     """
-    if path.suffix == ".tflite":
-        described = path.with_name(MANIFEST_NAME).is_file()
-        return Settled(alarm_below=find_entry(str(path.resolve()), MaskEntry).alarm_below) if described else UNSETTLED
-    told = _told(path.with_name(METRICS_FILE))
+    told = _told(path)
     return Settled(_kept_temperature(told), float(told.get("alarm_below", UNSETTLED.alarm_below)))
 
 
-def _told(metrics: Path) -> dict[str, Any]:
-    """The metrics of a run; empty where there are none."""
+def _told(path: Path) -> dict[str, Any]:
+    """The metrics of the run that made a model; empty where nothing tells of it."""
+    if path.suffix == ".tflite":
+        return _told_by_manifest(path) if path.with_name(MANIFEST_NAME).is_file() else {}
+    metrics = path.with_name(METRICS_FILE)
     try:
         told = json.loads(metrics.read_bytes()) if metrics.is_file() else {}
     except ValueError:
@@ -89,6 +90,15 @@ def _told(metrics: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise ConfigError(f"{metrics} is not the metrics file of a run: move it away, or start from another model.")
     return told
+
+
+def _told_by_manifest(path: Path) -> dict[str, Any]:
+    """What the manifest beside a .tflite keeps of its run's metrics; only the default recipe names a kept epoch."""
+    entry = find_entry(str(path.resolve()), MaskEntry)
+    training = entry.figures.get("training") or [{}]
+    kept = training[-1].get("kept_epoch")
+    told = {"alarm_below": entry.alarm_below, "kept_epoch": kept, "history": [training[-1].get("best") or {}]}
+    return told if kept is None else {**told, "door_ratios": ratios().tolist()}
 
 
 def _kept_temperature(told: Mapping[str, Any]) -> float:
