@@ -320,16 +320,23 @@ class TestAim:
         image[80:160, 120:200] = face
         assert [one.key for one in advise(image, [BBox(120, 80, 200, 160)], 32)] == keys
 
-    def test_preview_shows_the_camera(self, door: Door, key: str) -> None:
-        headers = {"Authorization": f"Bearer {key}"}
-        with httpx.stream("GET", f"{door.url}camera/preview", headers=headers, timeout=LONG) as answer:
+    @staticmethod
+    def preview(operator: httpx.Client, language: str) -> bytes:
+        """The first JPEG."""
+        with operator.stream("GET", f"camera/preview?lang={language}") as answer:
             assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")
             body = b""
             for part in answer.iter_bytes():
                 body += part
                 if b"\xff\xd9" in body:
                     break
-        assert body.index(b"\xff\xd8") < body.index(b"\xff\xd9")
+        return body[body.index(b"\xff\xd8") : body.index(b"\xff\xd9")]
+
+    def test_preview_speaks_the_language_of_the_page(self, door: Door, operator: httpx.Client) -> None:
+        assert self.preview(operator, "en") == self.preview(operator, "fr")
+        door.people = (person(1, Verdict.WITHOUT_MASK),)
+        until(lambda: operator.get("/api/status").json()["people"])
+        assert self.preview(operator, "en") != self.preview(operator, "fr")
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -92,8 +93,11 @@ class Site:
         statuses = Statuses(self._report.body, screens.feed, screens.clock)
         self.events = Events(screens.feed, screens.clock, stale_after, self._release, statuses)
         self.pictures = Pictures(screens.feed)
-        self.preview = Pictures(screens.feed, every=PREVIEW_EVERY, draw=framed)
-        self.streams = (self.events, self.pictures, self.preview)
+        self.previews = {
+            language: Pictures(screens.feed, every=PREVIEW_EVERY, draw=partial(framed, language=language))
+            for language in texts.languages()
+        }
+        self.streams: tuple[Events | Pictures, ...] = (self.events, self.pictures, *self.previews.values())
         self._steering = Steering(screens.feed, screens.commands, screens.clock.monotonic)
         self._history = History(screens.feed, screens.clock, screens.about.door)
         app = Starlette(routes=self._routes(), exception_handlers={404: self._absent, 500: self._failed})
@@ -132,7 +136,7 @@ class Site:
 
     async def _look(self, request: Request) -> Response:
         """What the camera sees, for signed-in operators."""
-        return may_not(request) or await self._stream_of(self.preview)(request)
+        return may_not(request) or await self._stream_of(self.previews[self._language(request)])(request)
 
     async def _history_page(self, request: Request) -> Response:
         return self._page("history", request)

@@ -256,14 +256,14 @@ class Pictures:
         return _encode_picture(self._draw(small, status) if self._draw else small)
 
 
-def framed(image: Image, status: Status) -> Image:
+def framed(image: Image, status: Status, language: str) -> Image:
     """The picture, which may be smaller than the frame, with everyone's box, verdict and face size in the frame."""
     from edge.sinks.draw import annotate
 
     people = status.in_sight
     sizes = [f"{person.bbox.short_side:.0f} px" for person in people]
     scale = image.shape[1] / status.image.shape[1] if status.image is not None else 1.0
-    return annotate(image, people, notes=sizes, scale=scale, language=status.language)
+    return annotate(image, people, notes=sizes, scale=scale, language=language)
 
 
 def _smaller(image: Image) -> Image:

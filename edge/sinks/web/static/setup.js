@@ -67,7 +67,7 @@ function look(wanted) {
   byId("viewer").hidden = !wanted;
   byId("closed").hidden = wanted;
   byId("zone-draw").hidden = !wanted;
-  if (wanted) preview.src = `camera/preview?${Date.now()}`;
+  if (wanted) preview.src = `${spoken("camera/preview")}&${Date.now()}`;
   else preview.removeAttribute("src");
   if (!wanted) editZone(false);
   byId("advice").replaceChildren();
