@@ -18,7 +18,7 @@ from edge.cli import INTERRUPTED
 from edge.commands import commands
 from edge.commands import load as load_command
 from edge.errors import ConfigError, MaskgateError
-from edge.text import did_you_mean
+from edge.text import HelpFormatter, did_you_mean
 
 UNEXPECTED = 70
 ON_A_WORKSTATION = ("train", "convert")
@@ -105,7 +105,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         prog="maskgate",
         description="Watches a door: finds faces, judges whether masks are worn, alerts and counts.",
         epilog=HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.set_defaults(config=None, verbose=False, command=None)

@@ -45,6 +45,10 @@ OTHERS = (
     (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "JPEG 2000"),
 )
 """First bytes of unsupported images."""
+VIDEO = re.compile(rb".{4}ftyp|RIFF.{4}AVI |\x1aE\xdf\xa3|\x00\x00\x01[\xb3\xba]", re.DOTALL)
+"""First bytes of videos: MP4 and QuickTime (but HEIC and AVIF begin likewise), AVI, Matroska, MPEG."""
+BEGIN = 16
+"""Bytes that tell the format."""
 MAX_FILE_BYTES = 256 * 2**20
 JPEG, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 FILLER = b"\x55\xaa\x3c\x81" * 64
@@ -81,9 +85,13 @@ def read_picture(path: Path) -> Image:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise PictureError(message("picture.not_a_file"))
-        if status.st_size > MAX_FILE_BYTES:
-            raise PictureError(message("picture.too_large", most=MAX_FILE_BYTES // 2**20))
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            begin = file.read(BEGIN)
+            if _is_video(begin):
+                raise PictureError(message("picture.video"))
+            if status.st_size > MAX_FILE_BYTES:
+                raise PictureError(message("picture.too_large", most=MAX_FILE_BYTES // 2**20))
+            content = begin + file.read()
     except OSError as error:
         raise PictureError(message("picture.unreadable", reason=error.strerror)) from error
     if not content:
@@ -103,7 +111,7 @@ def decode(content: bytes) -> Image:
         PictureError: It is no picture, damaged, or so large that decoding it would exhaust a small board.
     """
     if not KNOWN.match(content):
-        name = next((name for begin, name in OTHERS if begin.match(content)), None)
+        name = _unsupported(content)
         raise PictureError(message("picture.unsupported", kind=name) if name else message("picture.unknown"))
     if is_float_tiff(content):
         raise PictureError(message("picture.float_tiff"))
@@ -116,6 +124,14 @@ def decode(content: bytes) -> Image:
     if image is None:
         raise PictureError(message("picture.damaged"))
     return image  # type: ignore[return-value]
+
+
+def _unsupported(content: bytes) -> str | None:
+    return next((name for begin, name in OTHERS if begin.match(content)), None)
+
+
+def _is_video(begin: bytes) -> bool:
+    return bool(VIDEO.match(begin)) and not _unsupported(begin)
 
 
 def _without_end(path: Path, content: bytes) -> Image:

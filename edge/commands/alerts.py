@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge.alerts.state import OUTPUT_KINDS, AlertState, OutputState
 from edge.errors import AlertError, ConfigError
-from edge.text import did_you_mean
+from edge.text import HelpFormatter, did_you_mean
 
 if TYPE_CHECKING:
     from edge.alerts.trial import Outputs
@@ -31,13 +31,13 @@ exit codes:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``maskgate alerts``."""
-    actions = parser.add_subparsers(dest="action", metavar="test", title="actions", required=True)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
     testing = actions.add_parser(
         "test",
         help="switch each output on for a moment",
         description="Switch each output on for a moment, also while it is muted. That is no alarm and is not counted.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     testing.add_argument("name", nargs="?", metavar="NAME", help=f"only this output: {', '.join(OUTPUT_KINDS)}")
     testing.add_argument("--yes", action="store_true", help="energise a relay without a question")

@@ -21,11 +21,11 @@ from edge.sinks.counts import database, store_path
 from edge.sinks.counts.export import as_json, visits_as_json, write_csv, write_visits_csv
 from edge.sinks.counts.forget import Forgotten, forget
 from edge.sinks.counts.reading import PERIODS, Period, Row, Visit, read_rows, read_visits
-from edge.text import plural
+from edge.text import HelpFormatter, plural
 from edge.verdicts import Verdict
 
 SUMMARY = "print the visits counted, or delete some"
-ABOUT = "Print the visits counted, by hour, day, week or month, or one by one; delete those that only tried the door."
+ABOUT = "Print the counted visits by hour, day, week or month, or one by one; or delete some."
 
 HEADINGS = (*(verdict.words for verdict in Verdict), "visits", "mask rate", "frames", "uptime")
 
@@ -59,7 +59,7 @@ class Span:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``maskgate counts``."""
-    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    parser.epilog, parser.formatter_class = EXAMPLES, HelpFormatter
     _add_span(parser, "by default today by hour, everything by day, week or month")
     parser.add_argument(
         "--by",
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="comma-separated values, for spreadsheets and pandas")
     form.add_argument("--json", action="store_true", help="one JSON object, for programs")
-    actions = parser.add_subparsers(dest="action", metavar="forget", title="deleting")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="deleting")
     deleting = actions.add_parser(
         "forget",
         help="delete visits and their share of the hourly totals",
@@ -168,7 +168,7 @@ def _print_visits(visits: Sequence[Visit], door: str, args: argparse.Namespace) 
 def write_table(rows: Sequence[Row], by: Period | str, out: TextIO) -> None:
     """Aligned columns with a line of totals, for reading."""
     if not rows:
-        out.write("Nothing was counted in that time.\n")
+        out.write("Nothing was counted in that time. Recordings and the demo are not counted.\n")
         return
     form = {"hour": "%a %Y-%m-%d %H:%M", "day": "%a %Y-%m-%d", "week": "week of %Y-%m-%d", "month": "%Y-%m"}[by]
     lines = [[f"{row.start:{form}}", *_cells(row)] for row in rows]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError, StoreError
+from edge.text import HelpFormatter
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,7 +36,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``maskgate token``."""
-    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    parser.epilog, parser.formatter_class = EXAMPLES, HelpFormatter
     _add_file(parser, None)
     parser.add_argument("--yes", action="store_true", help="replace an existing token without asking")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", title="tokens with a name")

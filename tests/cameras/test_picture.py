@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.picture import PictureError, decode, read_picture
+from edge.cameras.picture import MAX_FILE_BYTES, PictureError, decode, read_picture
 from edge.cameras.stills import Stills
 from edge.values import Image
 from tests.stand_ins import memory
@@ -88,6 +88,24 @@ class TestFormats:
         (tmp_path / "a.jpg").write_bytes(begin + bytes(64))
         with pytest.raises(PictureError, match=f"^{name} pictures are not supported; convert it to JPEG"):
             read_picture(tmp_path / "a.jpg")
+
+    @pytest.mark.parametrize(
+        "begin",
+        [
+            b"\0\0\0\x18ftypisom\0\0\2\0isommp42",
+            b"\0\0\0\x14ftypqt  \0\0\2\0qt  ",
+            b"RIFF\0\1\2\3AVI LIST",
+            b"\x1aE\xdf\xa3\x93B\x82\x88matroska",
+            b"\0\0\1\xba\x44\0\4\0\4\1",
+        ],
+        ids=["mp4", "mov", "avi", "mkv", "mpg"],
+    )
+    def test_a_video_is_named_however_large(self, tmp_path: Path, begin: bytes) -> None:
+        with (tmp_path / "clip").open("wb") as file:
+            file.write(begin)
+            file.truncate(MAX_FILE_BYTES + 1)
+        with pytest.raises(PictureError, match="this is a video; `maskgate run --source FILE` judges it"):
+            read_picture(tmp_path / "clip")
 
     def test_a_floating_point_tiff_is_named(self) -> None:
         with pytest.raises(PictureError, match="TIFF pictures of floating-point numbers are not supported"):

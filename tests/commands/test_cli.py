@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +80,24 @@ class TestHelp:
             cli.main([command, "--help"])
         assert ended.value.code == 0
         assert f"maskgate {command}" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("words", [*([command] for command in COMMANDS), ["alerts", "test"]])
+    def test_it_fits_a_terminal(
+        self, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        with pytest.raises(SystemExit):
+            cli.main([*words, "--help"])
+        explained = capsys.readouterr().out.partition("examples:")[0]
+        assert [line for line in some(explained.splitlines()) if len(line) > 80] == []
+
+    @pytest.mark.parametrize("command", ["alerts", "counts", "token"])
+    def test_actions_are_named_once(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        explained = capsys.readouterr().out.partition("\n\n")[2].partition("examples:")[0]
+        names = [line.split()[0] for line in some(explained.splitlines()) if line.startswith("  ")]
+        assert [name for name, times in Counter(names).items() if times > 1] == []
 
     def test_it_loads_nothing_heavy(self, tmp_path: Path) -> None:
         program = (

@@ -110,11 +110,11 @@ def test_a_wrong_since_is_refused(text: str, tmp_path: Path) -> None:
 
 def test_nothing_counted_is_said(filled: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ask(filled)
-    assert capsys.readouterr().out == "Nothing was counted in that time.\n"
+    assert capsys.readouterr().out == "Nothing was counted in that time. Recordings and the demo are not counted.\n"
 
 
 def test_a_missing_store_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"no counts yet at .*counts\.db; start maskgate run") as caught:
+    with pytest.raises(StoreError, match=r"no counts yet at .*counts\.db\. .* start maskgate run") as caught:
         ask(tmp_path / "counts.db")
     assert caught.value.exit_code == 5
 
