@@ -27,6 +27,15 @@ from tests.stand_ins.screens import Door, open_door
 __all__ = ["browser"]
 
 WEDNESDAY = datetime(2025, 1, 29, 10, 30, tzinfo=timezone.utc)
+GAPS = """table => [...table.querySelectorAll("tr")].flatMap((row) => {
+  const texts = [...row.children].filter((cell) => cell.offsetWidth).map((cell) => {
+    const text = document.createRange();
+    text.selectNodeContents(cell);
+    return text.getBoundingClientRect();
+  });
+  return texts.slice(1).map((text, before) => text.left - texts[before].right);
+})"""
+"""Between texts that stand next to each other, in pixels."""
 SIZES = {"laptop": (1280, 800), "small screen": (800, 480), "phone": (390, 844)}
 
 
@@ -208,11 +217,12 @@ class TestPage:
 
     @pytest.mark.parametrize("language", ["en", "fr"])
     def test_tables_fit_on_a_phone(self, door: Door, page: Page, language: str) -> None:
-        page.set_viewport_size({"width": 390, "height": 844})
+        page.set_viewport_size({"width": 360, "height": 740})
         page.goto(f"{door.url}history?by=week&lang={language}")
         expect(page.locator("#weekdays-rows tr").first).to_be_visible()
         for wide in some(page.locator(".wide").all()):
             assert wide.evaluate("table => table.scrollWidth <= table.clientWidth")
+            assert min(wide.evaluate(GAPS)) >= 9.5
 
     def test_week_shows_rate_counts_and_change(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")
