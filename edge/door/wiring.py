@@ -218,16 +218,17 @@ def _source(
 def _signals(commands: Commands) -> Iterator[None]:
     """Stop at the next frame on the first signal; interrupt, still leaving everything off, on the second."""
     asked_at = -math.inf
+    heard: signal.Signals | None = None
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked_at
+        """Logs nothing: it may have interrupted the writing of another line."""
+        nonlocal asked_at, heard
         now = time.monotonic()
         ending = commands.stopped.is_set()
         if ending and now - asked_at > SAME_REQUEST:
             raise KeyboardInterrupt
         if not ending:
-            log.info("Stopping on %s.", signal.Signals(number).name)
-            asked_at = now
+            asked_at, heard = now, signal.Signals(number)
             commands.ask(Stop())
 
     heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
@@ -237,3 +238,5 @@ def _signals(commands: Commands) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if heard:
+            log.info("Stopped on %s.", heard.name)

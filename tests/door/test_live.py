@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from edge.door.pace import LEAST
 from edge.door.wiring import Options
 from edge.errors import ConfigError
 from edge.sinks.systemd import Notifier
+from edge.sinks.together import Sinks
 from edge.sinks.window import CLOSE, Window
 from edge.status import CameraState, Status, Summary
 from edge.values import Face, Frame, Image, StageTimes
@@ -190,6 +192,40 @@ class TestLive:
         before = [signal.getsignal(number) for number in daemon.STOP_SIGNALS]
         run(clip, store)
         assert [signal.getsignal(number) for number in daemon.STOP_SIGNALS] == before
+
+    @pytest.mark.usefixtures("alert")
+    def test_signals_do_not_log_inside_another_line(
+        self, clip: Path, store: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Interrupted(logging.Handler):
+            writing = False
+            torn: ClassVar[list[str]] = []
+            whole: ClassVar[list[str]] = []
+
+            def emit(self, record: logging.LogRecord) -> None:
+                line = record.getMessage()
+                (self.torn if self.writing else self.whole).append(line)
+                if line == "a line":
+                    self.writing = True
+                    stop()
+                    self.writing = False
+
+        log, show = logging.getLogger("edge"), Sinks.show
+
+        def logged(sinks: Sinks, status: Status, now: float) -> None:
+            log.info("a line")
+            show(sinks, status, now)
+
+        monkeypatch.setattr(Sinks, "show", logged)
+        handler = Interrupted()
+        log.addHandler(handler)
+        caplog.set_level(logging.INFO, "edge")
+        try:
+            run(clip, store)
+        finally:
+            log.removeHandler(handler)
+        assert handler.torn == []
+        assert handler.whole[-1] == "Stopped on SIGTERM."
 
     def test_nohup_is_respected(self, doorway: Doorway, store: Path, tmp_path: Path, alert: FakeAlert) -> None:
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
