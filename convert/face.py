@@ -17,6 +17,7 @@ from convert.mask_data import HELD_OUT
 from convert.unbias import unbias
 from edge.errors import ConfigError, ModelError
 from edge.runtime import Model, open_model
+from edge.values import Image
 from edge.vision.detectors import NMS_IOU
 from edge.vision.face_detector import FaceDetector, ShapedDetector
 from edge.vision.models import FaceEntry, InputSize, ShapeVariant
@@ -67,12 +68,14 @@ def run(args: argparse.Namespace) -> int:
     if not photos or not validation:
         raise ConfigError("The data has no photos: name COCO files with some as --data and as --validation.")
     model = quantize.load(args.model)
-    pictures = calibrate.face_pictures(photos, *_own_size(model), args.pictures, args.seed)
+    own = _own_size(model)
+    pictures_for = partial(calibrate.face_pictures, photos, count=args.pictures, seed=args.seed)
+    pictures = pictures_for(*own)
     equalise(model, pictures)
-    level = at_size(model, *_own_size(model))
+    level = at_size(model, *own)
     unbias(level, pictures, lambda one: quantize.to_int8(quantize.freeze(one), pictures))
     sizes = [(width, height), *((across, down) for across, down in args.shape)]
-    shapes = [_convert(args, model, level, size, photos) for size in sizes]
+    shapes = [_convert(args, model, level, size, pictures if size == own else pictures_for(*size)) for size in sizes]
     entry = FaceEntry(
         task="face-detection",
         file=shapes[0].file,
@@ -113,7 +116,7 @@ def _noted(split: Path) -> tuple[list[Photo], list[Photo]]:
 
 
 def _convert(
-    args: argparse.Namespace, model: Any, level: Any, size: tuple[int, int], photos: Sequence[Photo]
+    args: argparse.Namespace, model: Any, level: Any, size: tuple[int, int], pictures: Sequence[Image]
 ) -> Converted:
     """Quantize the model for one size of input, which names the file unless it is the main one.
 
@@ -121,7 +124,6 @@ def _convert(
     """
     width, height = size
     function = quantize.freeze(at_size(model, width, height))
-    pictures = calibrate.face_pictures(photos, width, height, args.pictures, args.seed)
     print(f"Quantizing {args.model} at {width}x{height} with {len(pictures)} pictures", flush=True)
     content = quantize.to_int8(quantize.freeze(at_size(level, width, height)), pictures)
     facts = tflite_file.read(content)
