@@ -116,9 +116,12 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         _add_common(command)
         if name == chosen:
             load_command(name).add_arguments(command)
+    command = listed.choices[chosen] if chosen else parser
     try:
-        _refuse_mistyped(words, listed.choices[chosen] if chosen else parser)
-        args = parser.parse_args(words)
+        _refuse_mistyped(words, command)
+        args, others = parser.parse_known_args(words)
+        if others:
+            command.error(f"{others[0]!r} is not understood; see {command.prog} --help.")
     except _ArgumentsError as error:
         parser.exit(ConfigError.exit_code, f"{error.usage}{error.prog}: error: {_masked(str(error), words)}\n")
     if args.command is None:

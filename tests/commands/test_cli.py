@@ -148,6 +148,8 @@ class TestCommandLine:
             (["counts", "--snice=7d"], "there is no option --snice; did you mean '--since'?"),
             (["--verbsoe", "config"], "there is no option --verbsoe; did you mean '--verbose'?"),
             (["config", "--xyzzy"], "there is no option --xyzzy; see maskgate config --help."),
+            (["config", "alerts.led_pin"], "'alerts.led_pin' is not understood; see maskgate config --help."),
+            (["run", "-x"], "'-x' is not understood; see maskgate run --help."),
         ],
     )
     def test_mistyped_option_gets_the_nearest(
