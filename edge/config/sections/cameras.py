@@ -22,7 +22,7 @@ class CameraSettings(Section):
     fps: float = Field(30.0, gt=0, le=120, description="Frame rate to request from a camera, in frames per second")
     exposure: Literal["normal", "backlight"] = Field(
         "normal",
-        description="backlight exposes for the middle of the picture: for camera modules with daylight behind the visitors",
+        description="backlight exposes for the middle of the picture: for camera modules with daylight behind visitors",
         json_schema_extra=ON_PAGE,
     )
     exposure_value: float = Field(
