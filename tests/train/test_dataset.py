@@ -296,6 +296,16 @@ class TestCheck:
         assert report.faces == {"with_mask": 3, "without_mask": 1}
         assert "without_mask has only 1 face;" in report.as_text()
 
+    def test_sizes_of_photos_are_not_called_face_sizes(self, tmp_path: Path) -> None:
+        photo(tmp_path / "folders" / "mask" / "a.jpg", size=(60, 40))
+        boxed = coco(tmp_path / "boxes", {"id": 7, "image_id": 1, "category_id": 1, "bbox": [10, 5, 20, 30]})
+        told = checked(tmp_path / "folders").as_text()
+        assert "photo, short side      40 to 40 px, median 40" in told
+        assert "face size" not in told
+        told = checked(tmp_path / "folders", boxed).as_text()
+        assert "photo, short side      40 to 40 px, median 40" in told
+        assert "face size, short side  20 to 20 px, median 20" in told
+
     def test_unreadable_photos_are_left_out(self, tmp_path: Path) -> None:
         photo(tmp_path / "mask" / "a.jpg")
         (tmp_path / "mask" / "b.jpg").write_bytes(b"not a photo")

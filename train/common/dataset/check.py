@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,10 @@ class Report:
         """What the operator should know before training, a sentence each."""
         return list(_warnings(self))
 
+    def _shown(self) -> Iterator[tuple[Photo, Annotation]]:
+        """Faces that are not ignored, each with its photo."""
+        return ((photo, face) for photo in self.photos for face in photo.faces if not face.ignore)
+
     def as_json(self) -> dict[str, Any]:
         """For ``dataset.json``."""
         return {
@@ -69,7 +73,8 @@ class Report:
             "faces": dict(self.faces),
             "parts": dict(Counter(photo.part.value if photo.part else "not split" for photo in self.photos)),
             "sources": dict(Counter(photo.source for photo in self.photos)),
-            "face_size_px": _sizes(self.photos, self.looks),
+            "face_size_px": _sizes(face.bbox.short_side for _, face in self._shown() if face.bbox),
+            "photo_size_px": _sizes(self.looks[one.path].short_side for one, face in self._shown() if not face.bbox),
             "skipped": dict(self.skipped),
             "unreadable": {str(path): fault for path, fault in self.unreadable.items()},
             "duplicates": [[str(path) for path in group] for group in self.duplicates],
@@ -84,11 +89,10 @@ class Report:
         said = self.as_json()
         rows = [("photos", str(said["photos"]))]
         rows += [(f"  {label}", plural(count, "face")) for label, count in self.faces.items()]
-        if said["face_size_px"]:
-            sizes = said["face_size_px"]
-            rows.append(
-                ("face size, short side", f"{sizes['smallest']} to {sizes['largest']} px, median {sizes['median']}")
-            )
+        for name, sizes in (("face size", said["face_size_px"]), ("photo", said["photo_size_px"])):
+            if sizes:
+                told = f"{sizes['smallest']} to {sizes['largest']} px, median {sizes['median']}"
+                rows.append((f"{name}, short side", told))
         rows += [(f"split: {part}", plural(count, "photo")) for part, count in said["parts"].items()]
         rows += [(f"skipped: {what}", plural(count, "file")) for what, count in sorted(self.skipped.items())]
         rows.append(("unreadable", plural(len(self.unreadable), "photo")))
@@ -222,16 +226,15 @@ def _doubles(groups: Sequence[Sequence[Path]]) -> str:
     return plural(sum(len(group) - 1 for group in groups), "photo")
 
 
-def _sizes(photos: Sequence[Photo], looks: Mapping[Path, Look]) -> dict[str, int]:
-    sides = [
-        face.bbox.short_side if face.bbox else min(looks[photo.path].width, looks[photo.path].height)
-        for photo in photos
-        for face in photo.faces
-        if not face.ignore
-    ]
-    if not sides:
+def _sizes(sides: Iterable[float]) -> dict[str, int]:
+    measured = list(sides)
+    if not measured:
         return {}
-    return {"smallest": round(min(sides)), "median": round(statistics.median(sides)), "largest": round(max(sides))}
+    return {
+        "smallest": round(min(measured)),
+        "median": round(statistics.median(measured)),
+        "largest": round(max(measured)),
+    }
 
 
 def _warnings(report: Report) -> Iterator[str]:

@@ -47,6 +47,11 @@ class Look:
     pattern: str = ""
     fault: str = ""
 
+    @property
+    def short_side(self) -> int:
+        """In pixels."""
+        return min(self.width, self.height)
+
 
 def look_at(paths: Iterable[Path], cache: Path | None, progress: Progress) -> dict[Path, Look]:
     """Look at each photo; those that have not changed since the last time are taken from ``cache``.
