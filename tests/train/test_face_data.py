@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edge.errors import ConfigError
-from edge.values import BBox, Face
+from edge.values import BBox, Face, Image
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
@@ -26,11 +29,16 @@ from train.face import hard as face_hard  # noqa: E402
 from train.face import photos as face_photos  # noqa: E402
 from train.face import teacher as face_teacher  # noqa: E402
 from train.face.batches import FaceBatches  # noqa: E402
+from train.face.loss import FACE  # noqa: E402
+from train.face.preview import COLOURS, draw_preview  # noqa: E402
 
 
 def test_taught_scores_need_their_size(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--train-size of 320"):
         face.run(arguments(tmp_path / "faces.json", tmp_path / "out", "--distil", "yunet.onnx"))
+
+
+Scores = Callable[[Image], NDArray[np.float32]]
 
 
 def batches(path: Path, seed: int = 1) -> FaceBatches:
@@ -58,6 +66,19 @@ def test_taught_scores_follow_the_picture(tmp_path: Path) -> None:
     images, (boxes, scores) = taught[0]
     assert boxes.shape == (3, face_augment.MAX_FACES, 5)
     np.testing.assert_allclose(scores[:, 0], (images.mean(axis=(1, 2, 3)) + 1) * 127.5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("distil", [None, lambda picture: np.float32([picture.mean()])], ids=["boxes", "scores, too"])
+def test_previews_show_what_training_draws(
+    tmp_path: Path, distil: Callable[[Image], NDArray[np.float32]] | None
+) -> None:
+    photos = face_photos.read_photos(coco(tmp_path))
+    draw_preview(
+        tmp_path / "augmented.jpg",
+        FaceBatches(photos, size=SIZE, batch_size=3, batches=2, seed=1, distil=distil),
+    )
+    sheet = cv2.imread(str(tmp_path / "augmented.jpg"))
+    assert np.any(np.all(np.abs(sheet.astype(int) - COLOURS[FACE]) < 60, axis=2)), "no box of a face"
 
 
 def test_batches_fit_the_model(tmp_path: Path) -> None:

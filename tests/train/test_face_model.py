@@ -37,6 +37,11 @@ from train.face import fit as face_fit  # noqa: E402
 from train.face import loss as face_loss  # noqa: E402
 from train.face import merge as face_merge  # noqa: E402
 from train.face import model as face_model  # noqa: E402
+from train.face.narrow import narrowed  # noqa: E402
+
+YUNET_WIDTHS = face_model.Early(16, (16, 64, 64, 64))
+SURPLUS = {"stem": 8, "stage_4_1": 24, "stage_4_2": 24}
+"""By block, the channels that YuNet has and the detector has not."""
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +94,7 @@ def test_inputs_must_be_multiples_of_strides(size: tuple[int, int]) -> None:
 
 
 def test_a_yunet_start_equals_yunet() -> None:
-    model = face_model.build_face_model(320, 320)
+    model = face_model.build_face_model(320, 320, YUNET_WIDTHS)
     face_fit.start_from(f"yunet={YUNET}", model)
     picture = demo_frame()
     (faces,) = face_eval.detect([picture], model.predict_on_batch, 320, 320)
@@ -104,7 +109,7 @@ def test_a_yunet_start_equals_yunet() -> None:
 
 @pytest.mark.skipif(not YUNET.exists(), reason="needs YuNet beside the project")
 def test_taught_scores_match_the_cells() -> None:
-    model = face_model.build_face_model(320, 320)
+    model = face_model.build_face_model(320, 320, YUNET_WIDTHS)
     face_fit.start_from(f"yunet={YUNET}", model)
     picture = cv2.resize(demo_frame(), (320, 320))
     maps = model.predict_on_batch(np.float32(picture[None, ..., ::-1]) / 127.5 - 1)
@@ -137,6 +142,24 @@ def test_two_scores_become_their_sum() -> None:
     expected = face_model.bounded(np.asarray(earlier(picture)))
     found = keras.ops.conv(picture, kernel, padding="same") + bias
     np.testing.assert_allclose(np.asarray(found)[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], rtol=1e-3, atol=1e-4)
+
+
+def test_narrowing_keeps_the_channels_that_count() -> None:
+    narrow, wide = (face_model.build_face_model(SIZE, SIZE, early) for early in (face_model.EARLY, YUNET_WIDTHS))
+    face_fit.start_from(f"yunet={YUNET}", wide)
+    for layer in wide.layers:
+        if layer.weights and (silent := SURPLUS.get(layer.name.rpartition("_")[0] or layer.name)):
+            kernel, bias = layer.get_weights()
+            channels = kernel.swapaxes(2, 3) if "depthwise" in layer.name else kernel
+            channels[..., 1 : 1 + silent] = 0
+            layer.set_weights([kernel, bias])
+    for name, weights in narrowed({layer.name: layer.get_weights() for layer in wide.layers}, narrow).items():
+        narrow.get_layer(name).set_weights(weights)
+    picture = np.random.default_rng(0).uniform(-1, 1, (1, SIZE, SIZE, 3)).astype(np.float32)
+    expected, found = wide(picture), narrow(picture)
+    assert all(np.ptp(expected[name]) > 0 for name in some(expected))
+    for name in some(found):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("content", [None, b"nothing"])

@@ -68,13 +68,17 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
         return self._batches
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Any]:
-        rng = np.random.default_rng((self._seed, self.epoch, index))
-        scenes = [augment(self._draw, self._size, rng) for _ in range(self._batch_size)]
+        scenes = self.scenes(index)
         images = np.stack([scene.image[..., ::-1] for scene in scenes])
         targets = np.stack([to_target(scene.boxes, self._size) for scene in scenes])
         if self._distil is None:
             return normalise(images), targets
         return normalise(images), (targets, np.stack([self._distil(scene.image) for scene in scenes]))
+
+    def scenes(self, index: int) -> list[Scene]:
+        """The varied pictures of one batch, BGR, with the boxes that are their targets."""
+        rng = np.random.default_rng((self._seed, self.epoch, index))
+        return [augment(self._draw, self._size, rng) for _ in range(self._batch_size)]
 
     def _draw(self, rng: Generator) -> Scene:
         index = int(np.searchsorted(self._cumulative, rng.random(), side="right"))

@@ -32,6 +32,7 @@ from train.face.hard import weigh
 from train.face.loss import FaceTrainer
 from train.face.merge import with_merged_scores
 from train.face.model import build_face_model
+from train.face.narrow import narrowed
 from train.face.preview import draw_preview
 from train.face.yunet import adopt_yunet
 
@@ -251,13 +252,14 @@ def weights_file(weights: str) -> Path:
 
 
 def adopt(path: Path, detector: keras.Model) -> None:
-    """Give a detector the weights of a saved one; layers that the saved one lacks keep their own.
+    """Give a detector the weights of a saved one; layers that the saved one lacks keep their own, a wider one is cut.
 
     Raises:
         ConfigError: The file is absent, or is not a detector like this one.
     """
     trained = read_model(path, "--weights")
-    known = with_merged_scores({layer.name: layer.get_weights() for layer in trained.layers if layer.weights})
+    saved = {layer.name: layer.get_weights() for layer in trained.layers if layer.weights}
+    known = narrowed(with_merged_scores(saved), detector)
     mine = {layer.name: layer for layer in detector.layers if layer.weights}
     alike = [name for name in known if name in mine and _shapes(known[name]) == _shapes(mine[name].get_weights())]
     if len(alike) < len(known):

@@ -1,7 +1,7 @@
 """The face detector: a small fully convolutional, anchor-free network of strides 8, 16 and 32.
 
 Its layers are those of YuNet (https://doi.org/10.1007/s11633-023-1423-y), so that training can start from the published
-weights, see ``train.face.yunet``. At stride 4 it is narrower, and each stage has further blocks for the time saved.
+weights, see ``train.face.yunet``. Up to stride 4 it is narrower, and each stage has further blocks for the time saved.
 Only operations that the Edge TPU maps: Conv2D, DepthwiseConv2D, ReLU, MaxPooling2D, Add, nearest 2x UpSampling2D and
 sigmoid. Decoding and non-maximum suppression happen outside the model.
 """
@@ -9,7 +9,7 @@ sigmoid. Decoding and non-maximum suppression happen outside the model.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers
@@ -20,8 +20,23 @@ STRIDES = (8, 16, 32)
 """Pixels of the input between neighbouring cells of each output map."""
 
 CHANNELS = 64
-EARLY_CHANNELS = (16, 56, 56, CHANNELS)
-"""Of the blocks at stride 4, where a channel costs most time."""
+
+
+class Early(NamedTuple):
+    """Channels up to stride 4, where pixels are many and a channel costs most time.
+
+    Attributes:
+        stem: Of the first convolution.
+        blocks: Of the blocks at stride 4.
+    """
+
+    stem: int
+    blocks: tuple[int, int, int, int]
+
+
+EARLY = Early(8, (16, 40, 40, CHANNELS))
+"""In steps of 8, as processors without int8 dot products multiply."""
+
 
 FURTHER_BLOCKS = {8: 1, 16: 2, 32: 2}
 """Residual blocks that YuNet does not have, by stride: the time that the narrower channels save."""
@@ -37,12 +52,13 @@ RESIDUAL_SCALE = 0.1
 """Of the last weights of a residual block, which so begins near the identity: a trained model can be deepened."""
 
 
-def build_face_model(width: int, height: int) -> keras.Model:
+def build_face_model(width: int, height: int, early: Early = EARLY) -> keras.Model:
     """Build the detector with random weights.
 
     Args:
         width: Of the input in pixels, a multiple of 32.
         height: Of the input in pixels, a multiple of 32.
+        early: Widths of the early layers.
 
     Returns:
         A model from (N, height, width, 3) float32 RGB in [-1, 1] (``edge.vision.preprocess.normalise``) to a dict
@@ -62,7 +78,7 @@ def build_face_model(width: int, height: int) -> keras.Model:
         )
     image = keras.Input((height, width, 3), name="image")
     outputs: dict[str, Any] = {}
-    for stride, features in zip(STRIDES, _neck(*_backbone(image)), strict=True):
+    for stride, features in zip(STRIDES, _neck(*_backbone(image, early)), strict=True):
         head = _block(features, CHANNELS, f"head_{stride}")
         outputs[f"score_{stride}"] = layers.Activation("sigmoid", name=f"score_{stride}")(_logits(head, stride))
         outputs[f"bbox_{stride}"] = _separable(head, 4, f"bbox_{stride}")
@@ -92,12 +108,12 @@ def _logits(features: Any, stride: int) -> Any:
     )(layers.ReLU(BOUND, name=f"bounded_{stride}_relu")(x))
 
 
-def _backbone(image: Any) -> list[Any]:
+def _backbone(image: Any, early: Early) -> list[Any]:
     """Features at strides 8, 16 and 32."""
-    x = layers.Conv2D(16, 3, strides=2, padding="same", kernel_initializer="he_normal", name="stem")(image)
+    x = layers.Conv2D(early.stem, 3, strides=2, padding="same", kernel_initializer="he_normal", name="stem")(image)
     x = _block(layers.ReLU(name="stem_relu")(x), 16, "stem_2")
     x = layers.MaxPooling2D(name="pool_4")(x)
-    for index, channels in enumerate(EARLY_CHANNELS):
+    for index, channels in enumerate(early.blocks):
         x = _block(x, channels, f"stage_4_{index}")
     features = []
     for stride in STRIDES:

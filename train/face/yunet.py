@@ -7,8 +7,7 @@ from the middle of a cell, and are drawn as this detector draws them; where it i
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +18,13 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from train.common.box_size import LARGER
-from train.face.merge import TwoScores
-from train.face.model import EARLY_CHANNELS, STRIDES
+from train.face.merge import TwoScores, Weights
+from train.face.model import EARLY, STRIDES
+from train.face.narrow import narrowed
 
 BLOCKS = (
     "stem_2",
-    *(f"stage_4_{index}" for index in range(len(EARLY_CHANNELS))),
+    *(f"stage_4_{index}" for index in range(len(EARLY.blocks))),
     *(f"stage_{stride}_{index}" for stride in STRIDES for index in range(2)),
     *("neck_32", "neck_16", "neck_8"),
     *(f"head_{stride}" for stride in STRIDES),
@@ -60,15 +60,22 @@ def adopt_yunet(path: Path, detector: keras.Model) -> None:
     pairs = [Pair(*rest[index : index + 2]) for index in range(0, len(rest), 2)]
     if len(pairs) != len(BLOCKS) + len(HEADS) * len(STRIDES):
         raise ConfigError(f"--weights yunet={path} has other layers than YuNet: name a file such as yunet_n_320.onnx.")
-    _set(detector.get_layer("stem"), _for_rgb(stem))
-    incoming: NDArray[np.intp] = np.arange(len(stem.bias))
+    known = _known(stem, pairs)
+    for name, weights in narrowed(known, detector).items():
+        detector.get_layer(name).set_weights(weights)
+
+
+def _known(stem: Convolution, pairs: Sequence[Pair]) -> dict[str, Weights]:
+    """By this detector's layers, as Keras has them."""
+    known: dict[str, Weights] = {"stem": _dense(_for_rgb(stem))}
     for name, pair in zip(BLOCKS, pairs, strict=False):
-        incoming = _set_pair(detector, name, pair, incoming)
+        known |= {f"{name}_pointwise": _dense(pair.pointwise), f"{name}_depthwise": _depthwise(pair.depthwise)}
     heads = dict(zip(HEADS, (pairs[len(BLOCKS) + 3 * k :][:3] for k in range(len(HEADS))), strict=True))
     for index, stride in enumerate(STRIDES):
-        both = _side_by_side(heads["face"][index], heads["object"][index])
-        detector.get_layer(f"bounded_{stride}").set_weights(_averaged(both).merged())
-        _set_pair(detector, f"bbox_{stride}", _as_drawn_here(heads["bbox"][index], stride))
+        known[f"bounded_{stride}"] = _averaged(_side_by_side(heads["face"][index], heads["object"][index])).merged()
+        bbox = _as_drawn_here(heads["bbox"][index], stride)
+        known |= {f"bbox_{stride}_pointwise": _dense(bbox.pointwise), f"bbox_{stride}": _depthwise(bbox.depthwise)}
+    return known
 
 
 def _convolutions(path: Path) -> Iterator[Convolution]:
@@ -113,29 +120,9 @@ def _averaged(two: Pair) -> TwoScores:
     )
 
 
-def _set_pair(
-    detector: keras.Model, name: str, pair: Pair, incoming: NDArray[np.intp] | None = None
-) -> NDArray[np.intp]:
-    """Set a block's weights. Returns the channels of YuNet's block that its output has."""
-    pointwise, depthwise = (_layer(detector, name, kind) for kind in ("pointwise", "depthwise"))
-    kept = _strongest(pair, pointwise.filters)
-    kernel = pair.pointwise.kernel[kept] if incoming is None else pair.pointwise.kernel[np.ix_(kept, incoming)]
-    _set(pointwise, Convolution(kernel, pair.pointwise.bias[kept]))
-    kernel = pair.depthwise.kernel[kept].transpose(2, 3, 0, 1)
-    depthwise.set_weights([kernel, pair.depthwise.bias[kept]])
-    return kept
+def _dense(convolution: Convolution) -> Weights:
+    return [convolution.kernel.transpose(2, 3, 1, 0), convolution.bias]
 
 
-def _strongest(pair: Pair, count: int) -> NDArray[np.intp]:
-    strength = np.linalg.norm(pair.pointwise.kernel.reshape(len(pair.pointwise.bias), -1), axis=1)
-    strength *= np.linalg.norm(pair.depthwise.kernel.reshape(len(strength), -1), axis=1)
-    return np.sort(np.argsort(-strength)[:count])
-
-
-def _layer(detector: keras.Model, name: str, kind: str) -> keras.Layer:
-    bbox = re.fullmatch(r"bbox_\d+", name) and kind == "depthwise"
-    return detector.get_layer(name if bbox else f"{name}_{kind}")
-
-
-def _set(layer: keras.Layer, convolution: Convolution) -> None:
-    layer.set_weights([convolution.kernel.transpose(2, 3, 1, 0), convolution.bias])
+def _depthwise(convolution: Convolution) -> Weights:
+    return [convolution.kernel.transpose(2, 3, 0, 1), convolution.bias]
