@@ -197,6 +197,19 @@ def test_the_teacher_adds_unannotated_faces() -> None:
     assert taught.ignore.tolist() == [[200, 0, 210, 12]]
 
 
+def test_thorough_annotators_overrule_the_teacher() -> None:
+    found = np.float32([(100, 0, 115, 30, 0.8), (200, 0, 210, 12, 0.5)])
+    (taught,) = face_teacher.teach([photo((0, 0, 50, 60))], [found], face_teacher.YUNET, [photo().source])
+    assert taught.boxes.tolist() == [[0, 0, 50, 60]]
+    assert taught.ignore.tolist() == [[100, 0, 115, 30]]
+
+
+def test_unknown_thorough_sources_are_refused(tmp_path: Path) -> None:
+    coco(tmp_path)
+    with pytest.raises(ConfigError, match="--thorough names elsewhere, but the sources are "):
+        face.run(arguments(tmp_path / "faces.json", tmp_path / "out", "--thorough", "elsewhere"))
+
+
 def test_the_teacher_respects_ignore_regions() -> None:
     uncertain = replace(photo(), ignore=np.float32([(0, 0, 50, 60)]))
     taught = face_teacher.with_missed(uncertain, np.float32([(2, 2, 52, 62, 0.9)]), face_teacher.FUSED)

@@ -87,6 +87,14 @@ def _add_start(group: argparse._ArgumentGroup) -> None:
         "faces that are not annotated where it is sure, and ignores them where it is not",
     )
     add(
+        "--thorough",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="a source whose annotators left out hardly a face: what only --teacher finds there is at most ignored, "
+        "never learned as a face; may be repeated (default: none)",
+    )
+    add(
         "--weights",
         metavar="MODEL",
         help="what to start from: shipped, a trained face.keras, yunet=PATH for the ONNX file of YuNet, or none "
@@ -162,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     check_out(args.out, args.resume, RESULTS)
     draw = parse_draws(args.draw)
-    from train.face.data import source_weights
+    from train.face.data import require_sources, source_weights
     from train.face.photos import gather
 
     faces = gather(
@@ -175,6 +183,7 @@ def run(args: argparse.Namespace) -> int:
     )
     # A source that is not there is told before anybody looks.
     source_weights(faces.training, draw=draw, negatives=args.negatives)
+    require_sources(faces.training, args.thorough, "--thorough")
     say(accelerator.use(mixed_precision=False))
     from train.face.fit import Run
 
@@ -202,6 +211,7 @@ def _settings(args: argparse.Namespace, draw: dict[str, float]) -> Settings:
         hold_out=args.hold_out,
         seek_hard=args.seek_hard,
         draw=draw,
+        thorough=tuple(args.thorough),
         negatives=args.negatives,
         distil=args.distil and str(args.distil),
         seed=args.seed,
@@ -220,7 +230,9 @@ def _taught(faces: Faces, args: argparse.Namespace) -> Faces:
         trust = FUSED
         seen, held = (read_found(part, args.teacher) for part in (faces.training, faces.held_out))
     return replace(
-        faces, training=teach(faces.training, seen, trust), held_out=drawn_alike(faces.held_out, held, trust)
+        faces,
+        training=teach(faces.training, seen, trust, args.thorough),
+        held_out=drawn_alike(faces.held_out, held, trust),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -116,6 +116,17 @@ def overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
     return bool(np.any(overlap > 0.3 * smaller))
 
 
+def require_sources(photos: Sequence[Photo], names: Iterable[str], option: str) -> None:
+    """Refuse an option that names a source which no photo has.
+
+    Raises:
+        ConfigError: It does.
+    """
+    known = {photo.source for photo in photos}
+    if unknown := sorted(set(names) - known):
+        raise ConfigError(f"{option} names {', '.join(unknown)}, but the sources are {', '.join(sorted(known))}.")
+
+
 def source_weights(
     photos: Sequence[Photo],
     seek_hard: float = 0.0,
@@ -131,9 +142,7 @@ def source_weights(
         ConfigError: ``draw`` names a source that no photo has.
     """
     sources, inverse = np.unique([photo.source for photo in photos], return_inverse=True)
-    unknown = sorted(set(draw) - set(sources.tolist()))
-    if unknown:
-        raise ConfigError(f"--draw names {', '.join(unknown)}, but the sources are {', '.join(sources.tolist())}.")
+    require_sources(photos, draw, "--draw")
     times = np.array([draw.get(source, 1.0) for source in sources.tolist()])
     draws = [photo.draws(seek_hard) for photo in photos]
     hardest = np.array([each.max(initial=1.0) for each in draws])

@@ -62,6 +62,7 @@ class Settings:
         seek_hard: How many times more often a face is drawn that the ``weights`` miss.
         draw: How many times more often photos of a source are drawn.
         negatives: The share of photos drawn that have no face.
+        thorough: Sources whose annotators are trusted more than the teacher.
         distil: YuNet file whose scores are learned beside the boxes, or None.
         seed: Of everything random.
     """
@@ -79,6 +80,7 @@ class Settings:
     seek_hard: float
     draw: dict[str, float]
     negatives: float
+    thorough: tuple[str, ...]
     distil: str | None
     seed: int
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -68,16 +69,25 @@ class Teacher:
         return np.column_stack([corners, found[:, -1]]).astype(np.float32)
 
 
-def teach(photos: Sequence[Photo], found: Sequence[Found], trust: Trust) -> list[Photo]:
+def teach(photos: Sequence[Photo], found: Sequence[Found], trust: Trust, thorough: Collection[str] = ()) -> list[Photo]:
     """Redraw boxes as the teacher draws them, and add what it found and nobody annotated, see ``with_missed``.
 
     Args:
         photos: To learn from.
         found: From ``look`` or ``read_found``.
         trust: In the teacher.
+        thorough: Sources whose annotators are trusted more than the teacher, see ``doubting``.
     """
     redrawn = drawn_alike(photos, found, trust)
-    return [with_missed(photo, rows, trust) for photo, rows in zip(redrawn, found, strict=True)]
+    return [
+        with_missed(photo, rows, doubting(trust) if photo.source in thorough else trust)
+        for photo, rows in zip(redrawn, found, strict=True)
+    ]
+
+
+def doubting(trust: Trust) -> Trust:
+    """Less trust: what the teacher is sure of counts neither way, and what it doubts is no face."""
+    return Trust(sure=math.inf, doubtful=trust.sure)
 
 
 def drawn_alike(photos: Sequence[Photo], found: Sequence[Found], trust: Trust) -> list[Photo]:
