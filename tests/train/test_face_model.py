@@ -40,8 +40,9 @@ from train.face import model as face_model  # noqa: E402
 from train.face.narrow import narrowed  # noqa: E402
 
 YUNET_WIDTHS = face_model.Early(16, (16, 64, 64, 64))
+NARROW = face_model.Early(8, (16, 40, 40, 64))
 SURPLUS = {"stem": 8, "stage_4_1": 24, "stage_4_2": 24}
-"""By block, the channels that YuNet has and the detector has not."""
+"""By block, the channels of ``YUNET_WIDTHS`` that ``NARROW`` lacks."""
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_two_scores_become_their_sum() -> None:
 
 
 def test_narrowing_keeps_the_channels_that_count() -> None:
-    narrow, wide = (face_model.build_face_model(SIZE, SIZE, early) for early in (face_model.EARLY, YUNET_WIDTHS))
+    narrow, wide = (face_model.build_face_model(SIZE, SIZE, early) for early in (NARROW, YUNET_WIDTHS))
     face_fit.start_from(f"yunet={YUNET}", wide)
     for layer in wide.layers:
         if layer.weights and (silent := SURPLUS.get(layer.name.rpartition("_")[0] or layer.name)):

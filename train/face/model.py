@@ -1,7 +1,7 @@
 """The face detector: a small fully convolutional, anchor-free network of strides 8, 16 and 32.
 
 Its layers are those of YuNet (https://doi.org/10.1007/s11633-023-1423-y), so that training can start from the published
-weights, see ``train.face.yunet``. Up to stride 4 it is narrower, and each stage has further blocks for the time saved.
+weights, see ``train.face.yunet``. At stride 4 it is narrower, and each stage has further blocks for the time saved.
 Only operations that the Edge TPU maps: Conv2D, DepthwiseConv2D, ReLU, MaxPooling2D, Add, nearest 2x UpSampling2D and
 sigmoid. Decoding and non-maximum suppression happen outside the model.
 """
@@ -34,9 +34,7 @@ class Early(NamedTuple):
     blocks: tuple[int, int, int, int]
 
 
-EARLY = Early(8, (16, 40, 40, CHANNELS))
-"""In steps of 8, as processors without int8 dot products multiply."""
-
+EARLY = Early(16, (16, 56, 56, CHANNELS))
 
 FURTHER_BLOCKS = {8: 1, 16: 2, 32: 2}
 """Residual blocks that YuNet does not have, by stride: the time that the narrower channels save."""
