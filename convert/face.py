@@ -20,7 +20,8 @@ from edge.runtime import Model, open_model
 from edge.values import Image
 from edge.vision.detectors import NMS_IOU
 from edge.vision.face_detector import FaceDetector, ShapedDetector
-from edge.vision.models import FaceEntry, InputSize, ShapeVariant
+from edge.vision.models import FaceEntry, FloatVariant, InputSize, ShapeVariant
+from edge.vision.models.precision import FLOAT16
 from train.common.reproducible import METRICS_FILE
 from train.face.data import Photo
 from train.face.figures import MAX_FACES
@@ -29,18 +30,32 @@ from train.face.photos import SPLIT_FILE, read_photos, read_split
 
 
 class Converted(NamedTuple):
-    """The detector for one size of input: a frozen float function, and the content of a .tflite file with its facts."""
+    """The detector for one size of input: the content of its .tflite files, in int8 and in float16.
+
+    Attributes:
+        file: Name of the int8 file.
+        input: Of both.
+        content: In int8.
+        facts: Of ``content``.
+        float16: In float16.
+    """
 
     file: str
     input: InputSize
-    function: Any
     content: bytes
     facts: tflite_file.ModelFacts
+    float16: bytes
 
     @property
     def sha256(self) -> str:
-        """Of the content, hexadecimal."""
+        """Of the int8 file, hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def in_float16(self) -> FloatVariant:
+        """What the manifest says of the float16 file."""
+        name = self.file.removesuffix(".tflite") + FLOAT16
+        return FloatVariant(file=name, sha256=hashlib.sha256(self.float16).hexdigest())
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -83,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
         input=shapes[0].input,
         labels=("face",),
         strides=STRIDES,
-        shapes=tuple(ShapeVariant(file=one.file, sha256=one.sha256, input=one.input) for one in shapes[1:]),
+        shapes=tuple(_variant(one) for one in shapes[1:]),
+        float16=shapes[0].in_float16,
         training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
         data=provenance.describe_data(named, [photo.source for photo in photos], "photos"),
         figures={},
@@ -97,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     data = provenance.describe_data(measured, [photo.source for photo in judged], "photos")
     figures = provenance.figures(args, stages, args.pictures, shapes[0].facts, {"data": data, **compared})
     figures["origin"] = origin.described(stages[-1], len(photos), len(judged), "photos")
-    contents = {one.file: one.content for one in shapes}
+    contents = {one.file: one.content for one in shapes} | {one.in_float16.file: one.float16 for one in shapes}
     publish.stage(args.output, args.name, contents, entry.model_copy(update={"figures": figures}))
     print(f"{tables.parity_tables(compared)}\n\n{publish.written(args.output, entry)}")
     return 0
@@ -123,13 +139,17 @@ def _convert(
     ``level`` is the model with what ``unbias`` changed. It becomes int8; the model itself is what it is compared with.
     """
     width, height = size
-    function = quantize.freeze(at_size(model, width, height))
     print(f"Quantizing {args.model} at {width}x{height} with {len(pictures)} pictures", flush=True)
     content = quantize.to_int8(quantize.freeze(at_size(level, width, height)), pictures)
     facts = tflite_file.read(content)
     tflite_file.check(facts, expected(width, height))
     name = args.name if size == tuple(args.size) else f"{args.name}-{width}x{height}"
-    return Converted(f"{name}.tflite", InputSize(width=width, height=height), function, content, facts)
+    float16 = quantize.to_float16(quantize.freeze(at_size(model, width, height)))
+    return Converted(f"{name}.tflite", InputSize(width=width, height=height), content, facts, float16)
+
+
+def _variant(shape: Converted) -> ShapeVariant:
+    return ShapeVariant(file=shape.file, sha256=shape.sha256, input=shape.input, float16=shape.in_float16)
 
 
 def _own_size(model: Any) -> tuple[int, int]:
@@ -182,12 +202,12 @@ def expected(width: int, height: int) -> tflite_file.Expected:
 def compare(
     photos: Sequence[Photo], shapes: Sequence[Converted], entry: FaceEntry, cases: parity.ListedCases
 ) -> dict[str, Any]:
-    """Compare float with int8, each photo in the input shape that the device would use.
+    """Compare the float16 files with the int8 ones, each photo in the input shape that the device would use.
 
     See ``convert.parity.face_parity``.
     """
     entries = [entry.model_copy(update=one.changes) for one in shapes]
-    floating = _shaped([quantize.FloatModel(one.function) for one in shapes], entries)
+    floating = _shaped([open_model(one.float16, name=one.in_float16.file) for one in shapes], entries)
     quantized = _shaped([open_model(one.content, name=one.file) for one in shapes], entries)
     before, after = parity.find_faces(photos, [floating, quantized])
     said = parity.faces_found(photos, {"float": before, "int8": after})

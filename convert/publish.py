@@ -22,6 +22,7 @@ from edge.vision.models import (
     load_shapes,
     read_manifest,
 )
+from edge.vision.models.precision import suited
 from train.common.reproducible import write_json
 
 MANIFEST = "manifest.json"
@@ -124,7 +125,9 @@ def _after(first: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, 
 
 def _files(model: ModelFile[ModelEntry]) -> Sequence[ModelFile[Any]]:
     if isinstance(model.entry, FaceEntry):
-        return load_shapes(ModelFile(model.name, model.path, model.entry, model.content))
+        in_int8 = ModelFile(model.name, model.path, model.entry, model.content)
+        in_float = suited(in_int8, "float16")
+        return load_shapes(in_int8) + (load_shapes(in_float) if in_float is not in_int8 else [])
     return [model]
 
 

@@ -97,6 +97,22 @@ def to_int8(function: Any, pictures: Sequence[Image]) -> bytes:
         raise ModelError(f"The model cannot be made int8 ({reason}): build it from the layers of train/.") from error
 
 
+def to_float16(function: Any) -> bytes:
+    """A frozen function with its weights in float16, computed in float32.
+
+    Args:
+        function: From ``freeze``.
+
+    Returns:
+        The content of a .tflite file.
+    """
+    with _quiet():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        return bytes(converter.convert())
+
+
 def versions() -> dict[str, str]:
     """Of the packages that shape the result."""
     return {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}

@@ -43,7 +43,8 @@ def read_model(named: Path) -> dict[str, bytes]:
             raise DeployError(f"{manifest} does not describe {named.name}: convert it again with 'make convert'.")
     files: dict[str, bytes] = {}
     for entry in models.values():
-        for one in (entry, *entry.get("shapes", ()), *filter(None, [entry.get("edgetpu")])):
+        in_int8 = [entry, *entry.get("shapes", ())]
+        for one in filter(None, [*in_int8, *(each.get("float16") for each in in_int8), entry.get("edgetpu")]):
             files[one["file"]] = _proven(folder / one["file"], one["sha256"])
         if (folder / entry["card"]).is_file():
             files[entry["card"]] = (folder / entry["card"]).read_bytes()

@@ -51,20 +51,25 @@ def _fails_interlaced(version: str) -> bool:
     return fails(version)
 
 
-def models(_: Machine, config: Config) -> Iterator[Finding]:
+def models(machine: Machine, config: Config) -> Iterator[Finding]:
     from edge.vision.models import FaceEntry, MaskEntry, load_first_look, load_model, load_shapes
+    from edge.vision.models.precision import suited
 
     def mask() -> list[ModelFile[Any]]:
         first = load_first_look(config.mask.model)
         return [load_model(config.mask.model, MaskEntry), *([first] if first else [])]
 
-    yield _model(lambda: load_shapes(load_model(config.face.model, FaceEntry)))
+    def face() -> list[ModelFile[Any]]:
+        return load_shapes(suited(load_model(config.face.model, FaceEntry), config.runtime.precision, machine.root))
+
+    yield _model(face)
     yield _model(mask)
 
 
 def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
     """On a model, its other input sizes, and what looks before it."""
     from edge.vision.models import SHIPPED_MANIFEST
+    from edge.vision.models.precision import FLOAT16
 
     try:
         model, *others = load()
@@ -75,6 +80,7 @@ def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
     shapes = [one for one in (model, *others) if one.name == model.name]
     said = [f"{one.entry.input.width}x{one.entry.input.height}" for one in shapes]
     said += [f"after {one.path.name}" for one in others if one.name != model.name]
+    said += ["float16 is quicker here than int8"] if model.path.name.endswith(FLOAT16) else []
     own = "" if model.path.parent == SHIPPED_MANIFEST.parent else f" of your own, {model.path.parent}"
     return Finding("models", State.OK, f"{model.name}: {model.path.name}{own}, {', '.join(said)}, hash verified")
 

@@ -1,4 +1,4 @@
-"""Prepares an image for a model: quantized by a table, without floating point."""
+"""Prepares an image for a model: by a table of the 256 grey levels."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ class ModelInput:
             )
         if spec.dtype not in (np.int8, np.float32):
             raise ModelError(f"The model takes {spec.dtype} pictures; convert it to int8 or float32.")
-        self._levels = levels
         self._values = np.empty(spec.shape, spec.dtype)
-        self._table: NDArray[np.int8] | None = None
+        self._table: NDArray[Any] = normalise(np.arange(256, dtype=np.uint8), levels)
         self._only_shifts = False
         if spec.dtype == np.int8:
             self._table = quantization_table(spec.quantization.scale, spec.quantization.zero_point, levels)
@@ -49,9 +48,7 @@ class ModelInput:
 
     def __call__(self, image: Image) -> NDArray[Any]:
         """(height, width, 3) uint8 to (1, height, width, 3) int8 or float32."""
-        if self._table is None:
-            self._values[0] = normalise(image, self._levels)
-        elif self._only_shifts:  # the usual scale: a flipped highest bit, for a twentieth of the table's time
+        if self._only_shifts:  # the usual scale: a flipped highest bit, for a twentieth of the table's time
             np.bitwise_xor(image, SIGN_BIT, out=self._values[0].view(np.uint8))
         else:
             cv2.LUT(image, self._table, dst=self._values[0])

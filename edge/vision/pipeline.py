@@ -29,6 +29,7 @@ from edge.vision.models import (
     load_model,
     load_shapes,
 )
+from edge.vision.models.precision import suited
 from edge.vision.two_looks import TwoLooks
 
 NOT_COMPILED = message("edgetpu.not_compiled")
@@ -154,14 +155,18 @@ def load_pipeline(
     """
     face = load_model(config.face.model, FaceEntry)
     mask = load_model(config.mask.model, MaskEntry)
+    wanted = live is not None and config.runtime.accelerator != "cpu"
+    compiled = [edgetpu_content(face), edgetpu_content(mask)] if wanted else [None]
+    both = [content for content in compiled if content] if all(compiled) else []
+    if not both:  # an Edge TPU and the processor in its place take the same pictures
+        face = suited(face, config.runtime.precision, live.root if live else Path("/"))
     backend, threads = config.runtime.backend, config.runtime.threads
     on_processor = [open_model(one.content, backend, threads, name=str(one.path)) for one in (face, mask)]
     accelerator, trouble = None, None
-    if live and config.runtime.accelerator != "cpu":
-        compiled = [content for content in (edgetpu_content(face), edgetpu_content(mask)) if content]
+    if live and wanted:
         wish = Wish(config.runtime.accelerator, config.runtime.device, config.runtime.edgetpu_library)
-        if len(compiled) == len(on_processor):
-            accelerator = Accelerator(on_processor, compiled, wish, live.clock, state=live.state, root=live.root)
+        if both:
+            accelerator = Accelerator(on_processor, both, wish, live.clock, state=live.state, root=live.root)
         elif wish.kind == "edgetpu" or find_devices(live.root):
             trouble = NOT_COMPILED
             log.warning("%s", trouble)

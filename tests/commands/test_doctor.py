@@ -123,6 +123,13 @@ class TestAGoodPi:
         own = f" of your own, {Path(config.face.model.partition('#')[0]).parent}"
         assert texts == [f"{name}: {name}.tflite{own}, 320x240, hash verified" for name in ("face", "mask")]
 
+    def test_the_face_model_suits_the_processor(self, pi: Path, config: Config) -> None:
+        (pi / "proc/cpuinfo").write_text("flags\t: sse4_2 avx avx2\n")
+        shipped = changed(config, face={"model": "face"})
+        face, _ = (finding.text for finding in examine(machine(pi), shipped) if finding.name == "models")
+        assert face.startswith("face: face-float16.tflite, 320x320, ")
+        assert "float16 is quicker here than int8" in face
+
 
 class TestWhatKeepsItFromRunning:
     def problem(self, findings: list[Finding]) -> Finding:

@@ -23,6 +23,7 @@ from edge.values import LABELS, BBox, Face, Frame, Image, Label
 from edge.vision.face_detector import FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes, read_manifest
+from edge.vision.models.precision import suited
 from edge.vision.preprocess import letterbox, quantization_table
 from tests.nonempty import some
 
@@ -161,6 +162,15 @@ def test_each_picture_shape_gets_its_file(converted: Path) -> None:
     ]  # fmt: skip
     detector = FaceDetector(open_model(files[1].content), files[1].entry)
     assert all(0 < face.score < 1 for face in some(detector.detect(Frame.still(picture(1)), 0.004)))
+
+
+def test_each_shape_comes_in_float_too(converted: Path) -> None:
+    in_float = suited(load_model(f"{converted}/manifest.json#face", FaceEntry), "float16")
+    files = load_shapes(in_float)
+    assert [file.path.name for file in files] == ["face-float16.tflite", "face-96x64-float16.tflite"]
+    for file in some(files):
+        detector = FaceDetector(open_model(file.content), file.entry)
+        assert all(0 < face.score < 1 for face in some(detector.detect(Frame.still(picture(1)), 0.004)))
 
 
 def test_the_device_runs_the_converted_classifier(converted: Path) -> None:
@@ -436,7 +446,8 @@ def test_publishing_keeps_other_models(converted: Path, tmp_path: Path) -> None:
         assert main(["publish", name, "--from", str(converted), "--to", str(target)]) == 0
     assert read_manifest(target / "manifest.json") == read_manifest(converted / "manifest.json")
     assert sorted(path.name for path in target.iterdir()) == [
-        "face-96x64.tflite", "face.md", "face.tflite", "manifest.json", "mask.md", "mask.tflite",
+        "face-96x64-float16.tflite", "face-96x64.tflite", "face-float16.tflite", "face.md", "face.tflite",
+        "manifest.json", "mask.md", "mask.tflite",
     ]  # fmt: skip
     load_model(f"{target}/manifest.json#face", FaceEntry)
     load_model(f"{target}/manifest.json#mask", MaskEntry)

@@ -17,6 +17,7 @@ from deploy.__main__ import main
 from deploy.errors import DeployError
 from deploy.model import FOLDER, add_to_wheel, digest, read_model
 from edge.config.own_model import OWN_MANIFEST
+from edge.vision.models import SHIPPED_MANIFEST
 from tests.stand_ins.container import must
 from tests.stand_ins.converted_model import converted_model
 
@@ -52,6 +53,12 @@ def test_wheels_get_model_and_record(model: Path, wheel: Path) -> None:
     hashed = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     assert f"{FOLDER}/mask-small.tflite,sha256={hashed},{len(content)}" in record
     assert record[-1] == "maskgate-1.2.3.dist-info/RECORD,,"
+
+
+def test_wheels_get_every_file_of_a_face_model() -> None:
+    files = {path.name for path in SHIPPED_MANIFEST.parent.glob("face*.tflite")}
+    assert files == {name for name in read_model(SHIPPED_MANIFEST.with_name("face.tflite")) if name.endswith(".tflite")}
+    assert len(files) == 6
 
 
 def test_releases_are_named_after_models(model: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.board.findings import State
+from edge.board.findings import Machine, State
 from edge.config import Config, load
 from edge.config.own_model import own_model
 from edge.errors import ModelError
@@ -87,7 +87,7 @@ def test_doctor_and_page_name_it(folder: Path) -> None:
     from edge.vision.checks import models
 
     config = load(None, {"MASKGATE_MASK_MODEL": f"{folder}/"}).config
-    *_, found = models(None, config)  # type: ignore[arg-type]
+    *_, found = models(Machine(), config)
     assert found.state is State.OK
     assert f"door: mask-small.tflite of your own, {folder}" in found.text
     assert title(f"{folder}/manifest.json#door") == "door, your own"

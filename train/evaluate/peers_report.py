@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from edge.runtime.processor import instruction_sets
 from train.common import plots
 from train.evaluate.measure import SAME_FACE, SIZES, Outcome, figures, match, recall
 from train.evaluate.peers import System
@@ -121,14 +122,15 @@ def machine_readable(rows: Sequence[Row], data: str) -> dict[str, Any]:
 
 
 def machine() -> str:
-    """What ran this: processor, cores, system."""
+    """What ran this: processor, cores, instruction sets that matter to models, system."""
     model = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
-    return f"{named[0] if named else model} ({platform.machine()}, {os.cpu_count()} cores), {platform.system()}"
+    can = ", ".join((platform.machine(), f"{os.cpu_count()} cores", *instruction_sets()))
+    return f"{named[0] if named else model} ({can}), {platform.system()}"
 
 
 def _main_table(rows: Sequence[Row]) -> str:

@@ -15,6 +15,10 @@ class RuntimeSettings(Section):
     backend: Literal["auto", "litert", "tflite-runtime", "tensorflow"] = Field(
         "auto", description="TFLite runtime; auto takes the first one that is installed, in this order"
     )
+    precision: Literal["auto", "int8", "float16"] = Field(
+        "auto",
+        description="Of the face model on the processor; auto: float16 on x86-64 without int8 dot products, else int8",
+    )
     accelerator: Literal["auto", "edgetpu", "cpu"] = Field(
         "auto", description="auto uses an Edge TPU if there is one; edgetpu also reports a problem if there is none"
     )

@@ -57,12 +57,20 @@ class ModelEntry(ManifestPart):
     edgetpu: EdgeTpuVariant | None = Field(None, description="For the Edge TPU, where it was compiled")
 
 
+class FloatVariant(ManifestPart):
+    """The same weights, not quantized."""
+
+    file: FileName = Field(description="Name of the file, beside the manifest")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
+
+
 class ShapeVariant(ManifestPart):
     """The same weights for another input size, for frames of another shape."""
 
     file: FileName = Field(description="Name of the file, beside the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
     input: InputSize
+    float16: FloatVariant | None = Field(None, description="The same in float16; see runtime.precision")
 
 
 class FaceEntry(ModelEntry):
@@ -76,6 +84,9 @@ class FaceEntry(ModelEntry):
     )
     shapes: tuple[ShapeVariant, ...] = Field(
         (), description="The same weights for other input sizes; each frame goes where least of the input is padding"
+    )
+    float16: FloatVariant | None = Field(
+        None, description="The same weights in float16, which some processors run faster; see runtime.precision"
     )
 
 
@@ -172,7 +183,7 @@ def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
     entry = find_entry(reference, kind)
     manifest_path, name = _located(reference, kind)
     path = manifest_path.parent / entry.file
-    return ModelFile(name, path, entry, _proven_bytes(path, entry.sha256))
+    return ModelFile(name, path, entry, proven_bytes(path, entry.sha256))
 
 
 def find_entry(reference: str, kind: type[Entry]) -> Entry:
@@ -244,9 +255,10 @@ def load_shapes(model: ModelFile[FaceEntry]) -> list[ModelFile[FaceEntry]]:
     others = []
     for shape in model.entry.shapes:
         changed = {"file": shape.file, "sha256": shape.sha256, "input": shape.input, "shapes": (), "edgetpu": None}
+        changed["float16"] = shape.float16
         path = model.path.with_name(shape.file)
         entry = model.entry.model_copy(update=changed)
-        others.append(ModelFile(model.name, path, entry, _proven_bytes(path, shape.sha256)))
+        others.append(ModelFile(model.name, path, entry, proven_bytes(path, shape.sha256)))
     return [model, *others]
 
 
@@ -268,10 +280,15 @@ def edgetpu_content(model: ModelFile[Entry]) -> bytes | None:
         ModelError: The manifest names one, and its file is absent or altered.
     """
     variant = model.entry.edgetpu
-    return None if variant is None else _proven_bytes(model.path.with_name(variant.file), variant.sha256)
+    return None if variant is None else proven_bytes(model.path.with_name(variant.file), variant.sha256)
 
 
-def _proven_bytes(path: Path, sha256: str) -> bytes:
+def proven_bytes(path: Path, sha256: str) -> bytes:
+    """A file's content, which has the hash that the manifest promises.
+
+    Raises:
+        ModelError: It is absent or altered.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
