@@ -152,7 +152,7 @@ def test_narrowing_keeps_the_channels_that_count() -> None:
         if layer.weights and (silent := SURPLUS.get(layer.name.rpartition("_")[0] or layer.name)):
             kernel, bias = layer.get_weights()
             channels = kernel.swapaxes(2, 3) if "depthwise" in layer.name else kernel
-            channels[..., 1 : 1 + silent] = 0
+            channels[..., 1 : 1 + silent] = bias[1 : 1 + silent] = 0
             layer.set_weights([kernel, bias])
     for name, weights in narrowed({layer.name: layer.get_weights() for layer in wide.layers}, narrow).items():
         narrow.get_layer(name).set_weights(weights)
