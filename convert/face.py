@@ -14,6 +14,7 @@ import keras
 from convert import calibrate, origin, parity, provenance, publish, quantize, tables, tflite_file, worth
 from convert.equalise import equalise
 from convert.mask_data import HELD_OUT
+from convert.spread import spread
 from convert.unbias import unbias
 from edge.errors import ConfigError, ModelError
 from edge.runtime import Model, open_model
@@ -144,7 +145,7 @@ def _convert(
     facts = tflite_file.read(content)
     tflite_file.check(facts, expected(width, height))
     name = args.name if size == tuple(args.size) else f"{args.name}-{width}x{height}"
-    float16 = quantize.to_float16(quantize.freeze(at_size(model, width, height)))
+    float16 = quantize.to_float16(quantize.freeze(spread(at_size(model, width, height))))
     return Converted(f"{name}.tflite", InputSize(width=width, height=height), content, facts, float16)
 
 
