@@ -80,7 +80,7 @@ def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
     shapes = [one for one in (model, *others) if one.name == model.name]
     said = [f"{one.entry.input.width}x{one.entry.input.height}" for one in shapes]
     said += [f"after {one.path.name}" for one in others if one.name != model.name]
-    said += ["float16 is quicker here than int8"] if model.path.name.endswith(FLOAT16) else []
+    said += ["in float16"] if model.path.name.endswith(FLOAT16) else []
     own = "" if model.path.parent == SHIPPED_MANIFEST.parent else f" of your own, {model.path.parent}"
     return Finding("models", State.OK, f"{model.name}: {model.path.name}{own}, {', '.join(said)}, hash verified")
 
