@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 
+from edge import streams
+
 TYPE_CHECKING = False  # typing itself takes as long to load as the rest of this module
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,7 @@ INTERRUPTED = 130
 
 def program() -> NoReturn:
     """The command as its own process."""
+    streams.open_all()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup ignores it
         signal.signal(signal.SIGINT, _leave)
     end_process(main())

@@ -11,13 +11,15 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 from edge.cli import INTERRUPTED
 from edge.commands import commands
 from edge.commands import load as load_command
-from edge.errors import ConfigError, MaskgateError
+from edge.errors import ConfigError, MaskgateError, StoreError
+from edge.streams import Watched
 from edge.text import HelpFormatter, did_you_mean
 
 UNEXPECTED = 70
@@ -46,7 +48,7 @@ configuration, later ones win:
 
 exit codes:
   0  clean end                            4  a model is missing or altered, or there is no runtime
-  1  check: an image was unreadable;      5  counts or events cannot be read or written
+  1  check: an image was unreadable;      5  counts, events or output cannot be read or written
      doctor: it cannot run at a door      6  the alert output that was asked for cannot be driven
   2  wrong command line or configuration  70  unexpected error (-v shows where)
   3  camera absent, busy or unreadable    75  ended to start again, as an operator asked
@@ -62,29 +64,54 @@ def run(arguments: Sequence[str] | None, interruptible: Callable[[], None]) -> i
         interruptible: Called once all is read, before the command begins.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    output = Watched(sys.stdout)
+    try:
+        with redirect_stdout(cast(TextIO, output)):
+            return _run(words, interruptible, output)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        return _unwritten(output.failure) if output.failure else _failed(error, words)
+
+
+def _run(words: Sequence[str], interruptible: Callable[[], None], output: Watched) -> int:
     try:
         args = _parse(words)
         _configure_logging(args.verbose)
-        return _dispatch(args, interruptible)
-    except MaskgateError as error:
+        code = _dispatch(args, interruptible)
+    except SystemExit:  # the help or the version was printed
+        output.finish()
+        raise
+    output.finish()
+    return code
+
+
+def _unwritten(failure: OSError) -> int:
+    """Standard output cannot be written: its reader had enough, or the disk is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python would complain when it flushes at exit
+    if isinstance(failure, BrokenPipeError):
+        return 0
+    print(
+        f"maskgate: error: Cannot write to standard output: {failure.strerror}; make room, or write to another place.",
+        file=sys.stderr,
+    )
+    return StoreError.exit_code
+
+
+def _failed(error: Exception, words: Sequence[str]) -> int:
+    """Say why the command failed; returns its exit code."""
+    if isinstance(error, MaskgateError):
         print(f"maskgate: error: {error}{_with_rights(error, words)}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of a printed table had enough. Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except Exception as error:
-        if {"-v", "--verbose"} & set(words):
-            traceback.print_exc()
-        what = _masked(" ".join(f"{type(error).__name__}: {error}".split()), words)
-        print(
-            f"maskgate: unexpected error: {what}. Run it again with -v, and report what it"
-            " prints together with the output of `maskgate doctor`.",
-            file=sys.stderr,
-        )
-        return UNEXPECTED
+    if {"-v", "--verbose"} & set(words):
+        traceback.print_exception(error)
+    what = _masked(" ".join(f"{type(error).__name__}: {error}".split()), words)
+    print(
+        f"maskgate: unexpected error: {what}. Run it again with -v, and report what it"
+        " prints together with the output of `maskgate doctor`.",
+        file=sys.stderr,
+    )
+    return UNEXPECTED
 
 
 def _with_rights(error: MaskgateError, words: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import stat
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.cameras.orientation import is_webp, upright
 from edge.cameras.picture_cost import cost, is_float_tiff
 from edge.errors import MaskgateError
 from edge.messages import message
@@ -72,6 +74,16 @@ def images_in(files: Iterable[Path]) -> tuple[list[Path], str]:
     return [path for path in shown if path.suffix.lower() in SUFFIXES], listed
 
 
+def may_be_file(entry: os.DirEntry[str] | Path) -> bool:
+    """Whether this is a file; also where that cannot be found out, because reading it then says why."""
+    try:
+        return stat.S_ISREG(entry.stat().st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
 def read_picture(path: Path) -> Image:
     """Decode a picture file: any depth, grey, colour or with alpha, turned upright by its EXIF orientation.
 
@@ -117,13 +129,15 @@ def decode(content: bytes) -> Image:
         raise PictureError(message("picture.float_tiff"))
     if cost(content).too_much:
         raise PictureError(message("picture.too_much"))
+    webp = is_webp(content)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if webp else cv2.IMREAD_COLOR
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise PictureError(message("picture.header")) from error
     if image is None:
         raise PictureError(message("picture.damaged"))
-    return image  # type: ignore[return-value]
+    return upright(image, content) if webp else image  # type: ignore[arg-type,return-value]
 
 
 def _unsupported(content: bytes) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.cameras.picture import SUFFIXES, UNSUPPORTED, PictureError, images_in, read_picture
+from edge.cameras.picture import SUFFIXES, UNSUPPORTED, PictureError, images_in, may_be_file, read_picture
 from edge.cameras.video import existing, no_camera
 from edge.errors import CameraError
 from edge.values import Frame
@@ -57,7 +57,7 @@ class Stills:
         except OSError as error:
             raise CameraError(f"Cannot list the folder {path}: {error.strerror}; check its permissions.") from error
         images, others = images_in(inside) if path.is_dir() else (inside, "")
-        self._paths = [file for file in images if file.is_file()]
+        self._paths = [file for file in images if may_be_file(file)]
         skipped = f"; not supported: {others}" if others else ""
         if not self._paths:
             known = ", ".join(sorted(SUFFIXES))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge.alerts.state import OUTPUT_KINDS, AlertState, OutputState
 from edge.errors import AlertError, ConfigError
+from edge.streams import confirmed
 from edge.text import HelpFormatter, did_you_mean
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _confirmed(output: OutputState, *, asked_for: bool) -> bool:
         if asked_for:
             raise ConfigError("A relay may open a door, so this asks first; in a script, add --yes.")
         return False
-    return input(f"The {output.name} may open a door. Energise it for a moment? [y/N] ").strip().lower() in ("y", "yes")
+    return confirmed(f"The {output.name} may open a door. Energise it for a moment?")
 
 
 def _say_silence(state: AlertState) -> None:

@@ -13,14 +13,15 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import cv2
 
-from edge.cameras.picture import SUFFIXES, PictureError, images_in, read_picture
+from edge.cameras.picture import SUFFIXES, PictureError, images_in, may_be_file, read_picture
 from edge.config import Settings
 from edge.errors import ConfigError
 from edge.sinks.draw import annotate_still
@@ -36,6 +37,8 @@ ABOUT = "Judge the faces in images, one line each."
 STILL_MAX_FACES = 200
 """Maximum faces judged in an image: it may show a group, and nobody at the door waits for it."""
 
+LONGEST_NAME = 255
+"""Of a file, in bytes."""
 WRITABLE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -188,7 +191,7 @@ def _threshold(text: str) -> float:
 def _expand(name: str) -> list[Picture]:
     """The picture of that name; of a folder the pictures in it, in the order of their names."""
     try:
-        inside = sorted(Path(entry.path) for entry in os.scandir(name) if entry.is_file())
+        inside = sorted(Path(entry.path) for entry in os.scandir(name) if may_be_file(entry))
     except (NotADirectoryError, FileNotFoundError):
         return [Picture(name)]
     except OSError as error:
@@ -211,24 +214,49 @@ def _write_marked(folder: Path, source: Path, image: Image, readings: Sequence[R
     counts = Counter(reading.label for reading in readings)
     marked = annotate_still(image, readings, {Verdict(label.value): counts[label] for label in LABELS})
     suffix = source.suffix if source.suffix.lower() in WRITABLE_SUFFIXES else ".png"
-    _, content = cv2.imencode(suffix.lower(), marked)
-    return _write_new(folder, source.stem, suffix, content.tobytes())
+    suffix, content = next(_encodings(marked, suffix))
+    return _write_new(folder, source.stem, suffix, content)
+
+
+def _encodings(image: Image, suffix: str) -> Iterator[tuple[str, bytes]]:
+    """``image`` in the first of these formats that can be so large: the counts below it can make it too high."""
+    for name in (suffix, ".png", ".bmp"):
+        with suppress(cv2.error):
+            encoded, content = cv2.imencode(name.lower(), image)
+            if encoded:
+                yield name, content.tobytes()
 
 
 def _write_new(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
     """Write under the first free name, so that neither an input nor an image of the same name is overwritten."""
     number = 1
     while True:
-        path = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
+        path = folder / _name(stem, suffix if number == 1 else f"-{number}{suffix}")
         try:
-            with path.open("xb") as file:
-                file.write(content)
+            file = path.open("xb")
         except FileExistsError:
             number += 1
         except OSError as error:
             raise _unwritable(folder, error) from error
         else:
+            _fill(file, path, content)
             return path
+
+
+def _name(stem: str, ending: str) -> str:
+    """A name that file systems take: what is too long loses the end of its stem."""
+    while len(os.fsencode(stem + ending)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return stem + ending
+
+
+def _fill(file: BinaryIO, path: Path, content: bytes) -> None:
+    try:
+        with file:
+            file.write(content)
+    except OSError as error:
+        path.unlink()  # a part of a picture
+        raise _unwritable(path.parent, error) from error
 
 
 def _make_folder(folder: Path) -> None:

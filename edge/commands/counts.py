@@ -21,6 +21,7 @@ from edge.sinks.counts import database, store_path
 from edge.sinks.counts.export import as_json, visits_as_json, write_csv, write_visits_csv
 from edge.sinks.counts.forget import Forgotten, forget
 from edge.sinks.counts.reading import PERIODS, Period, Row, Visit, read_rows, read_visits
+from edge.streams import confirmed
 from edge.text import HelpFormatter, plural
 from edge.verdicts import Verdict
 
@@ -205,8 +206,7 @@ def _confirmed(found: Forgotten, span: Span) -> bool:
         raise ConfigError("counts forget asks before it deletes; in a script, add --yes.")
     since = f" since {span.since:%Y-%m-%d %H:%M}" if span.since else ""
     until = f" until {span.until:%Y-%m-%d %H:%M}" if span.until else ""
-    question = f"Delete {_told(found)}{since}{until}? This cannot be undone. [y/N] "
-    return input(question).strip().lower() in ("y", "yes")
+    return confirmed(f"Delete {_told(found)}{since}{until}? This cannot be undone.")
 
 
 def _told(visits: Forgotten) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError, StoreError
+from edge.streams import confirmed
 from edge.text import HelpFormatter
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _confirmed(before: Kept) -> bool:
     print(
         "in with it, and programs that send it, need the new one. `maskgate token add NAME` makes another one instead."
     )
-    return input("Replace it? [y/N] ").strip().lower() in ("y", "yes")
+    return confirmed("Replace it?")
 
 
 def _said(made: str, file: Path, replaced: bool, path: Path, settings: Settings) -> Iterator[str]:

@@ -23,6 +23,9 @@ from edge.errors import ConfigError, ModelError
 from edge.values import BBox, Face, Frame, Image, Reading
 from edge.vision.pipeline import Pipeline
 from tests.stand_ins import memory
+from tests.stand_ins.disk import small_disk
+
+__all__ = ["small_disk"]
 
 NOBODY: list[Reading] = []
 ONE_BARE = [Reading(Face(BBox(10.04, 20.0, 50.0, 60.26), 0.93456), (0.02, 0.95, 0.03))]
@@ -179,6 +182,15 @@ def test_a_folder_gives_pictures_by_name(tmp_path: Path) -> None:
     assert [Path(record["image"]).name for record in result.records] == ["a.PNG", "b.jpg", "c.webp"]
 
 
+def test_links_that_lead_nowhere_stop_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "b.png")
+    (tmp_path / "a.png").symlink_to("a.png")
+    (tmp_path / "c.png").symlink_to("absent.png")
+    loop, picture = checked(tmp_path).records
+    assert "Too many levels of symbolic links" in loop["error"]
+    assert picture["width"] == 100
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     result = checked(tmp_path)
     assert result.code == 1
@@ -240,6 +252,35 @@ def test_a_cmyk_jpeg_is_read(tmp_path: Path) -> None:
     blue, green, red = check.read_picture(tmp_path / "a.jpg")[40, 50].tolist()
     assert red > 150
     assert max(blue, green) < 100
+
+
+QUADRANTS = np.kron(np.array([[10, 80], [150, 220]], np.uint8), np.ones((40, 50), np.uint8))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize(
+    ("orientation", "seen"),
+    [
+        (1, [[10, 80], [150, 220]]),
+        (2, [[80, 10], [220, 150]]),
+        (3, [[220, 150], [80, 10]]),
+        (4, [[150, 220], [10, 80]]),
+        (5, [[10, 150], [80, 220]]),
+        (6, [[150, 10], [220, 80]]),
+        (7, [[220, 80], [150, 10]]),
+        (8, [[80, 220], [10, 150]]),
+        (9, [[10, 80], [150, 220]]),
+    ],
+)
+def test_every_format_is_turned_upright(tmp_path: Path, suffix: str, orientation: int, seen: list[list[int]]) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    exif = pillow.Exif()
+    exif[0x0112] = orientation
+    pillow.fromarray(np.dstack([QUADRANTS] * 3)).save(tmp_path / f"a.{suffix}", exif=exif)
+    image = check.read_picture(tmp_path / f"a.{suffix}")[..., 0].astype(int)
+    height, width = image.shape
+    centres = image[height // 4 :: height // 2, width // 4 :: width // 2]
+    assert np.abs(centres - seen).max() < 6
 
 
 @pytest.mark.parametrize("name", ["Größe.png", "照片.png", "a b\tc.png", "new\nline.png"])
@@ -368,6 +409,24 @@ def test_unwritable_formats_become_png(tmp_path: Path) -> None:
     assert (tmp_path / "out/a.png").is_file()
 
 
+@pytest.mark.parametrize(("name", "height", "width"), [("a.jpg", 65500, 4), ("a.webp", 16383, 4)])
+def test_copies_too_high_for_their_format_take_another(tmp_path: Path, name: str, height: int, width: int) -> None:
+    path = write(tmp_path / "in" / name, np.full((height, width, 3), 90, np.uint8))
+    (tmp_path / "out").mkdir()
+    assert checked(path, output=tmp_path / "out").code == 0
+    (copy,) = (tmp_path / "out").iterdir()
+    assert copy.suffix == ".png"
+    assert cv2.imread(str(copy)).shape[0] > height
+
+
+def test_the_longest_names_are_kept_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / ("é" * 125 + "a.png"))
+    (tmp_path / "out").mkdir()
+    assert checked(path, path, path, output=tmp_path / "out").code == 0
+    names = sorted(copy.name for copy in (tmp_path / "out").iterdir())
+    assert names == sorted([path.name, "é" * 124 + "-2.png", "é" * 124 + "-3.png"])
+
+
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.png")
 
@@ -381,6 +440,13 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ConfigError, match=r"Cannot write to .*: No space left on device; choose another --output"):
         checked(path, output=tmp_path)
+
+
+def test_a_disk_that_fills_keeps_no_part(tmp_path: Path, small_disk: Path) -> None:
+    path = write(tmp_path / "a.png", np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8))
+    with pytest.raises(ConfigError, match=r"Cannot write to .*: No space left on device; choose another --output"):
+        checked(path, output=small_disk)
+    assert not list(small_disk.iterdir())
 
 
 # The command

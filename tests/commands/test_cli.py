@@ -313,6 +313,53 @@ class TestUnexpectedErrors:
         assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
+class TestStreams:
+    """Standard output on a full disk, or a stream that is closed, as a script or an init system may leave it."""
+
+    @staticmethod
+    def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = f'maskgate() {{ "{sys.executable}" -m edge "$@"; }}; {line}'
+        return subprocess.run(
+            ["bash", "-c", command],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    @pytest.mark.parametrize(
+        ("words", "unbuffered"), [("config", ""), ("token list", "1"), ("--help", ""), ("--help", "1")]
+    )
+    def test_a_full_disk_gives_one_sentence(self, tmp_path: Path, words: str, unbuffered: str) -> None:
+        store = str(tmp_path / "counts.db")
+        done = self.shell(f"maskgate {words} > /dev/full", PYTHONUNBUFFERED=unbuffered, MASKGATE_COUNTS_PATH=store)
+        assert done.stderr == (
+            "maskgate: error: Cannot write to standard output: No space left on device; make room, or write to "
+            "another place.\n"
+        )
+        assert done.returncode == 5
+
+    def test_a_reader_may_have_enough(self) -> None:
+        done = self.shell("maskgate config --example | true; exit ${PIPESTATUS[0]}")
+        assert (done.stderr, done.returncode) == ("", 0)
+
+    def test_closed_streams_are_no_error(self, tmp_path: Path) -> None:
+        store = {"MASKGATE_COUNTS_PATH": str(tmp_path / "counts.db")}
+        assert self.shell("maskgate token >&-", **store).returncode == 0
+        again = self.shell("maskgate token <&- >&-", **store)
+        assert "in a script, add --yes" in again.stderr
+        assert again.returncode == 2
+
+    def test_no_file_takes_a_closed_streams_place(self) -> None:
+        look = (
+            "import os, sys; from edge import streams; streams.open_all(); print(open(os.devnull).fileno(), sys.stderr)"
+        )
+        done = self.shell(f'"{sys.executable}" -c "{look}" <&- 2>&-')
+        assert int(done.stdout.split()[0]) > 2
+        assert "None" not in done.stdout
+
+
 class TestConfig:
     def test_example_loads_as_the_defaults(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["config", "--example"]) == 0

@@ -74,7 +74,9 @@ def test_yes_replaces_without_question(path: Path, capsys: pytest.CaptureFixture
     assert "\x1b" not in said
 
 
-@pytest.mark.parametrize(("answer", "code", "kept"), [("n\n", 1, True), ("\n", 1, True), ("y\n", 0, False)])
+@pytest.mark.parametrize(
+    ("answer", "code", "kept"), [("n\n", 1, True), ("\n", 1, True), ("\x04", 1, True), ("y\n", 0, False)]
+)
 def test_people_are_asked_before_replacing(path: Path, answer: str, code: int, kept: bool) -> None:
     before = token.make(path)
     returned, said = on_terminal(path, answer=answer)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.cameras.picture import PictureError, decode
 from edge.errors import ConfigError
 from edge.values import Image
 
@@ -100,10 +100,12 @@ def read_image(path: Path) -> Image:
     Raises:
         ConfigError: It cannot be decoded.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ConfigError(f"The picture {path} cannot be decoded: replace it, or take it out of the COCO file.")
-    return image  # type: ignore[return-value]
+    try:
+        return decode(path.read_bytes())
+    except (OSError, PictureError) as error:
+        raise ConfigError(
+            f"The picture {path} cannot be decoded: replace it, or take it out of the COCO file."
+        ) from error
 
 
 def overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:

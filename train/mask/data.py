@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
+from edge.cameras.picture import PictureError, decode
 from edge.errors import ConfigError
 from edge.values import BBox, Image, Label
 from train.common import dataset
@@ -147,11 +145,11 @@ def drop_unreadable(samples: Iterable[Sample], say: Callable[[str], None]) -> tu
 
 
 def _decode(path: Path) -> Image | None:
-    """The picture in BGR, or None. Goes through memory: cv2.imread prints its own warnings for a missing file."""
-    if not path.is_file():
+    """The picture in BGR, or None."""
+    try:
+        return decode(path.read_bytes())
+    except (OSError, PictureError):
         return None
-    coded = np.frombuffer(path.read_bytes(), np.uint8)
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR) if coded.size else None  # type: ignore[return-value]
 
 
 def load(path: Path) -> Image:
