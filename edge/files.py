@@ -28,6 +28,24 @@ class NotTextError(ValueError):
     """A file that should hold UTF-8 text holds something else; the text says what, and how to fix it."""
 
 
+def exists(path: Path) -> bool:
+    """Whether there is something, as far as this user may look."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def may_be_file(path: Path | os.DirEntry[str]) -> bool:
+    """Whether there is a file; also where this user may not find that out, because reading it then says why."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 def read_text(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark. Never waits, and never takes more than ``LARGEST``.
 

@@ -22,6 +22,7 @@ def open_all() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # Latin-1 has no ellipsis
 
 
 def confirmed(question: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import stat
 from collections import Counter
@@ -72,16 +71,6 @@ def images_in(files: Iterable[Path]) -> tuple[list[Path], str]:
     others = Counter(UNSUPPORTED[path.suffix.lower()] for path in shown if path.suffix.lower() in UNSUPPORTED)
     listed = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
     return [path for path in shown if path.suffix.lower() in SUFFIXES], listed
-
-
-def may_be_file(entry: os.DirEntry[str] | Path) -> bool:
-    """Whether this is a file; also where that cannot be found out, because reading it then says why."""
-    try:
-        return stat.S_ISREG(entry.stat().st_mode)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
 
 
 def read_picture(path: Path) -> Image:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.cameras.picture import SUFFIXES, UNSUPPORTED, PictureError, images_in, may_be_file, read_picture
+from edge.cameras.picture import SUFFIXES, UNSUPPORTED, PictureError, images_in, read_picture
 from edge.cameras.video import existing, no_camera
 from edge.errors import CameraError
+from edge.files import may_be_file
 from edge.values import Frame
 
 if TYPE_CHECKING:

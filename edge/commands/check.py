@@ -21,9 +21,10 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import cv2
 
-from edge.cameras.picture import SUFFIXES, PictureError, images_in, may_be_file, read_picture
+from edge.cameras.picture import SUFFIXES, PictureError, images_in, read_picture
 from edge.config import Settings
 from edge.errors import ConfigError
+from edge.files import may_be_file
 from edge.sinks.draw import annotate_still
 from edge.text import plural
 from edge.values import LABELS, Frame, Image, Label, Reading, Verdict

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 from edge.cameras.address import shown, shown_value
 from edge.config.model import SECRET_FILES, SECRETS, SOURCES, Config, Settings, declared, fields
 from edge.errors import ConfigError
-from edge.files import NotTextError, read_text
+from edge.files import NotTextError, exists, may_be_file, read_text
 from edge.messages import message
 from edge.text import did_you_mean
 
@@ -149,13 +149,16 @@ def load(
 def _find_file(explicit: Path | None, env: Mapping[str, str]) -> Path | None:
     if explicit or env.get(ENV_FILE):
         path = explicit or Path(env[ENV_FILE])
-        if path.is_dir():
-            raise ConfigError(f"{path} is a folder; name the configuration file in it with --config or {ENV_FILE}.")
-        if not path.is_file():
+        if not may_be_file(path):
+            if path.is_dir():
+                raise ConfigError(f"{path} is a folder; name the configuration file in it with --config or {ENV_FILE}.")
             raise ConfigError(f"There is no configuration file {path}; check --config or {ENV_FILE}.")
         return path
     home = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config")
-    return next((path for path in (home / "maskgate/config.toml", SYSTEM_FILE) if path.is_file()), None)
+    own = home / "maskgate/config.toml"
+    if exists(own) and own.is_file():  # sudo and runuser may leave HOME at another user's, closed to this one
+        return own
+    return SYSTEM_FILE if may_be_file(SYSTEM_FILE) else None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from edge.config.model import Settings, fields
 from edge.config.place import store_path
 from edge.config.sections.counts import CountSettings
 from edge.errors import ConfigError
-from edge.files import replace_text
+from edge.files import exists, replace_text
 from edge.messages import message, together
 
 NAME = "page.toml"
@@ -46,7 +46,7 @@ def with_page(below: Settings, layers: Layers) -> Settings:
         layers: All but those changes, with the place of their file.
     """
     assert layers.page_file is not None
-    if not _exists(layers.page_file):
+    if not exists(layers.page_file):
         return replace(below, layers=layers)
     try:
         return replace(layers, on_page=_read(layers.page_file)).settings()
@@ -86,13 +86,6 @@ def _on_page(extra: object) -> bool:
 
 def _flat(layer: Layer) -> dict[str, Any]:
     return {f"{section}.{name}": value for section, values in layer.items() for name, value in values.items()}
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a folder that this user may not look into: it belongs to the service
-        return False
 
 
 def _read(path: Path) -> Layer:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -340,6 +340,10 @@ class TestStreams:
         )
         assert done.returncode == 5
 
+    def test_other_encodings_take_any_text(self) -> None:
+        done = self.shell("maskgate config --example", PYTHONIOENCODING="latin-1")
+        assert (done.stderr, done.returncode) == ("", 0)
+
     def test_a_reader_may_have_enough(self) -> None:
         done = self.shell("maskgate config --example | true; exit ${PIPESTATUS[0]}")
         assert (done.stderr, done.returncode) == ("", 0)
@@ -358,6 +362,45 @@ class TestStreams:
         done = self.shell(f'"{sys.executable}" -c "{look}" <&- 2>&-')
         assert int(done.stdout.split()[0]) > 2
         assert "None" not in done.stdout
+
+
+class TestClosedFolders:
+    """A folder into which this user may not look; root is not stopped by it, so it runs without that right."""
+
+    @pytest.fixture
+    def closed(self, tmp_path: Path) -> Iterator[Path]:
+        folder = tmp_path / "closed"
+        folder.mkdir(mode=0)
+        yield folder
+        folder.chmod(0o700)
+
+    @staticmethod
+    def maskgate(*words: object, **environment: object) -> subprocess.CompletedProcess[str]:
+        rights = "-dac_override,-dac_read_search"
+        less = ["setpriv", f"--inh-caps={rights}", f"--bounding-set={rights}"] if os.geteuid() == 0 else []
+        command = [*less, sys.executable, "-m", "edge", *map(str, words)]
+        where = os.environ | {name: str(value) for name, value in environment.items()}
+        return subprocess.run(command, env=where, capture_output=True, text=True, check=False, timeout=60)
+
+    def test_a_configuration_in_it_is_refused(self, closed: Path) -> None:
+        done = self.maskgate("config", "--config", closed / "config.toml")
+        assert f"Cannot read {closed}/config.toml: Permission denied" in sentence(done.stdout, done.stderr)
+        assert done.returncode == 2
+
+    def test_a_home_in_it_has_no_configuration(self, closed: Path) -> None:
+        done = self.maskgate("config", HOME=closed)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_a_model_in_it_is_refused(self, closed: Path, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+        done = self.maskgate("check", tmp_path / "a.png", MASKGATE_FACE_MODEL=closed / "model")
+        assert "manifest.json cannot be read (Permission denied)" in sentence(done.stdout, done.stderr)
+        assert done.returncode == 4
+
+    def test_doctor_reports_counts_in_it(self, closed: Path) -> None:
+        done = self.maskgate("doctor", MASKGATE_COUNTS_PATH=closed / "counts.db")
+        assert f"{closed}/counts.db cannot be written" in done.stdout
+        assert done.stderr == ""
 
 
 class TestConfig:

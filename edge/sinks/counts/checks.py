@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.board.findings import MEBI, Check, Finding, Machine, State
 from edge.config import Config
+from edge.files import exists
 from edge.sinks.counts import store_path
 
 LEAST_DISK = 100 * MEBI
@@ -18,10 +19,10 @@ LEAST_DISK = 100 * MEBI
 
 def disk(_: Machine, config: Config) -> Iterator[Finding]:
     path = store_path(config.counts)
-    folder = next(parent for parent in path.parents if parent.exists())
+    folder = next(parent for parent in path.parents if exists(parent))
     free = shutil.disk_usage(folder).free
     text = f"{path}, {free // MEBI} MiB free"
-    if (path.exists() and not os.access(path, os.W_OK)) or not _can_create_in(folder):
+    if (exists(path) and not os.access(path, os.W_OK)) or not _can_create_in(folder):
         text = f"{path} cannot be written: visits would be lost when maskgate stops"
         yield Finding("disk", State.WARNING, text, f"sudo chown -R $USER {folder}, or set counts.path")
     elif free < LEAST_DISK:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edge.errors import ModelError
+from edge.files import may_be_file
 from edge.values import Label
 
 MANIFEST_NAME = "manifest.json"
@@ -235,7 +236,7 @@ def _named_by(manifest: Path, fits: Callable[[ModelEntry], bool], path: Path) ->
     Raises:
         ModelError: There is no manifest, or not one such model.
     """
-    if not manifest.is_file():
+    if not may_be_file(manifest):
         raise ModelError(
             f"{path} has no {MANIFEST_NAME} that describes it: name the folder that 'make convert' wrote, runs/convert."
         )
