@@ -158,7 +158,9 @@ def wake_up(pipeline: Pipeline, empty: Sequence[Image], busy: Sequence[Image]) -
 
 def _door(camera: Played, pipeline: Watched, gated: bool, frames: int) -> tuple[Door, LatestFrame]:
     clock, config, commands = SystemClock(), settings(), Commands()
-    source = LatestFrame(camera, lambda: camera, clock, stale_after=3.0, reopen_after=1.0)
+    source = LatestFrame(
+        camera, lambda: camera, clock, stale_after=3.0, reopen_after=1.0, input_size=pipeline.input_size
+    )
     door = Door(
         source=source,
         pipeline=pipeline,  # type: ignore[arg-type]
