@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130
+START_FASTER = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+"""For libraries that are loaded later: no threads for matrices, of which there are none, and no search for plugins."""
 
 
 def program() -> NoReturn:
@@ -22,6 +24,8 @@ def program() -> NoReturn:
     streams.open_all()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # nohup ignores it
         signal.signal(signal.SIGINT, _leave)
+    for name, value in START_FASTER.items():
+        os.environ.setdefault(name, value)
     end_process(main())
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 from edge.cli import INTERRUPTED
-from edge.commands import commands
+from edge.commands import commands, texts
 from edge.commands import load as load_command
 from edge.errors import ConfigError, MaskgateError, StoreError
 from edge.streams import Watched
@@ -138,8 +138,10 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.set_defaults(config=None, verbose=False, command=None)
     _add_common(parser)
     listed = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, texts in commands().items():
-        command = listed.add_parser(name, help=texts.summary, description=texts.about)
+    told = [chosen] if words[:1] == [chosen] else commands()  # reading all texts takes a while
+    for name in commands():
+        said = texts(name) if name in told else None
+        command = listed.add_parser(name, help=said and said.summary, description=said and said.about)
         _add_common(command)
         if name == chosen:
             load_command(name).add_arguments(command)

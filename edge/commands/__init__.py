@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
@@ -45,11 +44,10 @@ class Texts(NamedTuple):
 
 
 @cache
-def commands() -> Mapping[str, Texts]:
-    """Every command by name."""
-    found = {path.stem.replace("_", "-"): path for path in FOLDER.glob("*.py") if path.stem != "__init__"}
-    order = [name for name in FIRST if name in found] + sorted(found.keys() - set(FIRST))
-    return {name: _texts(found[name]) for name in order}
+def commands() -> tuple[str, ...]:
+    """The names of all commands."""
+    found = {path.stem.replace("_", "-") for path in FOLDER.glob("*.py") if path.stem != "__init__"}
+    return (*(name for name in FIRST if name in found), *sorted(found - set(FIRST)))
 
 
 def load(name: str) -> Command:
@@ -57,11 +55,12 @@ def load(name: str) -> Command:
     return cast("Command", importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
 
 
-def _texts(path: Path) -> Texts:
-    """Without importing the module: most commands take longer to import than the help may take."""
+def texts(name: str) -> Texts:
+    """What the help says of a command, read without importing it: that takes longer than the help may take."""
+    source = (FOLDER / f"{name.replace('-', '_')}.py").read_text("utf-8")
     constants = {
         target.id: ast.literal_eval(node.value)
-        for node in ast.parse(path.read_text("utf-8")).body
+        for node in ast.parse(source).body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name) and target.id in ("SUMMARY", "ABOUT")

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from edge.cameras.address import shown, shown_value
-from edge.config.model import SECRET_FILES, SECRETS, SOURCES, Config, Settings, declared, fields
+from edge.config.model import SECRET_FILES, SECRETS, SOURCES, Config, Settings, declared, fields, sections
 from edge.errors import ConfigError
 from edge.files import NotTextError, exists, may_be_file, read_text
 from edge.messages import message
@@ -257,7 +257,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     try:
-        return Config.model_validate(merged)
+        return Config.model_validate({name: {} for name, _ in sections()} | merged)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"][:2])

@@ -35,16 +35,16 @@ SOURCES = frozenset({"camera.source"})
 class Config(Section):
     """All settings."""
 
-    camera: CameraSettings = CameraSettings()
+    camera: CameraSettings = Field(default_factory=CameraSettings)
     face: FaceSettings = Field(default_factory=FaceSettings)
     mask: MaskSettings = Field(default_factory=MaskSettings)
-    runtime: RuntimeSettings = RuntimeSettings()
-    people: PeopleSettings = PeopleSettings()
-    alerts: AlertSettings = AlertSettings()
-    web: WebSettings = WebSettings()
-    counts: CountSettings = CountSettings()
-    mqtt: MqttSettings = MqttSettings()
-    notify: NotifySettings = NotifySettings()
+    runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    people: PeopleSettings = Field(default_factory=PeopleSettings)
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
+    counts: CountSettings = Field(default_factory=CountSettings)
+    mqtt: MqttSettings = Field(default_factory=MqttSettings)
+    notify: NotifySettings = Field(default_factory=NotifySettings)
 
 
 class Declared(NamedTuple):

@@ -57,7 +57,12 @@ class Section(BaseModel):
     """A group of settings: immutable, and no key but those declared."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        defer_build=True,  # the model of all settings builds every section's validator itself
     )
 
     @field_validator("*", mode="before")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge import cli
-from edge.commands import commands
+from edge.commands import commands, texts
 from edge.config import Config, load
 from edge.config.show import as_toml
 from tests.nonempty import some
@@ -71,8 +71,16 @@ class TestHelp:
             assert word in text
 
     def test_commands_are_found_by_file(self) -> None:
-        assert tuple(commands()) == COMMANDS
-        assert all(texts.summary and texts.about.endswith(".") for texts in some(commands().values()))
+        assert commands() == COMMANDS
+
+    @pytest.mark.parametrize("words", [["--help"], ["--help", "run"]])
+    def test_every_command_is_summed_up(self, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            cli.main(words)
+        listed = capsys.readouterr().out
+        assert [
+            name for name in some(commands()) if f"{name} {texts(name).summary}" not in " ".join(listed.split())
+        ] == []
 
     @pytest.mark.parametrize("command", COMMANDS)
     def test_every_command_has_its_own(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ FileName = Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
 class ManifestPart(BaseModel):
     """A part of the manifest: immutable, and no key but those declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class InputSize(ManifestPart):
