@@ -93,25 +93,25 @@ class ShapedDetector(Detector):
     """A ``Detector`` on the same weights at several input sizes: each frame goes where least of the input is padding.
 
     Args:
-        own: Is open already.
+        first: Is open already.
         openers: What opens the detector of each other input size, called when the first frame needs it.
-        only_own: Whether every frame goes to ``own`` now, because it alone runs on an accelerator.
+        only_first: Whether every frame goes to ``first`` now, because it alone runs on an accelerator.
     """
 
     def __init__(
         self,
-        own: FaceDetector,
+        first: FaceDetector,
         openers: Mapping[Size, Callable[[], Detector]],
-        only_own: Callable[[], bool] = lambda: False,
+        only_first: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._own = own.input_size(0, 0)
-        self._opened: dict[Size, Detector] = {self._own: own}
+        self._first = first.input_size(0, 0)
+        self._opened: dict[Size, Detector] = {self._first: first}
         self._openers = openers
-        self._only_own = only_own
+        self._only_first = only_first
 
     def input_size(self, width: int, height: int) -> Size:
         """The one of the sizes that wastes least; see ``best_size``."""
-        return self._own if self._only_own() else best_size((self._own, *self._openers), width, height)
+        return self._first if self._only_first() else best_size((self._first, *self._openers), width, height)
 
     def detect(self, frame: Frame, threshold: float) -> list[Face]:
         """The faces in a frame; see ``Detector``."""

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edge.clock import Clock
-from edge.config import Config, MaskSettings
+from edge.config import CameraSettings, Config, MaskSettings
 from edge.messages import message
 from edge.runtime import Model, open_model
 from edge.runtime.accelerator.accelerated import Accelerator, Wish
@@ -156,23 +157,25 @@ def load_pipeline(
     face = load_model(config.face.model, FaceEntry)
     mask = load_model(config.mask.model, MaskEntry)
     wanted = live is not None and config.runtime.accelerator != "cpu"
-    compiled = [edgetpu_content(face), edgetpu_content(mask)] if wanted else [None]
-    both = [content for content in compiled if content] if all(compiled) else []
-    if not both:  # an Edge TPU and the processor in its place take the same pictures
-        face = suited(face, config.runtime.precision, live.root if live else Path("/"))
+    compiled = _compiled_together(face, mask) if wanted else []
+    if compiled:  # an Edge TPU and the processor in its place take the same pictures
+        files = load_shapes(face)
+    else:
+        files = load_shapes(suited(face, config.runtime.precision, live.root if live else Path("/")))
+        files = _suited_to(config.camera, files)
     backend, threads = config.runtime.backend, config.runtime.threads
-    on_processor = [open_model(one.content, backend, threads, name=str(one.path)) for one in (face, mask)]
+    on_processor = [open_model(one.content, backend, threads, name=str(one.path)) for one in (files[0], mask)]
     accelerator, trouble = None, None
     if live and wanted:
         wish = Wish(config.runtime.accelerator, config.runtime.device, config.runtime.edgetpu_library)
-        if both:
-            accelerator = Accelerator(on_processor, both, wish, live.clock, state=live.state, root=live.root)
+        if compiled:
+            accelerator = Accelerator(on_processor, compiled, wish, live.clock, state=live.state, root=live.root)
         elif wish.kind == "edgetpu" or find_devices(live.root):
             trouble = NOT_COMPILED
             log.warning("%s", trouble)
     face_model, mask_model = accelerator.models if accelerator else on_processor
     most = max_faces or config.face.max_faces
-    detector = open_detector(config, face, face_model, most, accelerator)
+    detector = open_detector(config, files, face_model, most, accelerator)
     return Pipeline(
         CloserDetector(detector, most) if closely else detector,
         open_classifier(config, mask, mask_model, alone=accelerator is not None),
@@ -181,6 +184,24 @@ def load_pipeline(
         accelerator=accelerator,
         trouble=trouble,
     )
+
+
+def _compiled_together(*models: ModelFile[Any]) -> list[bytes]:
+    """The models' variants for the Edge TPU; none unless each model has one."""
+    contents = [content for model in models if (content := edgetpu_content(model))]
+    return contents if len(contents) == len(models) else []
+
+
+def _suited_to(camera: CameraSettings, files: Sequence[ModelFile[FaceEntry]]) -> list[ModelFile[FaceEntry]]:
+    """A face model at its input sizes, with the one first that fits the frames which the camera is asked for."""
+    upright = camera.rotate % 180 != 0
+    width, height = (camera.height, camera.width) if upright else (camera.width, camera.height)
+    best = best_size(map(_size, files), width, height)
+    return sorted(files, key=lambda one: _size(one) != best)
+
+
+def _size(model: ModelFile[FaceEntry]) -> Size:
+    return model.entry.input.width, model.entry.input.height
 
 
 def open_classifier(config: Config, mask: ModelFile[MaskEntry], opened: Model, *, alone: bool = False) -> Classifier:
@@ -219,14 +240,18 @@ def expected_input(config: Config) -> Callable[[int, int], Size]:
 
 
 def open_detector(
-    config: Config, face: ModelFile[FaceEntry], opened: Model, max_faces: int, accelerator: Accelerator | None = None
+    config: Config,
+    files: Sequence[ModelFile[FaceEntry]],
+    opened: Model,
+    max_faces: int,
+    accelerator: Accelerator | None = None,
 ) -> Detector:
-    """The face model at its own input size and, on the processor, at its other ones.
+    """A face model at all its input sizes; the second and later ones are opened when a frame needs them.
 
     Args:
         config: The effective configuration.
-        face: Of ``config.face.model``.
-        opened: The same, ready to run; an Edge TPU runs this one.
+        files: Of the model, one for each input size.
+        opened: The first of them, ready to run; an Edge TPU runs only this one.
         max_faces: Maximum number of faces per frame.
         accelerator: That runs ``opened``, if there is one.
 
@@ -241,9 +266,9 @@ def open_detector(
         backend, threads = config.runtime.backend, config.runtime.threads
         return lambda: on(open_model(shape.content, backend, threads, name=str(shape.path)), shape.entry)
 
-    own = on(opened, face.entry)
-    _, *others = load_shapes(face)
+    first, *others = files
+    detector = on(opened, first.entry)
     if not others:
-        return own
-    openers = {(shape.entry.input.width, shape.entry.input.height): opener(shape) for shape in others}
-    return ShapedDetector(own, openers, only_own=lambda: bool(accelerator and accelerator.preferred))
+        return detector
+    openers = {_size(shape): opener(shape) for shape in others}
+    return ShapedDetector(detector, openers, only_first=lambda: bool(accelerator and accelerator.preferred))

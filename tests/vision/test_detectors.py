@@ -20,7 +20,7 @@ from edge.cameras.demo import DEMO_CLIP
 from edge.cameras.video import VideoFile
 from edge.config import Config
 from edge.errors import ModelError
-from edge.runtime import Tensor, TensorSpec, open_model
+from edge.runtime import Model, Tensor, TensorSpec, open_model
 from edge.values import BBox, Face, Frame, Image
 from edge.vision.checks import models
 from edge.vision.detectors import DETECTORS, Decoded, best, open_head
@@ -257,7 +257,7 @@ class Shapes:
     def __init__(self) -> None:
         self.own, self.opened, self.accelerated = Looks(320, 320), [], False
         openers = {size: lambda size=size: self._open(*size) for size in ((320, 256), (320, 192))}
-        self.detector = ShapedDetector(self.own, openers, only_own=lambda: self.accelerated)
+        self.detector = ShapedDetector(self.own, openers, only_first=lambda: self.accelerated)
 
     def _open(self, width: int, height: int) -> Looks:
         self.opened.append(Looks(width, height))
@@ -319,6 +319,29 @@ def test_cameras_know_the_size_early(tmp_path: Path) -> None:
     assert expected_input(config)(480, 640) == (320, 320)
     with pytest.raises(ModelError, match="cannot be read"):
         expected_input(Config.model_validate({"face": {"model": f"{tmp_path}/gone.json#face"}}))(640, 480)
+
+
+@pytest.mark.parametrize(
+    ("camera", "frame", "face"),
+    [
+        ({}, (480, 640), "face-320x256.tflite"),
+        ({"width": 1280, "height": 720}, (720, 1280), "face-320x192.tflite"),
+        ({"rotate": 90}, (640, 480), "face.tflite"),
+    ],
+)
+def test_one_input_size_opens_for_the_camera(
+    monkeypatch: pytest.MonkeyPatch, camera: dict[str, int], frame: tuple[int, int], face: str
+) -> None:
+    opened: list[str] = []
+
+    def noting(content: bytes, *runtime: Any, name: str) -> Model:
+        opened.append(Path(name).name)
+        return open_model(content, *runtime, name=name)
+
+    monkeypatch.setattr("edge.vision.pipeline.open_model", noting)
+    pipeline = load_pipeline(Config.model_validate({"camera": camera, "runtime": {"precision": "int8"}}))
+    pipeline.detect(Frame.still(np.zeros((*frame, 3), np.uint8)))
+    assert opened == [face, "mask.tflite", "mask-small.tflite"]
 
 
 def test_altered_shapes_are_refused(tmp_path: Path) -> None:

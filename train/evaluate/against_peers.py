@@ -65,10 +65,11 @@ def shipped(settings: config.Config) -> System:
         open_model(one.content, settings.runtime.backend, THREADS, name=str(one.path)) for one in (face, mask)
     )
     threshold = settings.face.still_threshold
-    sizes = [f"{one.entry.input.width}x{one.entry.input.height}" for one in load_shapes(face)]
+    files = load_shapes(face)
+    sizes = [f"{one.entry.input.width}x{one.entry.input.height}" for one in files]
     return System(
         OURS,
-        open_detector(one_thread, face, finds, STILL_MAX_FACES),
+        open_detector(one_thread, files, finds, STILL_MAX_FACES),
         open_classifier(one_thread, mask, judges),
         threshold,
         f"photo letterboxed to {' or '.join(sizes)}, score {threshold}, NMS IoU {settings.face.nms_iou}; "
