@@ -6,8 +6,9 @@ import logging
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,7 +16,9 @@ import numpy as np
 from edge.cameras.orientation import is_webp, upright
 from edge.cameras.picture_cost import cost, is_float_tiff
 from edge.errors import MaskgateError
+from edge.files import may_be_file
 from edge.messages import message
+from edge.text import plural
 from edge.values import Image
 
 SUFFIXES = frozenset(
@@ -35,6 +38,8 @@ UNSUPPORTED = {
     ".arw": "raw",
 }
 """Extensions of unsupported images, so that they can be named and counted."""
+VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp", ".wmv"})
+"""Extensions of videos."""
 KNOWN = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II\*\0|MM\0\*|P[1-6]\s|RIFF.{4}WEBP", re.DOTALL)
 """First bytes of the supported formats. OpenCV would decode more: a JPEG 2000 of a few kilobytes takes fifteen bytes
 per pixel."""
@@ -62,15 +67,48 @@ class PictureError(MaskgateError, ValueError):
     """One picture cannot be read; others still can."""
 
 
-def images_in(files: Iterable[Path]) -> tuple[list[Path], str]:
-    """Which files of a folder are images by their names, and what else looks like one: ``3 HEIC, 1 GIF``.
+class Contents(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        images: Files that are images by their names.
+        skipped: How many others of each kind there are, and what to do with them; empty if there are none.
+    """
+
+    images: list[Path]
+    skipped: str
+
+
+def contents_of(folder: Path) -> Contents:
+    """What a folder holds, by name; subfolders are not searched.
 
     Hidden files are left out: a Mac writes ``._a.jpg`` next to ``a.jpg`` on foreign disks.
+
+    Raises:
+        OSError: It is no folder, or cannot be listed.
     """
-    shown = [path for path in files if not path.name.startswith(".")]
-    others = Counter(UNSUPPORTED[path.suffix.lower()] for path in shown if path.suffix.lower() in UNSUPPORTED)
-    listed = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
-    return [path for path in shown if path.suffix.lower() in SUFFIXES], listed
+    shown = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    images = [path for path in shown if path.suffix.lower() in SUFFIXES and may_be_file(path)]
+    others = sorted(set(shown) - set(images))
+    return Contents(images, ", ".join(_skipped(others)))
+
+
+def _skipped(others: Sequence[Path]) -> Iterator[str]:
+    folders = {path for path in others if not may_be_file(path) and path.is_dir()}
+    suffixes = Counter(path.suffix.lower() for path in others if path not in folders)
+    unsupported, videos = Counter[str](), 0
+    for suffix, count in suffixes.items():
+        if suffix in UNSUPPORTED:
+            unsupported[UNSUPPORTED[suffix]] += count
+        videos += count if suffix in VIDEOS else 0
+    if unsupported:
+        yield f"{', '.join(f'{count} {kind}' for kind, count in unsupported.most_common())} (convert to JPEG)"
+    if videos:
+        yield f"{plural(videos, 'video')} (judge each with `maskgate run --source FILE`)"
+    if rest := suffixes.total() - unsupported.total() - videos:
+        yield plural(rest, "other file")
+    if folders:
+        yield f"{plural(len(folders), 'folder')} (not searched)"
 
 
 def read_picture(path: Path) -> Image:

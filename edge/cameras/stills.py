@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.cameras.picture import SUFFIXES, UNSUPPORTED, PictureError, images_in, read_picture
+from edge.cameras.picture import SUFFIXES, UNSUPPORTED, PictureError, contents_of, read_picture
 from edge.cameras.video import existing, no_camera
 from edge.errors import CameraError
 from edge.files import may_be_file
@@ -54,17 +54,15 @@ class Stills:
         """
         self.name = str(path)
         try:
-            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+            images, skipped = contents_of(path) if path.is_dir() else ([path], "")
         except OSError as error:
             raise CameraError(f"Cannot list the folder {path}: {error.strerror}; check its permissions.") from error
-        images, others = images_in(inside) if path.is_dir() else (inside, "")
         self._paths = [file for file in images if may_be_file(file)]
-        skipped = f"; not supported: {others}" if others else ""
         if not self._paths:
-            known = ", ".join(sorted(SUFFIXES))
-            raise CameraError(f"The folder {path} holds no image ({known}){skipped}; give another source.")
-        if others:
-            log.warning("%s: skipped %s, which are not supported; convert them to JPEG.", path, others)
+            known, also = ", ".join(sorted(SUFFIXES)), f", only {skipped}" if skipped else ""
+            raise CameraError(f"The folder {path} holds no image ({known}){also}; give another source.")
+        if skipped:
+            log.warning("%s: skipped %s.", path, skipped)
         self._alone = not path.is_dir()
         self._sequence = 0
         self._readable = False

@@ -21,10 +21,9 @@ from typing import Any, BinaryIO, NamedTuple, TextIO
 
 import cv2
 
-from edge.cameras.picture import SUFFIXES, PictureError, images_in, read_picture
+from edge.cameras.picture import SUFFIXES, PictureError, contents_of, read_picture
 from edge.config import Settings
 from edge.errors import ConfigError
-from edge.files import may_be_file
 from edge.sinks.draw import annotate_still
 from edge.text import plural
 from edge.values import LABELS, Frame, Image, Label, Reading, Verdict
@@ -192,17 +191,16 @@ def _threshold(text: str) -> float:
 def _expand(name: str) -> list[Picture]:
     """The picture of that name; of a folder the pictures in it, in the order of their names."""
     try:
-        inside = sorted(Path(entry.path) for entry in os.scandir(name) if may_be_file(entry))
+        images, skipped = contents_of(Path(name))
     except (NotADirectoryError, FileNotFoundError):
         return [Picture(name)]
     except OSError as error:
         return [Picture(name, f"it cannot be opened ({error.strerror})")]
-    pictures, others = images_in(inside)
-    if pictures and others:
-        log.warning("%s: skipped %s, which are not supported; convert them to JPEG.", name, others)
-    skipped = f"; not supported: {others}" if others else ""
-    nothing = Picture(name, f"the folder holds no picture ({', '.join(sorted(SUFFIXES))}){skipped}")
-    return [Picture(str(path)) for path in pictures] or [nothing]
+    if images and skipped:
+        log.warning("%s: skipped %s.", name, skipped)
+    also = f", only {skipped}" if skipped else ""
+    nothing = Picture(name, f"the folder holds no picture ({', '.join(sorted(SUFFIXES))}){also}")
+    return [Picture(str(path)) for path in images] or [nothing]
 
 
 def _open(picture: Picture) -> Image:

@@ -65,11 +65,11 @@ class TestNames:
         for name in ("b.heic", "c.HEIC", "d.gif", "e.avif"):
             (tmp_path / name).touch()
         Stills(tmp_path)
-        assert "skipped 2 HEIC, 1 GIF, 1 AVIF, which are not supported; convert them to JPEG" in caplog.text
+        assert f"{tmp_path}: skipped 2 HEIC, 1 GIF, 1 AVIF (convert to JPEG)." in caplog.text
 
     def test_a_folder_without_images_says_so(self, tmp_path: Path) -> None:
         (tmp_path / "a.heic").touch()
-        with pytest.raises(OSError, match=r"holds no image .*; not supported: 1 HEIC"):
+        with pytest.raises(OSError, match=r"holds no image .*, only 1 HEIC \(convert to JPEG\); give another source"):
             Stills(tmp_path)
 
 

@@ -191,6 +191,25 @@ def test_links_that_lead_nowhere_stop_nothing(tmp_path: Path) -> None:
     assert picture["width"] == 100
 
 
+def test_what_a_folder_skips_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "a.jpg")
+    for name in ("b.MP4", "c.mov", "d.heic", "notes.txt", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "deeper.png").mkdir()
+    assert checked(tmp_path).code == 0
+    (said,) = caplog.messages
+    assert said == (
+        f"{tmp_path}: skipped 1 HEIC (convert to JPEG), 2 videos (judge each with `maskgate run --source FILE`),"
+        " 1 other file, 1 folder (not searched)."
+    )
+
+
+def test_a_folder_of_videos_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (record,) = checked(tmp_path).records
+    assert "only 1 video (judge each with `maskgate run --source FILE`)" in record["error"]
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     result = checked(tmp_path)
     assert result.code == 1
