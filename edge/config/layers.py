@@ -257,7 +257,7 @@ def _nearest(name: str, known: Collection[str]) -> str:
 
 def _validate(merged: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     try:
-        return Config.model_validate({name: {} for name, _ in sections()} | merged)
+        return Config.model_validate({**{name: {} for name, _ in sections()}, **merged})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"][:2])
