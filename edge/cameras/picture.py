@@ -133,6 +133,8 @@ def read_picture(path: Path) -> Image:
             content = begin + file.read()
     except OSError as error:
         raise PictureError(message("picture.unreadable", reason=error.strerror)) from error
+    except ValueError as error:  # a name with a NUL
+        raise PictureError(message("picture.unreadable", reason=str(error))) from error
     if not content:
         raise PictureError(message("picture.empty"))
     if content.startswith(JPEG) and JPEG_END not in content[-1024:]:

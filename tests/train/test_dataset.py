@@ -130,6 +130,10 @@ class TestTable:
         (one,) = read(tmp_path / "labels.csv").photos
         assert (one.source, one.group, one.part) == ("door", f"{tmp_path.name}/7", Part.VALIDATION)
 
+    def test_a_quoted_name_may_hold_a_line_end(self, tmp_path: Path) -> None:
+        (tmp_path / "labels.csv").write_text('file,label\n"two\nlines.jpg",mask\n', "utf-8", newline="")
+        assert labels(tmp_path / "labels.csv") == {"two\nlines.jpg": MASK}
+
     def test_rows_with_boxes_are_faces(self, tmp_path: Path) -> None:
         rows = "filename;xmin;ymin;xmax;ymax;class\na.jpg;1;2;3;4;mask\na.jpg;5;6;7;8;no mask\n"
         (tmp_path / "labels.csv").write_text(rows, "utf-8")
@@ -145,6 +149,7 @@ class TestTable:
             ("file,label\na.jpg,mask\na.jpg,mask\n", "line 3: a.jpg is listed twice"),
             ("file,label,x0,y0,x1,y1\na.jpg,mask,1,2,three,4\n", "line 2: the box 1, 2, three, 4 is not four numbers"),
             ("", "line 1"),
+            (f'file,label\n"{"a" * 200_000}.jpg,mask\n', "line 2 is not CSV: .*; is a quotation mark missing"),
         ],
     )
     def test_a_fault_names_its_line(self, tmp_path: Path, text: str, said: str) -> None:
@@ -192,6 +197,37 @@ class TestCoco:
         with pytest.raises(ConfigError, match=said):
             read(coco(tmp_path, face))
 
+    @pytest.mark.parametrize(
+        "face",
+        [
+            {"id": 7, "image_id": [1], "category_id": 1, "bbox": [1, 2, 3, 4]},
+            {"id": 7, "image_id": 1, "category_id": {}, "bbox": [1, 2, 3, 4]},
+            {"id": 7, "image_id": 1, "category_id": 1, "bbox": [10**400, 2, 3, 4]},
+        ],
+    )
+    def test_nonsense_names_its_annotation(self, tmp_path: Path, face: dict[str, Any]) -> None:
+        with pytest.raises(ConfigError, match="annotation 7"):
+            read(coco(tmp_path, face))
+
+    @pytest.mark.parametrize(
+        ("part", "entry"), [("images", {"file_name": "a.jpg"}), ("categories", {"name": "with_mask"})]
+    )
+    def test_ids_that_are_there_twice_are_refused(self, tmp_path: Path, part: str, entry: dict[str, Any]) -> None:
+        with pytest.raises(ConfigError, match=f"2 {part} have the id 1; give each its own"):
+            read(coco(tmp_path, **{part: [{"id": 1, **entry}] * 2}))
+
+    def test_a_name_that_no_file_can_have(self, tmp_path: Path) -> None:
+        file = coco(tmp_path, images=[{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "a\0b.jpg"}])
+        assert "null byte" in checked(file).unreadable[tmp_path / "a\0b.jpg"]
+
+    def test_turned_photos_are_told(self, tmp_path: Path) -> None:
+        face = {"id": 7, "image_id": 1, "category_id": 1, "bbox": [1, 2, 10, 10]}
+        turned = {"id": 1, "file_name": "a.jpg", "width": 40, "height": 60}
+        told = checked(coco(tmp_path, face, images=[turned])).warnings
+        assert f"1 photo had another size when annotated, such as {tmp_path}/a.jpg: 40x60, now 60x40" in told[-1]
+        upright = {"id": 1, "file_name": "a.jpg", "width": 60, "height": 40}
+        assert "another size" not in str(checked(coco(tmp_path, face, images=[upright])).warnings)
+
     def test_a_photo_without_faces_is_kept(self, tmp_path: Path) -> None:
         (one,) = read(coco(tmp_path)).photos
         assert one.faces == ()
@@ -223,6 +259,21 @@ class TestVoc:
             (MASK, BBox(5, 5, 20, 20)),
             (BADLY, BBox(1, 2, 30, 32)),
         ]
+
+    def test_equal_names_in_other_folders(self, tmp_path: Path) -> None:
+        for folder, label in (("train", "with_mask"), ("val", "without_mask")):
+            voc(tmp_path / folder, "a", label, (5, 5, 20, 20))
+        assert [(one.path.parts[-3], one.faces[0].label, one.part) for one in read(tmp_path).photos] == [
+            ("train", MASK, Part.TRAIN),
+            ("val", BARE, Part.VALIDATION),
+        ]
+
+    def test_a_doubtful_photo_is_refused(self, tmp_path: Path) -> None:
+        for folder in ("one", "other"):
+            voc(tmp_path / folder, "a", "with_mask", (5, 5, 20, 20))
+        (tmp_path / "a.xml").write_text((tmp_path / "one/annotations/a.xml").read_text())
+        with pytest.raises(ConfigError, match=r"a\.xml: its photo may be .*a\.png or .*a\.png; rename"):
+            read(tmp_path)
 
     def test_an_invalid_box_names_its_file(self, tmp_path: Path) -> None:
         voc(tmp_path, "a", "with_mask", (5, "left", 20, 20))
@@ -273,6 +324,45 @@ class TestYolo:
         (tmp_path / "labels").mkdir()
         (tmp_path / "labels" / "a.txt").write_text("1 .5 .5 .1 .1", "utf-8")
         with pytest.raises(ConfigError, match=r"images and labels of YOLO, but no data\.yaml: add it"):
+            read(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("keypoints", "row", "bbox"),
+        [
+            ("", "0 .1 .2 .5 .2 .5 .6 .1 .6", (10, 20, 50, 60)),
+            ("", "0 .5 .5 .2 .4 .93", (40, 30, 60, 70)),
+            ("kpt_shape: [5, 2]", "0 .5 .5 .2 .4 0 0 1 1 0 0 1 1 0 0", (40, 30, 60, 70)),
+        ],
+        ids=["polygon", "confidence", "points of a face"],
+    )
+    def test_more_numbers_than_a_box(
+        self, tmp_path: Path, keypoints: str, row: str, bbox: tuple[float, float, float, float]
+    ) -> None:
+        photo(tmp_path / "a.jpg", size=(100, 100))
+        (tmp_path / "a.txt").write_text(row, "utf-8")
+        (tmp_path / "data.yaml").write_text(f"train: .\nnames: [mask]\n{keypoints}\n", "utf-8")
+        (one,) = read(tmp_path).photos
+        assert one.faces[0].bbox == pytest.approx(bbox)
+
+    def test_a_folder_called_images_above_the_set(self, tmp_path: Path) -> None:
+        root = tmp_path / "images" / "door"
+        photo(root / "a.jpg")
+        (root / "a.txt").write_text("0 .5 .5 .1 .1", "utf-8")
+        (root / "data.yaml").write_text("train: .\nnames: [mask]\n", "utf-8")
+        (one,) = read(root).photos
+        assert len(one.faces) == 1
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("names: {a: mask}\ntrain: .", "names gives classes other keys than numbers"),
+            ("names: [mask]\ntrain: [5]", "train is '5', but .*5 is not a folder"),
+            ("names: [mask]\ntrain: 5", "train is '5', but .*5 is not a folder"),
+        ],
+    )
+    def test_a_wrong_yaml_is_told(self, tmp_path: Path, text: str, said: str) -> None:
+        (tmp_path / "data.yaml").write_text(text, "utf-8")
+        with pytest.raises(ConfigError, match=said):
             read(tmp_path)
 
     @pytest.mark.parametrize(

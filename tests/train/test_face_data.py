@@ -22,6 +22,7 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("pycocotools")
 
 from tests.train.face_photos import SIZE, arguments, coco, photo  # noqa: E402
+from train.common.dataset import FaceNames  # noqa: E402
 from train.face import augment as face_augment  # noqa: E402
 from train.face import command as face  # noqa: E402
 from train.face import data as face_data  # noqa: E402
@@ -153,6 +154,17 @@ def test_other_files_than_coco_are_named(tmp_path: Path, content: str | None) ->
         path.write_text(content)
     with pytest.raises(ConfigError, match=r"faces\.json"):
         face_photos.read_photos(path)
+
+
+def test_photos_without_any_face_are_refused(tmp_path: Path) -> None:
+    images = [{"id": number, "file_name": f"{number}.png"} for number in range(4)]
+    for number in range(4):
+        noise = np.random.default_rng(number).integers(0, 255, (40, 60, 3), np.uint8)
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), noise)
+    file = tmp_path / "faces.json"
+    file.write_text(json.dumps({"images": images, "annotations": [], "categories": []}), "utf-8")
+    with pytest.raises(ConfigError, match=r"no box of a face on \d photos to learn from; check that the annotations"):
+        face_photos.gather([file], [], fraction=0.25, seed=1, out=tmp_path, names=FaceNames())
 
 
 def test_absent_and_broken_pictures_are_named(tmp_path: Path) -> None:

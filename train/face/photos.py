@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ConfigError
+from edge.text import plural
 from edge.values import BBox
 from train.common import checked, dataset
 from train.common.contact_sheet import Tile, evenly, write_sheet
@@ -71,6 +72,11 @@ def gather(
         checked.refuse_shared(report, validated)
         reported = photos_of(validated.photos)
     faces = split_photos(photos_of(report.photos), reported, fraction, seed)
+    if not any(len(photo.boxes) for photo in faces.training):
+        raise ConfigError(
+            f"There is no box of a face on {plural(len(faces.training), 'photo')} to learn from; check that the "
+            "annotations belong to these photos."
+        )
     _draw(out / "dataset.jpg", faces.training)
     write_split(out / SPLIT_FILE, faces)
     return faces

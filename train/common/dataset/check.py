@@ -250,10 +250,27 @@ def _warnings(report: Report) -> Iterator[str]:
     for label, count in labelled.items():
         if most and 0 < count < max(FEW, most / UNEVEN):
             yield f"{label} has only {plural(count, 'face')}; its figures will be uncertain. Add photos if you can."
+    yield from _of_another_size(report)
     both = _on_both_sides(report)
     if both:
         has = "has" if both == 1 else "have"
         yield f"{plural(both, 'photo')} in validation or test {has} a near duplicate in training: kept on one side."
+
+
+def _of_another_size(report: Report) -> Iterator[str]:
+    """Photos that were turned or scaled after they were annotated, as programs that overlook the EXIF data do."""
+    other = [
+        photo
+        for photo in report.photos
+        if photo.size and any(face.bbox for face in photo.faces) and photo.size != report.looks[photo.path].size
+    ]
+    if other:
+        first = other[0]
+        (wide, high), (width, height) = first.size or (0, 0), report.looks[first.path].size
+        yield (
+            f"{plural(len(other), 'photo')} had another size when annotated, such as {first.path}: {wide}x{high}, now "
+            f"{width}x{height} pixels. Do the boxes still fit? dataset.jpg shows some."
+        )
 
 
 def _on_both_sides(report: Report) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from edge.errors import ConfigError
 from edge.values import BBox, Label
 from train.common.dataset.files import read_text
 from train.common.dataset.names import Names
-from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
+from train.common.dataset.record import PARTS, Annotation, Dataset, Photo, size_of
 
 ROBOFLOW = "_annotations.coco.json"
 """What Roboflow's export calls the file."""
@@ -31,6 +31,8 @@ def read(path: Path, names: Names) -> Dataset:
     """
     file = path / ROBOFLOW if path.is_dir() else path
     content = _content(file)
+    for part in ("images", "categories"):
+        _refuse_equal_ids(content[part], part, file)
     categories = {
         _field(one, "id", f"{file}, category {at}"): str(_field(one, "name", f"{file}, category {at}"))
         for at, one in enumerate(content["categories"])
@@ -43,7 +45,7 @@ def read(path: Path, names: Names) -> Dataset:
             label = names.label(category, f"{file}, {where}", categories.values())
             faces[_field(one, "image_id", f"{file}, {where}")].append(_face(one, label, file, where))
     photos = [_photo(one, at, faces, file) for at, one in enumerate(content["images"])]
-    lost = sorted(set(faces) - {one["id"] for one in content["images"]}, key=str)
+    lost = sorted(set(faces) - {_plain(one["id"]) for one in content["images"]}, key=str)
     if lost:
         raise ConfigError(f"{file}, {faces[lost[0]][0].where}: its image_id {lost[0]} is not among the images.")
     return Dataset(path, "coco", tuple(photos))
@@ -61,10 +63,23 @@ def _content(file: Path) -> dict[str, list[Any]]:
     return parts
 
 
+def _refuse_equal_ids(entries: Sequence[Any], part: str, file: Path) -> None:
+    """Files that were joined may have the same numbers: boxes of one photo would go to another."""
+    ids = Counter(_plain(one["id"]) for one in entries if isinstance(one, dict) and "id" in one)
+    twice = [identity for identity, count in ids.items() if count > 1]
+    if twice:
+        raise ConfigError(f"{file}: {ids[twice[0]]} {part} have the id {twice[0]}; give each its own.")
+
+
 def _field(entry: Any, key: str, where: str) -> Any:
     if not isinstance(entry, dict) or key not in entry:
         raise ConfigError(f"{where} has no {key!r}; complete or remove it.")
-    return entry[key]
+    return _plain(entry[key]) if key.endswith("id") else entry[key]
+
+
+def _plain(identity: Any) -> Any:
+    """An id as it can be compared: a list or an object is none, and finds nothing."""
+    return identity if isinstance(identity, Hashable) else str(identity)
 
 
 def _category(entry: Any, categories: Mapping[Any, str], where: str) -> str:
@@ -78,7 +93,7 @@ def _face(entry: Mapping[str, Any], label: Label | None, file: Path, where: str)
     box = _field(entry, "bbox", f"{file}, {where}")
     try:
         x, y, width, height = map(float, box)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"{file}, {where}: the bbox {box} is not [x, y, width, height]; correct or remove it."
         ) from error
@@ -96,4 +111,5 @@ def _photo(entry: Any, at: int, faces: Mapping[Any, list[Annotation]], file: Pat
         part=PARTS.get(str(entry.get("split", "")).lower()),
         faces=tuple(faces.get(identity, ())),
         listed_in=file,
+        size=size_of(entry.get("width"), entry.get("height")),
     )

@@ -48,6 +48,11 @@ class Look:
     fault: str = ""
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
     def short_side(self) -> int:
         """In pixels."""
         return min(self.width, self.height)
@@ -87,7 +92,7 @@ def _read_cache(cache: Path | None) -> dict[str, Look]:
 def _key(path: Path) -> str:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return ""
     return f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
 

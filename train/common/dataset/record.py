@@ -59,6 +59,7 @@ class Photo:
         part: The side of the split that the data set names, or None.
         faces: What is annotated; an empty tuple is a photo without a face.
         listed_in: The file that lists it, for messages.
+        size: Width and height in pixels as the data set says, or None.
     """
 
     path: Path
@@ -67,6 +68,16 @@ class Photo:
     part: Part | None = None
     faces: tuple[Annotation, ...] = ()
     listed_in: Path | None = None
+    size: tuple[int, int] | None = None
+
+
+def size_of(width: object, height: object) -> tuple[int, int] | None:
+    """A size as annotations give it, from numbers or text; None where it is absent, zero or nonsense."""
+    try:
+        size = int(str(width)), int(str(height))
+    except ValueError:
+        return None
+    return size if min(size) > 0 else None
 
 
 @dataclass(frozen=True, slots=True)

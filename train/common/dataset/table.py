@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edge.errors import ConfigError
@@ -37,14 +38,14 @@ def read(path: Path, names: Names) -> Dataset:
     Raises:
         ConfigError: A column is missing, or a row is too short; the text names the line.
     """
-    lines = read_text(path).splitlines()
-    reader = csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""))
-    columns = _columns(next(reader, []), path)
+    rows = _rows(read_text(path), path)
+    _, header = next(rows, (1, []))
+    columns = _columns(header, path)
     photos: dict[str, Photo] = {}
-    for row in reader:
+    for line, row in rows:
         if not any(cell.strip() for cell in row):
             continue
-        where = f"line {reader.line_num}"
+        where = f"line {line}"
         cells = _cells(row, columns, f"{path}, {where}")
         if names.skips(cells["label"]):
             continue
@@ -52,6 +53,18 @@ def read(path: Path, names: Names) -> Dataset:
         known = photos.get(str(photo.path))
         photos[str(photo.path)] = _joined(known, photo, where) if known else photo
     return Dataset(path, "csv", tuple(photos.values()))
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its line."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0]))
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise ConfigError(
+            f"{path}, line {reader.line_num} is not CSV: {error}; is a quotation mark missing?"
+        ) from error
 
 
 def _delimiter(first: str) -> str:

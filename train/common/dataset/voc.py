@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ from edge.errors import ConfigError
 from edge.values import BBox
 from train.common.dataset.files import is_hidden, photos_below
 from train.common.dataset.names import Names
-from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
+from train.common.dataset.record import PARTS, Annotation, Dataset, Photo, size_of
 
 LARGEST = 4 * 2**20
 """An annotation file in bytes; a larger one is not of a photo."""
@@ -29,10 +30,12 @@ def read(path: Path, names: Names) -> Dataset:
     """
     skipped: Counter[str] = Counter()
     pictures = list(photos_below(path, skipped))
-    by_name = {picture.name: picture for picture in pictures}
-    by_stem = {picture.stem: picture for picture in pictures}
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for picture in pictures:
+        by_name[picture.name].append(picture)
+        by_name[picture.stem].append(picture)
     files = sorted(file for file in path.rglob("*.xml") if not is_hidden(file, path))
-    photos = [_photo(file, path, by_name, by_stem, names) for file in files]
+    photos = [_photo(file, path, by_name, names) for file in files]
     unlisted = len(set(pictures) - {photo.path for photo in photos})
     if unlisted:
         skipped["photo without an .xml"] += unlisted
@@ -40,19 +43,35 @@ def read(path: Path, names: Names) -> Dataset:
     return Dataset(path, "voc", tuple(photos), dict(skipped))
 
 
-def _photo(file: Path, root: Path, by_name: dict[str, Path], by_stem: dict[str, Path], names: Names) -> Photo:
+def _photo(file: Path, root: Path, by_name: Mapping[str, Sequence[Path]], names: Names) -> Photo:
     tree = _tree(file)
     name = Path((tree.findtext("filename") or "").replace("\\", "/")).name
-    picture = by_name.get(name) or by_stem.get(file.stem)
-    if picture is None:
-        raise ConfigError(f"{file}: its photo {name or file.stem} is nowhere below {root}; add it or remove the file.")
+    picture = _picture(name, file, root, by_name)
     faces = [
         _face(one, number, file, names)
         for number, one in enumerate(tree.iter("object"), 1)
         if not names.skips(_name(one))
     ]
     within = (PARTS.get(part.lower()) for part in picture.relative_to(root).parts[:-1])
-    return Photo(picture, root.name, str(picture), next(filter(None, within), None), tuple(faces), file)
+    size = size_of(tree.findtext("size/width"), tree.findtext("size/height"))
+    return Photo(picture, root.name, str(picture), next(filter(None, within), None), tuple(faces), file, size)
+
+
+def _picture(name: str, file: Path, root: Path, by_name: Mapping[str, Sequence[Path]]) -> Path:
+    """The photo of an annotation file. Of several with its name the nearest: ``val/a.png`` of ``val/a.xml``.
+
+    Raises:
+        ConfigError: There is none, or several are equally near.
+    """
+    found = by_name.get(name) or by_name.get(file.stem)
+    if not found:
+        raise ConfigError(f"{file}: its photo {name or file.stem} is nowhere below {root}; add it or remove the file.")
+    folders = Counter(file.relative_to(root).parts[:-1])
+    apart = {picture: (Counter(picture.relative_to(root).parts[:-1]) - folders).total() for picture in found}
+    nearest = [picture for picture in found if apart[picture] == min(apart.values())]
+    if len(nearest) > 1:
+        raise ConfigError(f"{file}: its photo may be {nearest[0]} or {nearest[1]}; rename one of them and its .xml.")
+    return nearest[0]
 
 
 def _tree(file: Path) -> ElementTree.Element:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,24 @@ from train.common.dataset.names import Names
 from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
 from train.common.options import progress
 
-COLUMNS = 5
+BOX = 4
+"""Numbers of a box: more are a confidence, the points of a face, or those of a polygon."""
 YAML = ("data.yaml", "data.yml", "dataset.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the YAML says.
+
+    Attributes:
+        file: The YAML.
+        classes: By number.
+        keypoints: Whether points of the face follow a box.
+    """
+
+    file: Path
+    classes: Mapping[int, str]
+    keypoints: bool
 
 
 def recognises(path: Path) -> bool:
@@ -41,7 +58,7 @@ def read(path: Path, names: Names) -> Dataset:
     if file is None:
         raise ConfigError(f"{path} has images and labels of YOLO, but no data.yaml: add it, with train, val and names.")
     content = _content(file)
-    classes = _classes(content.get("names"), file)
+    declared = Declared(file, _classes(content.get("names"), file), "kpt_shape" in content)
     skipped: Counter[str] = Counter()
     pictures = [
         (picture, part)
@@ -50,7 +67,7 @@ def read(path: Path, names: Names) -> Dataset:
         for picture in photos_below(folder, skipped)
     ]
     # Boxes are shares of a photo's size, so every photo is opened.
-    photos = [_photo(picture, part, file, classes, names) for picture, part in progress(pictures, "Reading boxes")]
+    photos = [_photo(picture, part, declared, names) for picture, part in progress(pictures, "Reading boxes")]
     del skipped[".txt"]
     return Dataset(path, "yolo", tuple(photos), dict(skipped))
 
@@ -74,41 +91,49 @@ def _classes(names: Any, file: Path) -> dict[int, str]:
         names = dict(enumerate(names))
     if not isinstance(names, Mapping) or not names:
         raise ConfigError(f"{file} has no names of classes: add names: [with_mask, without_mask].")
-    return {int(number): str(name) for number, name in names.items()}
+    try:
+        return {int(number): str(name) for number, name in names.items()}
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{file}: names gives classes other keys than numbers: write names: [with_mask, without_mask]."
+        ) from error
 
 
 def _folders(content: Mapping[str, Any], part: str, file: Path) -> Iterator[Path]:
     """Where the photos of a part are. Public sets often write ``../train/images`` from a folder that is not there."""
     named = content.get(part) or ([] if part != "val" else content.get("valid") or [])
     root = file.parent / str(content.get("path") or "")
-    for one in [named] if isinstance(named, str) else named:
-        tried = [root / one, file.parent / one, file.parent / str(one).removeprefix("../")]
+    for one in map(str, named if isinstance(named, list) else [named]):
+        tried = [root / one, file.parent / one, file.parent / one.removeprefix("../")]
         folder = next((place for place in tried if place.is_dir()), None)
         if folder is None:
             raise ConfigError(f"{file}: {part} is {one!r}, but {tried[0]} is not a folder; correct the path.")
         yield folder
 
 
-def _photo(picture: Path, part: str, file: Path, classes: Mapping[int, str], names: Names) -> Photo:
+def _photo(picture: Path, part: str, declared: Declared, names: Names) -> Photo:
     label_file = _label_file(picture)
     lines = read_text(label_file).splitlines() if label_file.is_file() else []
     rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
     size = _size(picture) if rows else (0, 0)
     faces = []
     for number, row in rows:
-        name, bbox = _row(row, f"{label_file}, line {number}", size, classes)
+        name, bbox = _row(row, f"{label_file}, line {number}", size, declared)
         if not names.skips(name):
-            label = names.label(name, f"{label_file}, line {number}", classes.values())
+            label = names.label(name, f"{label_file}, line {number}", declared.classes.values())
             faces.append(Annotation(label, bbox, where=f"line {number}"))
-    return Photo(picture, file.parent.name, str(picture), PARTS[part], tuple(faces), label_file)
+    return Photo(picture, declared.file.parent.name, str(picture), PARTS[part], tuple(faces), label_file)
 
 
 def _label_file(picture: Path) -> Path:
     """``.../images/a.jpg`` has ``.../labels/a.txt``; a photo elsewhere has its text file next to it."""
-    parts = list(picture.with_suffix(".txt").parts)
-    if "images" in parts:
-        parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    return Path(*parts)
+    beside = picture.with_suffix(".txt")
+    parts = list(beside.parts)
+    if "images" not in parts:
+        return beside
+    parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
+    usual = Path(*parts)
+    return beside if beside.is_file() and not usual.is_file() else usual
 
 
 def _size(picture: Path) -> tuple[int, int]:
@@ -120,14 +145,30 @@ def _size(picture: Path) -> tuple[int, int]:
     return width, height
 
 
-def _row(row: list[str], where: str, size: tuple[int, int], classes: Mapping[int, str]) -> tuple[str, BBox]:
+def _row(row: list[str], where: str, size: tuple[int, int], declared: Declared) -> tuple[str, BBox]:
     """The class's name and the box in pixels."""
     try:
-        kind, x, y, width, height = (float(cell) for cell in row[:COLUMNS])
-        name = classes[int(kind)]
+        kind, *shares = map(float, row)
+        name = declared.classes[int(kind)]
+        left, top, right, bottom = _edges(shares, declared.keypoints)
     except (ValueError, OverflowError) as error:
         raise ConfigError(f"{where}: expected 'class x y width height'; correct or remove it.") from error
     except KeyError as error:
-        raise ConfigError(f"{where}: there is no class {row[0]}; the data.yaml names {len(classes)}.") from error
-    left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+        raise ConfigError(
+            f"{where}: there is no class {row[0]}; the data.yaml names {len(declared.classes)}."
+        ) from error
     return name, BBox(left * size[0], top * size[1], right * size[0], bottom * size[1])
+
+
+def _edges(shares: list[float], keypoints: bool) -> tuple[float, float, float, float]:
+    """A box, of which points or a confidence may follow; or around a polygon, as data sets for segmentation have it.
+
+    Raises:
+        ValueError: There are too few numbers.
+    """
+    if len(shares) > BOX + 1 and not keypoints:
+        points = list(zip(shares[::2], shares[1::2], strict=True))
+        across, down = zip(*points, strict=True)
+        return min(across), min(down), max(across), max(down)
+    x, y, width, height = shares[:BOX]
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
