@@ -94,7 +94,9 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
     left = [sample for sample in kept if not sample.validation and sample.source in args.leave_out]
     training = [sample for sample in kept if not sample.validation and sample.source not in args.leave_out]
     if not training:
-        raise ConfigError("None of the --data can be trained on: every photo is unreadable, without a face, or kept from training.")
+        raise ConfigError(
+            "None of the --data can be trained on: every photo is unreadable, without a face, or kept from training."
+        )
     _check_classes(training)
     train, held = hold_out(training, HELD_OUT, args.split)
     train, held = with_some_of_each_class(train, [*held, *held_back], args.split)
