@@ -217,12 +217,17 @@ class TestPage:
 
     @pytest.mark.parametrize("language", ["en", "fr"])
     def test_tables_fit_on_a_phone(self, door: Door, page: Page, language: str) -> None:
-        page.set_viewport_size({"width": 360, "height": 740})
-        page.goto(f"{door.url}history?by=week&lang={language}")
-        expect(page.locator("#weekdays-rows tr").first).to_be_visible()
-        for wide in some(page.locator(".wide").all()):
-            assert wide.evaluate("table => table.scrollWidth <= table.clientWidth")
-            assert min(wide.evaluate(GAPS)) >= 9.5
+        for path, table in (("history?by=week&", ".wide"), ("operator?", "details")):
+            page.goto(f"{door.url}{path}lang={language}")
+            for closed in page.locator("summary").all():
+                closed.click()
+            expect(page.locator("#hours-table tbody tr").first).to_be_visible()
+            for width, gap in ((360, 9.5), (320, 6.5)):
+                page.set_viewport_size({"width": width, "height": 740})
+                fits_across(page)
+                for wide in some(page.locator(table).all()):
+                    assert wide.evaluate("table => table.scrollWidth <= table.clientWidth")
+                    assert min(wide.evaluate(GAPS)) >= gap
 
     def test_week_shows_rate_counts_and_change(self, door: Door, page: Page) -> None:
         page.goto(f"{door.url}operator")

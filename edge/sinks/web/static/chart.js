@@ -1,8 +1,11 @@
 "use strict";
-/* Stacked bars as SVG, and the small helpers of the pages for operators. */
+/* Stacked bars as SVG, the verdicts, and the small helpers of the pages for operators. */
 
 const SVG = "http://www.w3.org/2000/svg";
 const CHART = { height: 260, left: 48, right: 10, top: 14, bottom: 34, steps: 4, gap: 0.14, narrow: 480, least: 240 };
+const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
+const VERDICTS = TABLE.map((verdict) => verdict.key);
+const UNJUDGED = TABLE.findIndex((verdict) => !verdict.welcome && !verdict.alarming);
 
 function element(name, text = "", className = "") {
   const made = document.createElement(name);
@@ -15,6 +18,13 @@ function element(name, text = "", className = "") {
 function fill(parent, children) {
   const text = (nodes) => [...nodes].map((node) => node.outerHTML).join("");
   if (text(parent.children) !== text(children)) parent.replaceChildren(...children);
+}
+
+/* The row of a table, a name and then a number for each verdict. A phone has no room for those who could not be judged;
+   their number is in a tile. */
+function withoutUnjudged(row) {
+  if (UNJUDGED >= 0) row.children[UNJUDGED + 1].classList.add("long");
+  return row;
 }
 
 function shape(name, attributes, text = "") {

@@ -3,9 +3,6 @@
 
 const ANSWER_WITHIN = 15000;
 const PAPER = 720; // width of a chart on paper, in its own units: its letters are as large as the table's
-const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
-const VERDICTS = TABLE.map((verdict) => verdict.key);
-const UNJUDGED = TABLE.findIndex((verdict) => !verdict.welcome && !verdict.alarming);
 const WELCOME = TABLE.filter((verdict) => verdict.welcome).map((verdict) => verdict.key);
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const language = document.documentElement.lang;
@@ -79,12 +76,6 @@ function showTiles({ total, before }) {
   ]);
 }
 
-/* A phone has no room for those who could not be judged; their number is in a tile. */
-function filled(row) {
-  if (UNJUDGED >= 0) row.children[UNJUDGED + 1].classList.add("long");
-  return row;
-}
-
 /* A heading, and what stands there on a phone. */
 function heading(scope, long, short = long) {
   const made = element("th");
@@ -100,14 +91,14 @@ function row(name, figures) {
   const rate = figures.compliance === null ? "–" : percent.format(figures.compliance);
   const cells = [...VERDICTS.map((verdict) => number.format(figures[verdict])), number.format(figures.visits), rate];
   made.append(head, ...cells.map((cell) => element("td", cell)));
-  return filled(made);
+  return withoutUnjudged(made);
 }
 
 function showTable(id, names, groups) {
   const titles = [`history.${id}`, ...VERDICTS.map((verdict) => `operator.verdict.${verdict}`), "operator.visits"];
   const top = element("tr");
   top.append(...titles.map((key) => heading("col", say(key))), heading("col", say("history.compliance"), say("history.rate")));
-  fill(byId(`${id}-head`), [filled(top)]);
+  fill(byId(`${id}-head`), [withoutUnjudged(top)]);
   byId(`${id}-table`).parentElement.hidden = !groups.some((figures) => figures.visits);
   const rows = groups.map((figures, index) => [figures, index]).filter(([figures]) => figures.visits);
   fill(byId(`${id}-rows`), rows.map(([figures, index]) => row(names[index], figures)));

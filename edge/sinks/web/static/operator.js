@@ -1,8 +1,6 @@
 "use strict";
 /* The operator's page: shows how things stand, and says when nobody answers. */
 
-const TABLE = JSON.parse(document.getElementById("verdicts").textContent);
-const VERDICTS = TABLE.map((verdict) => verdict.key);
 const MARKS = { alert_on: "▲", alert_off: "△", camera_lost: "✕", camera_back: "✓", visit_started: "→", visit_ended: "←", verdict: "●", operator: "◆" };
 const BAD = TABLE.filter((verdict) => verdict.alarming).map((verdict) => verdict.key);
 const GOOD = TABLE.filter((verdict) => verdict.welcome).map((verdict) => verdict.key);
@@ -34,6 +32,7 @@ function nameVerdicts() {
     head.scope = "col";
     visits.before(head);
   }
+  withoutUnjudged(byId("hours-head"));
 }
 
 function showHealth(health, reasons, source, counted) {
@@ -64,7 +63,7 @@ function showHours(hours, none) {
   const rows = hours.map((hour) => {
     const row = element("tr");
     row.append(...cells(hour).map((cell) => element("td", cell)));
-    return row;
+    return withoutUnjudged(row);
   });
   fill(byId("hours"), rows);
   const bars = hours.map((hour) => ({ slot: startOf(hour), ...hour }));
