@@ -173,9 +173,13 @@ def _write(path: Path, image: Image) -> None:
         # For the person who called this alone, also through sudo.
         path.unlink(missing_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            if os.geteuid() == 0 and "SUDO_UID" in os.environ:
-                os.fchown(handle, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
-            file.write(content)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                if os.geteuid() == 0 and "SUDO_UID" in os.environ:
+                    os.fchown(handle, int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"]))
+                file.write(content)
+        except OSError:
+            path.unlink()  # a part of a picture of somebody
+            raise
     except OSError as error:
         raise ConfigError(f"Cannot write {path}: {error.strerror}; name a file in a folder of yours.") from error

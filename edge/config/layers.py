@@ -149,9 +149,9 @@ def load(
 def _find_file(explicit: Path | None, env: Mapping[str, str]) -> Path | None:
     if explicit or env.get(ENV_FILE):
         path = explicit or Path(env[ENV_FILE])
-        if not may_be_file(path):
-            if path.is_dir():
-                raise ConfigError(f"{path} is a folder; name the configuration file in it with --config or {ENV_FILE}.")
+        if exists(path) and path.is_dir():
+            raise ConfigError(f"{path} is a folder; name the configuration file in it with --config or {ENV_FILE}.")
+        if not (exists(path) or may_be_file(path)):
             raise ConfigError(f"There is no configuration file {path}; check --config or {ENV_FILE}.")
         return path
     home = Path(env.get("XDG_CONFIG_HOME") or Path(env.get("HOME", "/")) / ".config")

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 
 from edge.cameras.demo import DEMO_CLIP
+from tests.stand_ins.disk import small_disk
 from tests.stand_ins.running import call, running_door
+
+__all__ = ["small_disk"]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,14 @@ def test_sudo_gives_the_picture_away(tmp_path: Path, person: Path, monkeypatch: 
     aim = tmp_path / "aim.png"
     call(tmp_path, "look", "--source", str(person), "--output", str(aim))
     assert (aim.stat().st_uid, aim.stat().st_gid) == (1234, 1235)
+
+
+def test_a_full_disk_keeps_no_part(tmp_path: Path, person: Path, small_disk: Path) -> None:
+    (small_disk / "filler").write_bytes(bytes(250 * 1024))
+    done = call(tmp_path, "look", "--source", str(person), "--output", str(small_disk / "aim.png"))
+    assert "aim.png: No space left on device" in done.stderr
+    assert done.returncode == 2
+    assert not (small_disk / "aim.png").exists()
 
 
 def test_nothing_is_written_unasked(home: Path) -> None:

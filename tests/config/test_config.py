@@ -136,6 +136,11 @@ def test_missing_file_is_reported(tmp_path: Path) -> None:
         load(tmp_path / "absent.toml", {})
 
 
+def test_a_device_is_no_configuration() -> None:
+    with pytest.raises(ConfigError, match="/dev/null is a device, not a file"):
+        load(Path("/dev/null"), {})
+
+
 def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
         load(tmp_path, {})

@@ -474,6 +474,14 @@ class TestOperator:
             expect(page.locator("#tiles dd")).to_have_text(["\N{EN DASH}"] * 5)
             expect(page.locator("#chart .none")).to_have_text("")
 
+    def test_a_long_name_breaks_in_a_narrow_window(self, tmp_path: Path, page: Page) -> None:
+        page.set_viewport_size({"width": 320, "height": 256})  # 1280 wide at a zoom of 400 %
+        with open_door(tmp_path, {"web.door_name": "Donaudampfschifffahrtsgesellschaftshaupteingang"}) as door:
+            for path in ("operator", "setup", "history"):
+                page.goto(f"{door.url}{path}")
+                expect(page.locator("h1")).to_contain_text("Donaudampfschifffahrts")
+                fits_across(page)
+
     def test_events_are_in_order_of_time(self, browser: Browser, tmp_path: Path) -> None:
         with open_door(tmp_path) as own:
             own.tell(
