@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edge.messages import message
 
@@ -48,7 +48,7 @@ class Child:
     def __init__(self, module: str, errors: bool = True, environment: Mapping[str, str] | None = None) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.memory = os.memfd_create(f"maskgate-{module.rpartition('.')[2]}")
-        self._errors = tempfile.TemporaryFile() if errors else None  # noqa: SIM115 - closed with the process
+        self._errors = _file_for_errors() if errors else None
         output = self._errors or subprocess.DEVNULL
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - this Python and this package, and no shell
@@ -117,6 +117,14 @@ class Child:
         self._errors.seek(0)
         words = re.findall(r"\S.*", self._errors.read().decode("utf-8", "replace"))
         return message("child.said", how=how, words=words[-1][:200].rstrip(".")) if words else how
+
+
+def _file_for_errors() -> IO[bytes] | None:
+    """None where no disk has room for it."""
+    try:
+        return tempfile.TemporaryFile()  # closed with the process
+    except OSError:
+        return None
 
 
 def channel_and_memory() -> tuple[socket.socket, int]:

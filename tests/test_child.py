@@ -103,3 +103,13 @@ def test_an_unkillable_one_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> No
     child.close()
     child.close()
     assert stuck.waited_for == [DEATH_LIMIT]
+
+
+def test_a_full_disk_hinders_no_child(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    child = Child(program)
+    assert child.ask({}, limit=10.0)["pid"] == child.pid
+    child.close()

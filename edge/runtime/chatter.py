@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,7 +21,8 @@ def without_notes() -> Iterator[None]:
     except OSError:  # standard error is closed: nothing to keep clean
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    # In memory: a door must also start where the disk is full.
+    with os.fdopen(os.memfd_create("maskgate-notes"), "w+b") as held:
         sys.stderr.flush()
         os.dup2(held.fileno(), 2)
         try:

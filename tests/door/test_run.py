@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from datetime import datetime, timezone
@@ -303,6 +304,20 @@ class TestWhenSomethingFails:
         with pytest.raises(ZeroDivisionError):
             run(clip, store)
         assert alert.told == ["closed"]
+
+    def test_a_full_disk_keeps_no_door_from_opening(self, clip: Path, store: Path) -> None:
+        nowhere = "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/sys']"
+        start = f"{nowhere}; from edge.cli import program; program()"
+        done = subprocess.run(
+            [sys.executable, "-c", start, "run", "--source", "demo", "--max-frames", "3"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"MASKGATE_COUNTS_PATH": str(store)},
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Frames   3" in done.stdout
 
     def test_departed_readers_end_the_run(self, clip: Path, store: Path) -> None:
         command = f"{DRIVER} run --source {clip} --events - | head -n 1; echo ${{PIPESTATUS[0]}}"
