@@ -6,10 +6,12 @@ by its label.
 
 from __future__ import annotations
 
+import importlib
 import os
+import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from edge.board import Profile, header_chip
 from edge.config import AlertSettings
 from edge.errors import AlertError
 
+LGPIO = "lgpio"
 BOUNCE = 0.05
 """A button's contacts bounce for less than this, in seconds."""
 
@@ -60,6 +63,8 @@ class GpioLines:
         self._outputs: dict[Role, Any] = {}
         self._presses = threading.Event()
         self._devices = ExitStack()
+        if gpiozero.Device.pin_factory is None and os.environ.get("GPIOZERO_PIN_FACTORY", LGPIO) == LGPIO:
+            load_lgpio()
         take_header_chip()
         with ExitStack() as opened:
             opened.callback(self.close)
@@ -112,6 +117,48 @@ class GpioLines:
             ) from error
         self._devices.callback(device.close)
         return device
+
+
+def load_lgpio() -> None:
+    """Import lgpio, if it is there. It creates a named pipe in the working directory then, and fails where it cannot.
+
+    Raises:
+        AlertError: It fails elsewhere, too.
+    """
+    try:
+        with nullcontext() if _takes_files() else _folder_in_memory():
+            importlib.import_module(LGPIO)
+    except ImportError:  # gpiozero has other libraries
+        return
+    except OSError as error:
+        raise AlertError(
+            f"lgpio cannot be loaded: {error}; start maskgate in a folder that it may write to. "
+            'alerts.output = "none" runs without.'
+        ) from error
+
+
+def _takes_files() -> bool:
+    """Whether the working directory does; not on a card that became read-only."""
+    try:
+        with tempfile.TemporaryFile(dir="."):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _folder_in_memory() -> Iterator[None]:
+    """Work in a new folder; it is gone afterwards."""
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with tempfile.TemporaryDirectory(prefix="maskgate-", dir="/dev/shm") as folder:
+            os.chdir(folder)
+            try:
+                yield
+            finally:
+                os.fchdir(before)
+    finally:
+        os.close(before)
 
 
 def take_header_chip(root: Path = Path("/")) -> None:

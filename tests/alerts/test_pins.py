@@ -18,7 +18,7 @@ from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from edge.alerts import pins as pins_module
 from edge.alerts.choose import open_alert
-from edge.alerts.gpio import take_header_chip
+from edge.alerts.gpio import load_lgpio, take_header_chip
 from edge.alerts.none import NoAlert
 from edge.alerts.pattern import Pattern, Rhythm
 from edge.alerts.pins import PinAlert
@@ -92,6 +92,17 @@ def test_chosen_pin_factory_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "pigpio")
     take_header_chip(build(tmp_path, "5"))
     assert gpiozero.Device.pin_factory is None
+
+
+def test_lgpio_needs_no_writable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As lgpio 0.2.2 does; nobody can create a pipe in /proc, as on a card that became read-only."""
+    (tmp_path / "lgpio.py").write_text("import os\nos.mkfifo('.lgd-nfy0')\npipe = os.open('.lgd-nfy0', os.O_RDWR)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lgpio", raising=False)
+    monkeypatch.chdir("/proc")
+    load_lgpio()
+    assert os.write(sys.modules.pop("lgpio").pipe, b"told") == 4
+    assert Path.cwd() == Path("/proc")
 
 
 def test_pins_can_be_header_places(pins: Any) -> None:
