@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,22 +23,37 @@ def disk(_: Machine, config: Config) -> Iterator[Finding]:
     path = store_path(config.counts)
     folder = next(parent for parent in path.parents if exists(parent))
     free = shutil.disk_usage(folder).free
-    text = f"{path}, {free // MEBI} MiB free"
-    if (exists(path) and not os.access(path, os.W_OK)) or not _can_create_in(folder):
-        text = f"{path} cannot be written: visits would be lost when maskgate stops"
-        yield Finding("disk", State.WARNING, text, f"sudo chown -R $USER {folder}, or set counts.path")
+    error = _why_not_written(path, folder)
+    if error:
+        text = f"{path} cannot be written ({error.strerror}): visits would be lost when maskgate stops"
+        yield Finding("disk", State.WARNING, text, _remedy(path, folder, error))
     elif free < LEAST_DISK:
+        text = f"{path}, {free // MEBI} MiB free"
         yield Finding("disk", State.WARNING, text, f"make room: du -xh {folder} | sort -h | tail")
     else:
-        yield Finding("disk", State.OK, text)
+        yield Finding("disk", State.OK, f"{path}, {free // MEBI} MiB free")
 
 
-def _can_create_in(folder: Path) -> bool:
+def _why_not_written(path: Path, folder: Path) -> OSError | None:
+    """What stops this user from writing ``path``, or from creating something in ``folder`` on the way to it."""
     try:
         with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+            pass
+    except OSError as error:
+        return error
+    if exists(path) and not os.access(path, os.W_OK):
+        return PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return None
+
+
+def _remedy(path: Path, folder: Path, error: OSError) -> str:
+    """Never more than the folder of the counts is given to somebody: a missing one may be missing in /var/lib."""
+    own = shlex.quote(str(path.parent))
+    if error.errno == errno.EROFS:
+        return "find out why the file system is read-only (a worn card becomes so): dmesg | tail"
+    if folder != path.parent:
+        return f"sudo install -d -o $USER {own}, or set counts.path"
+    return f"set counts.path to a file in a folder of yours, or let this user write there: ls -la {own}"
 
 
 CHECKS: tuple[Check, ...] = (disk,)
