@@ -4,6 +4,8 @@ PYTHON ?= python3
 ARGS ?=
 SETTINGS ?= $(wildcard image.toml)
 VENV := .venv
+# Not its script: that names the folder in which it was made, and in a moved or copied clone is another one's or gone.
+MASKGATE = $(VENV)/bin/python -m edge
 DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
 # Who has the environment for development trains in it; others get one with what training needs.
@@ -43,17 +45,17 @@ help: ## list the targets
 	@echo "Add arguments with ARGS, for example: make run ARGS='--source usb:0 --events -'"
 
 run: $(VENV)/.ready ## install what the device needs into .venv and run: Pi camera, else USB camera, else the demo clip
-	@$(VENV)/bin/maskgate run $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
+	@$(MASKGATE) run $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
 
 demo: $(VENV)/.ready ## play the demo clip again and again, with its pages, until Ctrl-C
-	@$(VENV)/bin/maskgate run --source demo --loop $(ARGS)
+	@$(MASKGATE) run --source demo --loop $(ARGS)
 
 desktop: ## run with a live window (installs opencv-python in place of the headless one)
 	@[ "$$(uname)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || { \
 	  echo "There is no display for a window here: neither DISPLAY nor WAYLAND_DISPLAY is set." >&2; \
 	  echo "Run it in a desktop session or over 'ssh -X'; or use 'make run', which serves pages for a browser." >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(VENV)/.desktop
-	@$(VENV)/bin/maskgate run --window $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
+	@$(MASKGATE) run --window $(if $(findstring --source,$(ARGS)),,--source auto) $(ARGS)
 
 test: $(DEV)/.ready ## everything but containers and boards; says how long it takes and what it installs
 	@echo "Running all tests: about 10 minutes on two idle cores ('make test-quick' takes under 2) ..."
@@ -71,7 +73,7 @@ soak: $(DEV)/.ready ## try to kill it: camera, power, disk, network, clock, memo
 lint: $(DEV)/.ready ## ruff (lint and format), mypy in strict mode, shellcheck
 	@$(DEV)/bin/ruff check .
 	@$(DEV)/bin/ruff format --check .
-	@$(DEV)/bin/mypy
+	@$(DEV_PYTHON) -m mypy
 	@PATH="$(CURDIR)/$(DEV)/bin:$$PATH" shellcheck $(SCRIPTS)
 
 format: $(DEV)/.ready ## format the code

@@ -86,6 +86,21 @@ def test_only_a_checkout_is_cleaned(checkout: Path) -> None:
     assert (checkout / "build").exists()
 
 
+def test_a_moved_clone_runs(tmp_path: Path) -> None:
+    """The scripts of its environment begin with the path of a Python that is no longer there."""
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    (scripts / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (scripts / "maskgate").write_text("#!/where/it/was/bin/python\n")
+    (scripts / "pip").touch()
+    for script in scripts.iterdir():
+        script.chmod(0o755)
+    (tmp_path / ".ready").touch()
+    done = call(["make", "-C", str(ROOT), "run", f"VENV={tmp_path}", "ARGS=--help"])
+    assert done.returncode == 0, done
+    assert "usage: maskgate run" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("target", "variable"), [("run", "VENV"), ("lint", "DEV"), ("deploy", "DEPLOY")], ids=["run", "lint", "deploy"]
 )
