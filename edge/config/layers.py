@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from edge.cameras.address import shown, shown_value
 from edge.config.model import SECRET_FILES, SECRETS, SOURCES, Config, Settings, declared, fields, sections
+from edge.config.section import FORMS
 from edge.errors import ConfigError
 from edge.files import NotTextError, exists, may_be_file, read_text
 from edge.messages import message
@@ -53,7 +54,7 @@ LIMITS = {
     "less_than_equal": "config.at_most",
     "literal_error": "config.one_of",
     "string_too_long": "config.too_long",
-    "string_pattern_mismatch": "config.pattern",
+    "string_too_short": "config.empty",
     "finite_number": "config.finite",
     "missing": "config.too_few",
     "too_long": "config.too_many",
@@ -288,6 +289,8 @@ def _plain(error: ErrorDetails) -> str:
     if name in KINDS and fault in ("type", "parsing", "from_float"):
         return message("config.kind", kind=KINDS[name])
     context = error.get("ctx", {})
+    if "pattern" in context:
+        return FORMS[context["pattern"]]
     if error["type"] in LIMITS:
         return message(LIMITS[error["type"]], **{name: _plain_number(value) for name, value in context.items()})
     return str(context["error"]) if "error" in context else error["msg"].replace("Input should be", "it must be", 1)

@@ -13,11 +13,33 @@ from edge.messages import message
 ON_PAGE: JsonDict = {"on_page": True}
 """``json_schema_extra`` of a setting that the operator page may change."""
 
+NO_SPACES = r"^\S+$"
+HOST = r"^[^\s/@]*$"
+USER = r"^[A-Za-z0-9_.-]*$"
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+EDGE_TPU = r"^((usb|pci):\d+)?$"
+TIME_OF_DAY = r"^$|^([01]\d|2[0-3]):[0-5]\d$"
+TOPIC_LEVEL = r"^[A-Za-z0-9_-]{1,64}$"
+TOPIC = r"^[^+#/$\s][^+#\s]*[^+#/\s]$"
+TOPIC_OR_NONE = r"^[^+#\s]*$"
+FORMS = {
+    NO_SPACES: message("config.pin"),
+    HOST: message("config.form_host"),
+    USER: message("config.form_user"),
+    ONE_LINE: message("config.form_line"),
+    EDGE_TPU: message("config.form_edgetpu"),
+    TIME_OF_DAY: message("config.form_time"),
+    TOPIC_LEVEL: message("config.form_topic_level"),
+    TOPIC: message("config.form_topic"),
+    TOPIC_OR_NONE: message("config.form_topic_or_none"),
+}
+"""What is said of text that does not match, by the pattern."""
+
 NOT_WIRED = -1
 """How a file says that a pin drives nothing: TOML has no null."""
 
 Pin = Annotated[
-    Annotated[int, Field(ge=0, le=4095)] | Annotated[str, Field(pattern=r"^\S+$")] | None,
+    Annotated[int, Field(ge=0, le=4095)] | Annotated[str, Field(pattern=NO_SPACES)] | None,
     BeforeValidator(lambda pin: None if pin == NOT_WIRED else pin),
 ]
 """A number, or a name if the library knows names; None if nothing is wired."""

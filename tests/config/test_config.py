@@ -1,14 +1,18 @@
 """The configuration: layers, origins, and errors that name the key."""
 
+import json
 import math
+import re
 from pathlib import Path
 
 import pytest
 
 from edge.config import Config, declared, load
 from edge.config.model import fields
+from edge.config.section import FORMS
 from edge.config.show import as_toml
 from edge.errors import ConfigError
+from tests.nonempty import some
 
 NO_PIN = 'it must be a number (BCM) or a name such as "BOARD11" or "GPIO17"; names of a chip\'s lines need alerts.chip'
 
@@ -134,6 +138,32 @@ def test_broken_toml_says_where(tmp_path: Path) -> None:
 def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
         load(tmp_path / "absent.toml", {})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("web.host", "http://door", "without http://"),
+        ("web.host", "", "must not be empty"),
+        ("web.kiosk_user", "a b", "letters, digits and . _ - only"),
+        ("web.door_name", "a\nb", "one line"),
+        ("runtime.device", "usb", '"usb:0"'),
+        ("notify.summary_at", "24:00", "a time of day as HH:MM"),
+        ("mqtt.door", "a/b", "1 to 64 letters, digits, _ or -"),
+        ("mqtt.prefix", "/door", "must not begin with /"),
+        ("mqtt.discovery_prefix", "a b", "must not contain spaces"),
+        ("alerts.led_pin", "a b", "a whole number"),
+    ],
+)
+def test_forms_are_said_in_words(key: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{key} = ")) as refused:
+        load(environment={}, overrides={key: value})
+    assert said in str(refused.value)
+
+
+def test_every_form_has_words() -> None:
+    patterns = set(re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', json.dumps(Config.model_json_schema())))
+    assert {json.loads(pattern) for pattern in some(patterns)} == set(FORMS)
 
 
 def test_a_device_is_no_configuration() -> None:

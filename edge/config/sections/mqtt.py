@@ -7,13 +7,13 @@ import socket
 
 from pydantic import Field, SecretStr, model_validator
 
-from edge.config.section import HomePath, SecretFile, Section
+from edge.config.section import HOST, TOPIC, TOPIC_LEVEL, TOPIC_OR_NONE, HomePath, SecretFile, Section
 
 
 class MqttSettings(Section):
     """The MQTT broker, and through it Home Assistant."""
 
-    host: str = Field("", pattern=r"^[^\s/@]*$", description="Name or address of the broker; empty: MQTT is off")
+    host: str = Field("", pattern=HOST, description="Name or address of the broker; empty: MQTT is off")
     port: int | None = Field(None, ge=1, le=65535, description="Broker port (default 1883; 8883 with TLS)")
     username: str | None = Field(None, min_length=1, description="User name at the broker; unset: anonymous")
     password: SecretStr | None = Field(
@@ -26,16 +26,16 @@ class MqttSettings(Section):
     )
     door: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        pattern=TOPIC_LEVEL,
         description="Name of this door in topics, unique at the broker; unset: the host name",
     )
     prefix: str = Field(
         "maskgate",
-        pattern=r"^[^+#/$\s][^+#\s]*[^+#/\s]$",
+        pattern=TOPIC,
         description="First part of every topic; the name of the door follows",
     )
     discovery_prefix: str = Field(
-        "homeassistant", pattern=r"^[^+#\s]*$", description="Discovery prefix of Home Assistant; empty: no discovery"
+        "homeassistant", pattern=TOPIC_OR_NONE, description="Discovery prefix of Home Assistant; empty: no discovery"
     )
     keepalive: int = Field(
         30, ge=5, le=3600, description="A broker or a door that is silent for longer counts as gone, in seconds"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from edge.config.section import Section
+from edge.config.section import TIME_OF_DAY, Section
 
 
 class NotifySettings(Section):
@@ -22,7 +22,7 @@ class NotifySettings(Section):
     outputs: bool = Field(True, description="Tell when an alert output fails, and when it works again")
     summary_at: str = Field(
         "",
-        pattern=r"^$|^([01]\d|2[0-3]):[0-5]\d$",
+        pattern=TIME_OF_DAY,
         description="Time of day for a summary of the last 24 hours, as HH:MM in local time; empty: none",
     )
     bare_every: float = Field(

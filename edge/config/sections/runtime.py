@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from edge.config.section import Section
+from edge.config.section import EDGE_TPU, Section
 
 
 class RuntimeSettings(Section):
@@ -22,8 +22,6 @@ class RuntimeSettings(Section):
     accelerator: Literal["auto", "edgetpu", "cpu"] = Field(
         "auto", description="auto uses an Edge TPU if there is one; edgetpu also reports a problem if there is none"
     )
-    device: str = Field(
-        "", pattern=r"^((usb|pci):\d+)?$", description="Which Edge TPU to use: usb:0, pci:1; empty: the first"
-    )
+    device: str = Field("", pattern=EDGE_TPU, description="Which Edge TPU to use: usb:0, pci:1; empty: the first")
     edgetpu_library: str = Field("libedgetpu.so.1", min_length=1, description="Name or path of the Edge TPU library")
     threads: int = Field(0, ge=0, le=16, description="Threads per model; 0: what suits the board, at most 4")

@@ -6,7 +6,7 @@ import re
 
 from pydantic import Field, field_validator
 
-from edge.config.section import ON_PAGE, SecretFile, Section
+from edge.config.section import HOST, ON_PAGE, ONE_LINE, USER, SecretFile, Section
 from edge.messages import message
 from edge.verdicts import LANGUAGES
 
@@ -20,7 +20,7 @@ class WebSettings(Section):
     host: str = Field(
         "127.0.0.1",
         min_length=1,
-        pattern=r"^[^\s/@]*$",
+        pattern=HOST,
         description="Address to listen on; one that other machines can reach needs a token: maskgate token",
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0: any free port")
@@ -29,7 +29,7 @@ class WebSettings(Section):
     )
     kiosk_user: str = Field(
         "maskgate-kiosk",
-        pattern=r"^[A-Za-z0-9_.-]*$",
+        pattern=USER,
         max_length=32,
         description="User of this device whose own browser needs no token; empty: none",
     )
@@ -37,7 +37,7 @@ class WebSettings(Section):
     door_name: str = Field(
         "",
         max_length=60,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$",
+        pattern=ONE_LINE,
         description="Name of this door on the operator page; empty: maskgate",
         json_schema_extra=ON_PAGE,
     )
