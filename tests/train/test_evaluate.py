@@ -233,8 +233,29 @@ def test_unknown_categories_become_faces(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"images": []}'])
 def test_other_files_than_coco_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "val.json").write_text(text)
-    with pytest.raises(ConfigError, match="not a readable COCO file"):
+    with pytest.raises(ConfigError, match=r"val\.json is not (valid JSON|a COCO file)"):
         read_photos(tmp_path)
+
+
+def test_usual_names_of_classes_are_understood(tmp_path: Path) -> None:
+    path = coco(tmp_path, Truth(square(5, 6, 50), "with_mask"))
+    path.write_text(path.read_text().replace('"with_mask"', '"Mask"'))
+    (shown,) = read_photos(path)
+    assert [truth.category for truth in shown.truths] == ["with_mask"]
+
+
+def test_equal_ids_are_refused(tmp_path: Path) -> None:
+    path = coco(tmp_path, Truth(square(5, 6, 50), "with_mask"))
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"images": content["images"] * 2}))
+    with pytest.raises(ConfigError, match="2 images have the id"):
+        read_photos(path)
+
+
+def test_boxes_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    path = coco(tmp_path, Truth(square(float("nan"), 6, 50), "with_mask"))
+    with pytest.raises(ConfigError, match=r"annotation \d+: the box is not all numbers"):
+        read_photos(path)
 
 
 def test_unreadable_photos_are_named(tmp_path: Path) -> None:

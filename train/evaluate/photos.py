@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from edge.cameras.picture import PictureError, read_picture
 from edge.errors import ConfigError
-from edge.values import LABELS, BBox, Image
+from edge.values import LABELS, BBox, Image, Label
+from train.common import dataset
+from train.common.dataset import Names, coco
 
 UNKNOWN = "face"
 """The category of a face whose mask state nobody annotated."""
@@ -49,30 +52,27 @@ def read_photos(data: Path) -> list[Photo]:
     Raises:
         ConfigError: It is absent or not COCO.
     """
-    path = _coco_file(data)
-    try:
-        coco = json.loads(path.read_text(encoding="utf-8"))
-        names = {category["id"]: category["name"] for category in coco["categories"]}
-        truths: dict[int, list[Truth]] = {image["id"]: [] for image in coco["images"]}
-        ignored: dict[int, list[BBox]] = {image["id"]: [] for image in coco["images"]}
-        for annotation in coco["annotations"]:
-            x, y, width, height = annotation["bbox"]
-            bbox, name = BBox(x, y, x + width, y + height), names[annotation["category_id"]]
-            if annotation.get("iscrowd") or annotation.get("ignore"):
-                ignored[annotation["image_id"]].append(bbox)
-            else:
-                truths[annotation["image_id"]].append(Truth(bbox, name if name in CATEGORIES else UNKNOWN))
-        return [
-            Photo(
-                path.parent / image["file_name"],
-                image.get("source", ""),
-                tuple(truths[image["id"]]),
-                tuple(ignored[image["id"]]),
-            )
-            for image in coco["images"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is not a readable COCO file ({error}); name a JSON file with faces.") from error
+    return [_photo(photo) for photo in coco.read(_coco_file(data), _Lenient()).photos]
+
+
+class _Lenient(Names):
+    """The usual names of the classes; a face of another class counts as a face."""
+
+    def label(self, name: str, where: Path | str, among: Iterable[str] = ()) -> Label | None:  # noqa: ARG002
+        return super().label(name, where) if self.means(name) else None
+
+
+def _photo(photo: dataset.Photo) -> Photo:
+    boxes = [(face, face.bbox) for face in photo.faces if face.bbox]
+    for face, bbox in boxes:
+        if not all(map(math.isfinite, bbox)):
+            raise ConfigError(f"{photo.listed_in}, {face.where}: the box is not all numbers; correct or remove it.")
+    return Photo(
+        photo.path,
+        photo.source,
+        tuple(Truth(bbox, str(face.label or UNKNOWN)) for face, bbox in boxes if not face.ignore),
+        tuple(bbox for face, bbox in boxes if face.ignore),
+    )
 
 
 def data_folder(data: Path) -> Path:
