@@ -27,6 +27,7 @@ from edge.alerts.pattern import Rhythm
 from edge.alerts.state import OutputKind, OutputState
 from edge.board import Profile
 from edge.config import AlertSettings
+from edge.files import may_be_file
 from edge.messages import message
 
 TONE = "tone"
@@ -89,18 +90,24 @@ def read_clip(path: Path) -> Clip:
     """Read a WAV file whole.
 
     Raises:
-        UnplayableError: It is absent, too large or no PCM WAV; the text says what to do.
+        UnplayableError: It is absent, no file, too large, no PCM WAV or empty; the text says what to do.
     """
     try:
         if path.stat().st_size > LARGEST:
             raise UnplayableError(message("sound.too_large", path=path, most=LARGEST // 2**20))
+        if not may_be_file(path):  # reading a FIFO or a device may never end
+            raise UnplayableError(message("sound.no_file", path=path))
         wav = path.read_bytes()
         with wave.open(io.BytesIO(wav)) as clip:
-            seconds = clip.getnframes() / clip.getframerate()
+            # Not by the header: a program that wrote the file through a pipe did not know its length.
+            frames = len(clip.readframes(LARGEST)) // (clip.getnchannels() * clip.getsampwidth())
+            seconds = frames / clip.getframerate()
     except OSError as error:
         raise UnplayableError(message("sound.unreadable", path=path, reason=error.strerror)) from error
     except (wave.Error, EOFError, ZeroDivisionError) as error:
         raise UnplayableError(message("sound.no_wav", path=path)) from error
+    if not frames:
+        raise UnplayableError(message("sound.empty", path=path))
     return Clip(wav, seconds, str(path))
 
 

@@ -103,6 +103,24 @@ class TestPrompt:
         with pytest.raises(UnplayableError, match="ffmpeg -i"):
             read_clip(tmp_path / "prompt.wav")
 
+    def test_its_length_is_that_of_its_samples(self, tmp_path: Path) -> None:
+        """ffmpeg writes the largest length into the header of what it sends through a pipe."""
+        write_prompt(tmp_path / "prompt.wav")
+        content = (tmp_path / "prompt.wav").read_bytes()
+        (tmp_path / "prompt.wav").write_bytes(content[:40] + b"\xff\xff\xff\xff" + content[44:])
+        assert read_clip(tmp_path / "prompt.wav").seconds == 0.5
+
+    def test_one_without_sound_is_refused(self, tmp_path: Path) -> None:
+        write_prompt(tmp_path / "prompt.wav", seconds=0)
+        with pytest.raises(UnplayableError, match=r"prompt\.wav holds no sound"):
+            read_clip(tmp_path / "prompt.wav")
+
+    @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+    def test_what_is_no_file_is_refused(self, tmp_path: Path, make: Callable[[Path], None]) -> None:
+        make(tmp_path / "prompt.wav")
+        with pytest.raises(UnplayableError, match=r"prompt\.wav is not a file"):
+            read_clip(tmp_path / "prompt.wav")
+
     def test_large_files_are_refused(self, tmp_path: Path) -> None:
         with (tmp_path / "prompt.wav").open("wb") as file:
             file.truncate(sound.LARGEST + 1)
