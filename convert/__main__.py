@@ -19,7 +19,8 @@ SHIPPED = Path("edge/vision/models")
 
 EPILOG = """\
 what you need:       pip install '.[train]'
-what comes before:   python -m train writes runs/mask/mask.keras and runs/face/face.keras, each with a metrics.json
+what comes before:   python -m train writes runs/mask/mask.keras, runs/face/face.keras and runs/confirm/confirm.keras,
+                     each with a metrics.json
 what comes next:     python -m convert publish makes the converted models the shipped ones,
                      python -m convert edgetpu compiles them for Google's Edge TPU
 a shipped model:     python -m convert again face makes it again from the data, by all the commands that made it
@@ -44,6 +45,20 @@ what is written to --output (a manifest in it lets the device run the model befo
   {name}-parity.json, .md          float against int8
 """
 
+
+CONFIRM_EPILOG = """\
+Quantizes to int8, then settles the rule by which a doubtful score changes: on the photos that the training held out,
+and for the face model that is shipped now. After another face model was published, do both again.
+
+what is written to --output
+  confirm.tflite, manifest.json    the model, and what the device needs to know of it
+  confirm.md                       its model card
+  confirm-parity.json, .md         float against int8, and what the second look changes
+
+example:
+  python -m convert confirm
+  python -m convert publish confirm --confirms face
+"""
 
 SIZES_EPILOG = """\
 Options after -- go to python -m train mask as they are, the same for every size: --detector, --faces, --epochs, --seed.
@@ -82,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|publish|edgetpu|sizes|again")
+    tasks = top.add_subparsers(dest="task", required=True, metavar="face|mask|confirm|publish|edgetpu|sizes|again")
     face = tasks.add_parser("face", help="convert the face detector")
     face.add_argument(
         "--size", type=int, nargs=2, default=(320, 320), metavar=("WIDTH", "HEIGHT"),
@@ -96,6 +111,9 @@ def parser() -> argparse.ArgumentParser:
     mask = tasks.add_parser("mask", help="convert the mask classifier")
     for name, task in (("face", face), ("mask", mask)):
         _add_conversion(task, name)
+    _add_confirmation(
+        tasks.add_parser("confirm", help="convert the model that looks again at what the face detector doubts")
+    )
     _add_publication(tasks.add_parser("publish", help="ship converted models"))
     _add_edgetpu(tasks.add_parser("edgetpu", help="compile converted models for Google's Edge TPU"))
     _add_sizes(tasks.add_parser("sizes", help="train mask classifiers of several widths and inputs, and compare them"))
@@ -129,6 +147,10 @@ def _convert(args: argparse.Namespace) -> int:
         from convert import face
 
         return face.run(args)
+    if args.task == "confirm":
+        from convert import confirm
+
+        return confirm.run(args)
     from convert import mask
 
     return mask.run(args)
@@ -137,7 +159,9 @@ def _convert(args: argparse.Namespace) -> int:
 def _publish(args: argparse.Namespace) -> int:
     from convert.publish import publish
 
-    names = publish(args.names, args.source, args.target, first_look=args.first_look, card=args.card)
+    names = publish(
+        args.names, args.source, args.target, first_look=args.first_look, confirms=args.confirms, card=args.card
+    )
     print(f"Published {' and '.join(names)} from {args.source} to {args.target}")
     return 0
 
@@ -164,7 +188,7 @@ COMMANDS = {"publish": _publish, "edgetpu": _edgetpu, "sizes": _sizes, "again": 
 """Those that need no TensorFlow in this process."""
 
 
-def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
+def _add_model(task: argparse.ArgumentParser, name: str) -> None:
     task.description = f"Convert the {name} model, check it, and measure what quantization costs."
     task.epilog = TASK_EPILOG.format(name=name)
     task.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -175,6 +199,19 @@ def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
     add(
         "--metrics", type=Path, metavar="JSON", help="figures of its training (default: metrics.json next to the model)"
     )
+    add("--output", type=Path, default=Path("runs/convert"), metavar="DIR", help="default: %(default)s")
+    add("--pictures", type=_positive, default=300, help="images to calibrate the ranges on (default: %(default)s)")
+    add("--seed", type=int, default=7, help="random seed (default: %(default)s)")
+
+
+def _add_confirmation(task: argparse.ArgumentParser) -> None:
+    _add_model(task, "confirm")
+    task.epilog = CONFIRM_EPILOG
+
+
+def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
+    _add_model(task, name)
+    add = task.add_argument
     add(
         "--data", type=Path, action="append", default=[], metavar="PATH",
         help="what it was trained on (default: as the training noted)",
@@ -184,11 +221,8 @@ def _add_conversion(task: argparse.ArgumentParser, name: str) -> None:
         help="what to compare on (default: the photos that the training held out)",
     )  # fmt: skip
     add("--anyway", action="store_true", help="also convert a model that the figures say is of no use")
-    add("--output", type=Path, default=Path("runs/convert"), metavar="DIR", help="default: %(default)s")
     add("--cases", type=Path, metavar="JSON", help="hard cases to count by name, such as tests/hard_cases.json")
-    add("--pictures", type=_positive, default=300, help="images to calibrate the ranges on (default: %(default)s)")
     add("--limit", type=_positive, metavar="N", help="compare on only N of the validation images (default: all)")
-    add("--seed", type=int, default=7, help="random seed (default: %(default)s)")
 
 
 def _add_publication(task: argparse.ArgumentParser) -> None:
@@ -204,6 +238,10 @@ def _add_publication(task: argparse.ArgumentParser) -> None:
         "--first-look", metavar="NAME",
         help="smaller mask model in --to that judges every face first, so that the published one is only asked where "
         "that one is unsure",
+    )  # fmt: skip
+    add(
+        "--confirms", metavar="NAME",
+        help="face model in --to whose doubts the published confirmation model looks at again",
     )  # fmt: skip
 
 

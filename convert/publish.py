@@ -10,6 +10,7 @@ from typing import Any
 from convert import origin, tables
 from edge.errors import ConfigError
 from edge.vision.models import (
+    ConfirmEntry,
     FaceEntry,
     FirstLook,
     Manifest,
@@ -27,10 +28,14 @@ from train.common.reproducible import write_json
 
 MANIFEST = "manifest.json"
 CARDS = Path(__file__).parent / "cards"
-CARD_OF = {"face-detection": "own-face.md", "mask-classification": "own-mask.md"}
+CARD_OF = {
+    "face-detection": "own-face.md",
+    "mask-classification": "own-mask.md",
+    "face-confirmation": "own-confirm.md",
+}
 """Of one's own model, by what it does; ``face.md`` and ``mask.md`` tell the story of the shipped ones."""
 
-Entry = FaceEntry | MaskEntry
+Entry = FaceEntry | MaskEntry | ConfirmEntry
 
 SURE = {"sure_below": 0.05, "sure_above": 0.95}
 """Of a first look. On faces held out of the trainings, the pair then errs as seldom as the larger model alone."""
@@ -64,6 +69,11 @@ def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) 
 
 def written(folder: Path, entry: Entry) -> str:
     """What a conversion wrote, and what comes next, for the terminal."""
+    if isinstance(entry, ConfirmEntry):
+        return (
+            f"Wrote {folder / entry.file}, its card {folder / entry.card} and {folder / MANIFEST}.\n"
+            f"Put it to work:  python -m convert publish {Path(entry.file).stem} --from {folder} --confirms face"
+        )
     variable = "MASKGATE_MASK_MODEL" if isinstance(entry, MaskEntry) else "MASKGATE_FACE_MODEL"
     return (
         f"Wrote {folder / entry.file}, its card {folder / entry.card} and {folder / MANIFEST}.\n"
@@ -73,7 +83,13 @@ def written(folder: Path, entry: Entry) -> str:
 
 
 def publish(
-    names: Sequence[str], source: Path, target: Path, *, first_look: str | None = None, card: Path | None = None
+    names: Sequence[str],
+    source: Path,
+    target: Path,
+    *,
+    first_look: str | None = None,
+    confirms: str | None = None,
+    card: Path | None = None,
 ) -> list[str]:
     """Copy converted models and their manifest entries from ``source`` to ``target``, and write their cards again.
 
@@ -84,6 +100,7 @@ def publish(
         source: Folder of ``stage``.
         target: Folder of the shipped models.
         first_look: Name there of a smaller mask model, that judges before the one that is published.
+        confirms: Name there of the face model whose doubts the published model looks at again.
         card: Template of the card; see ``render_card``.
 
     Returns:
@@ -91,13 +108,15 @@ def publish(
 
     Raises:
         ModelError: A manifest has no such model, or its file is not the one that was measured.
-        ConfigError: The target cannot be written; or ``first_look`` is given, and not one other mask model.
+        ConfigError: The target cannot be written; or ``first_look`` is given, and not one other mask model; or
+            ``confirms`` is given, and not one model made for that face model.
     """
     entries = read_manifest(source / MANIFEST).models
     chosen = list(names or entries)
     models = [load_model(f"{source / MANIFEST}#{name}", ModelEntry) for name in chosen]
     if first_look is not None:
         entries = {**entries, **_after(first_look, target, {name: entries[name] for name in chosen})}
+    confirmed = {} if confirms is None else _confirmed(confirms, target, {name: entries[name] for name in chosen})
     try:
         target.mkdir(parents=True, exist_ok=True)
         for model in models:
@@ -107,6 +126,8 @@ def publish(
                 (target / model.entry.edgetpu.file).write_bytes(compiled)
             (target / model.entry.card).write_text(render_card(model.name, entries[model.name], card), encoding="utf-8")
             enter(target / MANIFEST, model.name, entries[model.name])
+        for name, entry in confirmed.items():
+            enter(target / MANIFEST, name, entry)
     except OSError as error:
         raise ConfigError(f"Cannot publish to {target} ({error.strerror}): name another --to.") from error
     return chosen
@@ -121,6 +142,19 @@ def _after(first: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, 
         )
     look = FirstLook(model=first, **SURE)
     return {name: entry.model_copy(update={"first_look": look}) for name, entry in entries.items()}
+
+
+def _confirmed(face: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The entry of a face model whose doubts the one published model looks at again."""
+    before = load_model(f"{target / MANIFEST}#{face}", FaceEntry).entry
+    if len(entries) != 1 or not isinstance(entry := next(iter(entries.values())), ConfirmEntry):
+        raise ConfigError(f"--confirms {face}: name the one model that confirms: publish confirm --confirms {face}")
+    if entry.face_sha256 != before.sha256:
+        raise ConfigError(
+            f"--confirms {face}: {entry.file} was converted for another face model: python -m convert confirm settles "
+            "its rule again."
+        )
+    return {face: before.model_copy(update={"confirmed_by": next(iter(entries))})}
 
 
 def _files(model: ModelFile[ModelEntry]) -> Sequence[ModelFile[Any]]:
@@ -145,7 +179,9 @@ def render_card(name: str, entry: Entry, template: Path | None = None) -> str:
     figures = entry.figures
     conversion, parity, told = figures["conversion"], figures["validation"], figures.get("origin", {})
     operations = ", ".join(f"{count} {operation}" for operation, count in conversion["operations"].items())
-    gaps = origin.face_gaps(parity) if isinstance(entry, FaceEntry) else origin.mask_gaps(parity, told)
+    gaps = ""
+    if not isinstance(entry, ConfirmEntry):
+        gaps = origin.face_gaps(parity) if isinstance(entry, FaceEntry) else origin.mask_gaps(parity, told)
     return _template(template or CARDS / CARD_OF[entry.task]).substitute(
         name=name,
         file=entry.file,

@@ -36,8 +36,38 @@ def number(value: float | None) -> str:
 
 
 def parity_tables(parity: Mapping[str, Any]) -> str:
-    """What ``convert.parity`` found of either task."""
+    """What was found of a model of any task."""
+    if "candidates" in parity:
+        return confirm_tables(parity)
     return face_tables(parity) if "photos" in parity else mask_tables(parity)
+
+
+def confirm_tables(parity: Mapping[str, Any]) -> str:
+    """What ``convert.confirm.compare`` found, in words and tables."""
+    kinds = ("before", "float", "int8")
+    rows = []
+    for threshold in (key for key in parity if key.startswith("at_")):
+        score = threshold.removeprefix("at_")
+        figures = parity[threshold]
+        rows.append([f"faces with a score of {score} or more", *(percent(figures[kind]["faces"]) for kind in kinds)])
+        rows.append([f"other boxes per photo at {score}", *(number(figures[kind]["others"]) for kind in kinds)])
+    quality = [
+        [words, *(number(parity[kind][key]) for kind in ("float", "int8"))]
+        for key, words in (("auc", "area under the ROC curve"), ("loss", "cross-entropy, both kinds alike"))
+    ]
+    rule, difference = parity["rule"], parity["difference"]
+    return "\n\n".join(
+        [
+            f"{parity['candidates']} boxes of {parity['held_out_photos']} held-out photos, {parity['faces']} of them "
+            f"faces; {parity['doubtful']} are doubtful.",
+            table(["all boxes", "float", "int8"], quality),
+            f"A probability changes by {number(difference['mean_change'])} on average and "
+            f"{number(difference['largest_change'])} at most.",
+            f"Scores from {rule['doubtful_from']} to {rule['doubtful_to']} are doubtful; then logit(score) = "
+            f"{rule['face']} logit(score) {rule['confirm']:+} logit(probability) {rule['bias']:+}. What that changes:",
+            table(["", "without the second look", "with it, float", "with it, int8"], rows),
+        ]
+    )
 
 
 def face_tables(parity: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ EPILOG = """\
 Each task explains its data layouts, options and files: python -m train mask --help.
 
 what you need:       pip install '.[train]'
-where results go:    runs/mask and runs/face (checkpoints every epoch; both take --resume)
+where results go:    runs/mask, runs/face and runs/confirm (checkpoints every epoch; all take --resume)
 what comes next:     python -m convert makes the int8 .tflite files that the device runs
 
 examples:
@@ -25,7 +25,8 @@ examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line of both tasks."""
+    """The command line of all tasks."""
+    from train.confirm import command as confirm
     from train.face import command as face
     from train.mask import command as mask
 
@@ -35,10 +36,11 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tasks = top.add_subparsers(dest="task", required=True, metavar="mask|face")
+    tasks = top.add_subparsers(dest="task", required=True, metavar="mask|face|confirm")
     for name, module, words in (
         ("mask", mask, "the classifier: with_mask, without_mask, mask_worn_incorrectly"),
         ("face", face, "the face detector"),
+        ("confirm", confirm, "the confirmation: whether what the face detector doubts is a face"),
     ):
         task = tasks.add_parser(name, help=words, description=f"Train {words}.")
         module.add_arguments(task)

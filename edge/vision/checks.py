@@ -52,7 +52,14 @@ def _fails_interlaced(version: str) -> bool:
 
 
 def models(machine: Machine, config: Config) -> Iterator[Finding]:
-    from edge.vision.models import FaceEntry, MaskEntry, load_first_look, load_model, load_shapes
+    from edge.vision.models import (
+        FaceEntry,
+        MaskEntry,
+        load_confirmation,
+        load_first_look,
+        load_model,
+        load_shapes,
+    )
     from edge.vision.models.precision import suited
 
     def mask() -> list[ModelFile[Any]]:
@@ -60,14 +67,16 @@ def models(machine: Machine, config: Config) -> Iterator[Finding]:
         return [load_model(config.mask.model, MaskEntry), *([first] if first else [])]
 
     def face() -> list[ModelFile[Any]]:
-        return load_shapes(suited(load_model(config.face.model, FaceEntry), config.runtime.precision, machine.root))
+        shapes = load_shapes(suited(load_model(config.face.model, FaceEntry), config.runtime.precision, machine.root))
+        confirmation = load_confirmation(config.face.model)
+        return [*shapes, *([confirmation] if confirmation else [])]
 
-    yield _model(face)
-    yield _model(mask)
+    yield _model(face, "doubts confirmed by")
+    yield _model(mask, "after")
 
 
-def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
-    """On a model, its other input sizes, and what looks before it."""
+def _model(load: Callable[[], Sequence[ModelFile[Any]]], helper: str) -> Finding:
+    """On a model, its other input sizes, and the model that helps it."""
     from edge.vision.models import SHIPPED_MANIFEST
     from edge.vision.models.precision import FLOAT16
 
@@ -79,7 +88,7 @@ def _model(load: Callable[[], Sequence[ModelFile[Any]]]) -> Finding:
         )
     shapes = [one for one in (model, *others) if one.name == model.name]
     said = [f"{one.entry.input.width}x{one.entry.input.height}" for one in shapes]
-    said += [f"after {one.path.name}" for one in others if one.name != model.name]
+    said += [f"{helper} {one.path.name}" for one in others if one.name != model.name]
     said += ["in float16"] if model.path.name.endswith(FLOAT16) else []
     own = "" if model.path.parent == SHIPPED_MANIFEST.parent else f" of your own, {model.path.parent}"
     return Finding("models", State.OK, f"{model.name}: {model.path.name}{own}, {', '.join(said)}, hash verified")

@@ -18,6 +18,7 @@ from edge.runtime.accelerator.accelerated import Accelerator, Wish
 from edge.runtime.accelerator.edgetpu import find_devices
 from edge.values import Face, Frame, Image, Reading, StageTimes
 from edge.vision.closer import CloserDetector
+from edge.vision.confirmed import Confirmation, ConfirmedDetector
 from edge.vision.face_detector import Detector, FaceDetector, ShapedDetector, Size, best_size
 from edge.vision.mask_classifier import Classifier, MaskClassifier
 from edge.vision.models import (
@@ -26,6 +27,7 @@ from edge.vision.models import (
     ModelFile,
     edgetpu_content,
     find_entry,
+    load_confirmation,
     load_first_look,
     load_model,
     load_shapes,
@@ -142,7 +144,7 @@ def load_pipeline(
     live: Live | None = None,
     closely: bool = False,
 ) -> Pipeline:
-    """Load both models into a runtime.
+    """Load the models into a runtime.
 
     Args:
         config: The effective configuration.
@@ -177,7 +179,7 @@ def load_pipeline(
     most = max_faces or config.face.max_faces
     detector = open_detector(config, files, face_model, most, accelerator)
     return Pipeline(
-        CloserDetector(detector, most) if closely else detector,
+        confirmed(config, CloserDetector(detector, most) if closely else detector),
         open_classifier(config, mask, mask_model, alone=accelerator is not None),
         threshold or config.face.threshold,
         runtime="; ".join(dict.fromkeys((face_model.runtime, mask_model.runtime))),
@@ -237,6 +239,36 @@ def expected_input(config: Config) -> Callable[[int, int], Size]:
         return tuple((one.width, one.height) for one in (entry.input, *(shape.input for shape in entry.shapes)))
 
     return lambda width, height: best_size(sizes(), width, height)
+
+
+def confirmed(config: Config, detector: Detector) -> Detector:
+    """A detector whose doubts are looked at again, where the manifest names a model for that.
+
+    Args:
+        config: The effective configuration.
+        detector: Of ``config.face.model``.
+
+    Raises:
+        ModelError: See ``load_pipeline``.
+    """
+    confirmation = load_confirmation(config.face.model)
+    if confirmation is None:
+        return detector
+    model = open_model(
+        confirmation.content, config.runtime.backend, config.runtime.threads, name=str(confirmation.path)
+    )
+    return ConfirmedDetector(detector, Confirmation(model, confirmation.entry), confirmation.entry)
+
+
+def open_face_model(config: Config, max_faces: int) -> Detector:
+    """The face model alone, in int8 on the processor: nothing looks again at what it doubts.
+
+    Raises:
+        ModelError: See ``load_pipeline``.
+    """
+    face = load_model(config.face.model, FaceEntry)
+    opened = open_model(face.content, config.runtime.backend, config.runtime.threads, name=str(face.path))
+    return open_detector(config, load_shapes(face), opened, max_faces)
 
 
 def open_detector(

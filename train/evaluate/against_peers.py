@@ -23,7 +23,7 @@ from edge.runtime import open_model
 from edge.values import Face, Frame, Image
 from edge.vision.face_detector import Detector
 from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes
-from edge.vision.pipeline import Pipeline, open_classifier, open_detector
+from edge.vision.pipeline import Pipeline, confirmed, open_classifier, open_detector
 from train.common.options import run_program
 from train.evaluate.measure import SAME_FACE, SWEEP_THRESHOLD, Outcome, assess
 from train.evaluate.peers import THREADS, System, published
@@ -69,11 +69,11 @@ def shipped(settings: config.Config) -> System:
     sizes = [f"{one.entry.input.width}x{one.entry.input.height}" for one in files]
     return System(
         OURS,
-        open_detector(one_thread, files, finds, STILL_MAX_FACES),
+        confirmed(one_thread, open_detector(one_thread, files, finds, STILL_MAX_FACES)),
         open_classifier(one_thread, mask, judges),
         threshold,
-        f"photo letterboxed to {' or '.join(sizes)}, score {threshold}, NMS IoU {settings.face.nms_iou}; "
-        f"crops {mask.entry.margin} of the box wider on each side",
+        f"photo letterboxed to {' or '.join(sizes)}, score {threshold}, NMS IoU {settings.face.nms_iou}, "
+        f"doubtful faces looked at again; crops {mask.entry.margin} of the box wider on each side",
     )
 
 

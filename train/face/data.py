@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,13 +119,22 @@ def overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
     return bool(np.any(overlap > 0.3 * smaller))
 
 
-def require_sources(photos: Sequence[Photo], names: Iterable[str], option: str) -> None:
-    """Refuse an option that names a source which no photo has.
+class FromSource(Protocol):
+    """What has a source."""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, or ""."""
+        ...
+
+
+def require_sources(items: Iterable[FromSource], names: Iterable[str], option: str) -> None:
+    """Refuse an option that names a source which none of the items has.
 
     Raises:
         ConfigError: It does.
     """
-    known = {photo.source for photo in photos}
+    known = {item.source for item in items}
     if unknown := sorted(set(names) - known):
         raise ConfigError(f"{option} names {', '.join(unknown)}, but the sources are {', '.join(sorted(known))}.")
 

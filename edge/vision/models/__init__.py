@@ -89,6 +89,34 @@ class FaceEntry(ModelEntry):
     float16: FloatVariant | None = Field(
         None, description="The same weights in float16, which some processors run faster; see runtime.precision"
     )
+    confirmed_by: str | None = Field(
+        None, description="Name of the model in the same manifest that looks again at doubtful faces, if any does"
+    )
+
+
+class ConfirmRule(ManifestPart):
+    """What becomes of the score of a doubtful face, once it was looked at again.
+
+    logit(score) = face * logit(score before) + confirm * logit(probability that the second look gives) + bias
+    """
+
+    doubtful_from: float = Field(gt=0, lt=1, description="Scores below are left as they are: surely no face")
+    doubtful_to: float = Field(gt=0, lt=1, description="Scores from here on are left as they are: surely a face")
+    face: float = Field(ge=0, description="Weight of the face model's score")
+    confirm: float = Field(ge=0, description="Weight of the second look")
+    bias: float = Field(description="Sets what scores mean, so that thresholds can stay")
+
+
+class ConfirmEntry(ModelEntry):
+    """Tells whether a crop shows a face, where a face detector is in doubt."""
+
+    task: Literal["face-confirmation"]
+    labels: tuple[Literal["face"]] = Field(description="The only class")
+    margin: float = Field(
+        ge=0, le=4, description="Added around a face on each side, as a share of the bbox's longer side"
+    )
+    rule: ConfirmRule = Field(description="Settled on held-out photos, for the face model of face_sha256")
+    face_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the face model whose doubts it was made for")
 
 
 class FirstLook(ManifestPart):
@@ -127,7 +155,7 @@ class Manifest(ManifestPart):
     """What ``manifest.json`` holds: every model by name."""
 
     version: Literal[1]
-    models: dict[str, Annotated[FaceEntry | MaskEntry, Field(discriminator="task")]]
+    models: dict[str, Annotated[FaceEntry | MaskEntry | ConfirmEntry, Field(discriminator="task")]]
 
 
 Entry = TypeVar("Entry", bound=ModelEntry)
@@ -176,7 +204,7 @@ def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
     Args:
         reference: A name in the shipped manifest (``face``), ``PATH/manifest.json#name``, a folder with a manifest that
             has one model of this kind, or a .tflite next to its manifest.
-        kind: The entry that its task asks for: ``FaceEntry`` or ``MaskEntry``.
+        kind: The entry that its task asks for, such as ``FaceEntry``.
 
     Raises:
         ModelError: There is no such model, it has another task, or its file is absent or altered.
@@ -272,6 +300,17 @@ def load_first_look(reference: str) -> ModelFile[MaskEntry] | None:
     entry = find_entry(reference, MaskEntry)
     manifest_path, _ = _located(reference, MaskEntry)
     return load_model(f"{manifest_path}#{entry.first_look.model}", MaskEntry) if entry.first_look else None
+
+
+def load_confirmation(reference: str) -> ModelFile[ConfirmEntry] | None:
+    """The model that looks again at what a face model doubts; None where nothing does.
+
+    Raises:
+        ModelError: See ``load_model``.
+    """
+    entry = find_entry(reference, FaceEntry)
+    manifest_path, _ = _located(reference, FaceEntry)
+    return load_model(f"{manifest_path}#{entry.confirmed_by}", ConfirmEntry) if entry.confirmed_by else None
 
 
 def edgetpu_content(model: ModelFile[Entry]) -> bytes | None:

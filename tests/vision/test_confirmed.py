@@ -1,0 +1,130 @@
+"""Faces that the face model doubts are looked at again by a second, small model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.errors import ModelError
+from edge.runtime import Tensor, TensorSpec
+from edge.values import BBox, Face, Frame
+from edge.vision.confirmed import MOST_DOUBTS, Confirmation, ConfirmedDetector
+from edge.vision.face_detector import Detector
+from edge.vision.models import ConfirmEntry
+
+FRAME = Frame.still(np.zeros((100, 400, 3), np.uint8))
+RULE = {"doubtful_from": 0.3, "doubtful_to": 0.6, "face": 1.0, "confirm": 1.0, "bias": 0.0}
+
+
+def entry(**changes: Any) -> ConfirmEntry:
+    fields = {
+        "task": "face-confirmation",
+        "file": "c.tflite",
+        "sha256": "0" * 64,
+        "face_sha256": "0" * 64,
+        "input": {"width": 64, "height": 64},
+        "labels": ["face"],
+        "margin": 0.4,
+        "rule": RULE,
+        "training": "none",
+        "data": [],
+        "figures": {},
+        "card": "c.md",
+    }
+    return ConfirmEntry.model_validate(fields | changes)
+
+
+class Finds(Detector):
+    """Finds faces of given scores, side by side, and remembers the threshold it was asked for."""
+
+    def __init__(self, *scores: float) -> None:
+        self.threshold = 1.0
+        self._faces = [Face(BBox(10.0 + 3 * n, 20, 40 + 3 * n, 60), score) for n, score in enumerate(scores)]
+
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        del frame
+        self.threshold = threshold
+        return [face for face in self._faces if face.score >= threshold]
+
+
+class Says:
+    """A model that gives probabilities in turn, and counts how often it is asked."""
+
+    runtime = "told"
+
+    def __init__(self, *answers: float, outputs: Sequence[tuple[int, ...]] = ((1, 1),)) -> None:
+        self.input = TensorSpec("image", (1, 64, 64, 3), np.dtype(np.float32))
+        self.outputs = tuple(TensorSpec(f"out_{n}", shape, np.dtype(np.float32)) for n, shape in enumerate(outputs))
+        self.asked = 0
+        self._answers = answers
+
+    def invoke(self, _: Any) -> list[Tensor]:
+        self.asked += 1
+        return [Tensor(np.array([[self._answers[(self.asked - 1) % len(self._answers)]]], np.float32))]
+
+
+def scores(detector: Finds, model: Says, threshold: float = 0.5, **rule: float) -> list[float]:
+    confirming = entry(rule={**RULE, **rule})
+    looks = ConfirmedDetector(detector, Confirmation(model, confirming), confirming)
+    return [round(face.score, 2) for face in looks.detect(FRAME, threshold)]
+
+
+def test_only_doubtful_faces_are_looked_at_again() -> None:
+    model = Says(0.9)
+    assert scores(Finds(0.95, 0.6, 0.5, 0.3, 0.29), model) == [0.95, 0.9, 0.79, 0.6]
+    assert model.asked == 2
+
+
+def test_what_looks_like_no_face_is_dropped() -> None:
+    assert scores(Finds(0.7, 0.55), Says(0.05)) == [0.7]
+
+
+def test_a_face_below_the_threshold_can_be_confirmed() -> None:
+    detector = Finds(0.4)
+    assert scores(detector, Says(0.8), threshold=0.5) == [0.73]
+    assert detector.threshold == 0.3
+
+
+def test_lower_thresholds_reach_the_face_model() -> None:
+    detector = Finds(0.2, 0.1)
+    assert scores(detector, Says(0.9), threshold=0.05) == [0.2, 0.1]
+    assert detector.threshold == 0.05
+
+
+def test_the_second_look_never_decides_alone() -> None:
+    assert scores(Finds(0.5), Says(1.0)) == [0.99]
+    assert scores(Finds(0.5), Says(0.0), threshold=0.005) == [0.01]
+
+
+def test_weights_and_bias_make_the_score() -> None:
+    assert scores(Finds(0.5), Says(0.5), threshold=0.01, bias=-1.0) == [0.27]
+    assert scores(Finds(0.5), Says(0.9), threshold=0.01, confirm=0.5) == [0.75]
+
+
+def test_the_best_face_comes_first() -> None:
+    assert scores(Finds(0.65, 0.5, 0.45), Says(0.5, 0.95)) == [0.94, 0.65, 0.5]
+
+
+def test_a_crowd_takes_bounded_time() -> None:
+    model = Says(0.9)
+    scores(Finds(*[0.5] * 60), model)
+    assert model.asked == MOST_DOUBTS
+
+
+def test_the_input_size_is_the_face_models() -> None:
+    assert ConfirmedDetector(Finds(), Confirmation(Says(0.5), entry()), entry()).input_size(640, 480) == (640, 480)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "words"),
+    [
+        (Says(0.5, outputs=[(1, 3)]), {}, "instead of one probability"),
+        (Says(0.5), {"input": {"width": 64, "height": 48}}, "a square is needed"),
+    ],
+)
+def test_another_model_is_refused(model: Says, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        Confirmation(model, entry(**changes))

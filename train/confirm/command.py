@@ -1,0 +1,129 @@
+"""``python -m train confirm``: the model that looks again at what the face model doubts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edge.errors import ConfigError
+from train.common import accelerator
+from train.common.checkpoints import must_exist
+from train.common.dataset import FaceNames
+from train.common.options import parse_draws, require_at_least, say
+from train.common.out_folder import check_out
+from train.common.reproducible import METRICS_FILE
+from train.common.start_models import SHIPPED
+
+EPILOG = """\
+The shipped face model searches the photos for whatever may be a face. Each such box is cut out, and the model learns to
+tell the faces from the rest: fists, lettering, the backs of heads. A device asks it only about faces of doubtful score.
+
+data: as for python -m train face; and the same --hold-out and --seed hold out the same photos.
+
+what is written to --out (default runs/confirm, which git ignores):
+  confirm.keras     the best epoch so far on held-out photos, RGB in [-1, 1] to the probability of a face
+  backup/           what --resume continues from
+  metrics.json      command, settings, seconds, versions, figures of every epoch; curves_loss.png
+  dataset.*         the check of the photos; split.json: which photos are held out
+
+example:
+  python -m train confirm --data faces/train.json --data more/negatives/train.json
+"""
+
+RESULTS = (METRICS_FILE, "confirm.keras")
+"""Any of which tells that a run is there."""
+
+AT_LEAST = {"epochs": 1, "faces": 64, "batch": 2, "size": 32, "workers": 1}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``python -m train confirm``."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="annotated photos to learn from and choose by")
+    add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
+    add("--label", action="append", default=[], metavar="NAME=skip", help="a class of the data that is no face")
+    add("--hold-out", type=float, default=0.05, help="share of the photos to choose by (default: %(default)s)")
+    add("--teacher", type=Path, metavar="JSON", help="output of python -m train.face.fuse: faces nobody annotated")
+    add("--thorough", action="append", default=[], metavar="SOURCE", help="as for python -m train face")
+    add(
+        "--start-from", default=SHIPPED, metavar="MODEL",
+        help="mask classifier whose features to start from: shipped, or a .keras file (default: %(default)s)",
+    )  # fmt: skip
+    add("--hidden", type=float, default=0.55, help="share of the channels inside its blocks (default: %(default)s)")
+    add("--size", type=int, default=64, help="input side in pixels (default: %(default)s)")
+    add("--margin", type=float, default=0.4, help="around the box, of its longer side (default: %(default)s)")
+    add("--draw", action="append", default=[], metavar="SOURCE=TIMES", help="draw a source this many times more often")
+    add("--epochs", type=int, default=12, help="default: %(default)s")
+    add("--faces", type=int, default=16000, help="candidates drawn per epoch (default: %(default)s)")
+    add("--batch", type=int, default=64, help="candidates per batch (default: %(default)s)")
+    add("--learning-rate", type=float, default=6e-4, help="its peak (default: %(default)s)")
+    add("--out", type=Path, default=Path("runs/confirm"), metavar="DIR", help="results (default: %(default)s)")
+    add("--seed", type=int, default=7, help="default: %(default)s")
+    add("--workers", type=int, default=2, help="threads that prepare images (default: %(default)s)")
+    add("--resume", action="store_true", help="continue the run in --out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train as the options say.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: The options or the data cannot be used.
+    """
+    _check(args)
+    check_out(args.out, args.resume, RESULTS)
+    draw = parse_draws(args.draw)
+    from train.confirm.candidates import find
+    from train.face.data import require_sources
+    from train.face.photos import gather
+
+    photos = gather(
+        args.data, [], fraction=args.hold_out, seed=args.seed, out=args.out, names=FaceNames.parse(args.label)
+    )
+    require_sources(photos.training, [*args.thorough, *draw], "--thorough or --draw")
+    say(accelerator.use(mixed_precision=False))
+    from train.confirm.fit import Run, Settings
+
+    settings = Settings(
+        data=tuple(str(path) for path in args.data),
+        teacher=args.teacher and str(args.teacher),
+        thorough=tuple(args.thorough),
+        start_from=args.start_from,
+        hidden=args.hidden,
+        size=args.size,
+        margin=args.margin,
+        epochs=args.epochs,
+        batches=args.faces // args.batch,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        hold_out=args.hold_out,
+        draw=draw,
+        seed=args.seed,
+    )
+    training = Run(settings, args.out, args.workers, args.resume)
+    training.fit(
+        find(photos.training, args.teacher, args.thorough, closely=True),
+        find(photos.held_out, args.teacher, args.thorough),
+    )
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    args.data = [*args.photos, *args.data]
+    if not args.data:
+        raise ConfigError("Name the photos to learn from: python -m train confirm photos.json")
+    require_at_least(args, AT_LEAST)
+    for name, value, most in (("--hold-out", args.hold_out, 1.0), ("--hidden", args.hidden, 1.0 + 1e-9)):
+        if not 0 < value < most:
+            raise ConfigError(f"{name} is {value}: give a fraction between 0 and 1.")
+    if args.learning_rate <= 0:
+        raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.0006.")
+    if args.batch % 2:
+        raise ConfigError(f"--batch is {args.batch}: give an even number, half of it for faces.")
+    for option, path in (("--teacher", args.teacher), ("--start-from", args.start_from)):
+        if path and str(path) != SHIPPED:
+            must_exist(Path(path), option)

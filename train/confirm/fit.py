@@ -1,0 +1,247 @@
+"""Fits the confirmation model: what it starts from, the schedule, and what is written after each epoch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import ConfigError
+from edge.values import LABELS
+from edge.vision.preprocess import normalise
+from train.common import plots
+from train.common.checkpoints import save_model
+from train.common.options import say_written
+from train.common.out_folder import nothing_to_resume
+from train.common.reproducible import METRICS_FILE, command, versions, write_json
+from train.common.start_models import MASK, SHIPPED, told
+from train.confirm.batches import ConfirmBatches
+from train.confirm.candidates import Candidate
+from train.confirm.views import plain
+from train.mask.model import classifier, thaw
+from train.mask.start import adopt
+
+MODEL_FILE = "confirm.keras"
+BACKUP_FOLDER = "backup"
+DROPOUT = 0.2
+WARMUP = 1 / 12
+WEIGHT_DECAY = 0.02
+FOR_STATISTICS = 512
+"""Views that a wider start model is cut down by."""
+
+AT_ONCE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What shapes a result, and must not change between a run and its resumption.
+
+    Attributes:
+        data: COCO files.
+        teacher: What ``python -m train.face.fuse`` wrote, or None.
+        thorough: Sources whose annotators are trusted more than the teachers.
+        start_from: A mask classifier.
+        hidden: Share of the channels inside its blocks to keep.
+        size: Of the model's input, in pixels.
+        margin: Around the box on each side, as a share of its longer side.
+        epochs: In all.
+        batches: In an epoch.
+        batch: Candidates in a batch.
+        learning_rate: At its peak.
+        hold_out: The part of the photos that the epoch is chosen by.
+        draw: How many times more often candidates of a source are drawn.
+        seed: Of everything random.
+    """
+
+    data: tuple[str, ...]
+    teacher: str | None
+    thorough: tuple[str, ...]
+    start_from: str
+    hidden: float
+    size: int
+    margin: float
+    epochs: int
+    batches: int
+    batch: int
+    learning_rate: float
+    hold_out: float
+    draw: dict[str, float]
+    seed: int
+
+
+class Run:
+    """One training run, new or resumed.
+
+    Args:
+        settings: What to do.
+        out: Folder of results.
+        workers: Threads that prepare batches.
+        resume: Go on from what is in ``out``.
+
+    Raises:
+        ConfigError: There is nothing to resume, or what is there was made with other settings.
+    """
+
+    def __init__(self, settings: Settings, out: Path, workers: int, resume: bool) -> None:
+        self._settings, self._out, self._workers, self._resume = settings, out, workers, resume
+        self._metrics: dict[str, Any] = {
+            "task": "confirm",
+            "command": command(),
+            "seed": settings.seed,
+            "settings": json.loads(json.dumps(asdict(settings))),
+            "backend": keras.backend.backend(),
+            "versions": versions(),
+            "seconds": 0.0,
+            "start": told(start_file(settings.start_from), Path(settings.start_from).name),
+            "best_epoch": None,
+            "history": [],
+        }
+        if resume:
+            self._recall()
+
+    def fit(self, training: Sequence[Candidate], held_out: Sequence[Candidate]) -> None:
+        """Train, keeping the epoch whose answers on held-out candidates are the best."""
+        settings = self._settings
+        keras.utils.set_random_seed(settings.seed)
+        self._metrics["candidates"] = {"training": counts(training), "held_out": counts(held_out)}
+        print(f"candidates: {self._metrics['candidates']}", flush=True)
+        batches = ConfirmBatches(
+            training,
+            size=settings.size,
+            margin=settings.margin,
+            batch=settings.batch,
+            batches=settings.batches,
+            draw=settings.draw,
+            seed=settings.seed,
+            workers=self._workers,
+        )
+        views = np.concatenate([batches[index][0] for index in range(-(-FOR_STATISTICS // settings.batch))])
+        model = build(settings.size, settings.hidden, start_file(settings.start_from), views)
+        model.compile(optimiser(settings), keras.losses.BinaryCrossentropy(), jit_compile=False)
+        self._metrics["parameters"] = model.count_params()
+        backup = keras.callbacks.BackupAndRestore(
+            self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
+        )
+        pictures = normalise(np.stack(plain(held_out, settings.size, settings.margin)))
+        truth = np.array([one.face for one in held_out], np.float32)
+        ends = _EpochEnds(self, batches, pictures, truth)
+        model.fit(
+            batches, epochs=settings.epochs, verbose=2, shuffle=False,
+            callbacks=[backup, ends, keras.callbacks.TerminateOnNaN()],
+        )  # fmt: skip
+        say_written("confirm", self._out / MODEL_FILE, self._out / METRICS_FILE)
+
+    def note(self, model: Any, epoch: int, loss: float, held_out: dict[str, float]) -> None:
+        """Keep the model where it is the best so far, and write the figures."""
+        row = {"epoch": epoch + 1, "loss": round(loss, 5), "held_out": held_out}
+        history = self._metrics["history"] = [*self._metrics["history"][:epoch], row]
+        if min(history, key=lambda each: float(each["held_out"]["loss"])) is row:
+            self._metrics["best_epoch"] = epoch + 1
+            save_model(model, self._out / MODEL_FILE)
+        minutes = self._metrics["seconds"] / 60
+        print(f"epoch {epoch + 1} of {self._settings.epochs}, {minutes:.1f} min: {row['held_out']}", flush=True)
+        write_json(self._out / METRICS_FILE, self._metrics)
+        losses: dict[str, Sequence[float | None]] = {
+            "training": [each["loss"] for each in history],
+            "held out": [each["held_out"]["loss"] for each in history],
+        }
+        plots.curves(self._out / "curves_loss.png", "Loss", losses, "cross-entropy")
+
+    def add_seconds(self, seconds: float) -> None:
+        """Count time spent, over all resumptions."""
+        self._metrics["seconds"] = round(self._metrics["seconds"] + seconds, 1)
+
+    def _recall(self) -> None:
+        path = self._out / METRICS_FILE
+        if not (path.exists() and (self._out / BACKUP_FOLDER).is_dir()):
+            raise ConfigError(nothing_to_resume(self._out))
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        mine = self._metrics["settings"]
+        if changed := [name for name in mine if earlier["settings"].get(name) != mine[name]]:
+            raise ConfigError(f"--resume with another {', '.join(changed)} than {path} has: repeat its options.")
+        for name in ("seconds", "best_epoch", "history"):
+            self._metrics[name] = earlier[name]
+
+
+class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
+    """Tells the batches their epoch, and has each finished epoch measured."""
+
+    def __init__(
+        self, run: Run, batches: ConfirmBatches, pictures: NDArray[np.float32], truth: NDArray[np.float32]
+    ) -> None:
+        super().__init__()
+        self._run, self._batches, self._pictures, self._truth = run, batches, pictures, truth
+        self._counted = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
+        self._batches.epoch = epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        now = time.monotonic()
+        self._run.add_seconds(now - self._counted)
+        self._counted = now
+        answers = np.asarray(self.model.predict(self._pictures, batch_size=AT_ONCE, verbose=0))[:, 0]
+        self._run.note(self.model, epoch, (logs or {})["loss"], figures(answers, self._truth))
+
+
+def start_file(start_from: str) -> Path:
+    """The file of ``--start-from``."""
+    return MASK if start_from == SHIPPED else Path(start_from)
+
+
+def build(size: int, hidden: float, start: Path, views: NDArray[np.float32]) -> Any:
+    """The confirmation model, with the features of a mask classifier, which knows faces.
+
+    Args:
+        size: Of the input, in pixels.
+        hidden: Share of the channels inside the classifier's blocks that are kept.
+        start: The classifier, a .keras file.
+        views: (N, size, size, 3) training views in [-1, 1], to choose those channels on.
+
+    Returns:
+        A keras.Model from (N, size, size, 3) float32 RGB in [-1, 1] to (N, 1), the probability that it shows a face.
+
+    Raises:
+        ConfigError: The file is absent, broken or of another shape.
+    """
+    model = classifier(size, 1.0, "none", len(LABELS), DROPOUT, hidden=hidden)
+    adopt(model, start, views)
+    thaw(model, "all")
+    outputs = keras.layers.Dense(1, activation="sigmoid", name="face")(model.get_layer("dropout").output)
+    return keras.Model(model.input, outputs, name="confirm")
+
+
+def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
+    """AdamW with a linear warm-up, then a cosine to a fiftieth of the peak."""
+    total = settings.epochs * settings.batches
+    warmup = max(1, round(total * WARMUP))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 20,
+        decay_steps=max(1, total - warmup),
+        alpha=0.02,
+        warmup_target=settings.learning_rate,
+        warmup_steps=warmup,
+    )
+    return keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
+
+
+def figures(answers: NDArray[np.float32], truth: NDArray[np.float32]) -> dict[str, float]:
+    """Of answers (N,): cross-entropy, both classes alike, and the area under the ROC curve."""
+    from sklearn.metrics import roc_auc_score
+
+    sure = np.clip(answers.astype(np.float64), 1e-6, 1 - 1e-6)
+    losses = [-np.log(sure[truth == 1]).mean(), -np.log(1 - sure[truth == 0]).mean()]
+    return {"loss": round(float(np.mean(losses)), 4), "auc": round(float(roc_auc_score(truth, answers)), 4)}
+
+
+def counts(candidates: Sequence[Candidate]) -> dict[str, int]:
+    """How many candidates are faces, and how many are not."""
+    faces = sum(one.face for one in candidates)
+    return {"faces": faces, "others": len(candidates) - faces}
