@@ -21,6 +21,9 @@ from train.face.scores import FALSE_SHARE, LIVE, STILL, lowest, meaning
 STILL_UNMATCHED = 0.2
 """Candidates per held-out photo that are no faces and reach ``STILL``."""
 
+MOST_SCORE = 0.99
+"""A face of a higher score is never doubtful."""
+
 STEPS = np.linspace(0.02, 0.98, 481)
 """Probabilities of the regression that are tried as thresholds."""
 
@@ -86,7 +89,7 @@ def _bounded(face: float, confirm: float, bias: float) -> ConfirmRule:
     highest = float(_probability((_logit(LIVE) - bias + most) / face))
     return ConfirmRule(
         doubtful_from=round(min(max(least, LEAST_SCORE), STILL), 3),
-        doubtful_to=round(max(highest, LIVE), 3),
+        doubtful_to=round(min(max(highest, LIVE), MOST_SCORE), 3),
         face=round(face, 4),
         confirm=round(confirm, 4),
         bias=round(bias, 4),
