@@ -31,9 +31,9 @@ CARDS = Path(__file__).parent / "cards"
 CARD_OF = {
     "face-detection": "own-face.md",
     "mask-classification": "own-mask.md",
-    "face-confirmation": "own-confirm.md",
+    "face-confirmation": "confirm.md",
 }
-"""Of one's own model, by what it does; ``face.md`` and ``mask.md`` tell the story of the shipped ones."""
+"""Of one's own model, by what it does; ``face.md`` and ``mask.md`` tell the story of the shipped ones, and ``confirm.md`` fits any."""
 
 Entry = FaceEntry | MaskEntry | ConfirmEntry
 
