@@ -33,7 +33,7 @@ CARD_OF = {
     "mask-classification": "own-mask.md",
     "face-confirmation": "confirm.md",
 }
-"""Of one's own model, by what it does; ``face.md`` and ``mask.md`` tell the story of the shipped ones, and ``confirm.md`` fits any."""
+"""Of one's own model, by what it does; ``face.md`` and ``mask.md`` tell the story of the shipped ones."""
 
 Entry = FaceEntry | MaskEntry | ConfirmEntry
 
