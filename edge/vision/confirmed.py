@@ -16,9 +16,6 @@ from edge.vision.model_input import ModelInput
 from edge.vision.models import ConfirmEntry
 from edge.vision.preprocess import crop_face
 
-MOST_DOUBTS = 24
-"""Doubtful faces that are looked at again per frame, the best first: it bounds the time that a crowd takes."""
-
 LEAST_PROBABILITY = 0.01
 """Of the second look, and 1 less that is the most: it never decides alone."""
 
@@ -73,15 +70,15 @@ class ConfirmedDetector(Detector):
     def detect(self, frame: Frame, threshold: float) -> list[Face]:
         """The faces in a frame; see ``Detector``."""
         found = self._detector.detect(frame, min(threshold, self._rule.doubtful_from))
-        doubtful = [face for face in found if self._rule.doubtful_from <= face.score < self._rule.doubtful_to]
-        again = {id(face): self._confirmed(frame.image, face) for face in doubtful[:MOST_DOUBTS]}
-        faces = [again.get(id(face), face) for face in found]
+        faces = [self._confirmed(frame.image, face) for face in found]
         return sorted((face for face in faces if face.score >= threshold), key=lambda face: -face.score)
 
     def _confirmed(self, image: Image, face: Face) -> Face:
+        rule = self._rule
+        if not rule.doubtful_from <= face.score < rule.doubtful_to:
+            return face
         seen = self._confirmation.probability(image, face)
         seen = min(max(seen, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
-        rule = self._rule
         logit = rule.face * _logit(face.score) + rule.confirm * _logit(seen) + rule.bias
         return Face(face.bbox, 1 / (1 + math.exp(-logit)))
 

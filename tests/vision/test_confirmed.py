@@ -11,7 +11,7 @@ import pytest
 from edge.errors import ModelError
 from edge.runtime import Tensor, TensorSpec
 from edge.values import BBox, Face, Frame
-from edge.vision.confirmed import MOST_DOUBTS, Confirmation, ConfirmedDetector
+from edge.vision.confirmed import Confirmation, ConfirmedDetector
 from edge.vision.face_detector import Detector
 from edge.vision.models import ConfirmEntry
 
@@ -106,12 +106,6 @@ def test_weights_and_bias_make_the_score() -> None:
 
 def test_the_best_face_comes_first() -> None:
     assert scores(Finds(0.65, 0.5, 0.45), Says(0.5, 0.95)) == [0.94, 0.65, 0.5]
-
-
-def test_a_crowd_takes_bounded_time() -> None:
-    model = Says(0.9)
-    scores(Finds(*[0.5] * 60), model)
-    assert model.asked == MOST_DOUBTS
 
 
 def test_the_input_size_is_the_face_models() -> None:
