@@ -23,16 +23,13 @@ from edge.vision.models import ConfirmEntry, ConfirmRule, FaceEntry, InputSize, 
 from train.common.reproducible import METRICS_FILE
 from train.confirm.candidates import Candidate, find
 from train.confirm.fit import figures
-from train.confirm.rule import Looked, Scores, scores, settle
+from train.confirm.rule import Scores, scores, settle
 from train.confirm.views import plain
 from train.face.data import Photo, read_image
 from train.face.photos import SPLIT_FILE, read_split
 from train.face.scores import LIVE, STILL
 
 OUTPUT = quantize.ONLY_OUTPUT_NAME
-
-MOST_EMPTY = 400
-"""Photos without a face by which the rule is settled."""
 
 FOR_RANGES = 2
 """Training photos that are searched for each picture that quantization takes its ranges from."""
@@ -84,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     )
     models = {"float": quantize.FloatModel(function), "int8": open_model(content, name=entry.file)}
     looks = {kind: Confirmation(model, entry) for kind, model in models.items()}
-    compared, rule = compare(training, held, settings, looks)
+    compared, rule = compare(held, settings, looks)
     data = provenance.describe_data([Path(HELD_OUT)], [photo.source for photo in held], "photos")
     told = provenance.figures(args, stages, len(pictures), facts, {"data": data, **compared})
     told["origin"] = origin.described(stages[-1], len(training), len(held), "photos")
@@ -96,12 +93,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def compare(
-    training: Sequence[Photo], held: Sequence[Photo], settings: Mapping[str, Any], looks: Mapping[str, Confirmation]
+    held: Sequence[Photo], settings: Mapping[str, Any], looks: Mapping[str, Confirmation]
 ) -> tuple[dict[str, Any], ConfirmRule]:
     """Settle the rule on held-out photos, and tell what it changes there.
 
     Args:
-        training: The photos learned from; those without a face help to set the meaning of scores.
         held: The photos held out.
         settings: Of the training.
         looks: The model in ``float`` and in ``int8``; the rule is for the second.
@@ -111,16 +107,8 @@ def compare(
     """
     teacher = settings["teacher"] and Path(settings["teacher"])
     candidates = find(held, teacher, settings["thorough"])
-    empty_photos = [photo for photo in (*training, *held) if not len(photo.boxes) and not len(photo.ignore)]
-    empty_photos = empty_photos[:: -(-len(empty_photos) // MOST_EMPTY) or 1]
-    if not empty_photos:
-        raise ConfigError("No photo of the training is without a face: add some, so that false boxes can be counted.")
-    empty = find(empty_photos, None)
     seen = {kind: answers(candidates, look) for kind, look in looks.items()}
-    with_faces = sum(bool(len(photo.boxes)) for photo in held)
-    rule = settle(
-        Looked(candidates, seen["int8"], with_faces), Looked(empty, answers(empty, looks["int8"]), len(empty_photos))
-    )
+    rule = settle(candidates, seen["int8"], sum(bool(len(photo.boxes)) for photo in held))
     truth = np.array([one.face for one in candidates])
     after = {kind: scores(candidates, each, rule) for kind, each in seen.items()}
     before = np.array([one.score for one in candidates])

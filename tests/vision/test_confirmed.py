@@ -95,8 +95,8 @@ def test_lower_thresholds_reach_the_face_model() -> None:
 
 
 def test_the_second_look_never_decides_alone() -> None:
-    assert scores(Finds(0.5), Says(1.0)) == [0.99]
-    assert scores(Finds(0.5), Says(0.0), threshold=0.005) == [0.01]
+    assert scores(Finds(0.5), Says(1.0)) == [0.92]
+    assert scores(Finds(0.5), Says(0.0), threshold=0.005) == [0.08]
 
 
 def test_weights_and_bias_make_the_score() -> None:
@@ -105,7 +105,7 @@ def test_weights_and_bias_make_the_score() -> None:
 
 
 def test_the_best_face_comes_first() -> None:
-    assert scores(Finds(0.65, 0.5, 0.45), Says(0.5, 0.95)) == [0.94, 0.65, 0.5]
+    assert scores(Finds(0.65, 0.5, 0.45), Says(0.5, 0.9)) == [0.88, 0.65, 0.5]
 
 
 def test_the_input_size_is_the_face_models() -> None:
