@@ -1,8 +1,8 @@
 """The rule by which a doubtful face's score changes once it was looked at again, settled on held-out photos.
 
 Two weights say how much each of the two models is worth: logistic regression of the truth on both logits. Scale and
-bias then set what scores mean, so that thresholds can stay: at the one for live video no more boxes are drawn on what is
-no face than by the face model alone, at the one for stills as many as ``STILL_UNMATCHED``.
+bias then set what scores mean, so that thresholds can stay: at the one for live video no more boxes are drawn on what
+is no face than by the face model alone, at the one for stills as many as ``STILL_UNMATCHED``.
 """
 
 from __future__ import annotations
