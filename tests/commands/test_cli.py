@@ -282,7 +282,9 @@ class TestRefusals:
         assert "manifest.json cannot be read" in said
 
     def test_an_altered_model(self, refused: Refused, tmp_path: Path) -> None:
-        cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
+        photos = tmp_path / "photos"
+        photos.mkdir()
+        cv2.imwrite(str(photos / "a.png"), np.zeros((64, 64, 3), np.uint8))
         entry = {
             "task": "face-detection",
             "file": "face.tflite",
@@ -298,7 +300,7 @@ class TestRefusals:
         (tmp_path / "manifest.json").write_text(json.dumps({"version": 1, "models": {"face": entry}}))
         (tmp_path / "face.tflite").write_bytes(b"altered")
         model = f"{tmp_path}/manifest.json#face"
-        said = refused("run", "--source", str(tmp_path), code=4, MASKGATE_FACE_MODEL=model)
+        said = refused("run", "--source", str(photos), code=4, MASKGATE_FACE_MODEL=model)
         assert "face.tflite is not the one in its manifest" in said
 
 

@@ -302,7 +302,7 @@ def with_shape(folder: Path, **changes: Any) -> Config:
     (folder / face["file"]).write_bytes((SHIPPED_MANIFEST.parent / face["file"]).read_bytes())
     (folder / "wide.tflite").write_bytes((SHIPPED_MANIFEST.parent / face["file"]).read_bytes())
     wide = {"file": "wide.tflite", "sha256": face["sha256"], "input": face["input"]} | changes
-    said["models"] = {"face": face | {"shapes": [wide]}}
+    said["models"] = {"face": face | {"shapes": [wide], "confirmed_by": None}}
     (folder / "manifest.json").write_text(json.dumps(said), "utf-8")
     return Config.model_validate({"face": {"model": f"{folder}/manifest.json#face"}})
 
@@ -341,7 +341,7 @@ def test_one_input_size_opens_for_the_camera(
     monkeypatch.setattr("edge.vision.pipeline.open_model", noting)
     pipeline = load_pipeline(Config.model_validate({"camera": camera, "runtime": {"precision": "int8"}}))
     pipeline.detect(Frame.still(np.zeros((*frame, 3), np.uint8)))
-    assert opened == [face, "mask.tflite", "mask-small.tflite"]
+    assert opened == [face, "mask.tflite", "confirm.tflite", "mask-small.tflite"]
 
 
 def test_altered_shapes_are_refused(tmp_path: Path) -> None:

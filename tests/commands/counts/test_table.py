@@ -175,14 +175,16 @@ from edge.commands import counts
 from edge.config import load
 from edge.errors import StoreError
 
+parser = argparse.ArgumentParser()
+counts.add_arguments(parser)
+asked = parser.parse_args(["--since", "2025-03-01", "--by", "day"])
+settings = load(environment={}, overrides={"counts.path": sys.argv[1]})
+counts.run(asked, settings)  # a Python of root's cannot import any more without its rights
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
-parser = argparse.ArgumentParser()
-counts.add_arguments(parser)
 try:
-    settings = load(environment={}, overrides={"counts.path": sys.argv[1]})
-    counts.run(parser.parse_args(["--since", "2025-03-01", "--by", "day"]), settings)
+    counts.run(asked, settings)
 except StoreError as error:
     print(error)
 """
