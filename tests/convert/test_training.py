@@ -123,7 +123,7 @@ def test_missing_folders_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["again", "face", "--folder", "PEERS=p", *options]) == 2
     assert "--folder DATA=PATH" in capsys.readouterr().err
     assert main(["again", "nose", *options]) == 2
-    assert "no model nose: the manifest has face, mask" in capsys.readouterr().err
+    assert "no model nose: the manifest has confirm, face, mask" in capsys.readouterr().err
 
 
 def test_shipped_models_record_their_making() -> None:
