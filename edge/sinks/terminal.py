@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -55,6 +56,7 @@ class Screen(Sink):
         self.every = TERMINAL_EVERY if terminal else PLAIN_EVERY
         self._last_at = self._first_at = clock.monotonic()
         self._last_frames = 0
+        self._told_at = -math.inf
         self._kind, self._counted = SourceKind.CAMERA, True
         self._line = ""
 
@@ -64,15 +66,19 @@ class Screen(Sink):
             self._outbox.put(f"{CLEAR}{sentence}\n{self._line}" if self._line else f"{sentence}\n")
 
     def tell(self, events: Sequence[Event]) -> None:
-        """Write what happened, an alert on the line of the verdict that raised it."""
+        """Write what happened, an alert on the line of the verdict that raised it.
+
+        No line has an earlier time than the one above: the end of a visit is known only a while after it.
+        """
         alarmed = {event.person for event in events if event.kind is EventKind.ALERT_ON}
+        self._told_at = max([self._told_at, *(event.at for event in events)])
         for event in events:
             if event.kind is EventKind.ALERT_ON and _told_with_verdict(event, events):
                 continue
             text = describe(event)
             if event.kind is EventKind.VERDICT and event.person in alarmed:
                 text += " - ALERT"
-            self.say(text if self._journal else f"{wall_time(self._clock, event.at).astimezone():%H:%M:%S} {text}")
+            self.say(text if self._journal else f"{wall_time(self._clock, self._told_at).astimezone():%H:%M:%S} {text}")
 
     def show(self, status: Status) -> None:
         """Renew the live line if it is time to."""

@@ -243,6 +243,20 @@ class TestScreen:
         when = START.astimezone().strftime("%H:%M:%S")
         assert collector.text == f"{when} person 3: no mask - ALERT\n" * 2
 
+    def test_lines_are_in_order_of_time(self, outbox: Outbox, collector: Collector) -> None:
+        screen = self.screen(outbox, ManualClock(START))
+        screen.tell([Event(EventKind.VISIT_STARTED, 61.0, person=4)])
+        ended = Event(EventKind.VISIT_ENDED, 60.0, person=3, verdict=Verdict.WITH_MASK, seconds=3.4)
+        screen.tell([ended])
+        screen.tell([Event(EventKind.VISIT_STARTED, 62.0, person=5)])
+        outbox.close()
+        when = [f"{START.astimezone() + timedelta(seconds=at):%H:%M:%S}" for at in (61, 61, 62)]
+        assert collector.text.splitlines() == [
+            f"{when[0]} person 4: arrived",
+            f"{when[1]} person 3: left after 3.4 s, with mask",
+            f"{when[2]} person 5: arrived",
+        ]
+
     def test_every_kind_of_event_has_words(self) -> None:
         for kind in some(set(EventKind) - {EventKind.SUMMARY}):
             assert describe(Event(kind, 0.0, person=1, verdict=Verdict.UNSURE, seconds=1.0))
