@@ -108,7 +108,7 @@ def compare(
     teacher = settings["teacher"] and Path(settings["teacher"])
     candidates = find(held, teacher, settings["thorough"])
     seen = {kind: answers(candidates, look) for kind, look in looks.items()}
-    rule = settle(candidates, seen["int8"], sum(bool(len(photo.boxes)) for photo in held))
+    rule = settle(candidates, seen["int8"])
     truth = np.array([one.face for one in candidates])
     after = {kind: scores(candidates, each, rule) for kind, each in seen.items()}
     before = np.array([one.score for one in candidates])

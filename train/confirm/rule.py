@@ -1,8 +1,8 @@
 """The rule by which a doubtful face's score changes once it was looked at again, settled on held-out photos.
 
 Two weights say how much each of the two models is worth: logistic regression of the truth on both logits. Scale and
-bias then set what scores mean, so that thresholds can stay: at the one for live video no more boxes are drawn on what
-is no face than by the face model alone, at the one for stills as many as ``STILL_UNMATCHED``.
+bias then set what scores mean, so that thresholds can stay: at the ones for live video and for stills as many faces are
+found as by the face model alone, with fewer boxes on what is no face.
 """
 
 from __future__ import annotations
@@ -16,28 +16,20 @@ from edge.errors import ConfigError
 from edge.vision.confirmed import LEAST_PROBABILITY
 from edge.vision.models import ConfirmRule
 from train.confirm.candidates import LEAST_SCORE, Candidate
-from train.face.scores import LIVE, STILL, lowest, meaning
-
-STILL_UNMATCHED = 0.12
-"""Boxes per held-out photo that are no faces and reach ``STILL``: in ``wider_val`` as many as YuNet at 320 draws where
-it finds as many faces."""
+from train.face.scores import LIVE, STILL, meaning
 
 MOST_SCORE = 0.99
 """A face of a higher score is never doubtful."""
 
-STEPS = np.linspace(0.02, 0.98, 481)
-"""Probabilities of the regression that are tried as thresholds."""
-
 Scores = NDArray[np.float64]
 
 
-def settle(candidates: Sequence[Candidate], seen: Scores, photos: int) -> ConfirmRule:
+def settle(candidates: Sequence[Candidate], seen: Scores) -> ConfirmRule:
     """Fit the weights, then set the meaning of scores.
 
     Args:
         candidates: Of held-out photos; those that the face model missed are left out.
         seen: (N,), what the confirmation model says of each.
-        photos: How many photos they are from.
 
     Raises:
         ConfigError: The candidates are of one kind, or the confirmation model tells nothing.
@@ -55,11 +47,10 @@ def settle(candidates: Sequence[Candidate], seen: Scores, photos: int) -> Confir
         raise ConfigError("The confirmation model tells nothing that the face model does not: train it longer.")
     bias = float(fitted.intercept_[0])
     weights = np.array([face, confirm])
-    alone = np.array([one.score for one in candidates])[scored & ~truth]
-    others = _probability(features[scored & ~truth] @ weights + bias)
-    still = lowest(STEPS, [float((others >= step).sum()) / photos for step in STEPS], STILL_UNMATCHED)
-    live = lowest(STEPS, [float((others >= step).sum()) for step in STEPS], float((alone >= LIVE).sum()))
-    scale, shift = meaning(max(live, still + 1e-3), still)
+    found = np.array([one.score for one in candidates])[scored & truth]
+    faces = np.sort(_probability(features[scored & truth] @ weights + bias))[::-1]
+    live, still = (_as_often(faces, int((found >= threshold).sum())) for threshold in (LIVE, STILL))
+    scale, shift = meaning(live, still)
     return _bounded(face * scale, confirm * scale, bias * scale + shift)
 
 
@@ -68,6 +59,11 @@ def scores(candidates: Sequence[Candidate], seen: Scores, rule: ConfirmRule) -> 
     before = np.array([one.score for one in candidates])
     after = _probability(_logits(candidates, seen) @ np.array([rule.face, rule.confirm]) + rule.bias)
     return np.where((before >= rule.doubtful_from) & (before < rule.doubtful_to), after, before)
+
+
+def _as_often(faces: Scores, count: int) -> float:
+    """The probability that ``count`` of the faces reach; ``faces`` are theirs, the highest first."""
+    return float(np.clip(faces[max(count, 1) - 1], 1e-4, 1 - 1e-4))
 
 
 def _bounded(face: float, confirm: float, bias: float) -> ConfirmRule:
