@@ -20,6 +20,9 @@ LEAST_PROBABILITY = 0.08
 """Of the second look, and 1 less that is the most: it never decides alone, and few scores are doubtful. On held-out
 photos 0.01 told faces from the rest no better."""
 
+MOST_LOGIT = 30.0
+"""Keeps extreme rules from overflowing."""
+
 
 class Confirmation:
     """Tells whether a crop shows a face.
@@ -81,7 +84,7 @@ class ConfirmedDetector(Detector):
         seen = self._confirmation.probability(image, face)
         seen = min(max(seen, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
         logit = rule.face * _logit(face.score) + rule.confirm * _logit(seen) + rule.bias
-        return Face(face.bbox, 1 / (1 + math.exp(-logit)))
+        return Face(face.bbox, 1 / (1 + math.exp(-min(max(logit, -MOST_LOGIT), MOST_LOGIT))))
 
 
 def _logit(probability: float) -> float:

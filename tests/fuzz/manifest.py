@@ -13,9 +13,18 @@ import numpy as np
 from edge.errors import ModelError
 from edge.runtime import Model, open_model
 from edge.values import BBox, Face, Frame
-from edge.vision.face_detector import FaceDetector
+from edge.vision.confirmed import Confirmation, ConfirmedDetector
+from edge.vision.face_detector import Detector, FaceDetector
 from edge.vision.mask_classifier import MaskClassifier
-from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, edgetpu_content, load_model, read_manifest
+from edge.vision.models import (
+    SHIPPED_MANIFEST,
+    ConfirmEntry,
+    FaceEntry,
+    MaskEntry,
+    edgetpu_content,
+    load_model,
+    read_manifest,
+)
 
 ABOUT = "the manifest: JSON that says what the model files are"
 LONGEST = 4096
@@ -24,11 +33,23 @@ CONTENTS = {
     "mask.tflite": b"mask",
     "mask-224.tflite": b"large",
     "mask-small.tflite": b"small",
+    "confirm.tflite": b"confirm",
     "face_edgetpu.tflite": b"edge",
 }
 """Stand-ins with a hash of their own; what runs are the shipped models."""
 WORDS = (
-    *(b'"file"', b'"sha256"', b'"input"', b'"width"', b'"height"', b'"strides"', b'"labels"', b'"margin"', b'"task"'),
+    *(
+        b'"file"',
+        b'"sha256"',
+        b'"input"',
+        b'"width"',
+        b'"height"',
+        b'"strides"',
+        b'"labels"',
+        b'"margin"',
+        b'"task"',
+        b'"rule"',
+    ),
     *(b'"edgetpu"', b'"compiler"', b'"together_with"', b'"figures"', b'"version"', b"NaN", b"Infinity", b"1e999"),
     *(b"\\u0000", b"\\ud800", b'".."', b"[[", b"{}", b"null", b"-1", b"0", b"99999999999999999999"),
 )
@@ -53,18 +74,20 @@ def opened(folder: Path) -> Iterator[Callable[[bytes], None]]:
     for name, content in CONTENTS.items():
         (folder / name).write_bytes(content)
     path = folder / "manifest.json"
-    face, mask = (open_model(load_model(*one).content, threads=1) for one in (("face", FaceEntry), ("mask", MaskEntry)))
+    shipped = (("face", FaceEntry), ("mask", MaskEntry), ("confirm", ConfirmEntry))
+    face, mask, confirm = (open_model(load_model(*one).content, threads=1) for one in shipped)
 
     def attempt(data: bytes) -> None:
         path.write_bytes(data)
         try:
-            names = list(read_manifest(path).models)[:4]
+            names = list(read_manifest(path).models)[:5]
         except ModelError as error:
             assert str(error)
             return
         for name in names:
             _try_face(f"{path}#{name}", face)
             _try_mask(f"{path}#{name}", mask)
+            _try_confirm(f"{path}#{name}", confirm)
 
     yield attempt
 
@@ -87,6 +110,24 @@ def _try_mask(reference: str, model: Model) -> None:
         return
     (reading,) = classifier.classify(PICTURE, FACES)
     assert abs(sum(reading.probabilities) - 1) < 1e-3, reading.probabilities
+
+
+class _Finds(Detector):
+    """Finds faces of all scores."""
+
+    def detect(self, frame: Frame, threshold: float) -> list[Face]:
+        del frame, threshold
+        return [Face(BBox(10, 10, 40, 40), score) for score in (1.0, 0.9, 0.5, 0.3, 0.0)]
+
+
+def _try_confirm(reference: str, model: Model) -> None:
+    try:
+        entry = load_model(reference, ConfirmEntry).entry
+        detector = ConfirmedDetector(_Finds(), Confirmation(model, entry), entry)
+    except ModelError:
+        return
+    for face in detector.detect(Frame.still(PICTURE), 0.0):
+        assert 0 <= face.score <= 1, face
 
 
 def _sha256(name: str) -> str:

@@ -104,6 +104,11 @@ def test_weights_and_bias_make_the_score() -> None:
     assert scores(Finds(0.5), Says(0.9), threshold=0.01, confirm=0.5) == [0.75]
 
 
+def test_extreme_rules_end_in_scores() -> None:
+    assert scores(Finds(0.5), Says(0.5), bias=1e300) == [1.0]
+    assert scores(Finds(0.5), Says(0.5), bias=-1e300) == []
+
+
 def test_the_best_face_comes_first() -> None:
     assert scores(Finds(0.65, 0.5, 0.45), Says(0.5, 0.9)) == [0.88, 0.65, 0.5]
 
