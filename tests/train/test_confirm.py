@@ -160,7 +160,7 @@ class TestRule:
         held, seen = self.looked(400, True, False)
         rule = settle(held, seen)
         assert min(rule.face, rule.confirm) > 0
-        assert 0.2 <= rule.doubtful_from <= 0.4
+        assert 0 < rule.doubtful_from <= 0.4
         assert 0.5 <= rule.doubtful_to < 1
         truth, before = np.array([one.face for one in held]), np.array([one.score for one in held])
         after = scores(held, seen, rule)

@@ -7,6 +7,7 @@ found as by the face model alone, with fewer boxes on what is no face.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.vision.confirmed import LEAST_PROBABILITY
 from edge.vision.models import ConfirmRule
-from train.confirm.candidates import LEAST_SCORE, Candidate
+from train.confirm.candidates import Candidate
 from train.face.scores import LIVE, STILL, meaning
 
-MOST_SCORE = 0.99
-"""A face of a higher score is never doubtful."""
+NEVER = 1e-6
+"""A score below it, or that near to 1, does not occur."""
 
 Scores = NDArray[np.float64]
 
@@ -51,7 +52,14 @@ def settle(candidates: Sequence[Candidate], seen: Scores) -> ConfirmRule:
     faces = np.sort(_probability(features[scored & truth] @ weights + bias))[::-1]
     live, still = (_as_often(faces, int((found >= threshold).sum())) for threshold in (LIVE, STILL))
     scale, shift = meaning(live, still)
-    return _bounded(face * scale, confirm * scale, bias * scale + shift)
+    everywhere = ConfirmRule(
+        doubtful_from=NEVER,
+        doubtful_to=1 - NEVER,
+        face=round(face * scale, 4),
+        confirm=round(confirm * scale, 4),
+        bias=round(bias * scale + shift, 4),
+    )
+    return _bounded(candidates, seen, everywhere)
 
 
 def scores(candidates: Sequence[Candidate], seen: Scores, rule: ConfirmRule) -> Scores:
@@ -66,18 +74,16 @@ def _as_often(faces: Scores, count: int) -> float:
     return float(np.clip(faces[max(count, 1) - 1], 1e-4, 1 - 1e-4))
 
 
-def _bounded(face: float, confirm: float, bias: float) -> ConfirmRule:
-    """The rule with the scores between which the second look can change an answer at ``STILL`` or ``LIVE``."""
-    most = confirm * _logit(1 - LEAST_PROBABILITY)
-    least = float(_probability((_logit(STILL) - bias - most) / face))
-    highest = float(_probability((_logit(LIVE) - bias + most) / face))
-    return ConfirmRule(
-        doubtful_from=round(min(max(least, LEAST_SCORE), STILL), 3),
-        doubtful_to=round(min(max(highest, LIVE), MOST_SCORE), 3),
-        face=round(face, 4),
-        confirm=round(confirm, 4),
-        bias=round(bias, 4),
+def _bounded(candidates: Sequence[Candidate], seen: Scores, rule: ConfirmRule) -> ConfirmRule:
+    """The rule for those scores alone among which the second look changes an answer at ``STILL`` or ``LIVE``."""
+    before, after = np.array([one.score for one in candidates]), scores(candidates, seen, rule)
+    known = before > 0
+    changed = np.concatenate(
+        [before[known & ((before >= threshold) != (after >= threshold))] for threshold in (STILL, LIVE)]
     )
+    low, high = float(changed.min(initial=STILL)), float(changed.max(initial=LIVE))
+    bounds = {"doubtful_from": math.floor(1000 * low) / 1000, "doubtful_to": math.ceil(1000 * high + 1e-6) / 1000}
+    return rule.model_copy(update=bounds)
 
 
 def _logits(candidates: Sequence[Candidate], seen: Scores) -> NDArray[np.float64]:
@@ -88,7 +94,3 @@ def _logits(candidates: Sequence[Candidate], seen: Scores) -> NDArray[np.float64
 
 def _probability(logit: NDArray[np.float64] | float) -> Scores:
     return np.asarray(1 / (1 + np.exp(-np.asarray(logit, np.float64))))
-
-
-def _logit(probability: float) -> float:
-    return float(np.log(probability / (1 - probability)))
