@@ -31,9 +31,9 @@ CARDS = Path(__file__).parent / "cards"
 CARD_OF = {
     "face-detection": "own-face.md",
     "mask-classification": "own-mask.md",
-    "face-confirmation": "confirm.md",
+    "face-confirmation": "own-confirm.md",
 }
-"""Of one's own model, by what it does; ``face.md`` and ``mask.md`` tell the story of the shipped ones."""
+"""Of one's own model, by what it does; the others tell the story of the shipped ones."""
 
 Entry = FaceEntry | MaskEntry | ConfirmEntry
 
