@@ -72,13 +72,17 @@ class FixedModel:
         return self._answer
 
 
+NEAR = 40
+"""Short side of a near face, in pixels."""
+
+
 def demo_frame() -> Frame:
     """One in which somebody is near the door."""
     clip = VideoFile(DEMO_CLIP, "demo")
     frames = [frame for _ in range(60) if (frame := clip.read())]
     clip.close()
     pipeline = load_pipeline(Config())
-    return next(frame for frame in frames if pipeline.detect(frame))
+    return next(frame for frame in frames if any(face.bbox.short_side >= NEAR for face in pipeline.detect(frame)))
 
 
 # A new head
