@@ -74,17 +74,26 @@ class ConfirmedDetector(Detector):
     def detect(self, frame: Frame, threshold: float) -> list[Face]:
         """The faces in a frame; see ``Detector``."""
         found = self._detector.detect(frame, min(threshold, self._rule.doubtful_from))
-        faces = [self._confirmed(frame.image, face) for face in found]
+        faces = [self._confirmed(frame.image, face) for face in found if self._may_reach(face.score, threshold)]
         return sorted((face for face in faces if face.score >= threshold), key=lambda face: -face.score)
 
+    def _may_reach(self, score: float, threshold: float) -> bool:
+        """Whether a face can reach the threshold, whatever the second look says."""
+        return (self._after(score, 1 - LEAST_PROBABILITY) if self._doubts(score) else score) >= threshold
+
     def _confirmed(self, image: Image, face: Face) -> Face:
-        rule = self._rule
-        if not rule.doubtful_from <= face.score < rule.doubtful_to:
+        if not self._doubts(face.score):
             return face
         seen = self._confirmation.probability(image, face)
-        seen = min(max(seen, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
-        logit = rule.face * _logit(face.score) + rule.confirm * _logit(seen) + rule.bias
-        return Face(face.bbox, 1 / (1 + math.exp(-min(max(logit, -MOST_LOGIT), MOST_LOGIT))))
+        return Face(face.bbox, self._after(face.score, min(max(seen, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)))
+
+    def _doubts(self, score: float) -> bool:
+        return self._rule.doubtful_from <= score < self._rule.doubtful_to
+
+    def _after(self, score: float, seen: float) -> float:
+        """The score that the rule makes of the face model's and of what the second look says."""
+        logit = self._rule.face * _logit(score) + self._rule.confirm * _logit(seen) + self._rule.bias
+        return 1 / (1 + math.exp(-min(max(logit, -MOST_LOGIT), MOST_LOGIT)))
 
 
 def _logit(probability: float) -> float:

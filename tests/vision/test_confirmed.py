@@ -88,6 +88,12 @@ def test_a_face_below_the_threshold_can_be_confirmed() -> None:
     assert detector.threshold == 0.3
 
 
+def test_what_cannot_reach_the_threshold_is_not_looked_at() -> None:
+    model = Says(0.9)
+    assert scores(Finds(0.45, 0.31), model, confirm=0.2) == [0.56]
+    assert model.asked == 1
+
+
 def test_lower_thresholds_reach_the_face_model() -> None:
     detector = Finds(0.2, 0.1)
     assert scores(detector, Says(0.9), threshold=0.05) == [0.2, 0.1]
