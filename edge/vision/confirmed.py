@@ -73,28 +73,33 @@ class ConfirmedDetector(Detector):
 
     def detect(self, frame: Frame, threshold: float) -> list[Face]:
         """The faces in a frame; see ``Detector``."""
-        found = self._detector.detect(frame, min(threshold, self._rule.doubtful_from))
-        faces = [self._confirmed(frame.image, face) for face in found if self._may_reach(face.score, threshold)]
+        found = self._detector.detect(frame, self._least(threshold))
+        faces = [self._confirmed(frame.image, face) for face in found]
         return sorted((face for face in faces if face.score >= threshold), key=lambda face: -face.score)
 
-    def _may_reach(self, score: float, threshold: float) -> bool:
-        """Whether a face can reach the threshold, whatever the second look says."""
-        return (self._after(score, 1 - LEAST_PROBABILITY) if self._doubts(score) else score) >= threshold
+    def _least(self, threshold: float) -> float:
+        """The lowest score of a face that can reach the threshold, whatever the second look says."""
+        rule = self._rule
+        if not rule.face:
+            return min(threshold, rule.doubtful_from)
+        needed = (_logit(threshold) - rule.confirm * _logit(1 - LEAST_PROBABILITY) - rule.bias) / rule.face
+        return min(threshold, max(rule.doubtful_from, _probability(needed)))
 
     def _confirmed(self, image: Image, face: Face) -> Face:
-        if not self._doubts(face.score):
+        if not self._rule.doubtful_from <= face.score < self._rule.doubtful_to:
             return face
         seen = self._confirmation.probability(image, face)
         return Face(face.bbox, self._after(face.score, min(max(seen, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)))
 
-    def _doubts(self, score: float) -> bool:
-        return self._rule.doubtful_from <= score < self._rule.doubtful_to
-
     def _after(self, score: float, seen: float) -> float:
         """The score that the rule makes of the face model's and of what the second look says."""
         logit = self._rule.face * _logit(score) + self._rule.confirm * _logit(seen) + self._rule.bias
-        return 1 / (1 + math.exp(-min(max(logit, -MOST_LOGIT), MOST_LOGIT)))
+        return _probability(logit)
 
 
 def _logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-min(max(logit, -MOST_LOGIT), MOST_LOGIT)))
