@@ -24,8 +24,8 @@ from train.common.reproducible import METRICS_FILE
 from train.confirm.candidates import Candidate, find
 from train.confirm.fit import figures
 from train.confirm.rule import Scores, scores, settle
-from train.confirm.views import plain
-from train.face.data import Photo, read_image
+from train.confirm.views import plain, with_photos
+from train.face.data import Photo
 from train.face.photos import SPLIT_FILE, read_split
 from train.face.scores import LIVE, STILL
 
@@ -137,10 +137,4 @@ def compare(
 
 def answers(candidates: Sequence[Candidate], look: Confirmation) -> Scores:
     """What a confirmation model says of each candidate: (N,)."""
-    said = []
-    opened, image = None, None
-    for one in candidates:
-        if one.photo != opened or image is None:
-            image, opened = read_image(one.photo), one.photo
-        said.append(look.probability(image, Face(one.box, one.score)))
-    return np.array(said, np.float64)
+    return np.array([look.probability(image, Face(one.box, one.score)) for one, image in with_photos(candidates)])

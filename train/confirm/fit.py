@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,14 +12,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import ConfigError
 from edge.values import LABELS
 from edge.vision.preprocess import normalise
 from train.common import plots
 from train.common.checkpoints import save_model
 from train.common.options import say_written
-from train.common.out_folder import nothing_to_resume
-from train.common.reproducible import METRICS_FILE, command, versions, write_json
+from train.common.reproducible import METRICS_FILE, write_json
+from train.common.run_metrics import BACKUP_FOLDER, add_seconds, begun, recall
 from train.common.start_models import MASK, SHIPPED, told
 from train.confirm.batches import ConfirmBatches
 from train.confirm.candidates import Candidate
@@ -29,7 +27,6 @@ from train.mask.model import classifier, thaw
 from train.mask.start import adopt
 
 MODEL_FILE = "confirm.keras"
-BACKUP_FOLDER = "backup"
 DROPOUT = 0.2
 WARMUP = 1 / 12
 WEIGHT_DECAY = 0.02
@@ -90,21 +87,12 @@ class Run:
     """
 
     def __init__(self, settings: Settings, out: Path, workers: int, resume: bool) -> None:
-        self._settings, self._out, self._workers, self._resume = settings, out, workers, resume
-        self._metrics: dict[str, Any] = {
-            "task": "confirm",
-            "command": command(),
-            "seed": settings.seed,
-            "settings": json.loads(json.dumps(asdict(settings))),
-            "backend": keras.backend.backend(),
-            "versions": versions(),
-            "seconds": 0.0,
-            "start": told(start_file(settings.start_from), Path(settings.start_from).name),
-            "best_epoch": None,
-            "history": [],
-        }
+        self._settings, self._out, self._workers = settings, out, workers
+        self._metrics = begun(
+            "confirm", asdict(settings), told(start_file(settings.start_from), Path(settings.start_from).name)
+        )
         if resume:
-            self._recall()
+            recall(self._metrics, out)
 
     def fit(self, training: Sequence[Candidate], held_out: Sequence[Candidate]) -> None:
         """Train, keeping the epoch whose answers on held-out candidates are the best."""
@@ -156,18 +144,7 @@ class Run:
 
     def add_seconds(self, seconds: float) -> None:
         """Count time spent, over all resumptions."""
-        self._metrics["seconds"] = round(self._metrics["seconds"] + seconds, 1)
-
-    def _recall(self) -> None:
-        path = self._out / METRICS_FILE
-        if not (path.exists() and (self._out / BACKUP_FOLDER).is_dir()):
-            raise ConfigError(nothing_to_resume(self._out))
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        mine = self._metrics["settings"]
-        if changed := [name for name in mine if earlier["settings"].get(name) != mine[name]]:
-            raise ConfigError(f"--resume with another {', '.join(changed)} than {path} has: repeat its options.")
-        for name in ("seconds", "best_epoch", "history"):
-            self._metrics[name] = earlier[name]
+        add_seconds(self._metrics, seconds)
 
 
 class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]

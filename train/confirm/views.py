@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -25,17 +25,21 @@ NO_BOXES = np.empty((0, 5), np.float32)
 def wide_crops(candidates: Sequence[Candidate]) -> NDArray[np.uint8]:
     """(N, ``WIDE_SIDE``, ``WIDE_SIDE``, 3) uint8 RGB."""
     crops = np.empty((len(candidates), WIDE_SIDE, WIDE_SIDE, 3), np.uint8)
-    opened: Path | None = None
-    for index, candidate in progress(list(enumerate(candidates)), "Cutting candidates"):
-        if candidate.photo != opened:
-            image, opened = read_image(candidate.photo), candidate.photo
-        crops[index] = crop_face(image, candidate.box, WIDE_SIDE, WIDE_MARGIN)
+    for crop, (candidate, image) in zip(crops, with_photos(progress(candidates, "Cutting candidates")), strict=True):
+        crop[:] = crop_face(image, candidate.box, WIDE_SIDE, WIDE_MARGIN)
     return crops
 
 
 def plain(candidates: Sequence[Candidate], size: int, margin: float) -> list[Image]:
     """(size, size, 3) uint8 RGB each, as the device cuts them."""
-    return [crop_face(read_image(one.photo), one.box, size, margin) for one in candidates]
+    return [crop_face(image, one.box, size, margin) for one, image in with_photos(candidates)]
+
+
+def with_photos(candidates: Iterable[Candidate]) -> Iterator[tuple[Candidate, Image]]:
+    """Each candidate with its photo, which is decoded once for neighbours that share it."""
+    for path, of_photo in groupby(candidates, key=lambda one: one.photo):
+        image = read_image(path)
+        yield from ((one, image) for one in of_photo)
 
 
 def varied(crop: Image, size: int, margin: float, rng: Generator) -> Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,8 +19,8 @@ from train.common import plots
 from train.common.average import Average
 from train.common.checkpoints import read_model, save_model
 from train.common.options import say_written
-from train.common.out_folder import nothing_to_resume
-from train.common.reproducible import METRICS_FILE, command, versions, write_json
+from train.common.reproducible import METRICS_FILE, write_json
+from train.common.run_metrics import BACKUP_FOLDER, add_seconds, begun, recall
 from train.common.scalars import Scalars
 from train.common.start_models import FACE, SHIPPED, told
 from train.face.batches import FaceBatches
@@ -41,7 +40,7 @@ WEIGHT_DECAY = 0.01
 GRADIENT_NORM = 10.0
 
 MODEL_FILE = "face.keras"
-BACKUP_FOLDER, AVERAGE_FILE, HARDNESS_FILE = "backup", "average.npz", "hardness.json"
+AVERAGE_FILE, HARDNESS_FILE = "average.npz", "hardness.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +104,9 @@ class Run:
         self._out = out
         self._workers = workers
         self._scalars = Scalars(out / "tensorboard" if tensorboard else None)
-        self._metrics: dict[str, Any] = {
-            "task": "face",
-            "command": command(),
-            "seed": settings.seed,
-            "settings": json.loads(json.dumps(asdict(settings))),
-            "backend": keras.backend.backend(),
-            "versions": versions(),
-            "seconds": 0.0,
-            "start": start_of(settings.weights),
-            "best_epoch": None,
-            "history": [],
-        }
+        self._metrics = begun("face", asdict(settings), start_of(settings.weights))
         if resume:
-            self._recall()
+            recall(self._metrics, out)
         elif (out / METRICS_FILE).exists():
             raise ConfigError(f"{out} holds an earlier run: go on with --resume, or name another --out.")
         keras.utils.set_random_seed(settings.seed)
@@ -185,7 +173,7 @@ class Run:
 
     def add_seconds(self, seconds: float) -> None:
         """Count time spent, over all resumptions."""
-        self._metrics["seconds"] = round(self._metrics["seconds"] + seconds, 1)
+        add_seconds(self._metrics, seconds)
 
     def report(self, validation: Sequence[Photo]) -> None:
         """Measure the best epoch's model on photos that had no part in training or choosing."""
@@ -209,18 +197,6 @@ class Run:
         trained = read_model(weights, "--weights")
         _, height, width, _ = trained.input_shape
         return weigh(photos, partial(_maps, trained), (width, height), self._out / HARDNESS_FILE, print)
-
-    def _recall(self) -> None:
-        path = self._out / METRICS_FILE
-        if not (path.exists() and (self._out / BACKUP_FOLDER).is_dir()):
-            raise ConfigError(nothing_to_resume(self._out))
-        earlier = json.loads(path.read_text(encoding="utf-8"))
-        mine = self._metrics["settings"]
-        changed = [name for name in mine if earlier["settings"].get(name) != mine[name]]
-        if changed:
-            raise ConfigError(f"--resume with another {', '.join(changed)} than {path} has: repeat its options.")
-        for name in ("seconds", "best_epoch", "history"):
-            self._metrics[name] = earlier[name]
 
 
 def _maps(detector: keras.Model, images: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

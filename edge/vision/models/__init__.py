@@ -297,9 +297,8 @@ def load_first_look(reference: str) -> ModelFile[MaskEntry] | None:
     Raises:
         ModelError: See ``load_model``.
     """
-    entry = find_entry(reference, MaskEntry)
-    manifest_path, _ = _located(reference, MaskEntry)
-    return load_model(f"{manifest_path}#{entry.first_look.model}", MaskEntry) if entry.first_look else None
+    first = find_entry(reference, MaskEntry).first_look
+    return _beside(reference, MaskEntry, first.model, MaskEntry) if first else None
 
 
 def load_confirmation(reference: str) -> ModelFile[ConfirmEntry] | None:
@@ -308,9 +307,14 @@ def load_confirmation(reference: str) -> ModelFile[ConfirmEntry] | None:
     Raises:
         ModelError: See ``load_model``.
     """
-    entry = find_entry(reference, FaceEntry)
-    manifest_path, _ = _located(reference, FaceEntry)
-    return load_model(f"{manifest_path}#{entry.confirmed_by}", ConfirmEntry) if entry.confirmed_by else None
+    name = find_entry(reference, FaceEntry).confirmed_by
+    return _beside(reference, FaceEntry, name, ConfirmEntry) if name else None
+
+
+def _beside(reference: str, own: type[ModelEntry], name: str, kind: type[Entry]) -> ModelFile[Entry]:
+    """The model called ``name`` in the manifest of ``reference``, which has an entry of the kind ``own``."""
+    manifest_path, _ = _located(reference, own)
+    return load_model(f"{manifest_path}#{name}", kind)
 
 
 def edgetpu_content(model: ModelFile[Entry]) -> bytes | None:
