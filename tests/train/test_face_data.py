@@ -147,6 +147,25 @@ def test_held_out_photos_never_change(tmp_path: Path) -> None:
     assert [photo.path for photo in face_data.hold_out(photos, 0.3, seed=5)[1]] == [photo.path for photo in held]
 
 
+def test_an_earlier_split_is_kept(tmp_path: Path) -> None:
+    def run(name: str, data: Path, seed: int, keep: Path | None = None) -> face_data.Faces:
+        out = tmp_path / name
+        out.mkdir()
+        return face_photos.gather([data], [], fraction=0.2, seed=seed, out=out, names=FaceNames(), keep=keep)
+
+    everything = coco(tmp_path, photos=40)
+    described = json.loads(everything.read_text("utf-8"))
+    half = tmp_path / "half.json"
+    first_ones = {part: described[part][:20] for part in ("images", "annotations")}
+    half.write_text(json.dumps({**described, **first_ones}), "utf-8")
+    first = run("first", half, seed=1)
+    later = run("later", everything, seed=2, keep=tmp_path / "first" / face_photos.SPLIT_FILE)
+    held, learned = ({photo.path for photo in part} for part in (first.held_out, first.training))
+    assert held < {photo.path for photo in later.held_out}
+    assert learned < {photo.path for photo in later.training}
+    assert len(later.held_out) == len(held) + 4
+
+
 @pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
 def test_other_files_than_coco_are_named(tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "faces.json"

@@ -34,6 +34,24 @@ def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
     add("--tensorboard", action="store_true", help="also write the figures of each epoch to --out for TensorBoard")
 
 
+def add_hold_out(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--hold-out`` and ``--keep-split``."""
+    add = parser.add_argument
+    add(
+        "--hold-out",
+        type=float,
+        default=0.05,
+        help="share of the photos to choose by; at least 20 photos, or a fifth of few (default: %(default)s)",
+    )
+    add(
+        "--keep-split",
+        type=Path,
+        metavar="JSON",
+        help="split.json of an earlier run: what it held out stays held out, and what it learned from is learned from; "
+        "needed to go on from its model with more photos",
+    )
+
+
 def run_program(
     name: str,
     run: Callable[[argparse.Namespace], int | None],

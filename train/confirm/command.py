@@ -9,7 +9,7 @@ from edge.errors import ConfigError
 from train.common import accelerator
 from train.common.checkpoints import must_exist
 from train.common.dataset import FaceNames
-from train.common.options import parse_draws, require_at_least, say
+from train.common.options import add_hold_out, parse_draws, require_at_least, say
 from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
@@ -18,7 +18,8 @@ EPILOG = """\
 The shipped face model searches the photos for whatever may be a face. Each such box is cut out, and the model learns to
 tell the faces from the rest: fists, lettering, the backs of heads. A device asks it only about faces of doubtful score.
 
-data: as for python -m train face; and the same --hold-out and --seed hold out the same photos.
+data: as for python -m train face; and the same --hold-out and --seed
+hold out the same photos, as does --keep-split with the split.json of that run.
 
 what is written to --out (default runs/confirm, which git ignores):
   confirm.keras     the best epoch so far on held-out photos, RGB in [-1, 1] to the probability of a face
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("photos", nargs="*", type=Path, metavar="PHOTOS", help="annotated photos to learn from and choose by")
     add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
     add("--label", action="append", default=[], metavar="NAME=skip", help="a class of the data that is no face")
-    add("--hold-out", type=float, default=0.05, help="share of the photos to choose by (default: %(default)s)")
+    add_hold_out(parser)
     add("--teacher", type=Path, metavar="JSON", help="output of python -m train.face.fuse: faces nobody annotated")
     add("--thorough", action="append", default=[], metavar="SOURCE", help="as for python -m train face")
     add(
@@ -82,7 +83,13 @@ def run(args: argparse.Namespace) -> int:
     from train.face.photos import gather
 
     photos = gather(
-        args.data, [], fraction=args.hold_out, seed=args.seed, out=args.out, names=FaceNames.parse(args.label)
+        args.data,
+        [],
+        fraction=args.hold_out,
+        seed=args.seed,
+        out=args.out,
+        names=FaceNames.parse(args.label),
+        keep=args.keep_split,
     )
     require_sources(photos.training, [*args.thorough, *draw], "--thorough or --draw")
     say(accelerator.use(mixed_precision=False))
@@ -124,6 +131,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.0006.")
     if args.batch % 2:
         raise ConfigError(f"--batch is {args.batch}: give an even number, half of it for faces.")
-    for option, path in (("--teacher", args.teacher), ("--start-from", args.start_from)):
+    named = {"--teacher": args.teacher, "--start-from": args.start_from, "--keep-split": args.keep_split}
+    for option, path in named.items():
         if path and str(path) != SHIPPED:
             must_exist(Path(path), option)

@@ -11,7 +11,7 @@ from edge.errors import ConfigError
 from train.common import accelerator
 from train.common.checkpoints import must_exist
 from train.common.dataset import FaceNames
-from train.common.options import add_shared, parse_draws, require_at_least, say
+from train.common.options import add_hold_out, add_shared, parse_draws, require_at_least, say
 from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
@@ -69,12 +69,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("photos", nargs="*", type=Path, metavar="PHOTOS", help="annotated photos to learn from and choose by")
     add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
     add("--label", action="append", default=[], metavar="NAME=skip", help="a class of the data that is no face")
-    add(
-        "--hold-out",
-        type=float,
-        default=0.05,
-        help="share of --data to choose the epoch by; at least 20 photos, or a fifth of few (default: %(default)s)",
-    )
+    add_hold_out(parser)
 
 
 def _add_start(group: argparse._ArgumentGroup) -> None:
@@ -180,6 +175,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         out=args.out,
         names=FaceNames.parse(args.label),
+        keep=args.keep_split,
     )
     # A source that is not there is told before anybody looks.
     source_weights(faces.training, draw=draw, negatives=args.negatives)
@@ -266,7 +262,12 @@ def _check(args: argparse.Namespace) -> None:
 
 def _check_files(args: argparse.Namespace) -> None:
     weights = (args.weights or "").removeprefix("yunet=")
-    named = {"--weights": "" if weights == SHIPPED else weights, "--teacher": args.teacher, "--distil": args.distil}
+    named = {
+        "--weights": "" if weights == SHIPPED else weights,
+        "--teacher": args.teacher,
+        "--distil": args.distil,
+        "--keep-split": args.keep_split,
+    }
     for option, path in named.items():
         if path:
             must_exist(Path(path), option)

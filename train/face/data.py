@@ -65,7 +65,13 @@ class Faces:
         }
 
 
-def split_photos(photos: Sequence[Photo], validation: Sequence[Photo], fraction: float, seed: int) -> Faces:
+def split_photos(
+    photos: Sequence[Photo],
+    validation: Sequence[Photo],
+    fraction: float,
+    seed: int,
+    earlier: tuple[Sequence[Photo], Sequence[Photo]] | None = None,
+) -> Faces:
     """Hold out a part of the photos to learn from; those that are alike stay together.
 
     Args:
@@ -73,12 +79,18 @@ def split_photos(photos: Sequence[Photo], validation: Sequence[Photo], fraction:
         validation: To report on.
         fraction: Of ``photos``, to hold out; more of few photos, see ``ENOUGH``.
         seed: Of the split.
+        earlier: What an earlier run learned from and held out: those of ``photos`` among them stay on their side.
 
     Raises:
         ConfigError: One part is left without photos.
     """
+    before, kept = ({photo.path.resolve() for photo in part} for part in earlier or ((), ()))
+    new = [photo for photo in photos if photo.path.resolve() not in before | kept]
     least = min(MOST_HELD, ENOUGH / max(1, len(photos)))
-    training, held_out = hold_out(photos, max(fraction, least), seed)
+    _, chosen = hold_out(new, max(fraction, least), seed)
+    held = kept | {photo.path.resolve() for photo in chosen}
+    training = [photo for photo in photos if photo.path.resolve() not in held]
+    held_out = [photo for photo in photos if photo.path.resolve() in held]
     learned = {photo.group for photo in training if photo.group}
     training += [photo for photo in held_out if photo.group in learned]
     held_out = [photo for photo in held_out if photo.group not in learned]

@@ -50,7 +50,14 @@ def photos_of(found: Iterable[dataset.Photo]) -> list[Photo]:
 
 
 def gather(
-    data: Sequence[Path], validation: Sequence[Path], *, fraction: float, seed: int, out: Path, names: Names
+    data: Sequence[Path],
+    validation: Sequence[Path],
+    *,
+    fraction: float,
+    seed: int,
+    out: Path,
+    names: Names,
+    keep: Path | None = None,
 ) -> Faces:
     """Read, check and split the photos that the options name, describing them in ``out``.
 
@@ -61,9 +68,10 @@ def gather(
         seed: Of the split.
         out: Folder of the run.
         names: How classes are called.
+        keep: ``SPLIT_FILE`` of an earlier run, whose held-out photos stay held out.
 
     Raises:
-        ConfigError: A data set cannot be used, a box cannot be one, or one part is left without photos.
+        ConfigError: A file cannot be used, a box cannot be one, or one part is left without photos.
     """
     report = checked.read_checked(data, names, out, "dataset")
     reported: list[Photo] = []
@@ -71,7 +79,7 @@ def gather(
         validated = checked.read_checked(validation, names, out, "validation")
         checked.refuse_shared(report, validated)
         reported = photos_of(validated.photos)
-    faces = split_photos(photos_of(report.photos), reported, fraction, seed)
+    faces = split_photos(photos_of(report.photos), reported, fraction, seed, read_split(keep) if keep else None)
     if not any(len(photo.boxes) for photo in faces.training):
         raise ConfigError(
             f"There is no box of a face on {plural(len(faces.training), 'photo')} to learn from; check that the "

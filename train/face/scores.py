@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
-from train.common.options import run_program
+from train.common.options import add_hold_out, run_program
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ def _run(args: argparse.Namespace) -> None:
     from train.common.checkpoints import read_model, save_model
     from train.face.data import split_photos
     from train.face.fit import MODEL_FILE
-    from train.face.photos import read_photos
+    from train.face.photos import read_photos, read_split
     from train.face.teacher import FUSED, read_found, teach
 
     started = time.monotonic()
     detector = read_model(args.weights, "--weights")
     photos = [photo for path in args.data for photo in read_photos(path)]
-    faces = split_photos(photos, [], args.hold_out, args.seed)
+    faces = split_photos(photos, [], args.hold_out, args.seed, read_split(args.keep_split) if args.keep_split else None)
     held = teach(faces.held_out, read_found(faces.held_out, args.teacher), FUSED)
     empty = [photo for photo in (*faces.training, *held) if not len(photo.boxes) and not len(photo.ignore)]
     if not empty:
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", type=Path, required=True, metavar="KERAS", help="the trained detector")
     add("--data", action="append", type=Path, required=True, metavar="COCO", help="as in the training")
     add("--teacher", type=Path, required=True, metavar="JSON", help="output of train.face.fuse, as in the training")
-    add("--hold-out", type=float, default=0.05, help="as in the training (default: %(default)s)")
+    add_hold_out(parser)
     add("--seed", type=int, default=7, help="as in the training (default: %(default)s)")
     add("--most", type=int, default=400, help="photos without a face to use (default: %(default)s)")
     add("--out", type=Path, default=Path("runs/face-scores"), metavar="DIR", help="default: %(default)s")
