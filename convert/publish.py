@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, TypeVar
 
 from convert import origin, tables
 from edge.errors import ConfigError
@@ -36,6 +36,7 @@ CARD_OF = {
 """Of one's own model, by what it does; the others tell the story of the shipped ones."""
 
 Entry = FaceEntry | MaskEntry | ConfirmEntry
+Published = TypeVar("Published", FaceEntry, MaskEntry)
 
 SURE = {"sure_below": 0.05, "sure_above": 0.95}
 """Of a first look. On faces held out of the trainings, the pair then errs as seldom as the larger model alone."""
@@ -135,7 +136,7 @@ def publish(
 
 def _after(first: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """The entry of a mask model that is asked after ``first``."""
-    load_model(f"{target / MANIFEST}#{first}", MaskEntry)
+    _published(first, MaskEntry, target, "--first-look")
     if [isinstance(entry, MaskEntry) for entry in entries.values()] != [True] or first in entries:
         raise ConfigError(
             f"--first-look {first}: name the one larger mask model to publish: publish mask --first-look ..."
@@ -146,7 +147,7 @@ def _after(first: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, 
 
 def _confirmed(face: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """The entry of a face model whose doubts the one published model looks at again."""
-    before = load_model(f"{target / MANIFEST}#{face}", FaceEntry).entry
+    before = _published(face, FaceEntry, target, "--confirms")
     if len(entries) != 1 or not isinstance(entry := next(iter(entries.values())), ConfirmEntry):
         raise ConfigError(f"--confirms {face}: name the one model that confirms: publish confirm --confirms {face}")
     if entry.face_sha256 != before.sha256:
@@ -155,6 +156,16 @@ def _confirmed(face: str, target: Path, entries: Mapping[str, Entry]) -> dict[st
             "its rule again."
         )
     return {face: before.model_copy(update={"confirmed_by": next(iter(entries))})}
+
+
+def _published(name: str, kind: type[Published], target: Path, option: str) -> Published:
+    """The entry of a model that has to be in ``target`` already, because an option names it."""
+    if not (target / MANIFEST).exists():
+        raise ConfigError(
+            f"{option} {name}: there are no models in {target} yet; publish that one there first: "
+            f"python -m convert publish {name} --to {target}"
+        )
+    return load_model(f"{target / MANIFEST}#{name}", kind).entry
 
 
 def _files(model: ModelFile[ModelEntry]) -> Sequence[ModelFile[Any]]:

@@ -37,8 +37,8 @@ def read_model(named: Path) -> dict[str, bytes]:
     models = _models(content, manifest)
     if named.suffix == ".tflite":
         chosen = {name: entry for name, entry in models.items() if entry["file"] == named.name}
-        before = {(entry.get("first_look") or {}).get("model") for entry in chosen.values()}
-        models = {name: entry for name, entry in models.items() if name in chosen or name in before}
+        helpers = {name for entry in chosen.values() for name in _helpers(entry)}
+        models = {name: entry for name, entry in models.items() if name in chosen or name in helpers}
         if not chosen:
             raise DeployError(f"{manifest} does not describe {named.name}: convert it again with 'make convert'.")
     files: dict[str, bytes] = {}
@@ -91,6 +91,11 @@ def _models(content: bytes, manifest: Path) -> dict[str, Any]:
     if not listed:
         raise DeployError(f"{manifest} describes no model: convert one with 'make convert'.")
     return listed
+
+
+def _helpers(entry: Mapping[str, Any]) -> set[str | None]:
+    """The models that look at a face before or after this one; None stands for none."""
+    return {(entry.get("first_look") or {}).get("model"), entry.get("confirmed_by")}
 
 
 def _proven(path: Path, sha256: str) -> bytes:

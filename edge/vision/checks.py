@@ -71,26 +71,26 @@ def models(machine: Machine, config: Config) -> Iterator[Finding]:
         confirmation = load_confirmation(config.face.model)
         return [*shapes, *([confirmation] if confirmation else [])]
 
-    yield _model(face, "doubts confirmed by")
-    yield _model(mask, "after")
+    yield _model("face", config.face.model, face, "doubts confirmed by")
+    yield _model("mask", config.mask.model, mask, "after")
 
 
-def _model(load: Callable[[], Sequence[ModelFile[Any]]], helper: str) -> Finding:
+def _model(task: str, reference: str, load: Callable[[], Sequence[ModelFile[Any]]], helper: str) -> Finding:
     """On a model, its other input sizes, and the model that helps it."""
-    from edge.vision.models import SHIPPED_MANIFEST
+    from edge.vision.models import is_shipped
     from edge.vision.models.precision import FLOAT16
 
     try:
         model, *others = load()
     except MaskgateError as error:
-        return Finding(
-            "models", State.PROBLEM, str(error), "git checkout -- edge/vision/models (in a clone), or install again"
-        )
+        restore = "git checkout -- edge/vision/models (in a clone), or install again"
+        own = f'convert and deploy your model again, or take the shipped one: {task}.model = "{task}"'
+        return Finding("models", State.PROBLEM, str(error), restore if is_shipped(reference) else own)
     shapes = [one for one in (model, *others) if one.name == model.name]
     said = [f"{one.entry.input.width}x{one.entry.input.height}" for one in shapes]
     said += [f"{helper} {one.path.name}" for one in others if one.name != model.name]
     said += ["in float16"] if model.path.name.endswith(FLOAT16) else []
-    own = "" if model.path.parent == SHIPPED_MANIFEST.parent else f" of your own, {model.path.parent}"
+    own = "" if model.shipped else f" of your own, {model.path.parent}"
     return Finding("models", State.OK, f"{model.name}: {model.path.name}{own}, {', '.join(said)}, hash verified")
 
 

@@ -85,6 +85,14 @@ def test_a_trained_confirmation_is_shipped(
 
 
 class TestPublishing:
+    def test_the_face_model_comes_first(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        source = SHIPPED_MANIFEST.parent
+        arguments = ["publish", "confirm", "--from", str(source), "--to", str(tmp_path), "--confirms", "face"]
+        assert convert(arguments) == 2
+        said = capsys.readouterr().err
+        assert f"--confirms face: there are no models in {tmp_path} yet" in said
+        assert f"python -m convert publish face --to {tmp_path}" in said
+
     def test_a_face_model_is_not_confirmed_by_a_mask_model(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

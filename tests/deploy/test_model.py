@@ -16,8 +16,10 @@ from deploy import payload
 from deploy.__main__ import main
 from deploy.errors import DeployError
 from deploy.model import FOLDER, add_to_wheel, digest, read_model
+from edge.config import Config
 from edge.config.own_model import OWN_MANIFEST
 from edge.vision.models import SHIPPED_MANIFEST
+from edge.vision.models.about import models_in_use
 from tests.stand_ins.container import must
 from tests.stand_ins.converted_model import converted_model
 
@@ -57,8 +59,17 @@ def test_wheels_get_model_and_record(model: Path, wheel: Path) -> None:
 
 def test_wheels_get_every_file_of_a_face_model() -> None:
     files = {path.name for path in SHIPPED_MANIFEST.parent.glob("face*.tflite")}
-    assert files == {name for name in read_model(SHIPPED_MANIFEST.with_name("face.tflite")) if name.endswith(".tflite")}
     assert len(files) == 6
+    sent = read_model(SHIPPED_MANIFEST.with_name("face.tflite"))
+    assert files | {"confirm.tflite"} == {name for name in sent if name.endswith(".tflite")}
+
+
+@pytest.mark.parametrize(("task", "helper"), [("face", "confirm.tflite"), ("mask", "mask-small.tflite")])
+def test_models_bring_what_helps_them(task: str, helper: str, tmp_path: Path) -> None:
+    for name, content in read_model(SHIPPED_MANIFEST.with_name(f"{task}.tflite")).items():
+        (tmp_path / name).write_bytes(content)
+    config = Config.model_validate({task: {"model": f"{tmp_path}/manifest.json#{task}"}})
+    assert helper in {model.path.name for model in models_in_use(config).values() if not model.shipped}
 
 
 def test_releases_are_named_after_models(model: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:

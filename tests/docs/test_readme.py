@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import Config
-from edge.vision.models import read_manifest
+from edge.vision.models.about import models_in_use
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -16,10 +16,9 @@ TEXT = README.read_text("utf-8")
 
 
 def test_figures_are_of_shipped_models() -> None:
-    stated = dict(re.findall(r"(face|mask) ([0-9a-f]{12})", TEXT))
-    models, config = read_manifest().models, Config()
-    used = {"face": config.face.model, "mask": config.mask.model}
-    assert stated == {task: models[name].sha256[:12] for task, name in used.items()}, "run make eval"
+    stated = dict(re.findall(r"(\w+) ([0-9a-f]{12})\b", TEXT))
+    used = {task: model.entry.sha256[:12] for task, model in models_in_use(Config()).items()}
+    assert stated == used, "run make eval"
 
 
 def test_every_file_it_links_to_exists() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ from edge.runtime import Tensor, TensorSpec
 from edge.values import BBox, Face, Frame
 from edge.vision.confirmed import Confirmation, ConfirmedDetector
 from edge.vision.face_detector import Detector
-from edge.vision.models import ConfirmEntry
+from edge.vision.models import SHIPPED_MANIFEST, ConfirmEntry, load_confirmation
 
 FRAME = Frame.still(np.zeros((100, 400, 3), np.uint8))
 RULE = {"doubtful_from": 0.3, "doubtful_to": 0.6, "face": 1.0, "confirm": 1.0, "bias": 0.0}
@@ -133,3 +136,57 @@ def test_the_input_size_is_the_face_models() -> None:
 def test_another_model_is_refused(model: Says, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ModelError, match=words):
         Confirmation(model, entry(**changes))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A face model of one's own, with the model that confirms it."""
+    said = json.loads(SHIPPED_MANIFEST.read_text("utf-8"))["models"]
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"version": 1, "models": {name: said[name] for name in ("face", "confirm")}})
+    )
+    for name in ("face.tflite", "confirm.tflite"):
+        shutil.copy(SHIPPED_MANIFEST.with_name(name), tmp_path)
+    return tmp_path
+
+
+def change(folder: Path, model: str, **fields: Any) -> None:
+    manifest = folder / "manifest.json"
+    said = json.loads(manifest.read_text("utf-8"))
+    said["models"][model] |= fields
+    manifest.write_text(json.dumps(said))
+
+
+def test_ones_own_pair_is_found(folder: Path) -> None:
+    found = load_confirmation(f"{folder}/")
+    assert found is not None
+    assert (found.path, found.title) == (folder / "confirm.tflite", "confirm, your own")
+
+
+def test_nobody_has_to_confirm(folder: Path) -> None:
+    change(folder, "face", confirmed_by=None)
+    assert load_confirmation(f"{folder}/") is None
+
+
+@pytest.mark.parametrize("fault", ["absent", "altered"])
+def test_a_damaged_confirmation_is_refused(folder: Path, fault: str) -> None:
+    if fault == "absent":
+        (folder / "confirm.tflite").unlink()
+    else:
+        (folder / "confirm.tflite").write_bytes(b"other")
+    with pytest.raises(
+        ModelError, match=r"confirm\.tflite .*convert the model again\. The model 'face' is confirmed by"
+    ):
+        load_confirmation(f"{folder}/")
+
+
+def test_who_asked_for_an_unknown_model_is_said(folder: Path) -> None:
+    change(folder, "face", confirmed_by="other")
+    with pytest.raises(ModelError, match=r"There is no model 'other' in .* The model 'face' is confirmed by it\."):
+        load_confirmation(f"{folder}/")
+
+
+def test_the_rule_is_for_one_face_model(folder: Path) -> None:
+    change(folder, "confirm", face_sha256="0" * 64)
+    with pytest.raises(ModelError, match=r"confirm\.tflite was made for another face model than face\.tflite"):
+        load_confirmation(f"{folder}/")

@@ -12,7 +12,7 @@ from edge.board.findings import Machine, State
 from edge.config import Config, load
 from edge.config.own_model import own_model
 from edge.errors import ModelError
-from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, load_model, title
+from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, load_model
 
 
 @pytest.fixture
@@ -90,5 +90,20 @@ def test_doctor_and_page_name_it(folder: Path) -> None:
     *_, found = models(Machine(), config)
     assert found.state is State.OK
     assert f"door: mask-small.tflite of your own, {folder}" in found.text
-    assert title(f"{folder}/manifest.json#door") == "door, your own"
-    assert title("mask") == "mask"
+    assert load_model(f"{folder}/manifest.json#door", MaskEntry).title == "door, your own"
+    assert load_model("mask", MaskEntry).title == "mask"
+
+
+def test_doctor_restores_no_model_of_your_own(folder: Path) -> None:
+    from edge.vision.checks import models
+
+    (folder / "mask-small.tflite").write_bytes(b"altered")
+    *_, found = models(Machine(), load(None, {"MASKGATE_MASK_MODEL": f"{folder}/"}).config)
+    assert "convert the model again" in found.text
+    assert found.remedy == 'convert and deploy your model again, or take the shipped one: mask.model = "mask"'
+
+
+def test_a_folder_without_a_slash_is_explained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(ModelError, match=r"There is no model 'own' in .*For the folder of that name write own/"):
+        load_model("own", MaskEntry)

@@ -244,6 +244,8 @@ ENTITIES: tuple[Entity, ...] = (
     _sensor("version", "version", "maskgate", lambda view: view.about["maskgate"], **_DIAGNOSTIC),
     Entity("version", "face", lambda view: view.about["face"]),
     Entity("version", "mask", lambda view: view.about["mask"]),
+    Entity("version", "confirm", lambda view: view.about.get("confirm")),
+    Entity("version", "first_look", lambda view: view.about.get("first_look")),
     Entity("verdict", None, None, "event", "verdict", _VERDICT, needs="events"),
     Entity("alerts", None, None, "switch", "mute", _MUTE, needs="commands", command="mute"),
     _button("test", "mdi:bell-ring"),

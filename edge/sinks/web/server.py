@@ -26,8 +26,7 @@ from edge.sinks.web.listen import BACKLOG
 from edge.sinks.web.loopback import End
 from edge.sinks.web.own import OwnFolder, folder_of
 from edge.sinks.web.report import About
-from edge.vision.models import title
-from edge.vision.models.about import about
+from edge.vision.models.about import installed_version, models_in_use
 
 REQUEST_WITHIN = 10.0
 """Timeout from connection to first byte, and from first byte to the complete request, in seconds."""
@@ -184,8 +183,6 @@ def make_server(
     config: Config, clock: Clock, feed: Feed, guard: Guard, *, commands: Commands, extra: Mapping[str, Page]
 ) -> Server:
     """The server of the screens, as configured."""
-    facts = about(config)
-    models = {"face": title(config.face.model), "mask": title(config.mask.model)}
     return Server(
         Screens(
             feed=feed,
@@ -193,8 +190,11 @@ def make_server(
             guard=guard,
             commands=commands,
             about=About(
-                version=facts["maskgate"],
-                models=tuple({"task": task, "name": name, "sha256": facts[task]} for task, name in models.items()),
+                version=installed_version(),
+                models=tuple(
+                    {"task": task, "name": model.title, "sha256": model.entry.sha256}
+                    for task, model in models_in_use(config).items()
+                ),
                 stale_after=config.camera.stale_after,
                 door=config.mqtt.door_name,
             ),

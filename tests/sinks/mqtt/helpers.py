@@ -15,7 +15,7 @@ from edge.values import BBox, Person, Verdict
 from tests.stand_ins.broker import Listener
 
 ROOT = Path(__file__).parents[3]
-ABOUT = {"maskgate": "1.2.3", "face": "b6446fc2", "mask": "0892ab75"}
+ABOUT = {"maskgate": "1.2.3", "face": "b6446fc2", "mask": "0892ab75", "confirm": "6c81c9b2", "first_look": "c2a1f0de"}
 STATES = ("availability", "counts", "people", "alarm", "camera", "alerts", "diagnostics", "version")
 MASKED, BARE = Verdict.WITH_MASK, Verdict.WITHOUT_MASK
 

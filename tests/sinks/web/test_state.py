@@ -81,7 +81,7 @@ class TestStatus:
         assert said["alarm"] is True
         assert said["people"] == [{"id": 1, "verdict": "without_mask"}]
         assert said["camera"] == {"name": "a camera made for this test", "trouble": None, "losses": 0}
-        assert [model["name"] for model in said["models"]] == ["face", "mask"]
+        assert [model["name"] for model in said["models"]] == ["face", "confirm", "mask", "mask-small"]
         assert all(re.fullmatch("[0-9a-f]{64}", model["sha256"]) for model in some(said["models"]))
         assert said["runtime"] == "litert, 2 threads"
         assert 0 <= said["frame_age"] < LONG
