@@ -18,7 +18,7 @@ from edge.config import Config
 from edge.errors import ConfigError
 from edge.runtime import open_model
 from edge.values import Face
-from edge.vision.confirmed import Confirmation
+from edge.vision.confirmed import Confirmation, is_doubtful
 from edge.vision.models import ConfirmEntry, ConfirmRule, FaceEntry, InputSize, find_entry
 from train.common.reproducible import METRICS_FILE
 from train.confirm.candidates import Candidate, find
@@ -118,7 +118,7 @@ def compare(
         "faces": int(truth.sum()),
         "held_out_photos": len(held),
         "rule": rule.model_dump(mode="json"),
-        "doubtful": int(((before >= rule.doubtful_from) & (before < rule.doubtful_to)).sum()),
+        "doubtful": sum(is_doubtful(one.score, rule) for one in candidates),
         "float": figures(seen["float"].astype(np.float32), truth.astype(np.float32)),
         "int8": figures(seen["int8"].astype(np.float32), truth.astype(np.float32)),
         "difference": {"mean_change": round(float(change.mean()), 4), "largest_change": round(float(change.max()), 4)},

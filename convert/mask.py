@@ -16,9 +16,9 @@ from edge.runtime import open_model
 from edge.values import Label
 from edge.vision.mask_classifier import MaskClassifier
 from edge.vision.models import InputSize, MaskEntry
-from train.common.device_boxes import DeviceDetector, draw_anew
 from train.common.reproducible import METRICS_FILE
 from train.mask.data import Sample
+from train.mask.device_boxes import DeviceDetector, with_device_boxes
 
 OUTPUT = quantize.ONLY_OUTPUT_NAME
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     metrics = stages[-1]
     labels = tuple(_label(name, metrics_path) for name in metrics["labels"])
     chosen = choose(args, metrics, labels)
-    judged = draw_anew(calibrate.some_of(chosen.validation, args.limit, args.seed), DeviceDetector(), print)
+    judged = with_device_boxes(calibrate.some_of(chosen.validation, args.limit, args.seed), DeviceDetector(), print)
     float_model = quantize.load(args.model)
     size, margin = input_side(float_model), float(metrics["margin"])
     function = quantize.freeze(float_model)

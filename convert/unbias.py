@@ -17,6 +17,7 @@ from edge.runtime import open_model
 from edge.values import Image
 from edge.vision.model_input import ModelInput
 from edge.vision.preprocess import normalise
+from train.common.logistic import logit
 from train.face.model import STRIDES
 
 LOW, HIGH = 0.2, 0.8
@@ -40,7 +41,7 @@ def unbias(model: Any, pictures: Sequence[Image], quantized: Callable[[Any], byt
     moved = {}
     for stride, (before, after) in _scores(model, pictures, quantized(model)).items():
         counts = (before > LOW) & (before < HIGH)
-        shift = np.mean(_logit(after[counts]) - _logit(before[counts])) if counts.any() else 0.0
+        shift = np.mean(logit(after[counts], HALF_STEP) - logit(before[counts], HALF_STEP)) if counts.any() else 0.0
         layer = model.get_layer(f"logit_{stride}")
         kernel, bias = layer.get_weights()
         layer.set_weights([kernel, bias - np.float32(shift)])
@@ -64,9 +65,3 @@ def _scores(model: Any, pictures: Sequence[Image], content: bytes) -> dict[int, 
         stride: (np.concatenate([before for before, _ in pairs]), np.concatenate([after for _, after in pairs]))
         for stride, pairs in seen.items()
     }
-
-
-def _logit(scores: NDArray[Any]) -> NDArray[Any]:
-    held = np.clip(scores, HALF_STEP, 1 - HALF_STEP)
-    logits: NDArray[Any] = np.log(held / (1 - held))
-    return logits

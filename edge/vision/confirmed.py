@@ -13,7 +13,7 @@ from edge.runtime import Model
 from edge.values import Face, Frame, Image
 from edge.vision.face_detector import Detector, Size
 from edge.vision.model_input import ModelInput
-from edge.vision.models import ConfirmEntry
+from edge.vision.models import ConfirmEntry, ConfirmRule
 from edge.vision.preprocess import crop_face
 
 LEAST_PROBABILITY = 0.08
@@ -86,15 +86,26 @@ class ConfirmedDetector(Detector):
         return min(threshold, max(rule.doubtful_from, _probability(needed)))
 
     def _confirmed(self, image: Image, face: Face) -> Face:
-        if not self._rule.doubtful_from <= face.score < self._rule.doubtful_to:
+        if not is_doubtful(face.score, self._rule):
             return face
-        seen = self._confirmation.probability(image, face)
-        return Face(face.bbox, self._after(face.score, min(max(seen, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)))
+        return Face(face.bbox, rescored(face.score, self._confirmation.probability(image, face), self._rule))
 
-    def _after(self, score: float, seen: float) -> float:
-        """The score that the rule makes of the face model's and of what the second look says."""
-        logit = self._rule.face * _logit(score) + self._rule.confirm * _logit(seen) + self._rule.bias
-        return _probability(logit)
+
+def is_doubtful(score: float, rule: ConfirmRule) -> bool:
+    """Whether the second look may change a score of the face model."""
+    return rule.doubtful_from <= score < rule.doubtful_to
+
+
+def rescored(score: float, probability: float, rule: ConfirmRule) -> float:
+    """The score of a doubtful face after the second look.
+
+    Args:
+        score: From the face model, in (0, 1).
+        probability: From the second look, in [0, 1].
+        rule: How much each of the two counts.
+    """
+    seen = min(max(probability, LEAST_PROBABILITY), 1 - LEAST_PROBABILITY)
+    return _probability(rule.face * _logit(score) + rule.confirm * _logit(seen) + rule.bias)
 
 
 def _logit(probability: float) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.cameras.demo import DEMO_CLIP, DEMO_TRUTH
 from edge.values import BBox, Image, Label
-from train.common.device_boxes import DeviceDetector
+from train.mask.device_boxes import DeviceDetector
 
 VISITS = (0, 1, 2, 3)
 """Those in which one person is in view."""

@@ -16,6 +16,7 @@ from edge.errors import ConfigError
 from edge.values import BBox, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from tests.nonempty import some
+from train.common.matching import match
 from train.evaluate import report as evaluate
 from train.evaluate.gallery import write_gallery
 from train.evaluate.hard_cases import Case, CaseCount, HardFace, count_cases
@@ -26,7 +27,6 @@ from train.evaluate.measure import (
     confusion,
     figures,
     flagged,
-    match,
     recall,
 )
 from train.evaluate.photos import Photo, Truth, open_photo, read_photos

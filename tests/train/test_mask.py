@@ -21,10 +21,10 @@ from edge.values import LABELS, BBox, Face, Label
 from tests.nonempty import some
 from train.__main__ import main
 from train.common.checkpoints import RunFolder
-from train.common.device_boxes import DeviceDetector, draw_anew
 from train.mask import augment as mask_augment
 from train.mask import paint as mask_paint
 from train.mask.data import Sample, drop_unreadable, face_box, hold_out, read
+from train.mask.device_boxes import DeviceDetector, with_device_boxes
 from train.mask.figures import figures
 from train.mask.locate import locate
 from train.mask.paint import FaceAxes, Wearing
@@ -209,7 +209,7 @@ class TestDeviceBoxes:
     def test_faces_are_cut_like_detections(self, tmp_path: Path) -> None:
         samples = read(coco(tmp_path, [("with_mask", [10, 10, 30, 30]), ("without_mask", [50, 40, 20, 20])]))
         elsewhere, there = Face(BBox(0, 60, 10, 70), 0.9), Face(BBox(12, 6, 44, 38), 0.8)
-        seen, missed = draw_anew(samples, lambda _: [elsewhere, there], print)
+        seen, missed = with_device_boxes(samples, lambda _: [elsewhere, there], print)
         image = np.zeros((80, 80, 3), np.uint8)
         assert face_box(seen, image) == there.bbox
         assert face_box(missed, image) == pytest.approx(BBox(49, 39, 71, 61))
@@ -223,7 +223,7 @@ class TestDeviceBoxes:
             shown.append(image.shape)
             return [Face(BBox(9, 9, 19, 19), 0.9), Face(BBox(14, 19, 44, 49), 0.5)]
 
-        (drawn,) = draw_anew([face], find, print)
+        (drawn,) = with_device_boxes([face], find, print)
         assert shown == [(58, 58, 3)]
         assert drawn.drawn == BBox(5, 10, 35, 40)
 
@@ -236,7 +236,7 @@ class TestDeviceBoxes:
             asked.append(image)
             return []
 
-        drawn = draw_anew([photo[0], *crops, photo[1]], find, said.append)
+        drawn = with_device_boxes([photo[0], *crops, photo[1]], find, said.append)
         assert drawn == [photo[0], *crops, photo[1]]
         assert len(asked) == 1 + len(crops)
         assert said == [f"0 of {len(drawn)} faces have the box that the device draws"]
@@ -247,7 +247,7 @@ class TestDeviceBoxes:
         box = find(frame)[0].bbox
         crop = frame[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
         cv2.imwrite(str(tmp_path / "crop.png"), crop)
-        (face,) = draw_anew([Sample(tmp_path / "crop.png", Label.WITHOUT_MASK, "made", "g")], find, print)
+        (face,) = with_device_boxes([Sample(tmp_path / "crop.png", Label.WITHOUT_MASK, "made", "g")], find, print)
         assert face.drawn is not None
         assert face.drawn.iou(BBox(0, 0, crop.shape[1], crop.shape[0])) > 0.7
 

@@ -16,8 +16,8 @@ from edge.values import BBox, Frame
 from edge.vision.closer import CloserDetector
 from edge.vision.face_detector import Detector
 from edge.vision.pipeline import open_face_model
+from train.common.matching import ious
 from train.common.options import progress
-from train.face.convention import iou
 from train.face.data import Photo, read_image
 from train.face.teacher import FUSED, Found, Trust, doubting, read_found
 
@@ -105,15 +105,15 @@ def _candidates(
         for face, verdict in zip(faces, verdicts, strict=True)
         if verdict is not None and face.bbox.short_side >= SMALLEST
     ]
-    missed = photo.boxes[_most(iou(photo.boxes, boxes)) < UNCLEAR]
+    missed = photo.boxes[_most(ious(photo.boxes, boxes)) < UNCLEAR]
     shown = [BBox(*corners) for corners in missed.tolist()]
     return found + [Candidate(photo.path, photo.source, box, 0.0, True) for box in shown if box.short_side >= SMALLEST]
 
 
 def _verdicts(boxes: NDArray[np.float32], photo: Photo, rows: Found, trust: Trust) -> list[bool | None]:
     """Whether each box is a face; None where nobody can tell."""
-    annotated, ignored = _most(iou(boxes, photo.boxes)), _most(iou(boxes, photo.ignore))
-    seen = np.where(iou(boxes, rows[:, :4]) >= SEEN_BY_TEACHER, rows[:, 4], 0.0)
+    annotated, ignored = _most(ious(boxes, photo.boxes)), _most(ious(boxes, photo.ignore))
+    seen = np.where(ious(boxes, rows[:, :4]) >= SEEN_BY_TEACHER, rows[:, 4], 0.0)
     return [
         _verdict(*each, trust) for each in zip(annotated.tolist(), ignored.tolist(), _most(seen).tolist(), strict=True)
     ]

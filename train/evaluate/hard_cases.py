@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from edge.errors import ConfigError
 from edge.values import BBox, Label
-from train.evaluate.measure import SAME_FACE, Outcome
+from train.common.matching import SAME_FACE
+from train.evaluate.measure import Outcome
 
 SLACK = 1.0
 """Pixels by which a listed box, in whole pixels, may differ from the annotated one."""

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge.values import LABELS, BBox, Face, Frame, Image, Label, Reading
+from edge.values import LABELS, Face, Frame, Image, Label, Reading
 from edge.vision.pipeline import Pipeline
 from train.common.average_precision import Annotated, average_precision
+from train.common.matching import SAME_FACE, match
 from train.evaluate.photos import CATEGORIES, UNKNOWN, Photo, Truth
 from train.mask.calibration import Calibration, Judged, calibration
 
@@ -20,9 +21,6 @@ JUDGED_SIDE = 40.0
 """Pixels of the shorter side from which labels are measured, as the product's bars do."""
 
 SIZES = {"40 px and more": (JUDGED_SIDE, float("inf")), "20 to 40 px": (20.0, JUDGED_SIDE), "8 to 20 px": (8.0, 20.0)}
-
-SAME_FACE = 0.3
-"""IoU from which on a box and an annotated one are of one face."""
 
 SWEEP_THRESHOLD = 0.05
 """Least score that average precision sees."""
@@ -102,28 +100,6 @@ class Figures(NamedTuple):
     ece_face: float | None
     ms_detect: float
     ms_classify: float | None
-
-
-def match(bboxes: Sequence[BBox], faces: Sequence[Face], iou: float) -> list[int | None]:
-    """Pair faces with annotated ones one to one: the surest first, each with the free one that it overlaps most.
-
-    Args:
-        bboxes: Of the annotated faces.
-        faces: Detected faces, in any order.
-        iou: Least overlap of a pair, in (0, 1].
-
-    Returns:
-        For each annotated face the index of its found one, or None.
-    """
-    pairs: list[int | None] = [None] * len(bboxes)
-    for index in sorted(range(len(faces)), key=lambda index: -faces[index].score):
-        overlaps = [
-            faces[index].bbox.iou(bbox) if pair is None else 0.0 for bbox, pair in zip(bboxes, pairs, strict=True)
-        ]
-        best = max(range(len(bboxes)), key=overlaps.__getitem__, default=None)
-        if best is not None and overlaps[best] >= iou:
-            pairs[best] = index
-    return pairs
 
 
 def assess(photo: Photo, image: Image, pipeline: Pipeline, threshold: float, iou: float) -> Outcome:

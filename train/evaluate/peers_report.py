@@ -14,7 +14,8 @@ import numpy as np
 
 from edge.runtime.processor import instruction_sets
 from train.common import plots
-from train.evaluate.measure import SAME_FACE, SIZES, Outcome, figures, match, recall
+from train.common.matching import SAME_FACE, match
+from train.evaluate.measure import SIZES, Outcome, figures, recall
 from train.evaluate.peers import System
 from train.evaluate.report import markdown_table
 

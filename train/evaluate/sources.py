@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from statistics import mean
 
 from edge.values import Label
-from train.evaluate.measure import SAME_FACE, SIZES, Outcome, Share, confusion, flagged, recall
+from train.common.matching import SAME_FACE
+from train.evaluate.measure import SIZES, Outcome, Share, confusion, flagged, recall
 
 FALSE_AT = 0.5
 """Minimum score of a box that counts in a photo without a face: that of live video."""

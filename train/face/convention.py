@@ -13,14 +13,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from train.evaluate.measure import SAME_FACE
+from train.common.matching import SAME_FACE, Boxes, ious
 from train.face.data import Photo
 
 LEAST_PAIRS = 30
 """Faces of a source that both annotators and the teacher must have drawn, for its other boxes to be redrawn."""
-
-Boxes = NDArray[np.float32]
-"""(N, 4) float32: x0, y0, x1, y1 in pixels of the stored photo."""
 
 
 def redraw(photos: Sequence[Photo], found: Sequence[Boxes]) -> list[Photo]:
@@ -47,17 +44,9 @@ def redraw(photos: Sequence[Photo], found: Sequence[Boxes]) -> list[Photo]:
     return redrawn
 
 
-def iou(boxes: Boxes, others: Boxes) -> NDArray[np.float32]:
-    """Intersection over union of each box with each other: (N, M)."""
-    low, high = np.maximum(boxes[:, None, :2], others[:, :2]), np.minimum(boxes[:, None, 2:], others[:, 2:])
-    overlap = np.prod(np.maximum(high - low, 0), axis=-1)
-    union = _areas(boxes)[:, None] + _areas(others) - overlap
-    return overlap / np.maximum(union, 1e-6)  # type: ignore[no-any-return]
-
-
 def _pair(boxes: Boxes, found: Boxes) -> dict[int, Boxes]:
     """The found box of each annotated one that has any, by the annotated one's row; the best pairs go first."""
-    overlap = iou(boxes, found)
+    overlap = ious(boxes, found)
     pairs: dict[int, Boxes] = {}
     while overlap.size and overlap.max() >= SAME_FACE:
         row, column = np.unravel_index(overlap.argmax(), overlap.shape)
@@ -79,7 +68,3 @@ def _changed(boxes: Boxes, change: NDArray[np.floating]) -> Boxes:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2 + sides * change[:2]
     half = sides * np.exp(change[2:]) / 2
     return np.asarray(np.concatenate([centres - half, centres + half], axis=1), np.float32)
-
-
-def _areas(boxes: Boxes) -> NDArray[np.float32]:
-    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)  # type: ignore[no-any-return]

@@ -16,7 +16,7 @@ from edge.vision.detectors import NMS_IOU
 from edge.vision.detectors.maskgate import Layout, decode
 from edge.vision.preprocess import letterbox, normalise
 from train.common.average_precision import Annotated, average_precision
-from train.evaluate.measure import SAME_FACE, match
+from train.common.matching import SAME_FACE, match
 from train.face.data import Photo
 from train.face.model import STRIDES
 

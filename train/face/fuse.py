@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from train.common.logistic import sigmoid
+from train.common.matching import ious
 from train.common.options import run_program
 from train.common.reproducible import write_json
-from train.face.convention import iou
 from train.face.data import read_image
 from train.face.detectors import DETECTORS, Found, open_detectors
 from train.face.photos import read_photos
@@ -108,12 +109,12 @@ def fuse(found: Mapping[str, Found]) -> Found:
 
 def _seen(name: str, rows: Found) -> list[Seen]:
     even = EVEN[name]
-    certainty = 1 / (1 + np.exp(-even.slope * (rows[:, 4] - even.score)))
+    certainty = sigmoid(even.slope * (rows[:, 4] - even.score))
     return [Seen(name, float(sure), box) for sure, box in zip(certainty, rows[:, :4], strict=True)]
 
 
 def _overlap(group: Sequence[Seen], one: Seen) -> float:
-    return float(iou(_mean_box(group)[None], one.box[None])[0, 0])
+    return float(ious(_mean_box(group)[None], one.box[None])[0, 0])
 
 
 def _mean_box(group: Sequence[Seen]) -> NDArray[np.float32]:
@@ -125,7 +126,7 @@ def _without_doubles(rows: Found) -> Found:
     """(N, 5) rows, best first, without those that overlap a better one by half."""
     kept: list[int] = []
     for index in range(len(rows)):
-        if not kept or iou(rows[index : index + 1, :4], rows[kept, :4]).max() < 0.5:
+        if not kept or ious(rows[index : index + 1, :4], rows[kept, :4]).max() < 0.5:
             kept.append(index)
     return rows[kept]
 

@@ -8,13 +8,13 @@ sigmoid. Decoding and non-maximum suppression happen outside the model.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import keras
 from keras import layers
 
 from edge.errors import ConfigError
+from train.common.logistic import logit
 
 STRIDES = (8, 16, 32)
 """Pixels of the input between neighbouring cells of each output map."""
@@ -83,9 +83,9 @@ def build_face_model(width: int, height: int, early: Early = EARLY) -> keras.Mod
     return keras.Model(image, outputs, name="face_detector")
 
 
-def bounded(logit: float) -> float:
+def bounded(value: float) -> float:
     """What stands for a logit before it passes ReLU6."""
-    return (logit + LOGIT_LIMIT) * BOUND / (2 * LOGIT_LIMIT)
+    return (value + LOGIT_LIMIT) * BOUND / (2 * LOGIT_LIMIT)
 
 
 def _logits(features: Any, stride: int) -> Any:
@@ -94,7 +94,7 @@ def _logits(features: Any, stride: int) -> Any:
         3,
         padding="same",
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-        bias_initializer=keras.initializers.Constant(bounded(_logit(PRIOR_SCORE))),
+        bias_initializer=keras.initializers.Constant(bounded(float(logit(PRIOR_SCORE)))),
         name=f"bounded_{stride}",
     )(features)
     return layers.Conv2D(
@@ -151,7 +151,3 @@ def _separable(x: Any, channels: int, name: str, scale: float = 1.0) -> Any:
 def _last(name: str) -> str:
     """Of the layer that gives a block's output: an output of the model has its name."""
     return name if name.startswith("bbox_") else f"{name}_depthwise"
-
-
-def _logit(probability: float) -> float:
-    return math.log(probability / (1 - probability))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from train.common.logistic import logit
 from train.common.options import add_hold_out, run_program
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
 
@@ -52,8 +53,8 @@ def meaning(live: float, still: float) -> Meaning:
     """
     if live <= still:
         raise ConfigError(f"At a score of {still:.2f} there are too few boxes already: train the detector further.")
-    scale = (_logit(LIVE) - _logit(STILL)) / (_logit(live) - _logit(still))
-    return Meaning(scale, _logit(LIVE) - scale * _logit(live))
+    scale = float((logit(LIVE) - logit(STILL)) / (logit(live) - logit(still)))
+    return Meaning(scale, float(logit(LIVE) - scale * logit(live)))
 
 
 def lowest(steps: NDArray[np.floating[Any]], values: Sequence[float], most: float) -> float:
@@ -135,10 +136,6 @@ def _found(photos: Sequence[Photo], detector: Any) -> list[Any]:
 
     _, height, width, _ = detector.input_shape
     return detect((read_image(photo.path) for photo in photos), detector.predict_on_batch, width, height)
-
-
-def _logit(score: float) -> float:
-    return float(np.log(score / (1 - score)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,9 +11,9 @@ from pathlib import Path
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
 from train.common.dataset import Names
-from train.common.device_boxes import Find, draw_anew
 from train.common.options import say
 from train.mask.data import Sample, hold_out
+from train.mask.device_boxes import Find, with_device_boxes
 from train.mask.locate import YuNet, locate
 from train.mask.photos import read_checked, refuse_shared
 from train.mask.recipe import detector_file
@@ -84,7 +84,7 @@ def gather(args: argparse.Namespace, find: Find) -> Faces:
         reported = [replace(sample, validation=True) for sample in found]
         unreadable += validated.unreadable
     samples = [s for s in samples if s.short_side >= LEAST_TRAINED_SIDE]
-    kept = draw_anew([*samples, *reported], find, say)
+    kept = with_device_boxes([*samples, *reported], find, say)
     landmarks = detector_file(args)
     if landmarks is not None:
         kept = locate(kept, YuNet(landmarks), args.out / "boxes.json", LEAST_PAINTED_SIDE)

@@ -18,13 +18,13 @@ from edge.vision.preprocess import normalise
 from train.common import accelerator, plots
 from train.common.average import Average, in_place
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
-from train.common.device_boxes import DeviceDetector
 from train.common.options import say, say_written
 from train.common.reproducible import command, versions, write_json
 from train.common.scalars import Scalars
 from train.common.start_models import SHIPPED
 from train.mask import door, gallery
 from train.mask.data import Sample
+from train.mask.device_boxes import DeviceDetector
 from train.mask.faces import Faces, gather
 from train.mask.figures import RATES, describe, figures, indices
 from train.mask.kept import Kept

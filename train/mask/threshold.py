@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.values import LABELS, Label
+from train.common.logistic import logit, sigmoid
 from train.mask.calibration import Judged
 
 TOLERATED = {Label.WITH_MASK: 0.015, Label.WITHOUT_MASK: 0.01, Label.MASK_WORN_INCORRECTLY: 0.15}
@@ -16,6 +17,8 @@ CANDIDATES = np.round(np.arange(0.05, 0.951, 0.01), 2)
 SOFTNESS = 0.5
 """In logits. A face this near to the threshold counts partly on either side, as its next picture may fall on it."""
 
+LEAST_SHARE = 1e-6
+"""Probabilities closer to 0 or 1 than this count as that far from it."""
 
 ERRORS = 2.0
 """How many standard errors apart two costs must be to differ for certain."""
@@ -32,8 +35,8 @@ def cheapest(judged: Judged, weights: NDArray[np.float64] | None = None) -> floa
         weights: (N,) of the faces within their class, where they are not to count alike.
     """
     masked = LABELS.index(Label.WITH_MASK)
-    surety = _logit(judged.probabilities[:, masked])
-    alarmed = _sigmoid((_logit(CANDIDATES) - surety[:, None]) / SOFTNESS)
+    surety = logit(judged.probabilities[:, masked], LEAST_SHARE)
+    alarmed = sigmoid((logit(CANDIDATES) - surety[:, None]) / SOFTNESS)
     wrong = np.where((judged.truth == masked)[:, None], alarmed, 1 - alarmed)
     costs = wrong * _price(judged.truth, np.ones(len(surety)) if weights is None else weights)[:, None]
     excess = costs - costs[:, [costs.sum(axis=0).argmin()]]
@@ -47,14 +50,3 @@ def _price(truth: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.
     tolerated = np.array([TOLERATED[label] for label in LABELS])
     price: NDArray[np.float64] = weights / (of_class * tolerated)[truth]
     return price
-
-
-def _logit(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    kept = np.clip(share, 1e-6, 1 - 1e-6)
-    logit: NDArray[np.float64] = np.log(kept / (1 - kept))
-    return logit
-
-
-def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
-    sigmoid: NDArray[np.float64] = 1 / (1 + np.exp(-value))
-    return sigmoid

@@ -15,12 +15,11 @@ import numpy as np
 
 from edge.commands.check import STILL_MAX_FACES
 from edge.config import Config
-from edge.runtime import open_model
 from edge.values import BBox, Face, Frame, Image
-from edge.vision.face_detector import Detector, FaceDetector
-from edge.vision.models import FaceEntry, load_model
+from edge.vision.models import FaceEntry, find_entry
+from edge.vision.pipeline import open_face_model
+from train.common.matching import SAME_FACE, match
 from train.common.options import progress
-from train.evaluate.measure import SAME_FACE, match
 from train.mask.data import Sample, load
 from train.mask.locate import FACE_SHARE
 
@@ -39,18 +38,17 @@ class DeviceDetector:
     """
 
     def __init__(self) -> None:
-        settings = Config().face
-        file = load_model(settings.model, FaceEntry)
-        self.sha256 = file.entry.sha256
-        self._threshold = settings.still_threshold
-        self._detector: Detector = FaceDetector(open_model(file.content), file.entry, settings.nms_iou, STILL_MAX_FACES)
+        config = Config()
+        self.sha256 = find_entry(config.face.model, FaceEntry).sha256
+        self._threshold = config.face.still_threshold
+        self._detector = open_face_model(config, STILL_MAX_FACES)
 
     def __call__(self, image: Image) -> list[Face]:
         """The faces in a picture, (H, W, 3) uint8 BGR, best first, in its pixels."""
         return self._detector.detect(Frame.still(image), self._threshold)
 
 
-def draw_anew(samples: Sequence[Sample], find: Find, say: Callable[[str], None]) -> list[Sample]:
+def with_device_boxes(samples: Sequence[Sample], find: Find, say: Callable[[str], None]) -> list[Sample]:
     """Give every face that the detector finds the box that it draws.
 
     Args:
