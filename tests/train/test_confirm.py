@@ -18,6 +18,7 @@ from edge.vision.face_detector import Detector
 keras = pytest.importorskip("keras")
 pytest.importorskip("sklearn")
 
+from tests.nonempty import some  # noqa: E402
 from tests.train.face_photos import coco  # noqa: E402
 from train.__main__ import main  # noqa: E402
 from train.confirm import candidates, views  # noqa: E402
@@ -180,6 +181,23 @@ class TestRule:
     def test_one_kind_alone_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="no candidates of both kinds"):
             settle(*self.looked(40, False))
+
+
+@pytest.mark.training
+def test_training_goes_on_from_an_earlier_run(tmp_path: Path) -> None:
+    from train.confirm.fit import MODEL_FILE, build
+    from train.mask.model import classifier
+
+    keras.utils.set_random_seed(1)
+    views = np.zeros((1, 32, 32, 3), np.float32)
+    mask = tmp_path / "mask.keras"
+    classifier(32, 1.0, "none", 3, 0.2, hidden=0.1).save(mask)
+    first = build(32, 0.1, mask, views)
+    first.save(tmp_path / MODEL_FILE)
+    again = build(32, 0.1, tmp_path / MODEL_FILE, views)
+    assert all(np.array_equal(*pair) for pair in some(zip(again.get_weights(), first.get_weights(), strict=True)))
+    with pytest.raises(ConfigError, match=r"confirm\.keras has another shape: repeat the --hidden"):
+        build(32, 0.2, tmp_path / MODEL_FILE, views)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--thorough", action="append", default=[], metavar="SOURCE", help="as for python -m train face")
     add(
         "--start-from", default=SHIPPED, metavar="MODEL",
-        help="mask classifier whose features to start from: shipped, or a .keras file (default: %(default)s)",
+        help="mask classifier whose features to start from: shipped, or a .keras file; or the confirm.keras of an "
+        "earlier run, to go on from (default: %(default)s)",
     )  # fmt: skip
     add("--hidden", type=float, default=0.55, help="share of the channels inside its blocks (default: %(default)s)")
     add("--size", type=int, default=64, help="input side in pixels (default: %(default)s)")

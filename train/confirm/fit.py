@@ -12,10 +12,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import ConfigError
 from edge.values import LABELS
 from edge.vision.preprocess import normalise
 from train.common import plots
-from train.common.checkpoints import save_model
+from train.common.checkpoints import read_model, save_model
 from train.common.options import say_written
 from train.common.reproducible import METRICS_FILE, write_json
 from train.common.run_metrics import BACKUP_FOLDER, add_seconds, begun, recall
@@ -44,7 +45,7 @@ class Settings:
         data: COCO files.
         teacher: What ``python -m train.face.fuse`` wrote, or None.
         thorough: Sources whose annotators are trusted more than the teachers.
-        start_from: A mask classifier.
+        start_from: A mask classifier, or the confirmation model of an earlier run.
         hidden: Share of the channels inside its blocks to keep.
         size: Of the model's input, in pixels.
         margin: Around the box on each side, as a share of its longer side.
@@ -174,12 +175,12 @@ def start_file(start_from: str) -> Path:
 
 
 def build(size: int, hidden: float, start: Path, views: NDArray[np.float32]) -> Any:
-    """The confirmation model, with the features of a mask classifier, which knows faces.
+    """The confirmation model: as an earlier run left it, or with the features of a mask classifier, which knows faces.
 
     Args:
         size: Of the input, in pixels.
         hidden: Share of the channels inside the classifier's blocks that are kept.
-        start: The classifier, a .keras file.
+        start: The classifier, a .keras file, or ``MODEL_FILE`` of an earlier run.
         views: (N, size, size, 3) training views in [-1, 1], to choose those channels on.
 
     Returns:
@@ -188,11 +189,22 @@ def build(size: int, hidden: float, start: Path, views: NDArray[np.float32]) -> 
     Raises:
         ConfigError: The file is absent, broken or of another shape.
     """
-    model = classifier(size, 1.0, "none", len(LABELS), DROPOUT, hidden=hidden)
-    adopt(model, start, views)
-    thaw(model, "all")
-    outputs = keras.layers.Dense(1, activation="sigmoid", name="face")(model.get_layer("dropout").output)
-    return keras.Model(model.input, outputs, name="confirm")
+    features = classifier(size, 1.0, "none", len(LABELS), DROPOUT, hidden=hidden)
+    if start.name != MODEL_FILE:
+        adopt(features, start, views)
+    thaw(features, "all")
+    outputs = keras.layers.Dense(1, activation="sigmoid", name="face")(features.get_layer("dropout").output)
+    model = keras.Model(features.input, outputs, name="confirm")
+    if start.name == MODEL_FILE:
+        _go_on(model, start)
+    return model
+
+
+def _go_on(model: Any, start: Path) -> None:
+    trained = read_model(start, "--start-from")
+    if [weight.shape for weight in trained.weights] != [weight.shape for weight in model.weights]:
+        raise ConfigError(f"{start} has another shape: repeat the --hidden of its run.")
+    model.set_weights(trained.get_weights())
 
 
 def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
