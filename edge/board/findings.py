@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import importlib.util
 import platform
@@ -17,6 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.clock import clock_is_set
+
 if TYPE_CHECKING:
     from edge.cameras.devices import Device
     from edge.config import Config
@@ -26,8 +27,6 @@ MEBI = 2**20
 PIP = f"{sys.executable} -m pip"
 OLDER_NUMPY = f"{PIP} install 'opencv-python-headless<=4.11.0.86' 'numpy<2'"
 WITH_SYSTEM = f"{sys.executable} -m venv --upgrade --system-site-packages {sys.prefix}"
-TIME_ERROR = 5
-"""What adjtimex(2) returns while no time server has set the clock."""
 
 
 class State(str, Enum):
@@ -53,16 +52,6 @@ class Finding:
     state: State
     text: str
     remedy: str | None = None
-
-
-def clock_is_set() -> bool | None:
-    """Whether a time server has set the clock; None if the kernel does not say."""
-    read_only = ctypes.create_string_buffer(512)
-    try:
-        state = ctypes.CDLL(None, use_errno=True).adjtimex(read_only)
-    except (OSError, AttributeError):
-        return None
-    return None if state < 0 else state != TIME_ERROR
 
 
 def opencv_build() -> str:

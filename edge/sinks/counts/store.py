@@ -28,14 +28,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from edge.clock import Clock
+from edge.clock import Clock, clock_is_set
 from edge.errors import StoreError
 from edge.messages import message, numbered, together
 from edge.pacing import Backoff
 from edge.sinks.counts import database
 from edge.sinks.counts.boot import BootClock
-from edge.sinks.counts.hours import HOUR, add, hour_of, rebuild
+from edge.sinks.counts.hours import add, hour_of, rebuild
 from edge.sinks.counts.ownership import StoreBusyError, is_corrupt, refuse_foreign, set_aside
+from edge.sinks.counts.retention import Retention
 from edge.sinks.counts.waiting import MOST_VISITS, Batch, Waiting, WaitingVisit
 from edge.text import plural
 from edge.values import Event, EventKind, Verdict
@@ -45,9 +46,6 @@ JUMP = 2.0
 
 FRAMES_EVERY = 300.0
 """Maximum delay of frames and uptime on disk if no visit is written, in seconds."""
-
-PRUNE_AFTER = 600.0
-"""Delay before old visits are deleted, in seconds, so that the clock can be set first; then hourly."""
 
 RETRY_AFTER = 5.0
 """First pause after a failed write, in seconds; doubles up to ``RETRY_AT_MOST``."""
@@ -66,6 +64,7 @@ class CountStore:
         commit_every: Visits reach the disk at most this much later, in seconds.
         retention_days: Visits are deleted after this many days; hourly totals are kept for ever.
         clock: The clock that events' times are on.
+        clock_is_set: Whether a time server has set it; None if unknown.
         open_now: Whether to wait for the disk until the file is open; else ``open`` does.
 
     Raises:
@@ -73,11 +72,17 @@ class CountStore:
     """
 
     def __init__(
-        self, path: Path, commit_every: float, retention_days: int, clock: Clock, open_now: bool = True
+        self,
+        path: Path,
+        commit_every: float,
+        retention_days: int,
+        clock: Clock,
+        *,
+        open_now: bool = True,
+        clock_is_set: Callable[[], bool | None] = clock_is_set,
     ) -> None:
         self._path = path
         self._commit_every = commit_every
-        self._retention = retention_days * 24.0 * HOUR
         self._clock = clock
         self._boot = BootClock(clock)
         self._disk = threading.Lock()
@@ -89,7 +94,7 @@ class CountStore:
         self._file: os.stat_result | None = None
         self._boot_row = 0
         self._wall_offset = 0.0
-        self._prune_at = self._boot.seconds() + PRUNE_AFTER
+        self._retention = Retention(retention_days, self._boot.seconds(), clock_is_set)
         self._retry_at = -math.inf
         self._backoff = Backoff(RETRY_AFTER, RETRY_AT_MOST)
         self.degraded: str | None = None
@@ -270,21 +275,20 @@ class CountStore:
         assert self._connection is not None
         now = self._boot.seconds()
         batch = self._waiting.batch()
-        prune = now >= self._prune_at
+        prune = self._retention.is_due(now)
 
         def work(connection: sqlite3.Connection) -> None:
             self._follow_clock(connection)
             self._insert(connection, batch, now)
             if prune:
-                oldest = now + self._wall_offset - self._retention
-                connection.execute("DELETE FROM visits WHERE ended < ?", (oldest,))
+                self._retention.delete(connection, self._boot_row, now, self._wall_offset)
 
         database.transaction(self._connection, work)
         self._waiting.written(batch)
         self._visit_due_from = now
         self._counted_until = now
         if prune:
-            self._prune_at = now + HOUR
+            self._retention.done(now)
 
     def _insert(self, connection: sqlite3.Connection, batch: Batch, now: float) -> None:
         offset = self._wall_offset
@@ -313,3 +317,4 @@ class CountStore:
         rebuild(connection, self._boot_row, step)
         connection.execute("UPDATE boots SET wall_offset = ? WHERE id = ?", (offset, self._boot_row))
         self._wall_offset = offset
+        self._retention.clock_changed(self._boot.seconds())

@@ -16,8 +16,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from edge.alerts.state import OutputKind
-from edge.board.findings import clock_is_set
-from edge.clock import Clock
+from edge.clock import Clock, clock_is_set
 from edge.control import Command, Commands, Mute, RefusedError, Restart, TryOutput, Unmute
 from edge.messages import message, translated
 from edge.pacing import SayOnce
