@@ -59,6 +59,16 @@ SOURCES = {
         "none stated",
         labels={"with_incorrect_mask": "mask_worn_incorrectly"},
     ),
+    "kaggle853": Source(
+        "K0EKJE/Face_mask_dataset", "23e9b8b3854c8485fea3c04138898810801f1504", "none stated; CC0 on Kaggle"
+    ),
+    "smartmask1600": Source(
+        "haonanshi0125/Yolo-SmartMaskDetector",
+        "6cb0c93df56b56f4c6203f1124e15c1d0a527f0c",
+        "none stated",
+        "yolo_server/data/raw",
+        labels={"face": "without_mask"},
+    ),
     "portrait_masks": Source(
         "MacwinWin/face_mask_dataset",
         "5791f890b03dc73fb6201e086073545bbd32b2b2",

@@ -18,6 +18,12 @@ from train.mask.data import read
 from train.sources import SOURCES, main
 
 CROPS, BOXES, SHARES = "web_crops", "street_masks", "portrait_masks"
+VOC = {
+    BOXES: ("JPEGImages", "annotations", "with_incorrect_mask"),
+    "kaggle853": ("images", "annotations", "mask_weared_incorrect"),
+    "smartmask1600": ("yolo_server/data/raw/images", "yolo_server/data/raw/original_annotations", "face"),
+}
+"""Folders of photos and of annotations, and a class that is not called as here."""
 
 
 def picture(path: Path) -> None:
@@ -46,12 +52,13 @@ def fill(name: str, repository: Path) -> None:
         picture(repository / "dataset/with_mask/a.png")
         picture(repository / "dataset/without_mask/b.png")
         picture(repository / "docs/screen.png")
-    elif name == BOXES:
-        picture(repository / "JPEGImages/a.jpg")
+    elif name in VOC:
+        photos, annotations, label = VOC[name]
+        picture(repository / photos / "a.jpg")
         edges = {"x0": 5, "y0": 6, "x1": 25, "y1": 36}
-        text = ANNOTATION.format(name="a.jpg", width=60, height=40, label="with_incorrect_mask", **edges)
-        (repository / "annotations").mkdir()
-        (repository / "annotations/a.xml").write_text(text)
+        text = ANNOTATION.format(name="a.jpg", width=60, height=40, label=label, **edges)
+        (repository / annotations).mkdir()
+        (repository / annotations / "a.xml").write_text(text)
     else:
         picture(repository / "data/images/a.jpg")
         (repository / "data/labels").mkdir()
@@ -68,8 +75,14 @@ def test_each_source_becomes_an_annotation_file(
     for source in SOURCES.values():
         assert f"{source.repository} at {source.commit[:12]}, licence: {source.licence}" in said
     assert sorted(face.label for face in read(out / f"{CROPS}.csv")) == [Label.WITH_MASK, Label.WITHOUT_MASK]
-    (face,) = read(out / f"{BOXES}.json")
-    assert (face.label, face.bbox, face.source) == (Label.MASK_WORN_INCORRECTLY, (5, 6, 25, 36), BOXES)
+    found = {name: read(out / f"{name}.json") for name in VOC}
+    assert {name: [face.label for face in faces] for name, faces in found.items()} == {
+        BOXES: [Label.MASK_WORN_INCORRECTLY],
+        "kaggle853": [Label.MASK_WORN_INCORRECTLY],
+        "smartmask1600": [Label.WITHOUT_MASK],
+    }
+    (face,) = found[BOXES]
+    assert (face.bbox, face.source) == ((5, 6, 25, 36), BOXES)
     assert [face.label for face in read(out / f"{SHARES}.json")] == [Label.WITH_MASK, Label.WITHOUT_MASK]
     assert json.loads((out / f"{SHARES}.json").read_text())["annotations"][0]["bbox"] == pytest.approx([24, 10, 12, 20])
 
@@ -78,7 +91,7 @@ def test_what_cannot_be_fetched_is_said(public: str, tmp_path: Path, capfd: pyte
     assert main([CROPS, "--out", str(tmp_path / "data"), "--clone-from", f"{public}elsewhere/"]) == 2
     assert "git could not fetch" in capfd.readouterr().err.splitlines()[-1]
     assert main(["faces", "--out", str(tmp_path / "data")]) == 2
-    assert "There is no source faces: give web_crops, street_masks, portrait_masks." in capfd.readouterr().err
+    assert f"There is no source faces: give {', '.join(SOURCES)}." in capfd.readouterr().err
 
 
 def test_the_sources_are_pinned() -> None:
