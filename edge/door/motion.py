@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-import cv2
+import numpy as np
 
 from edge.values import Frame, Image
 from edge.vision.preprocess import resize
@@ -52,7 +52,9 @@ class MotionGate:
     def _moved(self, image: Image) -> bool:
         """Whether a frame differs from the last one that was searched."""
         last = self._seen
-        return last is None or last.shape != image.shape or cv2.norm(image, last, cv2.NORM_INF) > MOVED
+        if last is None or last.shape != image.shape:
+            return True
+        return bool((np.maximum(image, last) - np.minimum(image, last)).max() > MOVED)
 
 
 def _thumbnail(frame: Frame) -> Image:

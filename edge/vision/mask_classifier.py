@@ -70,10 +70,11 @@ class MaskClassifier:
 
     def classify(self, image: Image, faces: Sequence[Face]) -> list[Reading]:
         """One reading for each face; see ``Classifier``."""
-        return [self._read(image, face) for face in faces]
+        # All crops first: what scales them then stays in the processor's caches, which the model fills.
+        crops = [crop_face(image, face.bbox, self._size, self._margin) for face in faces]
+        return [self._read(face, crop) for face, crop in zip(faces, crops, strict=True)]
 
-    def _read(self, image: Image, face: Face) -> Reading:
-        crop = crop_face(image, face.bbox, self._size, self._margin)
+    def _read(self, face: Face, crop: Image) -> Reading:
         (output,) = self._model.invoke(self._prepare(crop))
         known = [max(probability, SMALLEST_PROBABILITY) for probability in output.real(0).tolist()]
         total = sum(known)

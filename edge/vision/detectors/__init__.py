@@ -100,11 +100,13 @@ def best(found: Decoded, nms_iou: float, max_faces: int) -> Decoded:
 def _not_parts(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Of (N, 4) boxes, best first, those that share at most ``INSIDE`` of the smaller one with a better one."""
     low, high = boxes[:, None, :2], boxes[:, None, 2:]
-    across, down = np.moveaxis(np.minimum(high, boxes[:, 2:]) - np.maximum(low, boxes[:, :2]), 2, 0)
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    common = np.maximum(across, 0) * np.maximum(down, 0)
-    shared = np.triu(common > INSIDE * np.minimum(area[:, None], area), 1)
-    parts: NDArray[np.bool_] = np.logical_or.reduce(shared, axis=0)
+    sides = np.maximum(np.minimum(high, boxes[:, 2:]) - np.maximum(low, boxes[:, :2]), 0)
+    common = sides[..., 0] * sides[..., 1]
+    area = common.diagonal()
+    shared = common > INSIDE * np.minimum(area[:, None], area)
+    if np.count_nonzero(shared) == np.count_nonzero(area):  # as nearly always: each only with itself
+        return np.ones(len(boxes), np.bool_)
+    parts: NDArray[np.bool_] = np.logical_or.reduce(np.triu(shared, 1), axis=0)
     return ~parts
 
 

@@ -75,16 +75,14 @@ def decode_all(outputs: Sequence[Tensor], layout: Layout, threshold: float) -> D
     """
     pairs = pair_maps([output.values.shape for output in outputs], layout)
     scores, bboxes = [outputs[score] for score, _ in pairs], [outputs[bbox] for _, bbox in pairs]
-    sure = [score.values >= score.quantization.stored(threshold) for score in scores]
-    hits = np.flatnonzero(np.concatenate(sure, axis=None))
+    score_steps = tuple(score.quantization for score in scores)
+    stored = np.concatenate([score.values for score in scores], axis=None)
+    hits = np.flatnonzero(stored >= _least_stored(layout, score_steps, threshold))
     if not hits.size:
         return Decoded(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-    cells = _cells(layout, tuple(score.quantization for score in scores), tuple(bbox.quantization for bbox in bboxes))
-    return _decode_cells(
-        np.concatenate([score.values for score in scores], axis=None)[hits],
-        np.concatenate([bbox.values.reshape(-1, 4) for bbox in bboxes])[hits],
-        cells[hits],
-    )
+    offsets = np.concatenate([bbox.values.reshape(-1, 4) for bbox in bboxes])
+    cells = _cells(layout, score_steps, tuple(bbox.quantization for bbox in bboxes))
+    return _decode_cells(stored[hits], offsets[hits], cells[hits])
 
 
 def pair_maps(shapes: Sequence[tuple[int, ...]], layout: Layout) -> list[tuple[int, int]]:
@@ -105,6 +103,13 @@ def pair_maps(shapes: Sequence[tuple[int, ...]], layout: Layout) -> list[tuple[i
             )
         pairs.append((score, bbox))
     return pairs
+
+
+@lru_cache
+def _least_stored(layout: Layout, score_steps: tuple[Quantization, ...], threshold: float) -> NDArray[np.float32]:
+    """The score of every cell that just reaches the threshold, (cells,), as a model stores it."""
+    counts = [(layout.height // stride) * (layout.width // stride) for stride in layout.strides]
+    return np.repeat([step.stored(threshold) for step in score_steps], counts).astype(np.float32)
 
 
 @lru_cache
