@@ -15,6 +15,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
+from edge import time_zone
 from edge.cli import INTERRUPTED
 from edge.commands import commands, texts
 from edge.commands import load as load_command
@@ -105,7 +106,7 @@ def _failed(error: Exception, words: Sequence[str]) -> int:
         return error.exit_code
     if {"-v", "--verbose"} & set(words):
         traceback.print_exception(error)
-    what = _masked(" ".join(f"{type(error).__name__}: {error}".split()), words)
+    what = _masked(" ".join(f"{type(error).__name__}: {error}".split()).rstrip("."), words)
     print(
         f"maskgate: unexpected error: {what}. Run it again with -v, and report what it"
         " prints together with the output of `maskgate doctor`.",
@@ -212,6 +213,8 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
 def _dispatch(args: argparse.Namespace, interruptible: Callable[[], None]) -> int:
     from edge.config import load
 
+    if fault := time_zone.settle():
+        log.warning("%s", fault)
     overrides = {key: value for key, value in vars(args).items() if "." in key and value is not None}
     settings = load(args.config, overrides=overrides)
     for notice in settings.notices:
