@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from edge.cameras.orientation import is_webp, upright
-from edge.cameras.picture_cost import cost, is_float_tiff
+from edge.cameras.picture_cost import cost, is_deep_tiff, is_float_tiff, tiff_compression
 from edge.errors import MaskgateError
 from edge.files import may_be_file
 from edge.messages import message
@@ -121,25 +121,31 @@ def read_picture(path: Path) -> Image:
         PictureError: It is absent, no picture, damaged, or so large that decoding it would exhaust a small board.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError(message("picture.not_a_file"))
-        with path.open("rb") as file:
-            begin = file.read(BEGIN)
-            if _is_video(begin):
-                raise PictureError(message("picture.video"))
-            if status.st_size > MAX_FILE_BYTES:
-                raise PictureError(message("picture.too_large", most=MAX_FILE_BYTES // 2**20))
-            content = begin + file.read()
+        content = _content(path)
     except OSError as error:
         raise PictureError(message("picture.unreadable", reason=error.strerror)) from error
-    except ValueError as error:  # a name with a NUL
-        raise PictureError(message("picture.unreadable", reason=str(error))) from error
     if not content:
         raise PictureError(message("picture.empty"))
     if content.startswith(JPEG) and JPEG_END not in content[-1024:]:
         return _without_end(path, content)
     return decode(content)
+
+
+def _content(path: Path) -> bytes:
+    """Of a file that may be a picture."""
+    try:
+        status = path.stat()
+    except ValueError as error:  # a name with a NUL
+        raise PictureError(message("picture.unreadable", reason=str(error))) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError(message("picture.not_a_file"))
+    with path.open("rb") as file:
+        begin = file.read(BEGIN)
+        if _is_video(begin):
+            raise PictureError(message("picture.video"))
+        if status.st_size > MAX_FILE_BYTES:
+            raise PictureError(message("picture.too_large", most=MAX_FILE_BYTES // 2**20))
+        return begin + file.read()
 
 
 def decode(content: bytes) -> Image:
@@ -165,12 +171,19 @@ def decode(content: bytes) -> Image:
     except cv2.error as error:
         raise PictureError(message("picture.header")) from error
     if image is None:
-        raise PictureError(message("picture.damaged"))
+        raise PictureError(_undecodable(content))
     return upright(image, content) if webp else image  # type: ignore[arg-type,return-value]
 
 
 def _unsupported(content: bytes) -> str | None:
     return next((name for begin, name in OTHERS if begin.match(content)), None)
+
+
+def _undecodable(content: bytes) -> str:
+    """Why a picture of a known format could not be decoded."""
+    if compression := tiff_compression(content):
+        return message("picture.tiff_compression", kind=compression)
+    return message("picture.deep_tiff" if is_deep_tiff(content) else "picture.damaged")
 
 
 def _is_video(begin: bytes) -> bool:

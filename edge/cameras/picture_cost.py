@@ -18,10 +18,11 @@ MOST_TILE = 2**22
 
 TIFF = (b"II*\0", b"MM\0*")
 # https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf
-WIDTH, LENGTH, BITS, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = (
+WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = (
     256,
     257,
     258,
+    259,
     277,
     278,
     322,
@@ -31,6 +32,17 @@ WIDTH, LENGTH, BITS, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT
 WHOLE = {1: "B", 3: "H", 4: "I"}
 """Types of whole numbers in a TIFF, and struct's letters for them."""
 FLOATING_POINT = 3
+MOST_BITS = 16
+"""OpenCV decodes no more per channel."""
+NOT_BUILT_IN: dict[float, str] = {
+    34661: "JBIG",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34925: "LZMA",
+    50000: "Zstandard",
+    50001: "WebP",
+}
+"""Compressions of a TIFF that OpenCV's packages lack."""
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 """JPEG markers that contain the size."""
@@ -64,6 +76,17 @@ def cost(content: bytes) -> Cost:
 def is_float_tiff(content: bytes) -> bool:
     """Whether it holds floating-point numbers, as scientific cameras write them."""
     return content[:4] in TIFF and tiff_tags(content).get(SAMPLE_FORMAT) == FLOATING_POINT
+
+
+def tiff_compression(content: bytes) -> str | None:
+    """The compression of a TIFF that OpenCV cannot decode; None if it is another or no TIFF."""
+    tags = tiff_tags(content) if content[:4] in TIFF else {}
+    return NOT_BUILT_IN.get(tags.get(COMPRESSION, 0))
+
+
+def is_deep_tiff(content: bytes) -> bool:
+    """Whether it has more bits per channel than OpenCV decodes."""
+    return content[:4] in TIFF and MOST_BITS < tiff_tags(content).get(BITS, 0) < math.inf
 
 
 def tiff_tags(tiff: bytes) -> dict[int, float]:

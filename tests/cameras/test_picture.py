@@ -26,10 +26,17 @@ def jpeg(image: Image, *options: int) -> bytes:
     return cv2.imencode(".jpg", image, options)[1].tobytes()
 
 
-def tiff(width: int, height: int, samples: int, bits: int, sample_format: int = 1) -> bytes:
+def tiff(width: int, height: int, samples: int, bits: int, sample_format: int = 1, *, compression: int = 8) -> bytes:
     """A TIFF in one compressed strip of nothing but zeros."""
     data = zlib.compress(bytes(width * height * samples * bits // 8), 9)
-    tags = {256: width, 257: height, 258: bits, 259: 8, 262: 2 if samples > 1 else 1, 273: 8 + 2 + 12 * 10 + 4}
+    tags = {
+        256: width,
+        257: height,
+        258: bits,
+        259: compression,
+        262: 2 if samples > 1 else 1,
+        273: 8 + 2 + 12 * 10 + 4,
+    }
     tags |= {277: samples, 278: height, 279: len(data), 339: sample_format}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + data
@@ -104,12 +111,21 @@ class TestFormats:
         with (tmp_path / "clip").open("wb") as file:
             file.write(begin)
             file.truncate(MAX_FILE_BYTES + 1)
-        with pytest.raises(PictureError, match="this is a video; `maskgate run --source FILE` judges it"):
+        with pytest.raises(PictureError, match=r"^this is a video; `maskgate run --source FILE` judges it"):
             read_picture(tmp_path / "clip")
 
     def test_a_floating_point_tiff_is_named(self) -> None:
         with pytest.raises(PictureError, match="TIFF pictures of floating-point numbers are not supported"):
             decode(tiff(16, 16, 3, 32, 3))
+
+    @pytest.mark.parametrize("sample_format", [1, 2], ids=["unsigned", "signed"])
+    def test_a_deep_tiff_is_named(self, sample_format: int) -> None:
+        with pytest.raises(PictureError, match="TIFF pictures with more than 16 bits per channel are not supported"):
+            decode(tiff(16, 16, 3, 32, sample_format))
+
+    def test_a_rare_compression_is_named(self) -> None:
+        with pytest.raises(PictureError, match="TIFF pictures with Zstandard compression are not supported"):
+            decode(tiff(16, 16, 3, 8, compression=50000))
 
 
 class TestMissingEnd:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from edge.errors import ConfigError
+from train.common.faults import in_words
 from train.common.out_folder import nothing_to_resume
 from train.common.reproducible import METRICS_FILE, write_json
 
@@ -144,8 +146,8 @@ def saved_arrays(path: Path) -> Iterator[Any]:
     try:
         with np.load(path) as saved:
             yield saved
-    except (OSError, KeyError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}): start anew without --resume.") from error
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile) as error:
+        raise ConfigError(f"{path} cannot be read ({in_words(error)}): start again without --resume.") from error
 
 
 def epoch_verbosity() -> int:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from edge.errors import ConfigError
 from edge.values import BBox, Label
+from train.common.faults import in_words
 from train.common.matching import SAME_FACE
 from train.evaluate.measure import Outcome
 
@@ -65,14 +66,14 @@ def read_cases(path: Path) -> list[Case]:
         return [_case(name, content) for name, content in listed.items()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path} is not a list of hard cases ({error!r}); restore it, or leave --cases out."
+            f"{path} is not a list of hard cases ({in_words(error)}); restore it, or leave --cases out."
         ) from error
 
 
 def _case(name: str, content: Mapping[str, object]) -> Case:
     faces = content["faces"]
     if not isinstance(faces, list):
-        raise TypeError(f"the faces of {name!r} are no list")
+        raise ValueError(f"the faces of {name} are no list")  # noqa: TRY004 - these words are shown
     return Case(
         name, [_face(face) for face in faces], str(content.get("note", "")), bool(content.get("no_face", False))
     )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ConfigError
+from train.common.faults import in_words
 from train.common.logistic import sigmoid
 from train.common.matching import ious
 from train.common.options import run_program
@@ -143,11 +144,14 @@ def _write(path: Path, files: Mapping[str, Path], photos: Mapping[str, Any]) -> 
 def _read(path: Path, detectors: list[str]) -> dict[str, list[list[float]]]:
     try:
         content = json.loads(path.read_text("utf-8"))
-        if content["detectors"] != detectors:
-            raise ConfigError(f"{path} is from other detectors ({content['detectors']}): name another --out.")
-        return dict(content["photos"])
+        others, photos = list(map(str, content["detectors"])), dict(content["photos"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path} is not what train.face.fuse writes ({error!r}): name another --out.") from error
+        raise ConfigError(
+            f"{path} is not what train.face.fuse writes ({in_words(error)}): name another --out."
+        ) from error
+    if others != detectors:
+        raise ConfigError(f"{path} is from other detectors ({', '.join(others)}): name another --out.")
+    return photos
 
 
 def _detector(text: str) -> tuple[str, Path]:

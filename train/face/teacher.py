@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import Image
 from train.common.box_size import LARGER
+from train.common.faults import in_words
 from train.face.convention import redraw
 from train.face.data import Photo, overlaps, read_image
 
@@ -103,11 +104,16 @@ def read_found(photos: Sequence[Photo], path: Path) -> list[Found]:
     """
     try:
         known: dict[str, list[list[float]]] = json.loads(path.read_text("utf-8"))["photos"]
-        return [_larger(np.array(known[str(photo.path.resolve())], np.float32).reshape(-1, 5)) for photo in photos]
-    except KeyError as error:
-        raise ConfigError(f"{path} does not tell of {error}: label all of --data with train.face.fuse.") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path} cannot be read ({error}): name YuNet.onnx or a file of train.face.fuse.") from error
+        rows = [known.get(str(photo.path.resolve())) for photo in photos]
+        found = [None if one is None else _larger(np.array(one, np.float32).reshape(-1, 5)) for one in rows]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read ({in_words(error)}): name YuNet.onnx or a file of train.face.fuse."
+        ) from error
+    missing = [photo.path for photo, one in zip(photos, found, strict=True) if one is None]
+    if missing:
+        raise ConfigError(f"{path} does not tell of {missing[0]}: label all of --data with train.face.fuse.")
+    return [one for one in found if one is not None]
 
 
 def look(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str], None]) -> list[Found]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.vision.preprocess import resize
 from train.common.checkpoints import read_model
+from train.common.faults import in_words
 from train.common.reproducible import METRICS_FILE
 
 
@@ -36,7 +37,7 @@ class Teachers:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._models = [read_model(path, "--teacher") for path in paths]
-        self._ratios = [_ratios(path.with_name(METRICS_FILE)) for path in paths]
+        self._ratios = [door_ratios(path.with_name(METRICS_FILE)) for path in paths]
         self.size = max(int(model.input_shape[1]) for model in self._models)
         self(np.zeros((1, 8, 8, 3), np.float32))
 
@@ -52,11 +53,18 @@ class Teachers:
         return np.mean(answers, axis=0).astype(np.float32)  # type: ignore[no-any-return]
 
 
-def _ratios(metrics: Path) -> NDArray[np.float64]:
+def door_ratios(metrics: Path) -> NDArray[np.float64]:
+    """How often each class occurs in training, relative to a door, as the training noted.
+
+    Raises:
+        ConfigError: The file is absent or does not say so.
+    """
     try:
         return np.array(json.loads(metrics.read_text(encoding="utf-8"))["door_ratios"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{metrics} does not tell door_ratios ({error!r}): keep it beside the --teacher.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{metrics} does not tell door_ratios ({in_words(error)}): keep it beside the --teacher."
+        ) from error
 
 
 def scaled(views: NDArray[np.float32], size: int) -> NDArray[np.float32]:
