@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,10 @@ FALLBACK_FPS = 25.0
 """Frame rate assumed for a file without one, in frames per second."""
 MOST_FAILURES = 250
 """Consecutive failed reads that mean the end: ten seconds of a damaged recording."""
+AV1 = b"AV01"
+"""How FFmpeg names it. OpenCV's packages only decode it on graphics chips."""
+COUNTED = re.compile(rb".{4}ftyp|RIFF", re.DOTALL)
+"""First bytes of files that say how many frames they hold: MP4, QuickTime, AVI. Of others FFmpeg estimates it."""
 MANY = 0.1
 """Share of a recording's frames that may be lost before it does not count as seen."""
 
@@ -105,7 +110,9 @@ class VideoFile:
         stated = self._capture.get(cv2.CAP_PROP_FPS)
         self._times = SceneTimes(1 / (stated if stated > 0 else FALLBACK_FPS))
         self._stated_frames = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._sequence = self._lost = 0
+        with path.open("rb") as file:
+            self._counted = COUNTED.match(file.read(8)) is not None
+        self._sequence = self._lost = self._apart = 0
         self._first: Image | None = None
         self._changes = not fails()
 
@@ -121,7 +128,7 @@ class VideoFile:
             if decoded:
                 return self._frame(as_bgr(image), failures)
         if self._sequence == 0:
-            raise CameraError(f"{self.name} contains no picture that can be decoded; give another source.")
+            raise CameraError(f"{self.name} contains no picture that can be decoded{self._why()}.")
         self._end()
         return None
 
@@ -129,10 +136,17 @@ class VideoFile:
         """Close the file."""
         self._capture.release()
 
+    def _why(self) -> str:
+        """What is special about a video without a picture that can be decoded, and what to do."""
+        if int(self._capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True).upper() == AV1:
+            return ", because OpenCV has no decoder for AV1; convert it to H.264: ffmpeg -i FILE -c:v libx264 OUT.mp4"
+        return "; give another source"
+
     def _frame(self, image: Image, failures: int) -> Frame:
         at, gap = self._times.take(self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
         if failures:
             self._lost += max(1, gap - 1)
+        self._apart += gap > 1
         if self._times.jumps == 1 and self._times.jumped:
             log.warning("The time stamps of %s jump; a jump counts as one frame interval.", self.name)
         if not self._changes:
@@ -150,8 +164,10 @@ class VideoFile:
                 f" video; {ADVICE}."
             )
         known = self._sequence + self._lost
-        # Where containers do not say how many frames there are, FFmpeg estimates it: by time stamps, for one.
-        missing = self._stated_frames - known
+        # Where containers do not say how many frames there are, FFmpeg estimates it by time and frame rate. That is
+        # far too many where the time between frames varies, as in a recording of what moves.
+        varies = not self._counted and self._apart > self._sequence / 2
+        missing = 0 if varies else self._stated_frames - known
         if not self._times.jumps and missing > (0 if self._lost else MANY * self._stated_frames):
             self._lost += round(missing)
         if not self._lost:

@@ -73,6 +73,23 @@ class TestDamage:
             assert (len(frames), trouble) == (60, None), name
         assert not caplog.records
 
+    @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
+    def test_long_times_between_frames_are_no_loss(
+        self, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        pictures = (recordings.picture(number) for number in range(40))
+        path = recordings.write(tmp_path / name, pictures, at=lambda number: 30 * number, **recordings.SMALL)
+        frames, trouble = played(VideoFile(path))
+        assert (len(frames), trouble) == (40, None)
+        assert frames[-1].captured_at - frames[0].captured_at == pytest.approx(39 * 30 * INTERVAL, abs=2 * INTERVAL)
+        assert not caplog.records
+
+    def test_av1_is_named(self, tmp_path: Path) -> None:
+        pictures = (recordings.picture(number) for number in range(3))
+        path = recordings.write(tmp_path / "a.mp4", pictures, "libsvtav1", preset="12")
+        with pytest.raises(CameraError, match="because OpenCV has no decoder for AV1; convert it to H"):
+            VideoFile(path).read()
+
     def test_a_loop_goes_on_over_it(self, tmp_path: Path) -> None:
         path = recordings.damaged(tmp_path / "a.mp4", share=0.4, at=0.2)
         seen = len(played(VideoFile(path))[0])
