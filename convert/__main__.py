@@ -12,8 +12,8 @@ from pathlib import Path
 
 from edge.errors import ModelError
 from train.common import accelerator
-from train.common.options import run_program
 from train.common.reproducible import METRICS_FILE
+from train.common.terminal import run_program
 
 SHIPPED = Path("edge/vision/models")
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from train.common.options import run_program
 from train.common.out_folder import disk_fault, stopped
+from train.common.terminal import run_program
 
 EPILOG = """\
 Each task explains its data layouts, options and files: python -m train mask --help.

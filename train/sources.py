@@ -22,8 +22,8 @@ from edge.values import LABELS
 from train.common import dataset
 from train.common.dataset import Names, Photo
 from train.common.dataset.names import FACE
-from train.common.options import run_program
 from train.common.reproducible import write_json
+from train.common.terminal import run_program
 
 GITHUB = "https://github.com/"
 

@@ -16,8 +16,8 @@ from edge.errors import ConfigError
 from edge.values import LABELS
 from train.__main__ import main
 from train.common.checkpoints import RunFolder
-from train.common.options import run_program
 from train.common.out_folder import LEAST_FREE, check_out, disk_fault
+from train.common.terminal import run_program
 
 TINY = ["--weights", "none", "--detector", "none", "--size", "32", "--width", "0.35", "--faces", "4", "--batch", "4"]
 

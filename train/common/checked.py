@@ -9,8 +9,8 @@ from edge.errors import ConfigError
 from train.common import dataset
 from train.common.dataset import Names
 from train.common.dataset.check import Report, check
-from train.common.options import progress, say
 from train.common.reproducible import write_json
+from train.common.terminal import progress, say
 
 
 def read_checked(paths: Sequence[Path], names: Names, out: Path, title: str) -> Report:

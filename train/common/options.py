@@ -1,37 +1,28 @@
-"""Options and program endings that training and evaluation share."""
+"""Options that several commands share: declared alike, and checked alike."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
-from edge.errors import ConfigError, MaskgateError
-
-Item = TypeVar("Item")
-
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C ended."""
+from edge.errors import ConfigError
 
 
-def add_shared(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
-    """Declare ``--validation``, ``--out``, ``--seed``, ``--workers`` and ``--resume``."""
+def add_photos(parser: argparse.ArgumentParser, words: str) -> None:
+    """Declare the photos to learn from, as arguments or with ``--data``; ``words`` is their help."""
     add = parser.add_argument
-    add(
-        "--validation",
-        action="append",
-        type=Path,
-        default=[],
-        metavar="PATH",
-        help="measured and reported, never used to choose",
+    add("photos", nargs="*", type=Path, metavar="PHOTOS", help=words)
+    add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
+
+
+def add_face_photos(parser: argparse.ArgumentParser) -> None:
+    """Declare the photos in which every box is a face, ``--label``, ``--hold-out`` and ``--keep-split``."""
+    add_photos(parser, "annotated photos to learn from and choose by")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="NAME=skip", help="a class of the data that is no face"
     )
-    add("--out", type=Path, default=out, metavar="DIR", help="checkpoints and results (default: %(default)s)")
-    add("--seed", type=int, default=seed, help="default: %(default)s")
-    add("--workers", type=int, default=2, help="threads that prepare images (default: %(default)s)")
-    add("--resume", action="store_true", help="continue the run in --out")
-    add("--tensorboard", action="store_true", help="also write the figures of each epoch to --out for TensorBoard")
+    add_hold_out(parser)
 
 
 def add_hold_out(parser: argparse.ArgumentParser) -> None:
@@ -52,34 +43,45 @@ def add_hold_out(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run_program(
-    name: str,
-    run: Callable[[argparse.Namespace], int | None],
-    args: argparse.Namespace,
-    *,
-    fault: Callable[[OSError], str] = str,
-    stopped: Callable[[], str] = lambda: "stopped",
-) -> int:
-    """Run a command. An error is one sentence on standard error, and its exit code.
+def add_draw(parser: argparse._ActionsContainer, what: str, usual: str) -> None:
+    """Declare ``--draw``.
 
     Args:
-        name: Of the command.
-        run: Does it.
-        args: What it is given.
-        fault: Words for what the system refuses, such as a file that cannot be written.
-        stopped: Words for Ctrl-C.
+        parser: Gets the option.
+        what: Is drawn: "the photos", "the faces".
+        usual: What a source's share follows without the option.
     """
-    try:
-        return run(args) or 0
-    except MaskgateError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"{name}: error: {fault(error)}.", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{name}: {stopped()}.", file=sys.stderr)
-        return INTERRUPTED
+    parser.add_argument(
+        "--draw",
+        action="append",
+        default=[],
+        metavar="SOURCE=TIMES",
+        help=f"draw {what} of a source this many times more often; may be repeated (default: by the square root of "
+        f"{usual})",
+    )
+
+
+def add_run(parser: argparse.ArgumentParser, out: Path, seed: int) -> None:
+    """Declare ``--out``, ``--seed``, ``--workers`` and ``--resume``."""
+    add = parser.add_argument
+    add("--out", type=Path, default=out, metavar="DIR", help="checkpoints and results (default: %(default)s)")
+    add("--seed", type=int, default=seed, help="default: %(default)s")
+    add("--workers", type=int, default=2, help="threads that prepare images (default: %(default)s)")
+    add("--resume", action="store_true", help="continue the run in --out")
+
+
+def add_reports(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--validation`` and ``--tensorboard``."""
+    add = parser.add_argument
+    add(
+        "--validation",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="measured and reported, never used to choose",
+    )
+    add("--tensorboard", action="store_true", help="also write the figures of each epoch to --out for TensorBoard")
 
 
 def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> None:
@@ -98,6 +100,44 @@ def require_at_least(args: argparse.Namespace, bounds: Mapping[str, int]) -> Non
             raise ConfigError(f"--{name.replace('_', '-')} is {value}: give at least {least}.")
 
 
+def require_photos(args: argparse.Namespace, example: str) -> None:
+    """Join the photos given as arguments with those of ``--data``, as ``args.data``.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    args.data = [*args.photos, *args.data]
+    if not args.data:
+        raise ConfigError(f"Name the photos to learn from: {example}")
+
+
+def require_share(args: argparse.Namespace, name: str, *, whole: bool = False) -> None:
+    """Check an option that is a share of something.
+
+    Args:
+        args: Of the command line.
+        name: Of the option, as in ``args``.
+        whole: Whether it may be 1.
+
+    Raises:
+        ConfigError: It is 0 or less, or 1, or more.
+    """
+    share = getattr(args, name)
+    if not (0 < share < 1 or (whole and share == 1)):
+        raise ConfigError(f"--{name.replace('_', '-')} is {share}: give a fraction between 0 and 1.")
+
+
+def require_learning_rate(args: argparse.Namespace) -> None:
+    """Check ``--learning-rate``, if it is set.
+
+    Raises:
+        ConfigError: No training could use it.
+    """
+    rate = args.learning_rate
+    if rate is not None and not 0 < rate <= 1:
+        raise ConfigError(f"--learning-rate is {rate}: give a number above 0 and up to 1, such as 1e-4.")
+
+
 def parse_draws(words: Iterable[str]) -> dict[str, float]:
     """How many times more often each source is drawn, from words such as ``street_masks=3``.
 
@@ -105,24 +145,6 @@ def parse_draws(words: Iterable[str]) -> dict[str, float]:
         ConfigError: One of them is not of that form.
     """
     return dict(_times(word) for word in words)
-
-
-def progress(items: Sequence[Item], words: str) -> Iterable[Item]:
-    """Give the items one by one, with a progress bar on the terminal."""
-    from rich.progress import track
-
-    return track(items, description=words)
-
-
-def say_written(task: str, model: Path, metrics: Path, about: str = "") -> None:
-    """Tell what a training wrote, and what comes next."""
-    named = "" if model == Path("runs", task, f"{task}.keras") else f" --model {model}"
-    say(f"Wrote {model}{about} and {metrics}. Next: make convert ARGS='{task}{named}'")
-
-
-def say(line: str) -> None:
-    """Tell the operator how far the run is."""
-    print(line, flush=True)
 
 
 def _times(text: str) -> tuple[str, float]:

@@ -17,7 +17,7 @@ from edge.vision.closer import CloserDetector
 from edge.vision.face_detector import Detector
 from edge.vision.pipeline import open_face_model
 from train.common.matching import ious
-from train.common.options import progress
+from train.common.terminal import progress
 from train.face.data import Photo, read_image
 from train.face.teacher import FUSED, Found, Trust, doubting, read_found
 

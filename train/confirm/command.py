@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.common import accelerator
+from train.common import accelerator, options
 from train.common.checkpoints import must_exist
 from train.common.dataset import FaceNames
-from train.common.options import add_hold_out, parse_draws, require_at_least, say
 from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
+from train.common.terminal import say
 
 EPILOG = """\
 The shipped face model searches the photos for whatever may be a face. Each such box is cut out, and the model learns to
@@ -42,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="annotated photos to learn from and choose by")
-    add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
-    add("--label", action="append", default=[], metavar="NAME=skip", help="a class of the data that is no face")
-    add_hold_out(parser)
+    options.add_face_photos(parser)
     add("--teacher", type=Path, metavar="JSON", help="output of python -m train.face.fuse: faces nobody annotated")
     add("--thorough", action="append", default=[], metavar="SOURCE", help="as for python -m train face")
     add(
@@ -56,15 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--hidden", type=float, default=0.55, help="share of the channels inside its blocks (default: %(default)s)")
     add("--size", type=int, default=64, help="input side in pixels (default: %(default)s)")
     add("--margin", type=float, default=0.4, help="around the box, of its longer side (default: %(default)s)")
-    add("--draw", action="append", default=[], metavar="SOURCE=TIMES", help="draw a source this many times more often")
+    options.add_draw(parser, "the candidates", "each source's number of candidates")
     add("--epochs", type=int, default=12, help="default: %(default)s")
     add("--faces", type=int, default=16000, help="candidates drawn per epoch (default: %(default)s)")
     add("--batch", type=int, default=64, help="candidates per batch (default: %(default)s)")
     add("--learning-rate", type=float, default=6e-4, help="its peak (default: %(default)s)")
-    add("--out", type=Path, default=Path("runs/confirm"), metavar="DIR", help="results (default: %(default)s)")
-    add("--seed", type=int, default=7, help="default: %(default)s")
-    add("--workers", type=int, default=2, help="threads that prepare images (default: %(default)s)")
-    add("--resume", action="store_true", help="continue the run in --out")
+    options.add_run(parser, Path("runs/confirm"), seed=7)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     check_out(args.out, args.resume, RESULTS)
-    draw = parse_draws(args.draw)
+    draw = options.parse_draws(args.draw)
     from train.confirm.candidates import find
     from train.face.data import require_sources
     from train.face.photos import gather
@@ -121,15 +115,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    args.data = [*args.photos, *args.data]
-    if not args.data:
-        raise ConfigError("Name the photos to learn from: python -m train confirm photos.json")
-    require_at_least(args, AT_LEAST)
-    for name, value, most in (("--hold-out", args.hold_out, 1.0), ("--hidden", args.hidden, 1.0 + 1e-9)):
-        if not 0 < value < most:
-            raise ConfigError(f"{name} is {value}: give a fraction between 0 and 1.")
-    if args.learning_rate <= 0:
-        raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.0006.")
+    options.require_photos(args, "python -m train confirm photos.json")
+    options.require_at_least(args, AT_LEAST)
+    options.require_share(args, "hold_out")
+    options.require_share(args, "hidden", whole=True)
+    options.require_learning_rate(args)
     if args.batch % 2:
         raise ConfigError(f"--batch is {args.batch}: give an even number, half of it for faces.")
     named = {"--teacher": args.teacher, "--start-from": args.start_from, "--keep-split": args.keep_split}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 from edge.errors import ConfigError
 from edge.values import LABELS
 from edge.vision.preprocess import normalise
-from train.common import plots
+from train.common import plots, resumable
 from train.common.checkpoints import read_model, save_model
-from train.common.options import say_written
-from train.common.reproducible import METRICS_FILE, write_json
-from train.common.run_metrics import BACKUP_FOLDER, add_seconds, begun, recall
+from train.common.resumable import Row, RunMetrics
+from train.common.schedule import warmed_cosine
 from train.common.start_models import MASK, SHIPPED, told
+from train.common.terminal import say, say_written
 from train.confirm.batches import ConfirmBatches
 from train.confirm.candidates import Candidate
 from train.confirm.views import plain
@@ -89,18 +88,15 @@ class Run:
 
     def __init__(self, settings: Settings, out: Path, workers: int, resume: bool) -> None:
         self._settings, self._out, self._workers = settings, out, workers
-        self._metrics = begun(
-            "confirm", asdict(settings), told(start_file(settings.start_from), Path(settings.start_from).name)
-        )
-        if resume:
-            recall(self._metrics, out)
+        start = told(start_file(settings.start_from), Path(settings.start_from).name)
+        self._metrics = RunMetrics("confirm", asdict(settings), start, out, resume=resume)
 
     def fit(self, training: Sequence[Candidate], held_out: Sequence[Candidate]) -> None:
         """Train, keeping the epoch whose answers on held-out candidates are the best."""
         settings = self._settings
         keras.utils.set_random_seed(settings.seed)
-        self._metrics["candidates"] = {"training": counts(training), "held_out": counts(held_out)}
-        print(f"candidates: {self._metrics['candidates']}", flush=True)
+        numbers = {"training": counts(training), "held_out": counts(held_out)}
+        say(f"candidates: {numbers}")
         batches = ConfirmBatches(
             training,
             size=settings.size,
@@ -114,59 +110,28 @@ class Run:
         views = np.concatenate([batches[index][0] for index in range(-(-FOR_STATISTICS // settings.batch))])
         model = build(settings.size, settings.hidden, start_file(settings.start_from), views)
         model.compile(optimiser(settings), keras.losses.BinaryCrossentropy(), jit_compile=False)
-        self._metrics["parameters"] = model.count_params()
-        backup = keras.callbacks.BackupAndRestore(
-            self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
-        )
+        self._metrics.values |= {"candidates": numbers, "parameters": model.count_params()}
         pictures = normalise(np.stack(plain(held_out, settings.size, settings.margin)))
         truth = np.array([one.face for one in held_out], np.float32)
-        ends = _EpochEnds(self, batches, pictures, truth)
-        model.fit(
-            batches, epochs=settings.epochs, verbose=2, shuffle=False,
-            callbacks=[backup, ends, keras.callbacks.TerminateOnNaN()],
-        )  # fmt: skip
-        say_written("confirm", self._out / MODEL_FILE, self._out / METRICS_FILE)
 
-    def note(self, model: Any, epoch: int, loss: float, held_out: dict[str, float]) -> None:
+        def measure(epoch: int, logs: Mapping[str, float]) -> None:
+            answers = np.asarray(model.predict(pictures, batch_size=AT_ONCE, verbose=0))[:, 0]
+            self._keep(model, {"epoch": epoch + 1, "loss": round(logs["loss"], 5), "held_out": figures(answers, truth)})
+
+        resumable.fit(model, batches, self._metrics, epochs=settings.epochs, measure=measure)
+        say_written("confirm", self._out / MODEL_FILE, self._metrics.path)
+
+    def _keep(self, model: Any, row: Row) -> None:
         """Keep the model where it is the best so far, and write the figures."""
-        row = {"epoch": epoch + 1, "loss": round(loss, 5), "held_out": held_out}
-        history = self._metrics["history"] = [*self._metrics["history"][:epoch], row]
-        if min(history, key=lambda each: float(each["held_out"]["loss"])) is row:
-            self._metrics["best_epoch"] = epoch + 1
+        if self._metrics.add_epoch(row, lambda each: -float(each["held_out"]["loss"])):
             save_model(model, self._out / MODEL_FILE)
-        minutes = self._metrics["seconds"] / 60
-        print(f"epoch {epoch + 1} of {self._settings.epochs}, {minutes:.1f} min: {row['held_out']}", flush=True)
-        write_json(self._out / METRICS_FILE, self._metrics)
+        say(f"{self._metrics.progress(self._settings.epochs)}: {row['held_out']}")
+        self._metrics.write()
         losses: dict[str, Sequence[float | None]] = {
-            "training": [each["loss"] for each in history],
-            "held out": [each["held_out"]["loss"] for each in history],
+            "training": [each["loss"] for each in self._metrics.history],
+            "held out": [each["held_out"]["loss"] for each in self._metrics.history],
         }
         plots.curves(self._out / "curves_loss.png", "Loss", losses, "cross-entropy")
-
-    def add_seconds(self, seconds: float) -> None:
-        """Count time spent, over all resumptions."""
-        add_seconds(self._metrics, seconds)
-
-
-class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the batches their epoch, and has each finished epoch measured."""
-
-    def __init__(
-        self, run: Run, batches: ConfirmBatches, pictures: NDArray[np.float32], truth: NDArray[np.float32]
-    ) -> None:
-        super().__init__()
-        self._run, self._batches, self._pictures, self._truth = run, batches, pictures, truth
-        self._counted = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
-        self._batches.epoch = epoch
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.monotonic()
-        self._run.add_seconds(now - self._counted)
-        self._counted = now
-        answers = np.asarray(self.model.predict(self._pictures, batch_size=AT_ONCE, verbose=0))[:, 0]
-        self._run.note(self.model, epoch, (logs or {})["loss"], figures(answers, self._truth))
 
 
 def start_file(start_from: str) -> Path:
@@ -211,14 +176,8 @@ def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
     """AdamW with a linear warm-up, then a cosine to a fiftieth of the peak."""
     total = settings.epochs * settings.batches
     warmup = max(1, round(total * WARMUP))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate / 20,
-        decay_steps=max(1, total - warmup),
-        alpha=0.02,
-        warmup_target=settings.learning_rate,
-        warmup_steps=warmup,
-    )
-    return keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
+    rate = warmed_cosine(settings.learning_rate, total, warmup=warmup, first=1 / 20, last=1 / 50)
+    return keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
 
 
 def figures(answers: NDArray[np.float32], truth: NDArray[np.float32]) -> dict[str, float]:

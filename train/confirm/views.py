@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.values import Image
 from edge.vision.preprocess import crop_face
-from train.common.options import progress
+from train.common.terminal import progress
 from train.confirm.candidates import Candidate
 from train.face.augment import Generator, Scene, relight
 from train.face.data import read_image

@@ -25,7 +25,7 @@ from edge.vision.face_detector import Detector
 from edge.vision.models import FaceEntry, MaskEntry, load_model, load_shapes
 from edge.vision.pipeline import Pipeline, confirmed, open_classifier, open_detector
 from train.common.matching import SAME_FACE
-from train.common.options import run_program
+from train.common.terminal import run_program
 from train.evaluate.measure import SWEEP_THRESHOLD, Outcome, assess
 from train.evaluate.peers import THREADS, System, published
 from train.evaluate.peers_report import OURS, Row, Times, draw, machine_readable, report

@@ -25,7 +25,7 @@ from edge.vision.pipeline import Pipeline, load_pipeline
 from edge.vision.preprocess import resize
 from train.common.box_size import larger
 from train.common.matching import SAME_FACE, match
-from train.common.options import run_program
+from train.common.terminal import run_program
 from train.evaluate.measure import JUDGED_SIDE, Share
 from train.evaluate.photos import UNKNOWN, Photo, open_photo, read_photos
 from train.evaluate.report import markdown_table, share_text, write_json

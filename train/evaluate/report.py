@@ -19,7 +19,7 @@ from edge.errors import ConfigError
 from edge.values import LABELS, Label
 from edge.vision.pipeline import Pipeline, load_pipeline
 from train.common.matching import SAME_FACE
-from train.common.options import run_program
+from train.common.terminal import run_program
 from train.evaluate.gallery import write_gallery
 from train.evaluate.hard_cases import CaseCount, count_cases, read_cases
 from train.evaluate.measure import (

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
-from train.common import accelerator
+from train.common import accelerator, options
 from train.common.checkpoints import must_exist
 from train.common.dataset import FaceNames
-from train.common.options import add_hold_out, add_shared, parse_draws, require_at_least, say
 from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
+from train.common.terminal import say
 
 if TYPE_CHECKING:
     from train.face.data import Faces
@@ -57,19 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m train face``."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    _add_data(parser)
+    options.add_face_photos(parser)
     _add_start(parser.add_argument_group("starting point and teachers"))
     _add_draws(parser.add_argument_group("which photos are drawn"))
     _add_training(parser.add_argument_group("training"))
-    add_shared(parser, Path("runs/face"), seed=7)
-
-
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="annotated photos to learn from and choose by")
-    add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
-    add("--label", action="append", default=[], metavar="NAME=skip", help="a class of the data that is no face")
-    add_hold_out(parser)
+    options.add_run(parser, Path("runs/face"), seed=7)
+    options.add_reports(parser)
 
 
 def _add_start(group: argparse._ArgumentGroup) -> None:
@@ -113,14 +106,7 @@ def _add_draws(group: argparse._ArgumentGroup) -> None:
         help="draw a face that --weights misses this many times more often, and uncertain ones in proportion "
         "(default: 0)",
     )
-    add(
-        "--draw",
-        action="append",
-        default=[],
-        metavar="SOURCE=TIMES",
-        help="draw the photos of a source this many times more often; may be repeated (default: by the square root of "
-        "each source's number of faces)",
-    )
+    options.add_draw(group, "the photos", "each source's number of faces")
     add(
         "--negatives",
         type=float,
@@ -164,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     check_out(args.out, args.resume, RESULTS)
-    draw = parse_draws(args.draw)
+    draw = options.parse_draws(args.draw)
     from train.face.data import require_sources, source_weights
     from train.face.photos import gather
 
@@ -234,9 +220,7 @@ def _taught(faces: Faces, args: argparse.Namespace) -> Faces:
 
 def _complete(args: argparse.Namespace) -> None:
     """Decide on the start and set what was not given."""
-    args.data = [*args.photos, *args.data]
-    if not args.data:
-        raise ConfigError("Name the photos to learn from: python -m train face photos.json")
+    options.require_photos(args, "python -m train face photos.json")
     args.weights = args.weights or SHIPPED
     for name, value in (FROM_SHIPPED if args.weights == SHIPPED else FROM_OTHERS).items():
         if getattr(args, name) is None:
@@ -246,9 +230,9 @@ def _complete(args: argparse.Namespace) -> None:
 
 def _check(args: argparse.Namespace) -> None:
     _complete(args)
-    require_at_least(args, AT_LEAST)
-    if not 0 < args.hold_out < 1:
-        raise ConfigError(f"--hold-out is {args.hold_out}: give a fraction between 0 and 1.")
+    options.require_at_least(args, AT_LEAST)
+    options.require_share(args, "hold_out")
+    options.require_learning_rate(args)
     if args.seek_hard < 0 or (args.seek_hard and not args.weights):
         raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
     if not 0 <= args.negatives < 1:
@@ -256,8 +240,6 @@ def _check(args: argparse.Namespace) -> None:
     if args.distil and args.train_size != DISTIL_SIDE:
         raise ConfigError(f"--distil needs a --train-size of {DISTIL_SIDE}, which its file is made for.")
     _check_files(args)
-    if args.learning_rate <= 0:
-        raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0, such as 0.003.")
 
 
 def _check_files(args: argparse.Namespace) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.values import Image
-from train.common import plots
+from train.common import plots, resumable
 from train.common.average import Average
 from train.common.checkpoints import read_model, save_model
-from train.common.options import say_written
-from train.common.reproducible import METRICS_FILE, write_json
-from train.common.run_metrics import BACKUP_FOLDER, add_seconds, begun, recall
+from train.common.resumable import BACKUP_FOLDER, RunMetrics
 from train.common.scalars import Scalars
+from train.common.schedule import warmed_cosine
 from train.common.start_models import FACE, SHIPPED, told
+from train.common.terminal import say, say_written
 from train.face.batches import FaceBatches
 from train.face.data import Faces, Photo, read_image
 from train.face.distil import DenseScores
@@ -95,8 +95,8 @@ class Run:
         tensorboard: Write the figures of each epoch for TensorBoard, too.
 
     Raises:
-        ConfigError: There is nothing to resume, or what is there was made with other settings, or a new run would
-            overwrite an old one, or an input size is not possible.
+        ConfigError: There is nothing to resume, or what is there was made with other settings, or an input size is not
+            possible.
     """
 
     def __init__(self, settings: Settings, out: Path, workers: int, resume: bool, *, tensorboard: bool = False) -> None:
@@ -104,11 +104,7 @@ class Run:
         self._out = out
         self._workers = workers
         self._scalars = Scalars(out / "tensorboard" if tensorboard else None)
-        self._metrics = begun("face", asdict(settings), start_of(settings.weights))
-        if resume:
-            recall(self._metrics, out)
-        elif (out / METRICS_FILE).exists():
-            raise ConfigError(f"{out} holds an earlier run: go on with --resume, or name another --out.")
+        self._metrics = RunMetrics("face", asdict(settings), start_of(settings.weights), out, resume=resume)
         keras.utils.set_random_seed(settings.seed)
         self._trainer = FaceTrainer(build_face_model(settings.train_size, settings.train_size))
         self._detector = build_face_model(*settings.size)
@@ -117,16 +113,15 @@ class Run:
         self._average = Average(self._trainer.detector)
         if resume:
             self._average.load(out / BACKUP_FOLDER / AVERAGE_FILE)
-        self._metrics["parameters"] = self._detector.count_params()
+        self._metrics.values["parameters"] = self._detector.count_params()
 
     def fit(self, faces: Faces) -> None:
-        """Train, keeping the best epoch on the held-out photos. An epoch that was finished is never lost."""
+        """Train, keeping the best epoch on the held-out photos."""
         settings = self._settings
-        self._out.mkdir(parents=True, exist_ok=True)
         if settings.seek_hard and settings.weights is not None:
             faces = replace(faces, training=self._weigh(faces.training, weights_file(settings.weights)))
-        self._metrics["photos"] = faces.counts()
-        print(f"photos: {faces.counts()}", flush=True)
+        self._metrics.values["photos"] = faces.counts()
+        say(f"photos: {faces.counts()}")
         side = settings.train_size
         self._trainer.build((None, side, side, 3))
         self._trainer.compile(optimizer=optimiser(settings), jit_compile=False)
@@ -143,14 +138,22 @@ class Run:
             distil=None if settings.distil is None else DenseScores(Path(settings.distil)),
         )
         draw_preview(self._out / "augmented.jpg", batches)
-        backup = keras.callbacks.BackupAndRestore(
-            self._out / BACKUP_FOLDER, double_checkpoint=True, delete_checkpoint=False
+        images = {photo.path: read_image(photo.path) for photo in faces.held_out}
+        averaging = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: self._average.after_batch(batch + 1, len(batches))  # noqa: ARG005 - Keras's own
         )
-        epoch_ends = _EpochEnds(self, batches, faces.held_out, self._average)
-        callbacks = [backup, epoch_ends, keras.callbacks.TerminateOnNaN()]
-        self._trainer.fit(batches, epochs=settings.epochs, verbose=2, shuffle=False, callbacks=callbacks)
+        resumable.fit(
+            self._trainer,
+            batches,
+            self._metrics,
+            epochs=settings.epochs,
+            measure=lambda epoch, logs: self.choose(epoch, logs, faces.held_out, images),
+            callbacks=[averaging],
+        )
 
-    def choose(self, epoch: int, logs: dict[str, float], photos: Sequence[Photo], images: dict[Path, Image]) -> None:
+    def choose(
+        self, epoch: int, logs: Mapping[str, float], photos: Sequence[Photo], images: Mapping[Path, Image]
+    ) -> None:
         """Measure the averaged weights; keep the model where it is the best so far, and write the figures."""
         self._average.save(self._out / BACKUP_FOLDER / AVERAGE_FILE)
         self._detector.set_weights(self._average.weights)
@@ -161,32 +164,24 @@ class Run:
             **{name: round(float(value), 5) for name, value in logs.items()},
             "held_out": figures,
         }
-        history = self._metrics["history"] = [*self._metrics["history"][:epoch], row]
-        if max(history, key=lambda each: float(each["held_out"]["ap"])) is row:
-            self._metrics["best_epoch"] = epoch + 1
+        if self._metrics.add_epoch(row, lambda each: float(each["held_out"]["ap"])):
             save_model(self._detector, self._out / MODEL_FILE)
-        minutes = self._metrics["seconds"] / 60
-        print(f"epoch {epoch + 1} of {self._settings.epochs}, {minutes:.1f} min: {describe(figures)}", flush=True)
-        write_json(self._out / METRICS_FILE, self._metrics)
-        draw_history(self._out, history)
+        say(f"{self._metrics.progress(self._settings.epochs)}: {describe(figures)}")
+        self._metrics.write()
+        draw_history(self._out, self._metrics.history)
         self._scalars.add(epoch + 1, row)
-
-    def add_seconds(self, seconds: float) -> None:
-        """Count time spent, over all resumptions."""
-        add_seconds(self._metrics, seconds)
 
     def report(self, validation: Sequence[Photo]) -> None:
         """Measure the best epoch's model on photos that had no part in training or choosing."""
         self._detector = keras.models.load_model(self._out / MODEL_FILE, compile=False)
         if validation:
-            self._metrics["validation"] = self._measure(validation)
-            print(f"validation: {describe(self._metrics['validation'])}")
-            write_json(self._out / METRICS_FILE, self._metrics)
-        say_written("face", self._out / MODEL_FILE, self._out / METRICS_FILE)
+            figures = self._metrics.values["validation"] = self._measure(validation)
+            say(f"validation: {describe(figures)}")
+            self._metrics.write()
+        say_written("face", self._out / MODEL_FILE, self._metrics.path)
 
-    def _measure(self, photos: Sequence[Photo], images: dict[Path, Image] | None = None) -> dict[str, Any]:
+    def _measure(self, photos: Sequence[Photo], known: Mapping[Path, Image] = MappingProxyType({})) -> dict[str, Any]:
         width, height = self._settings.size
-        known = images or {}
         pictures = (known[p.path] if p.path in known else read_image(p.path) for p in photos)
         return score(photos, detect(pictures, self._predict, width, height))
 
@@ -250,47 +245,12 @@ def _shapes(weights: Sequence[NDArray[np.float32]]) -> list[tuple[int, ...]]:
     return [weight.shape for weight in weights]
 
 
-class _EpochEnds(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the batches their epoch, averages weights, and has each finished epoch measured."""
-
-    def __init__(self, run: Run, batches: FaceBatches, held_out: Sequence[Photo], average: Average) -> None:
-        super().__init__()
-        self._run = run
-        self._average = average
-        self._batches = batches
-        self._held_out = held_out
-        self._images = {photo.path: read_image(photo.path) for photo in held_out}
-        self._counted = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
-        self._batches.epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's own
-        self._average.after_batch(batch + 1, len(self._batches))
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.monotonic()
-        self._run.add_seconds(now - self._counted)
-        self._counted = now
-        self._run.choose(epoch, logs or {}, self._held_out, self._images)
-
-
 def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
     """AdamW with a linear warm-up, then a cosine to a hundredth of the peak."""
     total = settings.epochs * settings.batches
     warmup = min(WARMUP_BATCHES, total // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate / 20,
-        decay_steps=total - warmup,
-        alpha=0.01,
-        warmup_target=settings.learning_rate,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule,
-        weight_decay=WEIGHT_DECAY,
-        global_clipnorm=GRADIENT_NORM,
-    )
+    rate = warmed_cosine(settings.learning_rate, total, warmup=warmup, first=1 / 20, last=1 / 100)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, global_clipnorm=GRADIENT_NORM)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 

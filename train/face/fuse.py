@@ -20,8 +20,8 @@ from edge.errors import ConfigError
 from train.common.faults import in_words
 from train.common.logistic import sigmoid
 from train.common.matching import ious
-from train.common.options import run_program
 from train.common.reproducible import write_json
+from train.common.terminal import run_program
 from train.face.data import read_image
 from train.face.detectors import DETECTORS, Found, open_detectors
 from train.face.photos import read_photos

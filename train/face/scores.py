@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from train.common.logistic import logit
-from train.common.options import add_hold_out, run_program
+from train.common.options import add_hold_out
 from train.common.reproducible import METRICS_FILE, command, versions, write_json
+from train.common.terminal import run_program
 
 if TYPE_CHECKING:
     from train.face.data import Photo

@@ -12,9 +12,8 @@ import argparse
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.common import accelerator
+from train.common import accelerator, options
 from train.common.checkpoints import must_exist
-from train.common.options import add_shared, parse_draws, require_at_least
 from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
@@ -80,13 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_start(parser.add_argument_group("starting point"))
     _add_model(parser.add_argument_group("model"))
     _add_training(parser.add_argument_group("training"))
-    add_shared(parser, Path("runs/mask"), seed=1)
+    options.add_run(parser, Path("runs/mask"), seed=1)
+    options.add_reports(parser)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("photos", nargs="*", type=Path, metavar="PHOTOS", help="data sets to train on; the layouts are below")
-    add("--data", action="append", type=Path, default=[], metavar="PATH", help="the same, as an option")
+    options.add_photos(parser, "data sets to train on; the layouts are below")
     add(
         "--label",
         action="append",
@@ -158,14 +157,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
 
 def _add_training(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add(
-        "--draw",
-        action="append",
-        default=[],
-        metavar="SOURCE=TIMES",
-        help="draw the faces of a source this many times more often; may be repeated (default: by the square root of "
-        "each source's size)",
-    )
+    options.add_draw(group, "the faces", "each source's size")
     add(
         "--margin",
         type=float,
@@ -206,7 +198,7 @@ def run(args: argparse.Namespace) -> int:
     """
     _check(args)
     check_out(args.out, args.resume, RESULTS)
-    args.draw = parse_draws(args.draw)
+    args.draw = options.parse_draws(args.draw)
     if args.mixed_precision:  # a missing GPU is told before the photos are looked at
         accelerator.use(mixed_precision=True)
     if args.preset == "report":
@@ -221,15 +213,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    args.data = [*args.photos, *args.data]
-    if not args.data:
-        raise ConfigError("Name the photos to learn from: python -m train mask photos/")
+    options.require_photos(args, "python -m train mask photos/")
     if args.preset == "report":
         _refuse_ignored(args)
     recipe.complete(args)
-    require_at_least(args, AT_LEAST)
-    if args.learning_rate is not None and not 0 < args.learning_rate <= 1:
-        raise ConfigError(f"--learning-rate is {args.learning_rate}: give a number above 0 and up to 1, such as 1e-4.")
+    options.require_at_least(args, AT_LEAST)
+    options.require_learning_rate(args)
     for path, option in recipe.named_models(args):
         must_exist(path, option)
     if not 0 < args.width <= 2:

@@ -19,7 +19,7 @@ from edge.values import BBox, Face, Frame, Image
 from edge.vision.models import FaceEntry, find_entry
 from edge.vision.pipeline import open_face_model
 from train.common.matching import SAME_FACE, match
-from train.common.options import progress
+from train.common.terminal import progress
 from train.mask.data import Sample, load
 from train.mask.locate import FACE_SHARE
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
-from train.common.options import run_program
 from train.common.reproducible import write_json
+from train.common.terminal import run_program
 from train.mask.data import Sample, drop_unreadable, load, read
 from train.mask.locate import YuNet, locate
 

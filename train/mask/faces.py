@@ -11,7 +11,7 @@ from pathlib import Path
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
 from train.common.dataset import Names
-from train.common.options import say
+from train.common.terminal import say
 from train.mask.data import Sample, hold_out
 from train.mask.device_boxes import Find, with_device_boxes
 from train.mask.locate import YuNet, locate

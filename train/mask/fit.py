@@ -18,10 +18,11 @@ from edge.vision.preprocess import normalise
 from train.common import accelerator, plots
 from train.common.average import Average, in_place
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
-from train.common.options import say, say_written
 from train.common.reproducible import command, versions, write_json
 from train.common.scalars import Scalars
+from train.common.schedule import warmed_cosine
 from train.common.start_models import SHIPPED
+from train.common.terminal import say, say_written
 from train.mask import door, gallery
 from train.mask.data import Sample
 from train.mask.device_boxes import DeviceDetector
@@ -183,17 +184,9 @@ class Run:
 
     def _schedule(self) -> Any:
         """Half an epoch up to the peak, then a cosine down to a thousandth of it."""
-        import keras
-
         steps = math.ceil(self.args.faces / self.args.batch)
-        rise = steps // 2
-        return keras.optimizers.schedules.CosineDecay(
-            self.peak * 0.1,
-            steps * (self.epochs - self.warmup) - rise,
-            alpha=0.001,
-            warmup_target=self.peak,
-            warmup_steps=rise,
-        )
+        total = steps * (self.epochs - self.warmup)
+        return warmed_cosine(self.peak, total, warmup=steps // 2, first=0.1, last=0.001)
 
     def _epoch(self, model: Any, deck: Deck, epoch: int) -> dict[str, Any]:
         import keras

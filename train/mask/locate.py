@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.errors import ConfigError
 from edge.values import BBox, Image
-from train.common.options import progress
+from train.common.terminal import progress
 from train.mask.data import Point, Sample, load
 
 DETECTOR_SIDE = 320

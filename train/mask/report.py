@@ -23,9 +23,9 @@ from edge.vision.preprocess import crop_face, resize
 from train.common import accelerator, plots
 from train.common.checkpoints import RunFolder, epoch_verbosity, save_model
 from train.common.dataset import Names
-from train.common.options import say, say_written
 from train.common.reproducible import command, versions, write_json
 from train.common.scalars import Scalars
+from train.common.terminal import say, say_written
 from train.mask import gallery
 from train.mask.data import Sample, load
 from train.mask.figures import describe, figures, indices

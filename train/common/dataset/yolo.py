@@ -19,7 +19,7 @@ from edge.values import BBox
 from train.common.dataset.files import photos_below, read_text
 from train.common.dataset.names import Names
 from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
-from train.common.options import progress
+from train.common.terminal import progress
 
 BOX = 4
 """Numbers of a box: more are a confidence, the points of a face, or those of a polygon."""
