@@ -8,7 +8,7 @@ VENV := .venv
 MASKGATE = $(VENV)/bin/python -m edge
 DEV := .venv-dev
 DEV_PYTHON := $(DEV)/bin/python
-# Who has the environment for development trains in it; others get one with what training needs.
+# Training uses the environment for development where there is one, else an environment with what training needs.
 TRAIN := $(if $(wildcard $(DEV)/.ready),$(DEV),.venv-train)
 TRAIN_PYTHON := $(TRAIN)/bin/python
 TRAIN_EXTRA := $(if $(shell command -v nvidia-smi 2>/dev/null),train,train-cpu)
@@ -92,10 +92,10 @@ edgetpu: $(TRAIN)/.ready ## compile the models for Google's Edge TPU, or predict
 eval: $(TRAIN)/.ready ## score the shipped models on annotated photos, by source: make eval DATA=faces/val.json MORE_DATA=
 	@$(TRAIN_PYTHON) -m train.evaluate $(foreach file,$(DATA) $(MORE_DATA),--data $(file)) --cases tests/hard_cases.json $(ARGS)
 
-eval-peers: $(TRAIN)/.ready ## score them beside published models: make eval-peers DATA=faces/val.json PEERS=peers/
+eval-peers: $(TRAIN)/.ready ## score them and published models alike: make eval-peers DATA=faces/val.json PEERS=peers/
 	@$(TRAIN_PYTHON) -m train.evaluate.against_peers --data $(DATA) --peers $(PEERS) $(ARGS)
 
-bench: $(DEV)/.ready ## measure speed, memory and scaling, beside others: make bench ARGS=--help
+bench: $(DEV)/.ready ## measure speed, memory and scaling, and compare with others: make bench ARGS=--help
 	@$(DEV_PYTHON) -m tests.bench --peers $(PEERS) --weights $(WEIGHTS) --data $(DATA) $(ARGS)
 
 demo-clip: $(DEV)/.ready ## make the demo clip again

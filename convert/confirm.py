@@ -63,22 +63,7 @@ def run(args: argparse.Namespace) -> int:
     content = quantize.to_int8(function, pictures)
     facts = check.read(content)
     check.check(facts, check.Expected((1, size, size, 3), {OUTPUT: (1, 1)}, frozenset({OUTPUT})))
-    entry = ConfirmEntry(
-        task="face-confirmation",
-        file=f"{args.name}.tflite",
-        sha256=hashlib.sha256(content).hexdigest(),
-        input=InputSize(width=size, height=size),
-        labels=("face",),
-        margin=margin,
-        rule=NO_RULE,
-        face_sha256=find_entry(Config().face.model, FaceEntry).sha256,
-        training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
-        data=provenance.describe_data(
-            [Path(path) for path in settings["data"]], [photo.source for photo in training], "photos"
-        ),
-        figures={},
-        card=f"{args.name}.md",
-    )
+    entry = _entry(args, stages, training, content, size)
     models = {"float": quantize.FloatModel(function), "int8": open_model(content, name=entry.file)}
     looks = {kind: Confirmation(model, entry) for kind, model in models.items()}
     compared, rule = compare(held, settings, looks)
@@ -90,6 +75,28 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"{tables.parity_tables(compared)}\n\n{publish.written(args.output, entry)}")
     return 0
+
+
+def _entry(
+    args: argparse.Namespace, stages: Sequence[Mapping[str, Any]], training: Sequence[Photo], content: bytes, size: int
+) -> ConfirmEntry:
+    """What the manifest says of the model before it was measured."""
+    settings = stages[-1]["settings"]
+    named = [Path(path) for path in settings["data"]]
+    return ConfirmEntry(
+        task="face-confirmation",
+        file=f"{args.name}.tflite",
+        sha256=hashlib.sha256(content).hexdigest(),
+        input=InputSize(width=size, height=size),
+        labels=("face",),
+        margin=float(settings["margin"]),
+        rule=NO_RULE,
+        face_sha256=find_entry(Config().face.model, FaceEntry).sha256,
+        training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
+        data=provenance.describe_data(named, [photo.source for photo in training], "photos"),
+        figures={},
+        card=f"{args.name}.md",
+    )
 
 
 def compare(

@@ -1,8 +1,8 @@
-"""Gives the channels between two convolutions like ranges, so that one int8 scale suits them all.
+"""Gives the channels between two convolutions the same range, so that one int8 scale suits them all.
 
-Between the pointwise and the depthwise convolution of a block nothing bends: a channel may be multiplied there and
-divided again, and what the block gives stays the same. int8 has one scale for all channels of a tensor, and a channel
-that moves little would get few of its steps. The kernels lose nothing: each of their channels has a scale of its own.
+Between the pointwise and the depthwise convolution of a block there is no activation: a channel may be multiplied there
+and divided again, and the block's output stays the same. int8 has one scale for all channels of a tensor, so a channel
+that moves little would get few of its steps. The kernels lose nothing: each of their channels has its own scale.
 Method: section 4.1 of https://arxiv.org/abs/1906.04721, for activations.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -92,20 +92,8 @@ def run(args: argparse.Namespace) -> int:
     unbias(level, pictures, lambda one: quantize.to_int8(quantize.freeze(one), pictures))
     sizes = [(width, height), *((across, down) for across, down in args.shape)]
     shapes = [_convert(args, model, level, size, pictures if size == own else pictures_for(*size)) for size in sizes]
-    entry = FaceEntry(
-        task="face-detection",
-        file=shapes[0].file,
-        sha256=shapes[0].sha256,
-        input=shapes[0].input,
-        labels=("face",),
-        strides=STRIDES,
-        shapes=tuple(_variant(one) for one in shapes[1:]),
-        float16=shapes[0].in_float16,
-        training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
-        data=provenance.describe_data(named, [photo.source for photo in photos], "photos"),
-        figures={},
-        card=f"{args.name}.md",
-    )
+    described = provenance.describe_data(named, [photo.source for photo in photos], "photos")
+    entry = _entry(args.name, shapes, stages, described)
     judged = calibrate.some_of(validation, args.limit, args.seed)
     print(f"Comparing float and int8 on {len(judged)} photos", flush=True)
     compared = compare(judged, shapes, entry, cases)
@@ -118,6 +106,27 @@ def run(args: argparse.Namespace) -> int:
     publish.stage(args.output, args.name, contents, entry.model_copy(update={"figures": figures}))
     print(f"{tables.parity_tables(compared)}\n\n{publish.written(args.output, entry)}")
     return 0
+
+
+def _entry(
+    name: str, shapes: Sequence[Converted], stages: Sequence[Mapping[str, Any]], data: tuple[str, ...]
+) -> FaceEntry:
+    """What the manifest says of the model before it was measured."""
+    first, *others = shapes
+    return FaceEntry(
+        task="face-detection",
+        file=first.file,
+        sha256=first.sha256,
+        input=first.input,
+        labels=("face",),
+        strides=STRIDES,
+        shapes=tuple(_variant(one) for one in others),
+        float16=first.in_float16,
+        training=" && ".join(provenance.portable_command(stage["command"]) for stage in stages),
+        data=data,
+        figures={},
+        card=f"{name}.md",
+    )
 
 
 def _read(paths: Sequence[Path]) -> list[Photo]:

@@ -51,12 +51,12 @@ def stages(path: Path, *needed: str) -> list[dict[str, Any]]:
     """Read the metrics of a training and of those that it built on, each after what it built on.
 
     A training builds on another where its command names a ``.keras`` file: to go on from it, or to learn its answers.
-    That one's ``metrics.json`` is expected beside it, unless the shipped models' manifest tells of a training into that
-    folder.
+    The ``metrics.json`` of the other one is expected next to that file, unless the shipped models' manifest tells of a
+    training into that folder.
 
     Args:
         path: Of the last training's ``metrics.json``.
-        needed: Keys that the last one must have, beside ``command``.
+        needed: Keys that the last one must have in addition to ``command``.
 
     Raises:
         ConfigError: One of them cannot be read, or they build on one another in a circle.

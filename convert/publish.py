@@ -39,7 +39,7 @@ Entry = FaceEntry | MaskEntry | ConfirmEntry
 Published = TypeVar("Published", FaceEntry, MaskEntry)
 
 SURE = {"sure_below": 0.05, "sure_above": 0.95}
-"""Of a first look. On faces held out of the trainings, the pair then errs as seldom as the larger model alone."""
+"""Where a first look is sure. With these bounds the pair errs no more often on held-out faces than the larger model."""
 
 
 def stage(folder: Path, name: str, contents: Mapping[str, bytes], entry: Entry) -> None:

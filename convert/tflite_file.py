@@ -63,7 +63,7 @@ class TensorFacts:
         shape: With the batch.
         dynamic: Whether a side is open until the model runs.
         constant: Whether its values are in the file.
-        scales: One, or one a channel; none where it is not quantized.
+        scales: One, or one per channel; empty where it is not quantized.
         zero_points: As many.
         axis: Of the channels.
         integers: The values, where they are a few constant int32 that are not quantized: axes, sizes, paddings.

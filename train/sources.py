@@ -34,11 +34,11 @@ class Source:
 
     Attributes:
         repository: Owner and name.
-        commit: Of the state that is read.
+        commit: The one that is fetched.
         licence: As the repository states it.
-        folder: In it, of the photos and their annotations.
-        labels: What its classes are called here, where that is not understood by itself.
-        yolo: Its classes in the order of their numbers, where it has YOLO's text files and no data.yaml.
+        folder: Where the photos and their annotations are in it.
+        labels: What its classes mean, where their names alone do not tell.
+        yolo: Its classes by number, where it has YOLO's text files but no data.yaml.
     """
 
     repository: str

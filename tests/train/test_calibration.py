@@ -1,4 +1,4 @@
-"""Calibration: what the error counts, and the temperature that mends it."""
+"""Calibration: what the error counts, and the temperature that reduces it."""
 
 import math
 from pathlib import Path

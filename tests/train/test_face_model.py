@@ -108,7 +108,7 @@ def test_a_yunet_start_equals_yunet() -> None:
         assert max(face.bbox.iou(bbox) for face in faces if face.score > 0.3) > 0.7
 
 
-@pytest.mark.skipif(not YUNET.exists(), reason="needs YuNet beside the project")
+@pytest.mark.skipif(not YUNET.exists(), reason="needs YuNet next to the project")
 def test_taught_scores_match_the_cells() -> None:
     model = face_model.build_face_model(320, 320, YUNET_WIDTHS)
     face_fit.start_from(f"yunet={YUNET}", model)

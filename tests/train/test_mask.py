@@ -542,7 +542,7 @@ class TestTraining:
         path = tmp_path / "mask.keras"
         classifier(32, 0.35, "none", 3, dropout=0).save(path)
         with pytest.raises(
-            ConfigError, match=r"metrics\.json does not tell door_ratios .*keep it beside the --teacher"
+            ConfigError, match=r"metrics\.json does not tell door_ratios .*keep it next to the --teacher"
         ):
             Teachers([path])
         path.write_bytes(path.read_bytes()[:1000])

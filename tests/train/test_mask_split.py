@@ -1,4 +1,4 @@
-"""Held-out photos: chosen by group and class, written down, and read by whoever measures."""
+"""Held-out photos: chosen by group and class, written down, and read when a model is measured."""
 
 from __future__ import annotations
 

@@ -33,23 +33,23 @@ class Average:
         self.weights: list[NDArray[np.float32]] = [weight.copy() for weight in model.get_weights()]
 
     def after_batch(self, done: int, batches: int) -> None:
-        """Take the model's present weights in, if it is their turn: ``done`` of an epoch's ``batches`` are."""
+        """Update the average after batch number ``done`` of an epoch of ``batches``, if it is due."""
         if done % AVERAGED_EVERY == 0 or done == batches:
             self.update()
 
     def update(self) -> None:
-        """Take in the model's present weights."""
+        """Update the average with the model's present weights."""
         self._updates += 1
         share = max(1 - MOMENTUM, 9 / (10 + self._updates))
         for mean, value in zip(self.weights, self._model.get_weights(), strict=True):
             mean[...] += (value - mean) * np.float32(share)
 
     def save(self, path: Path) -> None:
-        """Write the state, so that the averaging can go on later."""
+        """Write the state, so that a resumed run continues from it."""
         np.savez(path, *self.weights, updates=self._updates)
 
     def load(self, path: Path) -> None:
-        """Go on from a saved state.
+        """Continue from a saved state.
 
         Raises:
             ConfigError: The file is absent or broken.

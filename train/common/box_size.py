@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.values import BBox
 
 LARGER = 1.1
-"""Boxes that YuNet or annotators drew are taken so many times as wide and high.
+"""Factor by which boxes of YuNet and of annotators are enlarged, in width and in height.
 
 They hold the face from brow to chin; people who annotate heads draw up to 1.3 times as wide. This lies between.
 """

@@ -1,4 +1,4 @@
-"""A training run's folder: the last epoch with its optimiser, and the state that resuming goes on from."""
+"""A training run's folder: the last epoch with its optimiser, and the state from which a run is resumed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RunFolder:
     ) -> None:
         """Keep the model with its optimiser, other files, then the state.
 
-        All are written before the first takes its place, so that a run broken off goes on from files of one epoch.
+        All are written before the first takes its place, so that an interrupted run continues from files of one epoch.
 
         Args:
             model: A compiled keras.Model.
@@ -93,7 +93,7 @@ def save_model(model: Any, path: Path) -> None:
 
 @contextmanager
 def _no_parts_left(paths: Iterable[Path]) -> Iterator[None]:
-    """Where something cannot be written, for want of space say, what was written halfway gives its space back."""
+    """If a file cannot be written, for example because the disk is full, remove what was written halfway."""
     try:
         yield
     except OSError:
@@ -151,5 +151,5 @@ def saved_arrays(path: Path) -> Iterator[Any]:
 
 
 def epoch_verbosity() -> int:
-    """Keras's ``verbose``: a moving bar on a terminal, a line an epoch in a log."""
+    """Keras's ``verbose``: a moving bar on a terminal, one line per epoch in a log."""
     return 1 if sys.stdout.isatty() else 2

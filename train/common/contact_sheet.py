@@ -30,7 +30,7 @@ class Tile(NamedTuple):
 
 
 def around(image: Image, bbox: BBox, margin: float = 0.3) -> Image:
-    """The part of a picture around a box, with ``margin`` of the longer side on each side, as far as there is any."""
+    """The part of a picture around a box, with ``margin`` of its longer side on each side, where the picture has it."""
     height, width = image.shape[:2]
     reach = margin * max(bbox.width, bbox.height)
     x0, y0 = max(0, int(bbox.x0 - reach)), max(0, int(bbox.y0 - reach))

@@ -1,4 +1,4 @@
-"""The folder of results: checked before anything is read, and told about when the disk is full."""
+"""The folder of results: checks before a training, and messages when it cannot be written to."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from edge.errors import ConfigError
 from train.common.reproducible import METRICS_FILE
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where a file has no room."""
+"""Errors of a full disk, an exceeded quota or a file-size limit."""
 
 LEAST_FREE = 200 * 1024 * 1024
-"""Bytes that a training writes at most, about."""
+"""About the most that a training writes, in bytes."""
 
 
 def check_out(out: Path, resume: bool, results: Iterable[str]) -> None:
-    """See to it that a training can write to its folder, before an hour has been spent.
+    """Check that a training can write to its folder, before it spends an hour.
 
     Args:
         out: As given; made if need be.
-        resume: Whether the run that is there goes on.
+        resume: Whether to continue the run that is there.
         results: Files that an earlier run leaves.
 
     Raises:

@@ -18,12 +18,12 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
 
 
 def curves(path: Path, title: str, series: Mapping[str, Sequence[float | None]], ylabel: str) -> None:
-    """Draw one line a series over epochs counted from 1.
+    """Draw one line per series over epochs, counted from 1.
 
     Args:
         path: PNG to write.
         title: Above the plot.
-        series: Values an epoch by name; None where an epoch has none.
+        series: Values per epoch by name; None for an epoch without one.
         ylabel: What is plotted, with its unit.
     """
     figure, canvas = _figure(7, 4.5)
@@ -65,7 +65,7 @@ def confusion(path: Path, title: str, matrix: Sequence[Sequence[int]], labels: S
 
 
 def trade_off(path: Path, panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], x: str, y: str) -> None:
-    """Draw curves of what is gained against what it costs, a panel a group, two panels a row.
+    """Draw curves of what is gained against what it costs, one panel per group, two panels per row.
 
     Args:
         path: PNG to write.

@@ -8,7 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "models"
 
 SHIPPED = "shipped"
-"""Stands for the float model of the shipped one, where a model to start from is named."""
+"""Names the float form of the shipped model, as a model to start from."""
 
 MASK, FACE = FOLDER / "mask" / "mask.keras", FOLDER / "face" / "face.keras"
 

@@ -1,1 +1,1 @@
-"""The confirmation model: what the face model doubts is looked at again, one by one and larger."""
+"""Training the confirmation model, which takes a second, closer look at doubtful faces: ``python -m train confirm``."""

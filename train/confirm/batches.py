@@ -1,4 +1,4 @@
-"""Batches of varied candidates for keras: half of them faces. Import it lazily: it needs keras."""
+"""Batches of varied candidates, half of them faces. Import it lazily: it needs keras."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from train.confirm.views import varied, wide_crops
 from train.face.data import require_sources
 
 SMOOTHING = 0.01
-"""Truth is that far from 0 and 1: some annotations are wrong."""
+"""Label smoothing: some annotations are wrong."""
 
 SURE_FACE, SURE_OTHER = 0.08, 0.2
-"""How often candidates are drawn that the face model is right about, relative to those it is quite wrong about."""
+"""Weight of candidates that the face model judges rightly, relative to those that it judges entirely wrongly."""
 
 FOCUS = 1.5
-"""How much more often a face is drawn the lower its score is: the power of 1 - score."""
+"""A face weighs (1 - score) to this power: faces of low scores are drawn more often."""
 
 
 class ConfirmBatches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -32,10 +32,10 @@ class ConfirmBatches(keras.utils.PyDataset):  # type: ignore[misc]
         candidates: To draw from; their crops are kept in memory, 28 kB each.
         size: Of the model's input, in pixels.
         margin: Around the box on each side, as a share of its longer side.
-        batch: Pictures in a batch, an even number.
-        batches: In an epoch.
+        batch: Pictures per batch, an even number.
+        batches: Per epoch.
         draw: How many times more often candidates of a source are drawn.
-        seed: Of everything random.
+        seed: Of draws and variations.
         workers: Threads that prepare batches.
     """
 

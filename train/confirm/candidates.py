@@ -1,4 +1,4 @@
-"""What the face model takes for a face in photos, rightly or not: what a confirmation learns to tell apart."""
+"""The boxes that a confirmation model learns from: what the face model takes for a face, rightly or wrongly."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from train.face.data import Photo, read_image
 from train.face.teacher import FUSED, Found, Trust, doubting, read_found
 
 LEAST_SCORE = 0.2
-"""Of a candidate. What the face model gives less is too unlikely to be looked at again."""
+"""Minimum score of a candidate; faces of lower scores are not worth a second look."""
 
 IN_TILES = 0.01
-"""Added to that in tiles, of which there are many."""
+"""Added to the minimum score in tiles, because there are many of them."""
 
 CLOSELY = 3
-"""One training photo in so many is also searched in tiles, as ``maskgate check`` does: they show other mistakes."""
+"""One training photo in this many is also searched in tiles, as ``maskgate check`` does: tiles show other mistakes."""
 
 SAME, UNCLEAR = 0.4, 0.3
-"""IoU with an annotated face from which on a candidate is one, and below which it is none."""
+"""A candidate is a face from the first IoU with an annotated face on, and not a face below the second; between them it
+is left out."""
 
 ON_IGNORED = 0.25
-"""IoU with a region that counts neither way from which on a candidate does not count either."""
+"""Minimum IoU with an ignore region for a candidate to be left out."""
 
 SEEN_BY_TEACHER = 0.3
-"""IoU from which on a candidate is what the teachers found."""
+"""Minimum IoU of a candidate with a box that the teachers found."""
 
 SMALLEST = 6.0
 """Minimum short side of a candidate, in pixels of the photo."""
@@ -47,11 +48,11 @@ class Candidate(NamedTuple):
     """A box that may hold a face.
 
     Attributes:
-        photo: Where.
+        photo: The image file.
         source: Of the photo.
         box: x0, y0, x1, y1 in pixels of the photo.
-        score: That the face model gives; 0 for an annotated face that it misses.
-        face: Whether it is one.
+        score: From the face model; 0 for an annotated face that it misses.
+        face: Whether it is a face.
     """
 
     photo: Path
@@ -64,13 +65,13 @@ class Candidate(NamedTuple):
 def find(
     photos: Sequence[Photo], teachers: Path | None, thorough: Collection[str] = (), *, closely: bool = False
 ) -> list[Candidate]:
-    """The candidates in photos, as far as annotators or teachers tell what they are.
+    """The candidates in photos for which annotators or teachers tell whether they are faces.
 
     Args:
         photos: With their annotations.
         teachers: What ``python -m train.face.fuse`` wrote of them, or None.
         thorough: Sources whose annotators are trusted more than the teachers; see ``train.face.teacher.doubting``.
-        closely: Search one photo in ``CLOSELY`` in tiles, too.
+        closely: Also search one photo in ``CLOSELY`` in tiles.
 
     Raises:
         ConfigError: A photo cannot be decoded, or the teachers do not tell of one.
@@ -105,17 +106,18 @@ def _candidates(
         for face, verdict in zip(faces, verdicts, strict=True)
         if verdict is not None and face.bbox.short_side >= SMALLEST
     ]
-    missed = photo.boxes[_most(ious(photo.boxes, boxes)) < UNCLEAR]
+    missed = photo.boxes[_largest(ious(photo.boxes, boxes)) < UNCLEAR]
     shown = [BBox(*corners) for corners in missed.tolist()]
     return found + [Candidate(photo.path, photo.source, box, 0.0, True) for box in shown if box.short_side >= SMALLEST]
 
 
 def _verdicts(boxes: NDArray[np.float32], photo: Photo, rows: Found, trust: Trust) -> list[bool | None]:
     """Whether each box is a face; None where nobody can tell."""
-    annotated, ignored = _most(ious(boxes, photo.boxes)), _most(ious(boxes, photo.ignore))
+    annotated, ignored = _largest(ious(boxes, photo.boxes)), _largest(ious(boxes, photo.ignore))
     seen = np.where(ious(boxes, rows[:, :4]) >= SEEN_BY_TEACHER, rows[:, 4], 0.0)
     return [
-        _verdict(*each, trust) for each in zip(annotated.tolist(), ignored.tolist(), _most(seen).tolist(), strict=True)
+        _verdict(*each, trust)
+        for each in zip(annotated.tolist(), ignored.tolist(), _largest(seen).tolist(), strict=True)
     ]
 
 
@@ -126,6 +128,6 @@ def _verdict(annotated: float, ignored: float, teachers: float, trust: Trust) ->
     return None if unclear else False
 
 
-def _most(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _largest(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """The largest of each row of (N, M): (N,); 0 where there are none."""
     return values.max(axis=1, initial=0.0)  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
 from train.common import accelerator, options
@@ -13,6 +14,9 @@ from train.common.out_folder import check_out
 from train.common.reproducible import METRICS_FILE
 from train.common.start_models import SHIPPED
 from train.common.terminal import say
+
+if TYPE_CHECKING:
+    from train.confirm.fit import Settings
 
 EPILOG = """\
 The shipped face model searches the photos for whatever may be a face. Each such box is cut out, and the model learns to
@@ -88,9 +92,20 @@ def run(args: argparse.Namespace) -> int:
     )
     require_sources(photos.training, [*args.thorough, *draw], "--thorough or --draw")
     say(accelerator.use(mixed_precision=False))
-    from train.confirm.fit import Run, Settings
+    from train.confirm.fit import Run
 
-    settings = Settings(
+    training = Run(_settings(args, draw), args.out, args.workers, args.resume)
+    training.fit(
+        find(photos.training, args.teacher, args.thorough, closely=True),
+        find(photos.held_out, args.teacher, args.thorough),
+    )
+    return 0
+
+
+def _settings(args: argparse.Namespace, draw: dict[str, float]) -> Settings:
+    from train.confirm.fit import Settings
+
+    return Settings(
         data=tuple(str(path) for path in args.data),
         teacher=args.teacher and str(args.teacher),
         thorough=tuple(args.thorough),
@@ -106,12 +121,6 @@ def run(args: argparse.Namespace) -> int:
         draw=draw,
         seed=args.seed,
     )
-    training = Run(settings, args.out, args.workers, args.resume)
-    training.fit(
-        find(photos.training, args.teacher, args.thorough, closely=True),
-        find(photos.held_out, args.teacher, args.thorough),
-    )
-    return 0
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -31,9 +31,9 @@ DROPOUT = 0.2
 WARMUP = 1 / 12
 WEIGHT_DECAY = 0.02
 FOR_STATISTICS = 512
-"""Views that a wider start model is cut down by."""
+"""Training views on which the channels to keep of a wider start model are chosen."""
 
-AT_ONCE = 128
+PREDICT_BATCH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class Settings:
         size: Of the model's input, in pixels.
         margin: Around the box on each side, as a share of its longer side.
         epochs: In all.
-        batches: In an epoch.
-        batch: Candidates in a batch.
-        learning_rate: At its peak.
-        hold_out: The part of the photos that the epoch is chosen by.
+        batches: Per epoch.
+        batch: Candidates per batch.
+        learning_rate: Its peak.
+        hold_out: Share of the photos that the best epoch is chosen by.
         draw: How many times more often candidates of a source are drawn.
-        seed: Of everything random.
+        seed: Of the split, the weights and the draws.
     """
 
     data: tuple[str, ...]
@@ -115,7 +115,7 @@ class Run:
         truth = np.array([one.face for one in held_out], np.float32)
 
         def measure(epoch: int, logs: Mapping[str, float]) -> None:
-            answers = np.asarray(model.predict(pictures, batch_size=AT_ONCE, verbose=0))[:, 0]
+            answers = np.asarray(model.predict(pictures, batch_size=PREDICT_BATCH, verbose=0))[:, 0]
             self._keep(model, {"epoch": epoch + 1, "loss": round(logs["loss"], 5), "held_out": figures(answers, truth)})
 
         resumable.fit(model, batches, self._metrics, epochs=settings.epochs, measure=measure)
@@ -181,7 +181,7 @@ def optimiser(settings: Settings) -> keras.optimizers.Optimizer:
 
 
 def figures(answers: NDArray[np.float32], truth: NDArray[np.float32]) -> dict[str, float]:
-    """Of answers (N,): cross-entropy, both classes alike, and the area under the ROC curve."""
+    """The cross-entropy of answers, (N,), averaged over both classes, and the area under their ROC curve."""
     from sklearn.metrics import roc_auc_score
 
     sure = np.clip(answers.astype(np.float64), 1e-6, 1 - 1e-6)

@@ -26,7 +26,7 @@ LEAST_VISIBLE = 0.4
 
 
 WHOLE_SHARE = 0.3
-"""Of the pictures of one photo, those that are not zoomed in on a face: a camera's picture is not either."""
+"""Share of the pictures of one photo that are not zoomed in on a face, as a camera's picture is not."""
 
 
 Generator = np.random.Generator
@@ -179,7 +179,7 @@ def relight(scene: Scene, rng: Generator) -> Image:
 
 
 def _colour(image: Image, rng: Generator) -> Image:
-    """Gain, offset, gamma and tint through one table a channel."""
+    """Gain, offset, gamma and tint through one table per channel."""
     levels = np.arange(256, dtype=np.float32) / 255
     gain, offset = rng.uniform(0.7, 1.3), rng.uniform(-0.1, 0.1)
     gamma = float(np.exp(rng.uniform(np.log(0.65), np.log(1.5))))

@@ -28,14 +28,14 @@ class FaceBatches(keras.utils.PyDataset):  # type: ignore[misc]
     Args:
         photos: To draw from; decoded ones are kept in memory.
         size: Of the square input, in pixels.
-        batch_size: Pictures a batch.
-        batches: An epoch.
-        seed: Of everything random.
+        batch_size: Pictures per batch.
+        batches: Per epoch.
+        seed: Of draws and variations.
         workers: Threads that prepare batches.
         seek_hard: See ``train.face.data.Photo.draws``.
         draw: See ``train.face.data.source_weights``.
         negatives: See ``train.face.data.source_weights``.
-        distil: Scores the cells of a picture, see ``train.face.distil``; the targets then are a pair with its scores.
+        distil: Scores the cells of a picture, see ``train.face.distil``; targets then are pairs of boxes and scores.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from edge.errors import ConfigError
 from edge.values import Image
 
 ENOUGH, MOST_HELD = 20, 0.2
-"""Photos to choose the epoch by, if that is no more than this part of them."""
+"""Minimum number of held-out photos, as long as that is no larger a share of all photos than the second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +132,7 @@ def overlaps(box: NDArray[np.float32], others: NDArray[np.float32]) -> bool:
 
 
 class FromSource(Protocol):
-    """What has a source."""
+    """Something that comes from a source, such as a photo."""
 
     @property
     def source(self) -> str:

@@ -1,4 +1,4 @@
-"""What a published detector scores in each cell of a training picture, for the detector to learn beside the boxes.
+"""What a published detector scores in each cell of a training picture, for the detector to learn in addition to boxes.
 
 Annotations say where faces are. They do not say how much like a face everything else looks, which a detector knows that
 learned from many more photos. YuNet's maps have the cells of this detector's.

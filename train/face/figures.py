@@ -1,4 +1,4 @@
-"""How well faces are found: recall by size, unmatched boxes a photo, average precision."""
+"""How well faces are found: recall by size, unmatched boxes per photo, average precision."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def score(photos: Sequence[Photo], found: Sequence[Sequence[Face]]) -> dict[str,
 
     Returns:
         ``ap`` (IoU 0.5 to 0.95) and ``ap50`` by pycocotools; for each threshold of ``THRESHOLDS`` a ``recall`` by
-        face size at IoU 0.3, and ``unmatched`` boxes a photo; ``faces`` by size.
+        face size at IoU 0.3, and ``unmatched`` boxes per photo; ``faces`` by size.
     """
     figures: dict[str, Any] = {"photos": len(photos), **precision(photos, found)}
     sides = np.array([side for photo in photos for side in _short_sides(photo)])
@@ -104,7 +104,7 @@ def describe(figures: dict[str, Any]) -> str:
     for threshold in THRESHOLDS:
         at = figures[f"at_{threshold}"]
         recall = ", ".join(f"{name} {'-' if rate is None else f'{rate:.3f}'}" for name, rate in at["recall"].items())
-        parts.append(f"at {threshold} recall {recall}, unmatched a photo {at['unmatched']:.2f}")
+        parts.append(f"at {threshold} recall {recall}, unmatched per photo {at['unmatched']:.2f}")
     return "; ".join(parts)
 
 

@@ -54,16 +54,16 @@ class Settings:
         size: Width and height of the finished model's input, in pixels.
         train_size: Side of training pictures, in pixels.
         epochs: In all.
-        batches: In an epoch.
-        batch: Pictures in a batch.
-        learning_rate: At its peak.
-        hold_out: The part of the photos that the epoch is chosen by.
+        batches: Per epoch.
+        batch: Pictures per batch.
+        learning_rate: Its peak.
+        hold_out: Share of the photos that the best epoch is chosen by.
         seek_hard: How many times more often a face is drawn that the ``weights`` miss.
         draw: How many times more often photos of a source are drawn.
         negatives: The share of photos drawn that have no face.
         thorough: Sources whose annotators are trusted more than the teacher.
-        distil: YuNet file whose scores are learned beside the boxes, or None.
-        seed: Of everything random.
+        distil: YuNet file whose scores are learned in addition to boxes, or None.
+        seed: Of the split, the weights and the draws.
     """
 
     data: tuple[str, ...]

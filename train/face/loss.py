@@ -20,7 +20,7 @@ FACE, PADDING, IGNORE = 1.0, 0.0, -1.0
 """The last column of a target: a face to find, an unused row, a region that counts neither way."""
 
 REACH = 4
-"""Cells a side of the square around a face's centre that may find it, on each stride."""
+"""Side, in cells, of the square around a face's centre whose cells may find it, on each stride."""
 
 LARGEST_IN_STRIDES = 10
 """The longest side of a face that a stride below the last may find, in strides."""

@@ -1,4 +1,4 @@
-"""Scores that two convolutions gave in turn, as the one that ``train.face.model`` has in their place.
+"""Merges the two convolutions that gave the scores of earlier detectors into the one that ``train.face.model`` has.
 
 A pointwise and a depthwise convolution and a weighted sum are together one convolution, but in the outermost cells:
 what lies outside the picture is 0 for the second of the two, not for the first.

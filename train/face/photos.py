@@ -94,15 +94,14 @@ def write_split(path: Path, faces: Faces) -> None:
     """Write down which photos are learned from and which are held out, with their boxes."""
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
-    for part, photos in ((Part.TRAIN, faces.training), (Part.VALIDATION, faces.held_out)):
-        for photo in photos:
-            number = len(images) + 1
-            named = {"id": number, "file_name": str(photo.path.resolve()), "source": photo.source, "split": part.value}
-            images.append(named)
-            for ignore, boxes in enumerate((photo.boxes, photo.ignore)):
-                for x0, y0, x1, y1 in boxes.tolist():
-                    one = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "ignore": ignore}
-                    annotations.append({**one, "bbox": [x0, y0, x1 - x0, y1 - y0]})
+    split = [*((Part.TRAIN, one) for one in faces.training), *((Part.VALIDATION, one) for one in faces.held_out)]
+    for number, (part, photo) in enumerate(split, 1):
+        named = {"id": number, "file_name": str(photo.path.resolve()), "source": photo.source, "split": part.value}
+        images.append(named)
+        boxes = [(0, box) for box in photo.boxes.tolist()] + [(1, box) for box in photo.ignore.tolist()]
+        for ignore, (x0, y0, x1, y1) in boxes:
+            one = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "ignore": ignore}
+            annotations.append({**one, "bbox": [x0, y0, x1 - x0, y1 - y0]})
     write_json(path, {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "face"}]})
 
 

@@ -22,7 +22,7 @@ from train.face.data import Photo, overlaps, read_image
 
 
 class Trust(NamedTuple):
-    """From which score on what a teacher finds is a face to learn, and from which on it counts neither way."""
+    """Minimum scores at which what a teacher finds is learned as a face, and at which it counts neither way."""
 
     sure: float
     doubtful: float
@@ -128,13 +128,13 @@ def look(photos: Sequence[Photo], teacher: Path, cache: Path, say: Callable[[str
     Raises:
         ConfigError: The teacher cannot be loaded.
     """
-    eye = Teacher(teacher)
+    net = Teacher(teacher)
     known: dict[str, list[list[float]]] = json.loads(cache.read_text("utf-8")) if cache.exists() else {}
     found = []
     for number, photo in enumerate(photos, start=1):
         key = str(photo.path)
         if key not in known:
-            known[key] = np.round(eye.find(read_image(photo.path)), 3).tolist()
+            known[key] = np.round(net.find(read_image(photo.path)), 3).tolist()
         if number % 1000 == 0:
             say(f"the teacher has seen {number} of {len(photos)} photos")
         found.append(_larger(np.array(known[key], np.float32).reshape(-1, 5)))

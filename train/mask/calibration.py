@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: expected calibration error, and the temperature that mends the most of it.
+"""How far probabilities can be believed: expected calibration error, and the temperature that reduces it most.
 
 Both as in Guo et al., On Calibration of Modern Neural Networks (https://arxiv.org/abs/1706.04599).
 """
@@ -79,7 +79,7 @@ def fit_temperature(judged: Judged, weights: NDArray[np.float64] | None = None) 
     """The temperature of least ``log_loss``, which is convex in its inverse: found by ternary search.
 
     Args:
-        judged: At least one face, none of which is measured on afterwards.
+        judged: At least one face; do not measure on these afterwards.
         weights: (N,) of the faces, where they are not to count alike.
     """
     low, high = 1 / MOST_TEMPERATURE, 1 / LEAST_TEMPERATURE

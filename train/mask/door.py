@@ -46,7 +46,7 @@ class Settled(NamedTuple):
 
 
 UNSETTLED = Settled()
-"""Of a start that nobody settled."""
+"""Of a start model whose settings were not recorded."""
 
 
 def shares() -> dict[Label, float]:

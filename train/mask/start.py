@@ -93,7 +93,7 @@ def _told(path: Path) -> dict[str, Any]:
 
 
 def _told_by_manifest(path: Path) -> dict[str, Any]:
-    """What the manifest beside a .tflite keeps of its run's metrics; only the default recipe names a kept epoch."""
+    """What the manifest next to a .tflite keeps of its run's metrics; only the default recipe names a kept epoch."""
     entry = find_entry(str(path.resolve()), MaskEntry)
     training = entry.figures.get("training") or [{}]
     kept = training[-1].get("kept_epoch")

@@ -63,7 +63,7 @@ def door_ratios(metrics: Path) -> NDArray[np.float64]:
         return np.array(json.loads(metrics.read_text(encoding="utf-8"))["door_ratios"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{metrics} does not tell door_ratios ({in_words(error)}): keep it beside the --teacher."
+            f"{metrics} does not tell door_ratios ({in_words(error)}): keep it next to the --teacher."
         ) from error
 
 

@@ -78,7 +78,7 @@ def _field(entry: Any, key: str, where: str) -> Any:
 
 
 def _plain(identity: Any) -> Any:
-    """An id as it can be compared: a list or an object is none, and finds nothing."""
+    """An id that can be compared; a list or an object becomes text, which matches nothing."""
     return identity if isinstance(identity, Hashable) else str(identity)
 
 

@@ -57,7 +57,7 @@ class Names:
             if not equals or not name:
                 raise ConfigError(f"--label {word}: write NAME=LABEL, for example --label masked={LABELS[0]}.")
             if label not in (*LABELS, FACE, SKIP):
-                raise ConfigError(f"--label {word}: {label!r} is none of {', '.join((*LABELS, FACE, SKIP))}.")
+                raise ConfigError(f"--label {word}: {label!r} is not one of {', '.join((*LABELS, FACE, SKIP))}.")
             given[name] = str(label)
         return cls(given)
 
