@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,10 @@ from deploy.model import read_model
 from edge.cli import main as maskgate
 from edge.vision.models import read_manifest
 from tests.train import own_photos
+from tests.train.mask_photos import eager
 from train.__main__ import main as train
+
+__all__ = ["eager"]
 
 PAGE = Path(__file__).parents[2] / "docs/train.md"
 
@@ -35,14 +37,6 @@ def arguments(target: str, section: str) -> list[str]:
     words = next(words for words in steps(section) if words[:2] == ["make", target])
     given = dict(word.split("=", 1) for word in words[2:])
     return shlex.split(given["ARGS"])
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    tf = pytest.importorskip("tensorflow")
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.training

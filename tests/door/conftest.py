@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +15,9 @@ from edge.config import CameraSettings
 from edge.door import wiring as daemon
 from edge.errors import CameraError
 from tests.door.fake_door import BARE, FPS, MASKED, NOBODY, Doorway, FakeAlert, FakePipeline, picture
+from tests.stand_ins.disk import full_disk
+
+__all__ = ["full_disk"]
 
 
 @pytest.fixture
@@ -43,22 +44,6 @@ def alert(monkeypatch: pytest.MonkeyPatch) -> FakeAlert:
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return tmp_path / "counts.db"
-
-
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system without a byte to spare."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", place], capture_output=True, check=False)
-    if mount.returncode != 0:
-        pytest.skip("only root may mount")
-    try:
-        with contextlib.suppress(OSError):
-            (place / "filler").write_bytes(bytes(2**20))
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
 
 
 @pytest.fixture

@@ -16,21 +16,14 @@ import pytest
 from convert import provenance, tables
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
-from tests.train.test_mask import FAST, folders, sample
+from tests.train.mask_photos import FAST, eager, folders, sample
 from train.__main__ import main
 from train.common.scalars import Scalars
 from train.mask import door, gallery
 
+__all__ = ["eager"]
+
 SHORT = ["--faces", "8", "--members", "1", "--warmup-epochs", "0", "--train-from", "block_16"]
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    """Run TensorFlow without building graphs: for a few tiny batches that takes a fraction of the time."""
-    tf = pytest.importorskip("tensorflow")
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

@@ -47,13 +47,6 @@ LAMP, BUZZER, RELAY = (
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    started = Broker(tmp_path).start()
-    yield started
-    started.stop()
-
-
-@pytest.fixture
 def listener(broker: Broker) -> Iterator[Listener]:
     listener = Listener(broker.port)
     yield listener
@@ -559,7 +552,7 @@ class TestCommands:
 
 
 class TestDocumentation:
-    PAGE = (Path(__file__).parents[2] / "docs/reference/mqtt.md").read_text("utf-8")
+    PAGE = (Path(__file__).parents[3] / "docs/reference/mqtt.md").read_text("utf-8")
 
     def test_examples_name_real_entities(self, commanded: Publisher, listener: Listener) -> None:
         document = described(listener)

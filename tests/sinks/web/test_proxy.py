@@ -24,7 +24,7 @@ from tests.stand_ins.screens import PICTURE, Door, open_door, person
 
 __all__ = ["browser"]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 NGINX, CADDY, STUNNEL = (shutil.which(name, path=PATH) for name in ("nginx", "caddy", "stunnel"))
 SHOWN = ("", "operator", "api/status", "metrics", "picture", "events")
