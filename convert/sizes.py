@@ -51,7 +51,7 @@ class Row:
         masked_wrongly_alarmed: Of masked ones.
         badly_worn_flagged: Of badly worn ones.
         bytes: Of the file.
-        milliseconds: Of processor time, of one face on one thread.
+        milliseconds: CPU time for one face, on one thread.
     """
 
     width: float
@@ -156,7 +156,7 @@ def _converted(out: Path, width: float, size: int) -> tuple[MaskEntry, Model]:
 
 
 def _time(models: Sequence[Model]) -> list[float]:
-    """The median of `LOOKS` at random pictures, of each model in turn, in milliseconds of processor time."""
+    """The median of `LOOKS` at random pictures, of each model in turn, in milliseconds of CPU time."""
     rng = np.random.default_rng(1)
     pictures = [rng.integers(-128, 128, model.input.shape, np.int8) for model in models]
     times: list[list[float]] = [[] for _ in models]

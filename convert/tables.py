@@ -84,7 +84,7 @@ def face_tables(parity: Mapping[str, Any]) -> str:
             recalls = [percent(figures[key]["recall"][size]) for figures in (before, after)]
             rows.append([f"recall at {threshold}, faces of {_pixels(size)} ({faces})", *recalls])
         unmatched = [number(figures[key]["unmatched"]) for figures in (before, after)]
-        rows.append([f"unmatched boxes a photo at {threshold}", *unmatched])
+        rows.append([f"unmatched boxes per photo at {threshold}", *unmatched])
     changes = [
         [
             f"at {key.removeprefix('at_')}",

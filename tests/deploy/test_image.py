@@ -1,7 +1,7 @@
 """Card images: what is put into a base, and which bases and settings are refused.
 
 The base is a small one with the two partitions of a Raspberry Pi OS image; what was made of it is read by debugfs and
-mtools and judged by e2fsck and sfdisk. How such a card boots is in test_system_image.py.
+mtools and judged by e2fsck and sfdisk. How such a card boots is in tests/system/test_image.py.
 """
 
 from __future__ import annotations

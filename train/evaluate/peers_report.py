@@ -33,14 +33,14 @@ PANELS = {**SIZES, ALL_SIZES: (0.0, float("inf"))}
 
 
 class Point(NamedTuple):
-    """Of a detector at one threshold: the share of faces found, and boxes a photo where no face is annotated."""
+    """Of a detector at one threshold: the share of faces found, and boxes per photo where no face is annotated."""
 
     recall: float
     unmatched: float
 
 
 class Times(NamedTuple):
-    """Milliseconds of processor time a photo, median: to find its faces, and to find and judge them."""
+    """Milliseconds of CPU time per photo, median: to find its faces, and to find and judge them."""
 
     find: float
     both: float
@@ -81,7 +81,7 @@ def curve(outcomes: Sequence[Outcome], low: float, high: float) -> list[Point]:
 
 
 def unmatched_at(points: Sequence[Point], least: float) -> float | None:
-    """Unmatched boxes a photo where a curve first reaches a recall; None where it never does."""
+    """Unmatched boxes per photo where a curve first reaches a recall; None where it never does."""
     return next((point.unmatched for point in points if point.recall >= least), None)
 
 
@@ -91,23 +91,24 @@ def report(rows: Sequence[Row], photos: int) -> str:
     return "\n\n".join(
         [
             f"{photos} photos; a face is found at IoU {SAME_FACE}; masks are judged on faces found of 40 px and more; "
-            f"AP by pycocotools, all sizes. Times: processor time, one thread, interleaved, median, on {machine()}.",
+            f"AP by pycocotools, all sizes. Times: CPU time, one thread, interleaved, median, on {machine()}.",
             _main_table(rows),
-            "Unmatched boxes a photo where a detector reaches that recall:\n\n" + _equal_recall_table(_detectors(rows)),
+            "Unmatched boxes per photo at which a detector reaches that recall:\n\n"
+            + _equal_recall_table(_detectors(rows)),
             "Settings:\n\n" + settings,
         ]
     )
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Plot recall against unmatched boxes a photo, a panel a size, a line a detector."""
+    """Plot recall against unmatched boxes per photo: one panel per face size, one line per detector."""
     panels = {
         f"faces of {name}" if name != ALL_SIZES else name: {
             _detector_name(row): curve(row.outcomes, *bounds) for row in _detectors(rows)
         }
         for name, bounds in PANELS.items()
     }
-    plots.trade_off(path, panels, "unmatched boxes a photo", "recall at IoU 0.3")
+    plots.trade_off(path, panels, "unmatched boxes per photo", "recall at IoU 0.3")
 
 
 def machine_readable(rows: Sequence[Row], data: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def _names(paths: Iterable[Path]) -> str:
 
 
 def case_table(counts: Sequence[CaseCount]) -> str:
-    """A line a hard case, in counts."""
+    """One line per hard case, in counts."""
     if not any(count.faces for count in counts):
         return "None of the hard cases is among these photos."
     rows = [(count.name, *(str(number) for number in count[1:])) for count in counts]
@@ -144,7 +144,7 @@ def _figure_table(outcomes: Sequence[Outcome], values: Figures, table: Mapping[s
         ("Masked faces labelled other than with_mask", share_text(flagged(table[Label.WITH_MASK]))),
         ("Badly worn masks labelled other than with_mask", share_text(flagged(table[Label.MASK_WORN_INCORRECTLY]))),
         ("Faces of unknown state labelled other than with_mask", share_text(flagged(table[UNKNOWN]))),
-        ("Boxes where no face is annotated, a photo", f"{values.unmatched_per_photo:.3f} ({unmatched})"),
+        ("Boxes per photo where no face is annotated", f"{values.unmatched_per_photo:.3f} ({unmatched})"),
     ]
     if values.ap_30 is not None:
         rows.append(("Average precision of boxes at IoU 0.3 / 0.5", f"{values.ap_30:.3f} / {values.ap_50:.3f}"))

@@ -130,13 +130,13 @@ def report_classifier(size: int, width: float, weights: str, classes: int) -> An
 def for_door(model: Any, log_ratios: Sequence[float], temperature: float = 1.0) -> Any:
     """A copy of a trained classifier, in 32 bits, that is calibrated and expects the class shares of a door.
 
-    Logits are divided by the temperature (Guo et al. 2017, https://arxiv.org/abs/1706.04599). The bias of the softmax
-    then gains ln(expected share / drawn share) a class, which is Bayes' rule for a changed prior (Saerens et al. 2002,
-    https://doi.org/10.1162/089976602753284446).
+    Logits are divided by the temperature (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Then ln(expected share /
+    drawn share) of each class is added to the bias of the softmax, which is Bayes' rule for a changed prior (Saerens et
+    al. 2002, https://doi.org/10.1162/089976602753284446).
 
     Args:
         model: From `classifier`; left as it is, and its copy carries no optimiser.
-        log_ratios: One a class, in the order of the outputs.
+        log_ratios: One per class, in the order of the outputs.
         temperature: Above 1 makes it less sure.
     """
     import keras

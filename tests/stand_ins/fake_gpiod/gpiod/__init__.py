@@ -2,7 +2,7 @@
 
 A chip is a folder ``gpiochipN`` with a file ``label`` and a folder a line, named by its offset: ``level`` holds what a
 meter at the pin would show, ``used`` who drives it, ``presses`` a line for each edge that waits to be read. Signatures
-are those of the real package; test_alerts_gpiod.py compares them.
+are those of the real package; tests/alerts/test_gpiod.py compares them.
 """
 
 from __future__ import annotations
