@@ -99,8 +99,10 @@ def _broker() -> Iterator[int | None]:
         return
     port = _free_port()
     with subprocess.Popen([program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        yield port
-        process.terminate()
+        try:
+            yield port
+        finally:
+            process.terminate()
 
 
 def _await_page(url: str, limit: float = 30.0) -> None:

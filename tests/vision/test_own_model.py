@@ -12,7 +12,7 @@ from edge.board.findings import Machine, State
 from edge.config import Config, load
 from edge.config.own_model import own_model
 from edge.errors import ModelError
-from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, load_model
+from edge.vision.models import SHIPPED_MANIFEST, FaceEntry, MaskEntry, find_model, load_model
 
 
 @pytest.fixture
@@ -52,6 +52,13 @@ def test_what_is_not_there_is_said(folder: Path, name: str, words: str) -> None:
 def test_another_kind_of_model_is_named(folder: Path) -> None:
     with pytest.raises(ModelError, match="describes 0 such models"):
         load_model(f"{folder}", FaceEntry)
+
+
+def test_names_come_from_the_manifest_alone(folder: Path) -> None:
+    (folder / "mask-small.tflite").unlink()
+    assert find_model(f"{folder}", MaskEntry).title == "door, your own"
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(f"{folder}", MaskEntry)
 
 
 def test_several_models_need_a_name() -> None:

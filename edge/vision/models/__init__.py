@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -55,24 +56,25 @@ __all__ = [
 MANIFEST_NAME = "manifest.json"
 SHIPPED_MANIFEST = Path(__file__).parent / MANIFEST_NAME
 
+ASKS, CONFIRMED = "asks it first", "is confirmed by it"
+"""What a model does with the one that helps it."""
+
 Entry = TypeVar("Entry", bound=ModelEntry)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile(Generic[Entry]):
-    """A model whose bytes are those that the manifest promises.
+class KnownModel(Generic[Entry]):
+    """A model in a manifest. Its file was not looked at.
 
     Attributes:
         name: In the manifest.
         path: Of the file.
         entry: What the manifest says of it.
-        content: The file's bytes.
     """
 
     name: str
     path: Path
     entry: Entry
-    content: bytes
 
     @property
     def shipped(self) -> bool:
@@ -83,6 +85,25 @@ class ModelFile(Generic[Entry]):
     def title(self) -> str:
         """What to call it in front of people."""
         return self.name if self.shipped else f"{self.name}, your own"
+
+    def load(self) -> ModelFile[Entry]:
+        """Read the file, whose bytes are hashed before anything else sees them.
+
+        Raises:
+            ModelError: It is absent or altered.
+        """
+        return ModelFile(self.name, self.path, self.entry, proven_bytes(self.path, self.entry.sha256))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile(KnownModel[Entry]):
+    """A model whose bytes are those that the manifest promises.
+
+    Attributes:
+        content: The file's bytes.
+    """
+
+    content: bytes
 
 
 def read_manifest(path: Path = SHIPPED_MANIFEST) -> Manifest:
@@ -106,24 +127,21 @@ def read_manifest(path: Path = SHIPPED_MANIFEST) -> Manifest:
 
 
 def load_model(reference: str, kind: type[Entry]) -> ModelFile[Entry]:
-    """Find a model by name and read its bytes, which are hashed before anything else sees them.
+    """Find a model and read its bytes, which are hashed before anything else sees them; see ``find_model``.
+
+    Raises:
+        ModelError: There is no such model, it has another task, or its file is absent or altered.
+    """
+    return find_model(reference, kind).load()
+
+
+def find_model(reference: str, kind: type[Entry]) -> KnownModel[Entry]:
+    """Find a model by name.
 
     Args:
         reference: A name in the shipped manifest (``face``), ``PATH/manifest.json#name``, a folder with a manifest that
             has one model of this kind, or a .tflite next to its manifest.
         kind: The entry that its task asks for, such as ``FaceEntry``.
-
-    Raises:
-        ModelError: There is no such model, it has another task, or its file is absent or altered.
-    """
-    entry = find_entry(reference, kind)
-    manifest_path, name = _located(reference, kind)
-    path = manifest_path.parent / entry.file
-    return ModelFile(name, path, entry, proven_bytes(path, entry.sha256))
-
-
-def find_entry(reference: str, kind: type[Entry]) -> Entry:
-    """What the manifest says of a model; see ``load_model``.
 
     Raises:
         ModelError: There is no such model, or it has another task.
@@ -138,11 +156,16 @@ def find_entry(reference: str, kind: type[Entry]) -> Entry:
     entry = models[name]
     if not isinstance(entry, kind):
         raise ModelError(f"The model {name!r} in {manifest_path} is for {entry.task}; name one for the task asked.")
-    return entry
+    return KnownModel(name, manifest_path.parent / entry.file, entry)
+
+
+def find_entry(reference: str, kind: type[Entry]) -> Entry:
+    """What the manifest says of a model; see ``find_model``."""
+    return find_model(reference, kind).entry
 
 
 def is_shipped(reference: str) -> bool:
-    """Whether a reference names a model that came with maskgate; see ``load_model``."""
+    """Whether a reference names a model that came with maskgate; see ``find_model``."""
     return "#" not in reference and not _is_path(reference)
 
 
@@ -202,8 +225,13 @@ def load_first_look(reference: str) -> ModelFile[MaskEntry] | None:
     Raises:
         ModelError: See ``load_model``.
     """
-    first = find_entry(reference, MaskEntry).first_look
-    return _beside(reference, MaskEntry, first.model, MaskEntry, "asks it first") if first else None
+    return _load_helper(find_first_look(reference), _located(reference, MaskEntry)[1], ASKS)
+
+
+def find_first_look(reference: str) -> KnownModel[MaskEntry] | None:
+    """See ``load_first_look``; the file is not looked at."""
+    mask = find_model(reference, MaskEntry)
+    return _beside(mask, mask.entry.first_look.model, MaskEntry, ASKS) if mask.entry.first_look else None
 
 
 def load_confirmation(reference: str) -> ModelFile[ConfirmEntry] | None:
@@ -212,23 +240,40 @@ def load_confirmation(reference: str) -> ModelFile[ConfirmEntry] | None:
     Raises:
         ModelError: See ``load_model``; or its rule is for the scores of another face model.
     """
-    face = find_entry(reference, FaceEntry)
-    if not face.confirmed_by:
+    return _load_helper(find_confirmation(reference), _located(reference, FaceEntry)[1], CONFIRMED)
+
+
+def find_confirmation(reference: str) -> KnownModel[ConfirmEntry] | None:
+    """See ``load_confirmation``; the file is not looked at."""
+    face = find_model(reference, FaceEntry)
+    if not face.entry.confirmed_by:
         return None
-    confirmation = _beside(reference, FaceEntry, face.confirmed_by, ConfirmEntry, "is confirmed by it")
-    if confirmation.entry.face_sha256 != face.sha256:
+    confirmation = _beside(face, face.entry.confirmed_by, ConfirmEntry, CONFIRMED)
+    if confirmation.entry.face_sha256 != face.entry.sha256:
         raise ModelError(
-            f"The model {confirmation.path} was made for another face model than {face.file}: convert and publish it "
-            f"for this one (docs/train.md), or remove confirmed_by from {confirmation.path.with_name(MANIFEST_NAME)}."
+            f"The model {confirmation.path} was made for another face model than {face.entry.file}: convert and "
+            "publish it for this one (docs/train.md), or remove confirmed_by from "
+            f"{confirmation.path.with_name(MANIFEST_NAME)}."
         )
     return confirmation
 
 
-def _beside(reference: str, own: type[ModelEntry], name: str, kind: type[Entry], role: str) -> ModelFile[Entry]:
-    """The model called ``name`` in the manifest of ``reference``, which has an entry of the kind ``own``."""
-    manifest_path, asking = _located(reference, own)
+def _beside(asking: KnownModel[Any], name: str, kind: type[Entry], role: str) -> KnownModel[Entry]:
+    """The model called ``name`` in the manifest of another, which needs it."""
+    with _needed_by(asking.name, role):
+        return find_model(f"{asking.path.with_name(MANIFEST_NAME)}#{name}", kind)
+
+
+def _load_helper(helper: KnownModel[Entry] | None, asking: str, role: str) -> ModelFile[Entry] | None:
+    with _needed_by(asking, role):
+        return helper.load() if helper else None
+
+
+@contextmanager
+def _needed_by(asking: str, role: str) -> Iterator[None]:
+    """Tell with a helper's fault which model needs it."""
     try:
-        return load_model(f"{manifest_path}#{name}", kind)
+        yield
     except ModelError as error:
         raise ModelError(f"{error} The model {asking!r} {role}.") from error
 

@@ -8,11 +8,11 @@ from typing import Any
 from edge.config import Config
 from edge.vision.models import (
     FaceEntry,
+    KnownModel,
     MaskEntry,
-    ModelFile,
-    load_confirmation,
-    load_first_look,
-    load_model,
+    find_confirmation,
+    find_first_look,
+    find_model,
 )
 
 
@@ -23,7 +23,7 @@ def about(config: Config) -> dict[str, str]:
     first_look, which judges before the mask model.
 
     Raises:
-        ModelError: A model is missing or altered.
+        ModelError: A model is in no manifest.
     """
     return {"maskgate": installed_version()} | {
         task: model.entry.sha256 for task, model in models_in_use(config).items()
@@ -38,16 +38,16 @@ def installed_version() -> str:
         return "not installed"
 
 
-def models_in_use(config: Config) -> dict[str, ModelFile[Any]]:
-    """The models of a configuration by what they are for: face, confirm, mask, first_look.
+def models_in_use(config: Config) -> dict[str, KnownModel[Any]]:
+    """The models of a configuration by what they are for: face, confirm, mask, first_look. Reads manifests only.
 
     Raises:
-        ModelError: A model is missing or altered.
+        ModelError: A model is in no manifest.
     """
-    models: dict[str, ModelFile[Any] | None] = {
-        "face": load_model(config.face.model, FaceEntry),
-        "confirm": load_confirmation(config.face.model),
-        "mask": load_model(config.mask.model, MaskEntry),
-        "first_look": load_first_look(config.mask.model),
+    models: dict[str, KnownModel[Any] | None] = {
+        "face": find_model(config.face.model, FaceEntry),
+        "confirm": find_confirmation(config.face.model),
+        "mask": find_model(config.mask.model, MaskEntry),
+        "first_look": find_first_look(config.mask.model),
     }
     return {task: model for task, model in models.items() if model}
