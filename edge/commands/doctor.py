@@ -49,8 +49,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def examine(machine: Machine, config: Config) -> list[Finding]:
-    """Run every check. What two checks say alike is reported once."""
-    return list(dict.fromkeys(finding for module in CHECKS for finding in _of_room(module, machine, config)))
+    """Run every check. What two checks say alike is reported once, with the first one's remedy."""
+    found: dict[tuple[str, str], Finding] = {}
+    for module in CHECKS:
+        for finding in _of_room(module, machine, config):
+            found.setdefault((finding.name, finding.text), finding)
+    return list(found.values())
 
 
 def _of_room(module: str, machine: Machine, config: Config) -> Iterator[Finding]:
