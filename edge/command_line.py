@@ -21,7 +21,7 @@ from edge.commands import commands, texts
 from edge.commands import load as load_command
 from edge.errors import ConfigError, MaskgateError, StoreError
 from edge.streams import Watched
-from edge.text import HelpFormatter, did_you_mean
+from edge.text import HelpFormatter, did_you_mean, printable
 
 UNEXPECTED = 70
 ON_A_WORKSTATION = ("train", "convert")
@@ -102,7 +102,7 @@ def _unwritten(failure: OSError) -> int:
 def _failed(error: Exception, words: Sequence[str]) -> int:
     """Say why the command failed; returns its exit code."""
     if isinstance(error, MaskgateError):
-        print(f"maskgate: error: {error}{_with_rights(error, words)}", file=sys.stderr)
+        print(f"maskgate: error: {printable(str(error))}{_with_rights(error, words)}", file=sys.stderr)
         return error.exit_code
     if {"-v", "--verbose"} & set(words):
         traceback.print_exception(error)
@@ -275,6 +275,9 @@ class _Sentences(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         over = "\r\x1b[K" if sys.stderr.isatty() else ""
         return f"{over}maskgate: {record.levelname.lower()}: {super().format(record)}"
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging calls it
+        return printable(super().formatMessage(record))
 
 
 def _configure_logging(verbose: bool) -> None:

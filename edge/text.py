@@ -37,3 +37,8 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", cutoff: f
     """``did you mean 'source'?``, or ``otherwise`` where nothing is close."""
     close = nearest(word, known, cutoff)
     return otherwise if close is None else f"did you mean {close!r}?"
+
+
+def printable(text: str) -> str:
+    """``text`` on one line that any terminal takes, also if it names a file with a line break in its name."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -16,7 +16,7 @@ from edge.cameras.sources import AUTO, SOURCES, Kind, Place, forms, kind_for, mo
 from edge.clock import Clock
 from edge.errors import CameraError, ConfigError
 from edge.messages import message, together
-from edge.text import did_you_mean
+from edge.text import did_you_mean, printable
 from edge.values import Frame
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def await_camera(
 
 def _opened(opener: Opener) -> Choice:
     camera = opener()
-    return _chosen(camera, opener, f"Pictures come from {camera.name}.")
+    return _chosen(camera, opener, f"Pictures come from {printable(camera.name)}.")
 
 
 def _chosen(camera: Camera, opener: Opener, *why: str) -> Choice:

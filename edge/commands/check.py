@@ -25,7 +25,7 @@ from edge.cameras.picture import SUFFIXES, PictureError, contents_of, read_pictu
 from edge.config import Settings
 from edge.errors import ConfigError
 from edge.sinks.draw import annotate_still
-from edge.text import plural
+from edge.text import plural, printable
 from edge.values import LABELS, Frame, Image, Label, Reading, Verdict
 from edge.vision.pipeline import Pipeline, load_pipeline
 
@@ -174,7 +174,7 @@ def _report_problem(picture: Picture, error: PictureError, stream: TextIO, as_js
     if as_json:
         line = json.dumps({"image": picture.name, "error": str(error)})
     else:
-        line = f"{_printable(picture.name)}: {error}"
+        line = f"{printable(picture.name)}: {error}"
     print(line, file=stream, flush=True)
 
 
@@ -275,8 +275,8 @@ def _sentence(picture: Picture, readings: Sequence[Reading], written: Path | Non
     counts = Counter(reading.label for reading in readings)
     found = [f"{counts[label]} {Verdict(label).words}" for label in LABELS if counts[label]]
     faces = f"{plural(len(readings), 'face')}: {', '.join(found)}" if found else "no face"
-    ending = f" (marked: {_printable(str(written))})" if written else ""
-    return f"{_printable(picture.name)}: {faces}{ending}"
+    ending = f" (marked: {printable(str(written))})" if written else ""
+    return f"{printable(picture.name)}: {faces}{ending}"
 
 
 def _summary(totals: Totals) -> str:
@@ -284,8 +284,3 @@ def _summary(totals: Totals) -> str:
     unreadable = f"; {totals.unreadable} could not be read" if totals.unreadable else ""
     faces = plural(totals.labels.total(), "face")
     return f"{plural(totals.pictures, 'picture')}, {faces}: {found}{unreadable}"
-
-
-def _printable(name: str) -> str:
-    """A file name that any terminal takes, on one line, also one whose bytes are no text."""
-    return "".join(character if character.isprintable() else "?" for character in name)

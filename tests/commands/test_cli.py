@@ -304,6 +304,21 @@ class TestRefusals:
         assert "face.tflite is not the one in its manifest" in said
 
 
+def test_names_with_line_breaks_stay_on_one_line(
+    tmp_path: Path, refused: Refused, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = refused("run", "--source", str(tmp_path / "a\nb\x1b[2J.mp4"), code=3)
+    assert "a?b?[2J.mp4" in said
+    (tmp_path / "a\nb.toml").write_text("x")
+    assert "a?b.toml is not valid TOML" in refused("config", "--config", str(tmp_path / "a\nb.toml"), code=2)
+    folder = tmp_path / "c\nd"
+    folder.mkdir()
+    (folder / "a.txt").touch()
+    cv2.imwrite(str(folder / "a.png"), np.zeros((9, 9, 3), np.uint8))
+    assert cli.main(["check", str(folder)]) == 0
+    assert capfd.readouterr().err.count("\n") == 1
+
+
 class TestUnexpectedErrors:
     @pytest.fixture(autouse=True)
     def broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
