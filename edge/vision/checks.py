@@ -71,11 +71,11 @@ def models(machine: Machine, config: Config) -> Iterator[Finding]:
         confirmation = load_confirmation(config.face.model)
         return [*shapes, *([confirmation] if confirmation else [])]
 
-    yield _model("face", config.face.model, face, "doubts confirmed by")
-    yield _model("mask", config.mask.model, mask, "after")
+    yield _model(config.face.model, face, "doubts confirmed by")
+    yield _model(config.mask.model, mask, "after")
 
 
-def _model(task: str, reference: str, load: Callable[[], Sequence[ModelFile[Any]]], helper: str) -> Finding:
+def _model(reference: str, load: Callable[[], Sequence[ModelFile[Any]]], helper: str) -> Finding:
     """On a model, its other input sizes, and the model that helps it."""
     from edge.vision.models import is_shipped
     from edge.vision.models.precision import FLOAT16
@@ -84,7 +84,7 @@ def _model(task: str, reference: str, load: Callable[[], Sequence[ModelFile[Any]
         model, *others = load()
     except MaskgateError as error:
         restore = "git checkout -- edge/vision/models (in a clone), or install again"
-        own = f'convert and deploy your model again, or take the shipped one: {task}.model = "{task}"'
+        own = "convert and deploy your models again; to use the shipped ones, remove face.model and mask.model"
         return Finding("models", State.PROBLEM, str(error), restore if is_shipped(reference) else own)
     shapes = [one for one in (model, *others) if one.name == model.name]
     said = [f"{one.entry.input.width}x{one.entry.input.height}" for one in shapes]

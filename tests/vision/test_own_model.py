@@ -107,7 +107,7 @@ def test_doctor_restores_no_model_of_your_own(folder: Path) -> None:
     (folder / "mask-small.tflite").write_bytes(b"altered")
     *_, found = models(Machine(), load(None, {"MASKGATE_MASK_MODEL": f"{folder}/"}).config)
     assert "convert the model again" in found.text
-    assert found.remedy == 'convert and deploy your model again, or take the shipped one: mask.model = "mask"'
+    assert str(found.remedy).startswith("convert and deploy your models again")
 
 
 def test_a_folder_without_a_slash_is_explained(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
