@@ -88,10 +88,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         return _make(args, path, there, settings)
     except OSError as error:
         what = "Cannot read the tokens at" if args.action == "list" else "Cannot write the token file"
-        raise StoreError(
-            f"{what} {error.filename or path}: {error.strerror}; run this as the user that maskgate runs as, or as "
-            "root."
-        ) from error
+        rights = isinstance(error, PermissionError)
+        remedy = (
+            "run this as the user that maskgate runs as, or as root" if rights else "name another place with --file"
+        )
+        folder = f" ({error.filename})" if error.filename and Path(error.filename) in path.parents else ""
+        raise StoreError(f"{what} {path}: {error.strerror}{folder}; {remedy}.") from error
 
 
 def _make(args: argparse.Namespace, path: Path, there: dict[str, Kept], settings: Settings) -> int:

@@ -246,7 +246,8 @@ class TestToken:
     def test_unwritable_places_are_explained(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "file").write_text("")
         assert self.run("--file", str(tmp_path / "file" / "token")) == 5
-        assert "Cannot write the token file" in capsys.readouterr().err
+        said = f"Cannot write the token file {tmp_path}/file/token: File exists ({tmp_path}/file); name another"
+        assert said in capsys.readouterr().err
 
     def test_logs_never_show_it(self, made: tuple[Path, str]) -> None:
         assert repr(token.read(made[0], "0.0.0.0")) == "Secret()"
