@@ -157,12 +157,17 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _publish(args: argparse.Namespace) -> int:
-    from convert.publish import publish
+    from convert.publish import helped, publish
 
+    before = helped(args.target)
     names = publish(
         args.names, args.source, args.target, first_look=args.first_look, confirms=args.confirms, card=args.card
     )
     print(f"Published {' and '.join(names)} from {args.source} to {args.target}")
+    after = helped(args.target)
+    for name, lost in before.items():
+        if name not in after:
+            print(lost)
     return 0
 
 

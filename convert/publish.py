@@ -134,6 +134,23 @@ def publish(
     return chosen
 
 
+def helped(folder: Path) -> dict[str, str]:
+    """What to say if a model of a folder loses the model that helps it, by the name of the model that is helped."""
+    if not (folder / MANIFEST).exists():
+        return {}
+    found: dict[str, str] = {}
+    for name, entry in read_manifest(folder / MANIFEST).models.items():
+        if isinstance(entry, FaceEntry) and (second := entry.confirmed_by):
+            found[name] = (
+                f"{name} is no longer confirmed by {second}, which was made for the earlier model: run "
+                f"python -m convert confirm, then python -m convert publish {second} --confirms {name}"
+            )
+        if isinstance(entry, MaskEntry) and entry.first_look:
+            first = entry.first_look.model
+            found[name] = f"{first} no longer judges before {name}; if it should, publish with --first-look {first}"
+    return found
+
+
 def _after(first: str, target: Path, entries: Mapping[str, Entry]) -> dict[str, Entry]:
     """The entry of a mask model that is asked after ``first``."""
     _published(first, MaskEntry, target, "--first-look")

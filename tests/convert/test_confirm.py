@@ -93,6 +93,22 @@ class TestPublishing:
         assert f"--confirms face: there are no models in {tmp_path} yet" in said
         assert f"python -m convert publish face --to {tmp_path}" in said
 
+    def test_a_dropped_second_look_is_told(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        source = shutil.copytree(SHIPPED_MANIFEST.parent, tmp_path / "new")
+        content = json.loads((source / "manifest.json").read_text())
+        del content["models"]["face"]["confirmed_by"], content["models"]["mask"]["first_look"]
+        (source / "manifest.json").write_text(json.dumps(content))
+        shipped = shutil.copytree(SHIPPED_MANIFEST.parent, tmp_path / "models")
+        publish = ["publish", "face", "mask", "--from", str(source), "--to", str(shipped)]
+        assert convert(publish) == 0
+        face, mask = capsys.readouterr().out.splitlines()[1:]
+        assert "face is no longer confirmed by confirm" in face
+        assert "python -m convert publish confirm --confirms face" in face
+        assert "mask-small no longer judges before mask" in mask
+        assert "--first-look mask-small" in mask
+        assert convert(publish) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 1
+
     def test_a_face_model_is_not_confirmed_by_a_mask_model(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
