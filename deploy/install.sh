@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs maskgate on this device, goes back a release, or takes it away. `install.sh --help` says how.
 #
-# A new release is built and tried beside the one that runs. The trial is a unit file in /run: should the power fail
+# A new release is built and tried next to the one that runs. The trial is a unit file in /run: if the power fails
 # before the new release has proved itself, the device boots the old one.
 set -eu
 umask 022
@@ -41,7 +41,7 @@ scratch=
 
 usage() {
     cat <<'EOF'
-Usage: install.sh [install] [--kiosk] install the release beside this script, or the checkout around it; with
+Usage: install.sh [install] [--kiosk] install the release next to this script, or the checkout around it; with
                                       --kiosk its page is shown full screen from now on
        install.sh rollback [RELEASE]  go back to the release before the current one, or to RELEASE
        install.sh uninstall           take everything away but the counts and your settings
@@ -154,7 +154,7 @@ release_name() {
         die "There is neither a release nor a checkout around $HERE; run this from what 'make deploy' sent, or from a clone."
     fi
     case $name in
-        '' | .* | *[!A-Za-z0-9.+_-]*) die "'$name' is no name for a release; mend $HERE/VERSION." ;;
+        '' | .* | *[!A-Za-z0-9.+_-]*) die "'$name' is not a valid name for a release; correct $HERE/VERSION." ;;
     esac
     printf '%s\n' "$name"
 }
@@ -275,7 +275,7 @@ make_config() {
     say "Settings are in $CONFIG; every key is explained there."
 }
 
-# The operator's file is never touched; what a new release would have written lies beside it.
+# The operator's file is never touched; what a new release would have written is placed next to it.
 offer_config() {
     new=$RELEASES/$1/config.toml
     if cmp -s "$new" "$CONFIG"; then
@@ -620,8 +620,8 @@ uninstall() {
     say "uninstalled: what is left is${left:- nothing}"
 }
 
-# Does the work in a session of its own that writes to a file, and shows that file. When SSH is cut, whoever shows it
-# stops or stalls on a terminal that nobody reads; the work does not notice.
+# Does the work in its own session, which writes to a file, and shows that file. When SSH is cut, the process that shows
+# it stops, or stalls on a terminal that nobody reads; the work does not notice.
 work_and_show() {
     log=$(mktemp /run/maskgate-install.XXXXXX)
     INSTALL_WORKER=yes setsid sh "$HERE/install.sh" "$@" >"$log" 2>&1 </dev/null &

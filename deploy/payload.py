@@ -55,10 +55,10 @@ def build_wheel(into: Path) -> Path:
 
 
 def build_release(model: Path | None) -> tuple[Path, str]:
-    """The wheel of this checkout, with a model of one's own in it where one is named, and the release's name.
+    """The wheel of this checkout, with your own model in it where one is named, and the release's name.
 
     Raises:
-        DeployError: It cannot be built, or the model is none.
+        DeployError: It cannot be built, or the model cannot be used.
     """
     files = read_model(model) if model else {}
     wheel = build_wheel(BUILD / "wheel")

@@ -25,7 +25,7 @@ CUT_CODES = (255, 10, 12, 20, 30)
 COMPLAINTS: tuple[tuple[str, str], ...] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "{host} shows another host key than last time: it was flashed anew, or it is another machine; if you know "
+        "{host} shows another host key than last time: it was flashed again, or it is another machine; if you know "
         "which, forget the old key with 'ssh-keygen -R {name}' and connect once by hand.",
     ),
     (

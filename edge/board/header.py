@@ -64,7 +64,7 @@ def header_line(board: str, pin: str) -> Line:
         pin: As ``is_header_pin`` takes it: ``BOARD29``.
 
     Raises:
-        ConfigError: The board's header is not known, or that pin is none to be driven.
+        ConfigError: The board's header is not known, or that pin cannot be driven.
     """
     header = HEADERS.get(board)
     if header is None:

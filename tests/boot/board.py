@@ -50,7 +50,7 @@ TREE = {
         f"PARTUUID={DISK}-02 / ext4 defaults 0 1\nPARTUUID={DISK}-01 /boot/firmware vfat defaults,nofail 0 2\n"
     ),
     "etc/systemd/network/80-ethernet.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\n",
-    # As Raspberry Pi OS has it: whoever is in the group may drive pins.
+    # As Raspberry Pi OS has it: members of the group may drive pins.
     "etc/udev/rules.d/60-gpio.rules": 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*", GROUP="gpio", MODE="0660"\n',
     "etc/modules-load.d/camera.conf": "vivid\n",
     "etc/systemd/system/systemd-modules-load.service.d/slow.conf": "[Service]\nTimeoutSec=600\n",

@@ -398,7 +398,7 @@ class TestPower:
 
 
 class TestBoards:
-    """What is missing on each board as it comes, and the one command that mends it."""
+    """What is missing on each board as it comes, and the one command that fixes it."""
 
     def examined(self, root: Path, config: Config, name: str, **parts: Any) -> list[Finding]:
         return examine(machine(build(root / name, name), query=lambda path: None, **parts), config)

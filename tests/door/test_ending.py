@@ -24,7 +24,7 @@ from edge.worker import Flag
 from tests.stand_ins.http_camera import http_camera
 
 MOST_SECONDS = 4.0
-"""From the signal to the end: less than any wait for a camera, and more than ending takes beside other work."""
+"""From the signal to the end: less than any wait for a camera, and more than ending takes on a busy machine."""
 TRIES = 3
 """A busy machine may delay one end; waiting for the camera delays each of them."""
 PATIENCE = 60.0

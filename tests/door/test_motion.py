@@ -1,4 +1,4 @@
-"""An empty doorway is looked at now and then; whoever comes is looked at in the picture they come in."""
+"""An empty doorway is looked at now and then; a person who comes is looked at in the first picture that shows them."""
 
 from __future__ import annotations
 

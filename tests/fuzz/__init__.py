@@ -1,6 +1,6 @@
 """Fuzzing: what comes in from outside, and what must hold whatever it is.
 
-One module beside this one a target. ``python -m tests.fuzz`` (``make fuzz``) lets atheris, libFuzzer for Python, look
+Each other module here is a target. ``python -m tests.fuzz`` (``make fuzz``) lets atheris, libFuzzer for Python, look
 for input that breaks one; every run of the tests tries what ``cases/`` keeps (``tests/fuzz/test_fuzz.py``).
 """
 

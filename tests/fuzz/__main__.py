@@ -28,7 +28,7 @@ LONGEST_ATTEMPT = 60
 MOST_MEMORY = 2048
 """A process that takes more is a finding, in MB."""
 GRACE = 120.0
-"""For starting and for the last input, beside the time that was asked for, in seconds."""
+"""For starting and for the last input, in addition to the time that was asked for, in seconds."""
 HELP = """\
 targets:
 {targets}
@@ -39,8 +39,8 @@ examples:
   python -m tests.fuzz --jobs 2 --json fuzz.json    two at a time; the table also as JSON
   python -m tests.fuzz web --replay FILE            try one input again, with its traceback
 
-What is found lies in {work}/TARGET/: make it as small as it can be, and keep it in tests/fuzz/cases/TARGET/ with its
-mend; every run of the tests tries it again. The corpus lies there, too, and the next run goes on from it.
+What is found lies in {work}/TARGET/: make it as small as it can be, and keep it in tests/fuzz/cases/TARGET/ with the
+fix; every run of the tests tries it again. The corpus lies there, too, and the next run goes on from it.
 
 Needs atheris: Python on x86-64 (`make fuzz` installs it). --replay and the tests need nothing.
 Exit code: 0 where nothing was found, 1 where something was, 2 where it cannot run.

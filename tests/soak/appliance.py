@@ -58,7 +58,7 @@ class Appliance:
         settings: By dotted key.
         program: What is run, ``("-m", "edge")`` or a module of this folder in its place.
         arguments: Of ``maskgate run``.
-        environment: Beside that of this process.
+        environment: In addition to that of this process.
     """
 
     folder: Path

@@ -67,7 +67,7 @@ def recover(trial: Trial, appliance: Appliance, lost_after: float, within: float
 
 
 def break_down(trial: Trial, what: str, word: str, within: float) -> None:
-    """Let a working camera break in one way, and mend it."""
+    """Let a working camera break in one way, and repair it."""
     with network_camera() as camera, door(trial, camera) as appliance:
         camera.fault = what
         lost_after = lose(appliance, word, within)

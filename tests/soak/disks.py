@@ -54,7 +54,7 @@ def suffer(
     trial: Trial,
     place: Path,
     harm: Callable[[], object],
-    mend: Callable[[], object],
+    repair: Callable[[], object],
     word: str = "Counts cannot be written",
     **environment: str,
 ) -> None:
@@ -70,7 +70,7 @@ def suffer(
         told = len(appliance.told("visit_ended"))
         appliance.goes_on(20 * RATE)
         wait_for(lambda: len(appliance.told("visit_ended")) > told, "visits go on")
-        mend()
+        repair()
         began = time.monotonic()
         wait_for(appliance.is_well, "it is well again")
         trial.note("written after (s)", time.monotonic() - began)
@@ -192,12 +192,12 @@ def swap(trial: Trial, put: Callable[[Path], object], word: str) -> None:
             file.rename(aside / file.name)
         put(store)
 
-    def mend() -> None:
+    def repair() -> None:
         shutil.rmtree(store) if store.is_dir() else store.unlink()
         for file in aside.glob("counts.db*"):
             file.rename(store.parent / file.name)
 
-    suffer(trial, store.parent, harm, mend, word)
+    suffer(trial, store.parent, harm, repair, word)
 
 
 @fault("disk", "told to end while it does not answer", short=1, long=5, needs=("gcc",))

@@ -136,5 +136,5 @@ def forget_compiled() -> None:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits how far it is."""
+    """Tell the operator how far it is."""
     print(text, file=sys.stderr, flush=True)

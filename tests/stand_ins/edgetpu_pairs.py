@@ -4,12 +4,12 @@ Writes the table that the prediction is held against:
 
     python -m tests.stand_ins.edgetpu_pairs FOLDER
 
-FOLDER holds ``name.tflite`` beside ``name_edgetpu.tflite``, at any depth. The table in the repository is of
+FOLDER holds ``name.tflite`` next to ``name_edgetpu.tflite``, at any depth. The table in the repository is of
 google-coral/test_data at 104342d, google-coral/edgetpu at 5020de9 and ricardodeazambuja/LibrEdgeTPU at be71d6d, as
 ``FOLDER/OWNER/NAME``, without eleven compiled files that could not be had, and of one model of ESCVM's.
 
 Of each model the table keeps what decides the mapping (operations, their versions, types, shapes, options) and where
-each operation ran: those that are still beside the ``edgetpu-custom-op`` of the compiled file were left on the CPU.
+each operation ran: those that are still next to the ``edgetpu-custom-op`` of the compiled file were left on the CPU.
 Models that agree in all of it share an entry. It is also told how many of the compiled files pass the check that ours
 have to pass.
 """

@@ -8,7 +8,7 @@ MEGABYTE = 2**20
 
 
 def forget_peak() -> None:
-    """Let the mark of the peak begin anew (proc(5), clear_refs)."""
+    """Reset the peak of resident memory (proc(5), clear_refs)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -114,7 +114,7 @@ def crossing(rng: random.Random) -> list[tuple[float, float, float, float]]:
 
 
 def approaching(rng: random.Random) -> list[tuple[float, float, float, float]]:
-    """From far away towards the camera and out below or beside it."""
+    """From far away towards the camera and out below it or past its side."""
     seconds, x = rng.uniform(2.5, 6), rng.uniform(150, 490)
     size = rng.uniform(100, 150)
     leave = rng.choice([-size, WIDTH + size])

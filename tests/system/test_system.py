@@ -192,7 +192,7 @@ def test_sudo_shows_the_services_state(machine: Machine) -> None:
 
 
 def tokens_and_outputs_reach_the_service(machine: Machine) -> None:
-    """Without a restart, and whoever owns what is asked for."""
+    """Without a restart, no matter who owns the files."""
     process = machine.property("MainPID")
     wait_for(lambda: status_code(machine) == "200", 60, "the pages are served")
     assert as_login_user(machine, "sudo maskgate token").returncode == 0

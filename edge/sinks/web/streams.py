@@ -1,7 +1,7 @@
 """Streams to browsers: server-sent events, and the live picture if it is allowed.
 
-Work is done once for all who look, and only while somebody does. Nobody's backlog is kept: who reads slowly gets the
-newest state and picture next, and the kernel ends the connection of who does not read at all (``server.READ_WITHIN``).
+Work is done once for all viewers, and only while there is one. No backlog is kept: a slow reader gets the newest state
+and picture next, and the kernel ends the connection of a viewer that does not read at all (``server.READ_WITHIN``).
 """
 
 from __future__ import annotations

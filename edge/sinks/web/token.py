@@ -160,22 +160,22 @@ def read(path: Path, host: str) -> Secret:
         ConfigError: There is none, it cannot be read, or it is something else.
     """
     instead = "set web.host to 127.0.0.1" if is_open(host) else "remove the file"
-    mend = f"make one with `maskgate token --file {path}`, or {instead}"
+    remedy = f"make one with `maskgate token --file {path}`, or {instead}"
     try:
         text = read_text(path)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"With web.host = {host!r} the screens need a token, and there is none at {path}; {mend}."
+            f"With web.host = {host!r} the screens need a token, and there is none at {path}; {remedy}."
         ) from error
     except OSError as error:
         raise ConfigError(
             f"The token file {path} cannot be read ({error.strerror}); let it belong to the user who runs maskgate, "
-            f"or {mend}."
+            f"or {remedy}."
         ) from error
     except NotTextError as error:
-        raise ConfigError(f"This is not a token file of maskgate: {error}, or {mend}.") from error
+        raise ConfigError(f"This is not a token file of maskgate: {error}, or {remedy}.") from error
     if not (match := FORM.fullmatch(text)):
-        raise ConfigError(f"{path} is not a token file of maskgate; {mend}.")
+        raise ConfigError(f"{path} is not a token file of maskgate; {remedy}.")
     return Secret(bytes.fromhex(match[1]))
 
 

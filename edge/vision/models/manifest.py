@@ -28,7 +28,7 @@ class InputSize(ManifestPart):
 class EdgeTpuVariant(ManifestPart):
     """The same model, compiled for Google's Edge TPU."""
 
-    file: FileName = Field(description="Name of the file, beside the manifest")
+    file: FileName = Field(description="Name of the file, next to the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
     compiler: str = Field(description="Version of the compiler")
     together_with: tuple[str, ...] = Field(
@@ -39,27 +39,27 @@ class EdgeTpuVariant(ManifestPart):
 class ModelEntry(ManifestPart):
     """The manifest entry of a model file, common to all tasks."""
 
-    file: FileName = Field(description="Name of the file, beside the manifest")
+    file: FileName = Field(description="Name of the file, next to the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
     input: InputSize
     training: str = Field(description="The command that trained it")
     data: tuple[str, ...] = Field(description="What it was trained from")
     figures: dict[str, Any] = Field(description="What was measured of it")
-    card: FileName = Field(description="Name of its model card, beside the manifest")
+    card: FileName = Field(description="Name of its model card, next to the manifest")
     edgetpu: EdgeTpuVariant | None = Field(None, description="For the Edge TPU, where it was compiled")
 
 
 class FloatVariant(ManifestPart):
     """The same weights, not quantized."""
 
-    file: FileName = Field(description="Name of the file, beside the manifest")
+    file: FileName = Field(description="Name of the file, next to the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
 
 
 class ShapeVariant(ManifestPart):
     """The same weights for another input size, for frames of another shape."""
 
-    file: FileName = Field(description="Name of the file, beside the manifest")
+    file: FileName = Field(description="Name of the file, next to the manifest")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the file, in hexadecimal")
     input: InputSize
     float16: FloatVariant | None = Field(None, description="The same in float16; see runtime.precision")

@@ -77,7 +77,7 @@ def test_a_failing_disk_is_retried_rarely(
 
 
 def count_through_trouble(store: CountStore, path: Path, clock: ManualClock, mend: Callable[[], Any]) -> str:
-    """Counts while the disk is in trouble and after it is mended; nothing may be lost. Returns what was said."""
+    """Counts while the disk is in trouble and after it is repaired; nothing may be lost. Returns what was said."""
     clock.advance(6)
     store.record(visit(clock.monotonic(), BARE))
     store.tick()

@@ -1,4 +1,4 @@
-"""Who may look: the device itself, its kiosk, and whoever has a token."""
+"""Who may look: the device itself, its kiosk, and anyone with a token."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 /* The kiosk: shows what the server says, and "out of service" as soon as it says nothing any more. */
 
 const SILENCE = 4000; // ms without a word from the server (it speaks every second) before it counts as gone
-const REOPEN = 3000; // ms before a stream that the browser gave up is opened anew
+const REOPEN = 3000; // ms before a stream that the browser gave up is opened again
 const CUT = 10000; // ms of silence after which one that still looks open is, too: a pulled cable closes nothing
 const TURN = 6000; // ms in one language, where the page speaks several in turn
 const SVG = "http://www.w3.org/2000/svg";
