@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras import picture
 from edge.errors import ConfigError
 from edge.values import BBox, Label
 from train.common.contact_sheet import Tile, around, write_sheet
@@ -303,6 +304,21 @@ class TestYolo:
         (one,) = read(tmp_path).photos
         assert (one.faces[0].label, one.part) == (BARE, Part.TRAIN)
         assert one.faces[0].bbox == pytest.approx(BBox(80, 30, 120, 70))
+
+    def test_a_photo_is_decoded_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        photo(tmp_path / "images" / "a.jpg")
+        (tmp_path / "labels").mkdir()
+        (tmp_path / "labels" / "a.txt").write_text("0 .5 .5 .1 .1", "utf-8")
+        (tmp_path / "data.yaml").write_text("train: images\nnames: [mask]\n", "utf-8")
+        decode, decoded = picture.decode, list[bytes]()
+
+        def counted(content: bytes) -> np.ndarray:
+            decoded.append(content)
+            return decode(content)
+
+        monkeypatch.setattr(picture, "decode", counted)
+        assert len(checked(tmp_path).photos) == 1
+        assert len(decoded) == 1
 
     def test_paths_of_roboflow_exports(self, tmp_path: Path) -> None:
         photo(tmp_path / "valid" / "images" / "a.jpg")

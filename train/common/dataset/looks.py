@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -71,13 +72,18 @@ def look_at(paths: Iterable[Path], cache: Path | None, progress: Progress) -> di
     kept: dict[str, dict[str, object]] = {}
     for path in progress(list(dict.fromkeys(paths))):
         key = _key(path)
-        looks[path] = known.get(key) or _look(path)
+        looks[path] = known.get(key) or _look(path, key)
         if key:
             kept[key] = asdict(looks[path])
     if cache:
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps(kept), "utf-8")
     return looks
+
+
+def look(path: Path) -> Look:
+    """Look at one photo; a process decodes it once, unless the file changes."""
+    return _look(path, _key(path))
 
 
 def _read_cache(cache: Path | None) -> dict[str, Look]:
@@ -97,7 +103,8 @@ def _key(path: Path) -> str:
     return f"{path.resolve()}:{status.st_size}:{status.st_mtime_ns}"
 
 
-def _look(path: Path) -> Look:
+@functools.cache
+def _look(path: Path, _state: str) -> Look:
     try:
         image = read_picture(path)
     except PictureError as error:

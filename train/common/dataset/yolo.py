@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from edge.cameras.picture import PictureError, read_picture
 from edge.errors import ConfigError
 from edge.values import BBox
 from train.common.dataset.files import photos_below, read_text
+from train.common.dataset.looks import look
 from train.common.dataset.names import Names
 from train.common.dataset.record import PARTS, Annotation, Dataset, Photo
 from train.common.terminal import progress
@@ -66,7 +66,7 @@ def read(path: Path, names: Names) -> Dataset:
         for folder in _folders(content, part, file)
         for picture in photos_below(folder, skipped)
     ]
-    # Boxes are shares of a photo's size, so every photo is opened.
+    # Boxes are shares of a photo's size, so every photo is decoded here. The check does not decode it again.
     photos = [_photo(picture, part, declared, names) for picture, part in progress(pictures, "Reading boxes")]
     del skipped[".txt"]
     return Dataset(path, "yolo", tuple(photos), dict(skipped))
@@ -115,7 +115,7 @@ def _photo(picture: Path, part: str, declared: Declared, names: Names) -> Photo:
     label_file = _label_file(picture)
     lines = read_text(label_file).splitlines() if label_file.is_file() else []
     rows = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
-    size = _size(picture) if rows else (0, 0)
+    size = look(picture).size if rows else (0, 0)
     faces = []
     for number, row in rows:
         name, bbox = _row(row, f"{label_file}, line {number}", size, declared)
@@ -134,15 +134,6 @@ def _label_file(picture: Path) -> Path:
     parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
     usual = Path(*parts)
     return beside if beside.is_file() and not usual.is_file() else usual
-
-
-def _size(picture: Path) -> tuple[int, int]:
-    """(width, height) in pixels; (0, 0) where it cannot be read, which the check reports."""
-    try:
-        height, width = read_picture(picture).shape[:2]
-    except PictureError:
-        return 0, 0
-    return width, height
 
 
 def _row(row: list[str], where: str, size: tuple[int, int], declared: Declared) -> tuple[str, BBox]:
