@@ -16,7 +16,8 @@ from edge.errors import ConfigError
 from edge.values import LABELS, BBox, Face, Label
 from tests.nonempty import some
 from tests.train.mask_photos import LANDMARKS, coco, folders, picture, sample
-from train.mask.data import Sample, drop_unreadable, face_box, hold_out, read
+from train.mask import locate as locate_module
+from train.mask.data import Sample, drop_unreadable, face_box, hold_out, load, read
 from train.mask.device_boxes import DeviceDetector, with_device_boxes
 from train.mask.locate import locate
 
@@ -142,6 +143,13 @@ class TestBoxes:
             located = locate(samples, detector, tmp_path / "boxes.json", 30)
             assert all(s.bbox == BBox(4, 5, 30, 35) and s.landmarks == LANDMARKS for s in some(located))
         assert detector.asked == len(samples)
+
+    def test_a_photo_is_decoded_once_for_its_faces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        faces = read(coco(tmp_path, [("with_mask", [10, 20, 40, 45]), ("without_mask", [5, 5, 40, 40])]))
+        decoded: list[Path] = []
+        monkeypatch.setattr(locate_module, "load", lambda path: decoded.append(path) or load(path))
+        locate(faces, FoundOnce(), tmp_path / "boxes.json", 30)
+        assert decoded == [tmp_path / "photo.png"]
 
     def test_unboxed_crops_shrink_a_tenth(self) -> None:
         assert face_box(sample(), np.zeros((50, 100, 3), np.uint8)) == pytest.approx(BBox(6, 3, 94, 47))

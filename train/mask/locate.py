@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,7 +74,7 @@ def locate(samples: Sequence[Sample], detector: Detector, cache: Path, min_side:
     next run does not look again.
 
     Args:
-        samples: Faces whose pictures can be read.
+        samples: Faces whose pictures can be read; a picture is decoded once for neighbours that share it.
         detector: Finds faces.
         cache: File to read and extend.
         min_side: Boxes with a smaller short side (pixels) are not looked at.
@@ -81,22 +84,23 @@ def locate(samples: Sequence[Sample], detector: Detector, cache: Path, min_side:
     """
     known: dict[str, list[list[float]] | None] = json.loads(cache.read_text()) if cache.exists() else {}
     located = []
-    for sample in progress(samples, "Finding landmarks"):
-        if sample.short_side < min_side:
-            located.append(sample)
-            continue
-        key = hashlib.sha256(sample.key.encode()).hexdigest()[:24]
-        if key not in known:
-            known[key] = _look(sample, detector)
-        located.append(_with_found(sample, known[key]))
+    for path, faces in groupby(progress(samples, "Finding landmarks"), key=lambda one: one.path):
+        decoded = functools.cache(partial(load, path))
+        for sample in faces:
+            if sample.short_side < min_side:
+                located.append(sample)
+                continue
+            key = hashlib.sha256(sample.key.encode()).hexdigest()[:24]
+            if key not in known:
+                known[key] = _look(sample, decoded(), detector)
+            located.append(_with_found(sample, known[key]))
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.write_text(json.dumps(known))
     return located
 
 
-def _look(sample: Sample, detector: Detector) -> list[list[float]] | None:
-    """Box corners and landmarks as [[x, y], ...] in pixels of the picture, or None."""
-    image = load(sample.path)
+def _look(sample: Sample, image: Image, detector: Detector) -> list[list[float]] | None:
+    """Box corners and landmarks as [[x, y], ...] in pixels of the picture, (H, W, 3) uint8 BGR; None if not found."""
     left = top = 0
     if sample.bbox is not None:
         box = sample.bbox
