@@ -32,10 +32,15 @@ class Average:
         self._updates = 0
         self.weights: list[NDArray[np.float32]] = [weight.copy() for weight in model.get_weights()]
 
-    def after_batch(self, done: int, batches: int) -> None:
-        """Update the average after batch number ``done`` of an epoch of ``batches``, if it is due."""
-        if done % AVERAGED_EVERY == 0 or done == batches:
-            self.update()
+    def callback(self, batches: int) -> Any:
+        """A keras.callbacks.Callback that updates the average during epochs of ``batches`` batches."""
+        import keras
+
+        def update_if_due(batch: int, logs: object = None) -> None:  # noqa: ARG001 - Keras's own
+            if (batch + 1) % AVERAGED_EVERY == 0 or batch + 1 == batches:
+                self.update()
+
+        return keras.callbacks.LambdaCallback(on_train_batch_end=update_if_due)
 
     def update(self) -> None:
         """Update the average with the model's present weights."""

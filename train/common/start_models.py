@@ -18,7 +18,7 @@ YUNET = FOLDER / "yunet" / "yunet_n_320.onnx"
 LICENCES = {MASK: "Apache-2.0", FACE: "Apache-2.0, from YuNet's weights (MIT)"}
 
 
-def told(path: Path, name: str) -> dict[str, str]:
+def start_record(path: Path, name: str) -> dict[str, str]:
     """What a run's metrics say of its start: ``model``, ``sha256`` of the file, and ``licence`` where it is known."""
     digest = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {}
     return {"model": name, **digest, **({"licence": LICENCES[path]} if path in LICENCES else {})}

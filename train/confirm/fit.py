@@ -18,7 +18,7 @@ from train.common import plots, resumable
 from train.common.checkpoints import read_model, save_model
 from train.common.resumable import Row, RunMetrics
 from train.common.schedule import warmed_cosine
-from train.common.start_models import MASK, SHIPPED, told
+from train.common.start_models import MASK, SHIPPED, start_record
 from train.common.terminal import say, say_written
 from train.confirm.batches import ConfirmBatches
 from train.confirm.candidates import Candidate
@@ -88,7 +88,7 @@ class Run:
 
     def __init__(self, settings: Settings, out: Path, workers: int, resume: bool) -> None:
         self._settings, self._out, self._workers = settings, out, workers
-        start = told(start_file(settings.start_from), Path(settings.start_from).name)
+        start = start_record(start_file(settings.start_from), Path(settings.start_from).name)
         self._metrics = RunMetrics("confirm", asdict(settings), start, out, resume=resume)
 
     def fit(self, training: Sequence[Candidate], held_out: Sequence[Candidate]) -> None:
@@ -161,11 +161,12 @@ def build(size: int, hidden: float, start: Path, views: NDArray[np.float32]) -> 
     outputs = keras.layers.Dense(1, activation="sigmoid", name="face")(features.get_layer("dropout").output)
     model = keras.Model(features.input, outputs, name="confirm")
     if start.name == MODEL_FILE:
-        _go_on(model, start)
+        _continue_from(model, start)
     return model
 
 
-def _go_on(model: Any, start: Path) -> None:
+def _continue_from(model: Any, start: Path) -> None:
+    """Give the model the weights of an earlier run."""
     trained = read_model(start, "--start-from")
     if [weight.shape for weight in trained.weights] != [weight.shape for weight in model.weights]:
         raise ConfigError(f"{start} has another shape: repeat the --hidden of its run.")

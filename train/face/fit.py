@@ -21,7 +21,7 @@ from train.common.checkpoints import read_model, save_model
 from train.common.resumable import BACKUP_FOLDER, RunMetrics
 from train.common.scalars import Scalars
 from train.common.schedule import warmed_cosine
-from train.common.start_models import FACE, SHIPPED, told
+from train.common.start_models import FACE, SHIPPED, start_record
 from train.common.terminal import say, say_written
 from train.face.batches import FaceBatches
 from train.face.data import Faces, Photo, read_image
@@ -139,16 +139,13 @@ class Run:
         )
         draw_preview(self._out / "augmented.jpg", batches)
         images = {photo.path: read_image(photo.path) for photo in faces.held_out}
-        averaging = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs: self._average.after_batch(batch + 1, len(batches))  # noqa: ARG005 - Keras's own
-        )
         resumable.fit(
             self._trainer,
             batches,
             self._metrics,
             epochs=settings.epochs,
             measure=lambda epoch, logs: self.choose(epoch, logs, faces.held_out, images),
-            callbacks=[averaging],
+            callbacks=[self._average.callback(len(batches))],
         )
 
     def choose(
@@ -216,7 +213,7 @@ def start_of(weights: str | None) -> dict[str, str]:
     if weights is None:
         return {"model": "random numbers"}
     path = weights_file(weights.removeprefix("yunet="))
-    return told(path, "the shipped face model of maskgate" if weights == SHIPPED else path.name)
+    return start_record(path, "the shipped face model of maskgate" if weights == SHIPPED else path.name)
 
 
 def weights_file(weights: str) -> Path:

@@ -189,8 +189,6 @@ class Run:
         return warmed_cosine(self.peak, total, warmup=steps // 2, first=0.1, last=0.001)
 
     def _epoch(self, model: Any, deck: Deck, epoch: int) -> dict[str, Any]:
-        import keras
-
         from train.mask.batches import Batches
         from train.mask.model import reseed_dropout
 
@@ -214,16 +212,13 @@ class Run:
             keep=self.kept,
             size=self.size,
         )
-        averaging = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda batch, logs: self.average.after_batch(batch + 1, len(views))  # noqa: ARG005 - Keras's own
-        )
         seen = model.fit(
             views,
             initial_epoch=epoch,
             epochs=epoch + 1,
             verbose=epoch_verbosity(),
             shuffle=False,
-            callbacks=[averaging],
+            callbacks=[self.average.callback(len(views))],
         ).history
         return {"epoch": epoch + 1, "loss": seen["loss"][-1], "accuracy": seen["accuracy"][-1]}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edge.errors import ConfigError
-from train.common.start_models import MASK, SHIPPED, YUNET, told
+from train.common.start_models import MASK, SHIPPED, YUNET, start_record
 
 FROM_FEATURES: Mapping[str, float] = {
     "epochs": 8,
@@ -57,8 +57,8 @@ def start_of(args: argparse.Namespace) -> dict[str, str]:
     path = start_file(args)
     if path is None:
         words = {"imagenet": "ImageNet weights of Keras Applications (Apache-2.0)", "none": "random numbers"}
-        return told(Path(args.weights), words.get(args.weights, Path(args.weights).name))
-    return told(path, "the shipped mask model of maskgate" if args.start_from == Path(SHIPPED) else path.name)
+        return start_record(Path(args.weights), words.get(args.weights, Path(args.weights).name))
+    return start_record(path, "the shipped mask model of maskgate" if args.start_from == Path(SHIPPED) else path.name)
 
 
 def start_file(args: argparse.Namespace) -> Path | None:
