@@ -15,15 +15,7 @@ from edge.config import PeopleSettings
 from edge.people import PeopleTracker
 from edge.values import LABELS, BBox, EventKind, Face, Reading, Verdict
 from tests.nonempty import some
-from tests.people.helpers import (
-    BARE,
-    FPS,
-    MASKED,
-    SIZE,
-    Door,
-    reading,
-    take_in,
-)
+from tests.people.helpers import BARE, FPS, MASKED, SIZE, Door, reading, take_in
 from tests.stand_ins.simulate import Faults, Outcome, Scene, score
 
 pytestmark = pytest.mark.slow

@@ -10,18 +10,7 @@ from edge.config import PeopleSettings
 from edge.people import PeopleTracker
 from edge.values import BBox, Face, Verdict
 from tests.nonempty import some
-from tests.people.helpers import (
-    BARE,
-    FPS,
-    MASKED,
-    SIZE,
-    ZONE,
-    Door,
-    crowd,
-    face,
-    masked,
-    reading,
-)
+from tests.people.helpers import BARE, FPS, MASKED, SIZE, ZONE, Door, crowd, face, masked, reading
 
 
 def test_settled_people_are_judged_rarely() -> None:

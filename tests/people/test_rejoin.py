@@ -5,15 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.values import Label, Verdict
-from tests.people.helpers import (
-    BARE,
-    MASKED,
-    Door,
-    face,
-    kinds,
-    reading,
-    walk,
-)
+from tests.people.helpers import BARE, MASKED, Door, face, kinds, reading, walk
 
 
 @pytest.mark.parametrize("gap", [0.2, 0.7, 1.4])

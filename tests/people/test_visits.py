@@ -11,15 +11,7 @@ from edge.errors import ConfigError
 from edge.people import PeopleTracker
 from edge.values import EventKind, Verdict
 from tests.nonempty import some
-from tests.people.helpers import (
-    BARE,
-    MASKED,
-    ZONE,
-    Door,
-    kinds,
-    reading,
-    take_in,
-)
+from tests.people.helpers import BARE, MASKED, ZONE, Door, kinds, reading, take_in
 
 
 def test_a_visit_starts_and_ends_once() -> None:

@@ -7,16 +7,7 @@ from collections import Counter
 import pytest
 
 from edge.values import BBox, EventKind, Face, Label, Reading, Verdict
-from tests.people.helpers import (
-    BADLY,
-    BARE,
-    FPS,
-    MASKED,
-    Door,
-    face,
-    kinds,
-    reading,
-)
+from tests.people.helpers import BADLY, BARE, FPS, MASKED, Door, face, kinds, reading
 
 
 @pytest.mark.parametrize("dwell", [0.0, 0.3, 0.7, 2.0])

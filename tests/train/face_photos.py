@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import cv2
 import numpy as np
-import pytest
 
 from edge.cameras.demo import DEMO_CLIP
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("pycocotools")
-
-from train.face import command as face  # noqa: E402
-from train.face import data as face_data  # noqa: E402
-from train.face import model as face_model  # noqa: E402
+from tests.train import needs  # noqa: F401 - skips modules of tests
+from train.face import command as face
+from train.face import data as face_data
+from train.face import model as face_model
 
 SIZE = 64
 EDGE_TPU_LAYERS = {

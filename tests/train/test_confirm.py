@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest
@@ -14,18 +11,15 @@ import pytest
 from edge.errors import ConfigError
 from edge.values import BBox, Face, Frame
 from edge.vision.face_detector import Detector
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("sklearn")
-
-from tests.nonempty import some  # noqa: E402
-from tests.train.face_photos import coco  # noqa: E402
-from train.__main__ import main  # noqa: E402
-from train.confirm import candidates, views  # noqa: E402
-from train.confirm.batches import ConfirmBatches, draws  # noqa: E402
-from train.confirm.candidates import Candidate  # noqa: E402
-from train.confirm.rule import scores, settle  # noqa: E402
-from train.face.photos import read_photos  # noqa: E402
+from tests.nonempty import some
+from tests.train.face_photos import coco
+from tests.train.needs import keras
+from train.__main__ import main
+from train.confirm import candidates, views
+from train.confirm.batches import ConfirmBatches, draws
+from train.confirm.candidates import Candidate
+from train.confirm.rule import scores, settle
+from train.face.photos import read_photos
 
 ANNOTATED = BBox(28.0, 14.0, 52.0, 46.0)
 """The face of each of the drawn photos."""

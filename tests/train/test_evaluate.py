@@ -20,15 +20,7 @@ from train.common.matching import match
 from train.evaluate import report as evaluate
 from train.evaluate.gallery import write_gallery
 from train.evaluate.hard_cases import Case, CaseCount, HardFace, count_cases
-from train.evaluate.measure import (
-    Outcome,
-    Share,
-    assess,
-    confusion,
-    figures,
-    flagged,
-    recall,
-)
+from train.evaluate.measure import Outcome, Share, assess, confusion, figures, flagged, recall
 from train.evaluate.photos import Photo, Truth, open_photo, read_photos
 from train.evaluate.report import unmet
 from train.evaluate.sources import false_photos, source_rows

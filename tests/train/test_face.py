@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import cv2
 import numpy as np
 import pytest
 
 from edge.errors import ConfigError
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("pycocotools")
-
-from tests.nonempty import some  # noqa: E402
-from tests.train.face_photos import (  # noqa: E402
-    arguments,
-    coco,
-)
-from train.common.average import Average  # noqa: E402
-from train.face import command as face  # noqa: E402
-from train.face import fit as face_fit  # noqa: E402
-from train.face import model as face_model  # noqa: E402
-from train.face import photos as face_photos  # noqa: E402
+from tests.nonempty import some
+from tests.train.face_photos import arguments, coco
+from tests.train.needs import keras
+from train.common.average import Average
+from train.face import command as face
+from train.face import fit as face_fit
+from train.face import model as face_model
+from train.face import photos as face_photos
 
 
 @pytest.fixture

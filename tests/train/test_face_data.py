@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import cv2
 import numpy as np
@@ -17,21 +14,17 @@ from numpy.typing import NDArray
 
 from edge.errors import ConfigError
 from edge.values import BBox, Face, Image
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("pycocotools")
-
-from tests.train.face_photos import SIZE, arguments, coco, photo  # noqa: E402
-from train.common.dataset import FaceNames  # noqa: E402
-from train.face import augment as face_augment  # noqa: E402
-from train.face import command as face  # noqa: E402
-from train.face import data as face_data  # noqa: E402
-from train.face import hard as face_hard  # noqa: E402
-from train.face import photos as face_photos  # noqa: E402
-from train.face import teacher as face_teacher  # noqa: E402
-from train.face.batches import FaceBatches  # noqa: E402
-from train.face.loss import FACE  # noqa: E402
-from train.face.preview import COLOURS, draw_preview  # noqa: E402
+from tests.train.face_photos import SIZE, arguments, coco, photo
+from train.common.dataset import FaceNames
+from train.face import augment as face_augment
+from train.face import command as face
+from train.face import data as face_data
+from train.face import hard as face_hard
+from train.face import photos as face_photos
+from train.face import teacher as face_teacher
+from train.face.batches import FaceBatches
+from train.face.loss import FACE
+from train.face.preview import COLOURS, draw_preview
 
 
 def test_taught_scores_need_their_size(tmp_path: Path) -> None:

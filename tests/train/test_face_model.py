@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import cv2
 import numpy as np
@@ -17,27 +14,18 @@ from edge.errors import ConfigError
 from edge.runtime import Tensor
 from edge.values import BBox
 from edge.vision.detectors.maskgate import Layout, decode_all
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("pycocotools")
-
-from tests.nonempty import some  # noqa: E402
-from tests.train.face_photos import (  # noqa: E402
-    EDGE_TPU_LAYERS,
-    SIZE,
-    demo_frame,
-    outputs,
-    targets,
-)
-from train.common.start_models import YUNET  # noqa: E402
-from train.face import augment as face_augment  # noqa: E402
-from train.face import distil as face_distil  # noqa: E402
-from train.face import figures as face_eval  # noqa: E402
-from train.face import fit as face_fit  # noqa: E402
-from train.face import loss as face_loss  # noqa: E402
-from train.face import merge as face_merge  # noqa: E402
-from train.face import model as face_model  # noqa: E402
-from train.face.narrow import narrowed  # noqa: E402
+from tests.nonempty import some
+from tests.train.face_photos import EDGE_TPU_LAYERS, SIZE, demo_frame, outputs, targets
+from tests.train.needs import keras
+from train.common.start_models import YUNET
+from train.face import augment as face_augment
+from train.face import distil as face_distil
+from train.face import figures as face_eval
+from train.face import fit as face_fit
+from train.face import loss as face_loss
+from train.face import merge as face_merge
+from train.face import model as face_model
+from train.face.narrow import narrowed
 
 YUNET_WIDTHS = face_model.Early(16, (16, 64, 64, 64))
 NARROW = face_model.Early(8, (16, 40, 40, 64))

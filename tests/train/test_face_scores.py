@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import pytest
 
 from edge.errors import ConfigError
 from edge.values import BBox, Face
-
-keras = pytest.importorskip("keras")
-pytest.importorskip("pycocotools")
-
-from tests.train.face_photos import (  # noqa: E402
-    SIZE,
-    coco,
-    photo,
-)
-from train.face import convention as face_convention  # noqa: E402
-from train.face import figures as face_eval  # noqa: E402
-from train.face import fuse as face_fuse  # noqa: E402
-from train.face import model as face_model  # noqa: E402
-from train.face import scores as face_scores  # noqa: E402
+from tests.train.face_photos import SIZE, coco, photo
+from train.face import convention as face_convention
+from train.face import figures as face_eval
+from train.face import fuse as face_fuse
+from train.face import model as face_model
+from train.face import scores as face_scores
 
 
 def seen(*rows: tuple[float, ...]) -> np.ndarray:

@@ -16,14 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.counts.helpers import (
-    MASKED,
-    MONDAY,
-    UNSURE,
-    Ask,
-    fill,
-    first_words,
-)
+from tests.commands.counts.helpers import MASKED, MONDAY, UNSURE, Ask, fill, first_words
 
 pytestmark = pytest.mark.usefixtures("berlin")
 

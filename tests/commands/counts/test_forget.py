@@ -22,16 +22,7 @@ from edge.sinks.counts import CountStore, database
 from edge.sinks.counts.forget import forget
 from edge.sinks.counts.reading import read_rows
 from edge.values import Event, EventKind
-from tests.commands.counts.helpers import (
-    BARE,
-    MASKED,
-    MONDAY,
-    ROOT,
-    Ask,
-    fill,
-    totals,
-    visits,
-)
+from tests.commands.counts.helpers import BARE, MASKED, MONDAY, ROOT, Ask, fill, totals, visits
 from tests.stand_ins.clock import ManualClock
 
 pytestmark = pytest.mark.usefixtures("berlin")
