@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -24,26 +23,16 @@ FLAGS = [
 
 expect.set_options(timeout=LONG)
 
-_running: list[tuple[Any, Browser]] = []
-_users = 0
-
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, headless: one for all modules that import this fixture, since Playwright runs once in a thread."""
-    global _users  # noqa: PLW0603 - each module that imports a fixture has its own
+    """Chromium, headless: one for all tests."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt install chromium")
-    if not _running:
-        playwright = sync_playwright().start()
-        _running.append((playwright, playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)))
-    _users += 1
-    yield _running[0][1]
-    _users -= 1
-    if not _users:
-        playwright, chromium = _running.pop()
-        chromium.close()
-        playwright.stop()
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
 
 
 def fits_across(page: Page) -> None:

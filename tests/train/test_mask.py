@@ -14,13 +14,11 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
-from tests.train.mask_photos import FAST, coco, eager, folders
+from tests.train.mask_photos import FAST, coco, folders
 from train.__main__ import main
 from train.common.checkpoints import RunFolder
 from train.mask.figures import figures
 from train.mask.soup import Soup
-
-__all__ = ["eager"]
 
 
 class TestFigures:

@@ -16,12 +16,10 @@ import pytest
 from convert import provenance, tables
 from edge.errors import ConfigError
 from edge.values import LABELS, Label
-from tests.train.mask_photos import FAST, eager, folders, sample
+from tests.train.mask_photos import FAST, folders, sample
 from train.__main__ import main
 from train.common.scalars import Scalars
 from train.mask import door, gallery
-
-__all__ = ["eager"]
 
 SHORT = ["--faces", "8", "--members", "1", "--warmup-epochs", "0", "--train-from", "block_16"]
 

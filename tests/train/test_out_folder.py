@@ -63,16 +63,13 @@ def test_too_little_space_is_told_first(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture
 def little_room() -> Iterator[None]:
     """No file can grow beyond a megabyte."""
-    tf = pytest.importorskip("tensorflow")
-    tf.config.run_functions_eagerly(True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    tf.config.run_functions_eagerly(False)
 
 
-@pytest.mark.usefixtures("little_room")
+@pytest.mark.usefixtures("eager", "little_room")
 def test_a_full_disk_is_one_sentence(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = ["--epochs", "1", "--members", "1", "--warmup-epochs", "0", "--train-from", "block_16"]
     assert main(["mask", str(photos), *TINY, *short, "--out", str(tmp_path / "run")]) == 1

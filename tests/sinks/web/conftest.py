@@ -10,7 +10,10 @@ import pytest
 
 from edge.sinks.web import token
 from tests.sinks.web.helpers import LONG
+from tests.stand_ins.browser import browser
 from tests.stand_ins.screens import Door, open_door
+
+__all__ = ["browser"]
 
 
 @pytest.fixture

@@ -21,10 +21,8 @@ from edge.sinks.counts import database
 from edge.sinks.web import token
 from edge.sinks.web.history import Span, UnknownSpanError, history_of, span
 from tests.nonempty import some
-from tests.stand_ins.browser import LONG, browser, fits_across, small_targets, violations
+from tests.stand_ins.browser import LONG, fits_across, small_targets, violations
 from tests.stand_ins.screens import Door, open_door
-
-__all__ = ["browser"]
 
 WEDNESDAY = datetime(2025, 1, 29, 10, 30, tzinfo=timezone.utc)
 GAPS = """table => [...table.querySelectorAll("tr")].flatMap((row) => {

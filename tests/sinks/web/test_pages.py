@@ -22,10 +22,8 @@ from edge.sinks.web import texts, token
 from edge.status import CameraState, SourceKind
 from edge.values import BBox, Event, EventKind, Person, Verdict
 from tests.nonempty import some
-from tests.stand_ins.browser import LONG, browser, fits_across, violations
+from tests.stand_ins.browser import LONG, fits_across, violations
 from tests.stand_ins.screens import Door, open_door, person
-
-__all__ = ["browser"]
 
 pytestmark = pytest.mark.slow
 SIZES = {"monitor": (1920, 1080), "small screen of a Pi": (800, 480), "phone": (390, 844)}

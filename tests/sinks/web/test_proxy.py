@@ -19,10 +19,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 from edge.sinks.web import token
 from edge.values import Verdict
 from tests.stand_ins.broker import free_port, wait_for
-from tests.stand_ins.browser import browser
 from tests.stand_ins.screens import PICTURE, Door, open_door, person
-
-__all__ = ["browser"]
 
 ROOT = Path(__file__).parents[3]
 PATH = f"{os.environ['PATH']}:/usr/sbin"

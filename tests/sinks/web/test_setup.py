@@ -25,10 +25,8 @@ from edge.values import BBox, EventKind, Verdict
 from edge.vision.aim import advise
 from tests.nonempty import some
 from tests.stand_ins.broker import free_port
-from tests.stand_ins.browser import browser, small_targets, violations
+from tests.stand_ins.browser import small_targets, violations
 from tests.stand_ins.screens import Door, open_door, person
-
-__all__ = ["browser"]
 
 LONG = 30
 Found = TypeVar("Found")

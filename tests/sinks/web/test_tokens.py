@@ -17,13 +17,10 @@ from edge.cli import main
 from edge.config import load
 from edge.sinks.web import token, uses
 from edge.sinks.web.lan import lan_address, lan_url
-from tests.stand_ins.browser import browser
 from tests.stand_ins.screens import Door, open_door
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-__all__ = ["browser"]
 
 LONG = 20.0
 

@@ -1,0 +1,7 @@
+"""Fixtures that the tests of trainings share."""
+
+from __future__ import annotations
+
+from tests.train.mask_photos import eager
+
+__all__ = ["eager"]
