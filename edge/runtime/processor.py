@@ -26,6 +26,7 @@ def quicker_in_float(root: Path = Path("/")) -> bool:
     """Whether the face model takes less time in float than in int8: on x86-64 without int8 dot products.
 
     There it was measured, see docs/evidence/performance.md; on an Arm processor without them, as in a Pi 4, it was not.
+    With AVX-512 and dot products the two take about the same time, and float takes more memory.
     """
     has = set(instruction_sets(root))
     return "avx2" in has and not has & INT8_DOT_PRODUCTS
