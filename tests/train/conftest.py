@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.train.mask_photos import eager
+from tests.train.mask_photos import eager, tiny_backbone
 
-__all__ = ["eager"]
+__all__ = ["eager", "tiny_backbone"]

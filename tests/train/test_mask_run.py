@@ -177,7 +177,7 @@ def test_notes_of_libraries_are_kept_back(capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr().err == "no library\n"
 
 
-@pytest.mark.usefixtures("eager")
+@pytest.mark.usefixtures("eager", "tiny_backbone")
 class TestRun:
     def test_every_epoch_writes_everything(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from train.mask.fit import Run
