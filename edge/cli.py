@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended."""
+
 START_FASTER = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
 """For libraries that are loaded later: no threads for matrices, of which there are none, and no search for plugins."""
 

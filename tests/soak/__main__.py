@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from edge.cli import INTERRUPTED
 from tests.soak.faults import FAULTS, Fault, forget_compiled
 from tests.soak.report import HEADING, Line, row, write
 
@@ -35,7 +36,6 @@ GROUPS = {
 """What fails, in the order of the table, and the module of this folder with its faults."""
 SHORT_FRAMES, LONG_FRAMES = 80_000, 2_000_000
 AT_ONCE = 4
-INTERRUPTED = 130
 
 
 def main() -> int:

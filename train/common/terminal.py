@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from edge.cli import INTERRUPTED
 from edge.errors import MaskgateError
 
 Item = TypeVar("Item")
-
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C ended."""
 
 
 def run_program(

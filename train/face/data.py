@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edge.cameras.picture import PictureError, decode
 from edge.errors import ConfigError
 from edge.values import Image
+
+Item = TypeVar("Item")
 
 ENOUGH, MOST_HELD = 20, 0.2
 """Minimum number of held-out photos, as long as that is no larger a share of all photos than the second."""
@@ -84,13 +86,14 @@ def split_photos(
     Raises:
         ConfigError: One part is left without photos.
     """
-    before, kept = ({photo.path.resolve() for photo in part} for part in earlier or ((), ()))
-    new = [photo for photo in photos if photo.path.resolve() not in before | kept]
+    learned_before, held_before = ({photo.path.resolve() for photo in part} for part in earlier or ((), ()))
+    paths = [photo.path.resolve() for photo in photos]
+    known = learned_before | held_before
     least = min(MOST_HELD, ENOUGH / max(1, len(photos)))
-    _, chosen = hold_out(new, max(fraction, least), seed)
-    held = kept | {photo.path.resolve() for photo in chosen}
-    training = [photo for photo in photos if photo.path.resolve() not in held]
-    held_out = [photo for photo in photos if photo.path.resolve() in held]
+    _, chosen = hold_out([path for path in paths if path not in known], max(fraction, least), seed)
+    held = held_before.union(chosen)
+    training = [photo for photo, path in zip(photos, paths, strict=True) if path not in held]
+    held_out = [photo for photo, path in zip(photos, paths, strict=True) if path in held]
     learned = {photo.group for photo in training if photo.group}
     training += [photo for photo in held_out if photo.group in learned]
     held_out = [photo for photo in held_out if photo.group not in learned]
@@ -99,7 +102,7 @@ def split_photos(
     return Faces(training, held_out, list(validation))
 
 
-def hold_out(photos: Sequence[Photo], fraction: float, seed: int) -> tuple[list[Photo], list[Photo]]:
+def hold_out(photos: Sequence[Item], fraction: float, seed: int) -> tuple[list[Item], list[Item]]:
     """Split off ``fraction`` of the photos, at random but reproducibly: (rest, held out), each in file order."""
     order = np.random.default_rng(seed).permutation(len(photos))
     held = set(order[: round(len(photos) * fraction)].tolist())
