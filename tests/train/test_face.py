@@ -160,6 +160,9 @@ def test_runs_keep_their_settings(tmp_path: Path) -> None:
         face.run(arguments(path, out))
     with pytest.raises(ConfigError, match=r"another .*epochs.* repeat its options"):
         face.run(arguments(path, out, "--resume"))
+    (out / "metrics.json").write_text(json.dumps({"settings": {"keep_split": "earlier/split.json"}}))
+    with pytest.raises(ConfigError, match=r"another .*keep_split.* repeat its options"):
+        face.run(arguments(path, out, "--resume"))
 
 
 def test_training_starts_from_the_shipped_model(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def _settings(args: argparse.Namespace, draw: dict[str, float]) -> Settings:
         batch=args.batch,
         learning_rate=args.learning_rate,
         hold_out=args.hold_out,
+        keep_split=args.keep_split and str(args.keep_split),
         draw=draw,
         seed=args.seed,
     )

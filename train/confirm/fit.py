@@ -53,6 +53,7 @@ class Settings:
         batch: Candidates per batch.
         learning_rate: Its peak.
         hold_out: Share of the photos that the best epoch is chosen by.
+        keep_split: ``split.json`` of an earlier run, whose held-out photos stay held out, or None.
         draw: How many times more often candidates of a source are drawn.
         seed: Of the split, the weights and the draws.
     """
@@ -69,6 +70,7 @@ class Settings:
     batch: int
     learning_rate: float
     hold_out: float
+    keep_split: str | None
     draw: dict[str, float]
     seed: int
 

@@ -191,6 +191,7 @@ def _settings(args: argparse.Namespace, draw: dict[str, float]) -> Settings:
         batch=args.batch,
         learning_rate=args.learning_rate,
         hold_out=args.hold_out,
+        keep_split=args.keep_split and str(args.keep_split),
         seek_hard=args.seek_hard,
         draw=draw,
         thorough=tuple(args.thorough),

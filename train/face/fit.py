@@ -58,6 +58,7 @@ class Settings:
         batch: Pictures per batch.
         learning_rate: Its peak.
         hold_out: Share of the photos that the best epoch is chosen by.
+        keep_split: ``split.json`` of an earlier run, whose held-out photos stay held out, or None.
         seek_hard: How many times more often a face is drawn that the ``weights`` miss.
         draw: How many times more often photos of a source are drawn.
         negatives: The share of photos drawn that have no face.
@@ -76,6 +77,7 @@ class Settings:
     batch: int
     learning_rate: float
     hold_out: float
+    keep_split: str | None
     seek_hard: float
     draw: dict[str, float]
     negatives: float
