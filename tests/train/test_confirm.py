@@ -202,6 +202,7 @@ def test_training_goes_on_from_an_earlier_run(tmp_path: Path) -> None:
         (["photos.json", "--hidden", "2"], "give a fraction between 0 and 1"),
         (["photos.json", "--learning-rate", "0"], "give a number above 0"),
         (["photos.json", "--start-from", "absent.keras"], "No model at absent.keras"),
+        (["photos.json", "--keep-split", "absent.json"], "give --keep-split the split.json of an earlier run"),
     ],
 )
 def test_impossible_options_are_refused(

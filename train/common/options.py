@@ -127,6 +127,16 @@ def require_share(args: argparse.Namespace, name: str, *, whole: bool = False) -
         raise ConfigError(f"--{name.replace('_', '-')} is {share}: give a fraction between 0 and 1.")
 
 
+def require_split(args: argparse.Namespace) -> None:
+    """Check that the file of ``--keep-split`` is there, if it is set.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if args.keep_split and not args.keep_split.is_file():
+        raise ConfigError(f"No file at {args.keep_split}: give --keep-split the split.json of an earlier run.")
+
+
 def require_learning_rate(args: argparse.Namespace) -> None:
     """Check ``--learning-rate``, if it is set.
 

@@ -128,11 +128,12 @@ def _check(args: argparse.Namespace) -> None:
     options.require_photos(args, "python -m train confirm photos.json")
     options.require_at_least(args, AT_LEAST)
     options.require_share(args, "hold_out")
+    options.require_split(args)
     options.require_share(args, "hidden", whole=True)
     options.require_learning_rate(args)
     if args.batch % 2:
         raise ConfigError(f"--batch is {args.batch}: give an even number, half of it for faces.")
-    named = {"--teacher": args.teacher, "--start-from": args.start_from, "--keep-split": args.keep_split}
+    named = {"--teacher": args.teacher, "--start-from": args.start_from}
     for option, path in named.items():
         if path and str(path) != SHIPPED:
             must_exist(Path(path), option)

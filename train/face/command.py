@@ -233,6 +233,7 @@ def _check(args: argparse.Namespace) -> None:
     _complete(args)
     options.require_at_least(args, AT_LEAST)
     options.require_share(args, "hold_out")
+    options.require_split(args)
     options.require_learning_rate(args)
     if args.seek_hard < 0 or (args.seek_hard and not args.weights):
         raise ConfigError(f"--seek-hard is {args.seek_hard}: give a number from 0 on, and the --weights it looks with.")
@@ -249,7 +250,6 @@ def _check_files(args: argparse.Namespace) -> None:
         "--weights": "" if weights == SHIPPED else weights,
         "--teacher": args.teacher,
         "--distil": args.distil,
-        "--keep-split": args.keep_split,
     }
     for option, path in named.items():
         if path:
